@@ -1,0 +1,1 @@
+//! Configuration, commands, and the wiring of the house.

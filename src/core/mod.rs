@@ -1,0 +1,3 @@
+//! The rules of the school, pure: no IO, no async, no clock. Whoever needs the time passes it in.
+
+pub mod calendar;

@@ -1,0 +1,1 @@
+//! What must happen later and may not be forgotten.

@@ -1,0 +1,1 @@
+//! Pure codecs: raw bytes → verified → call events, and scripts → replies. One provider family a file.

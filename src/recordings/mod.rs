@@ -1,0 +1,1 @@
+//! The sound of the messages: kept in a folder, measured, read back.

@@ -1,0 +1,1 @@
+//! All SQL of the house, in one portable dialect for SQLite and PostgreSQL.
