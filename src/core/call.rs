@@ -1,0 +1,322 @@
+//! One telephone call, folded from what its provider told about it.
+//!
+//! Events come late, twice and in any order, so every field of a [`Call`] only ever moves one way: the earliest time,
+//! the furthest state, the first thing known. Any order with any repeats ends in the same call.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::calendar::{DayRule, Period, TimeState};
+use super::line::{Line, LineId, Lines};
+use super::phone::{Caller, PhoneNumber};
+use crate::time::Timestamp;
+
+/// The name of a call in the world: the configured provider and the provider's own id, kept as text.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallKey {
+    pub provider: Arc<str>,
+    pub provider_call_id: String,
+}
+
+impl fmt::Display for CallKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.provider, self.provider_call_id)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Direction {
+    Inbound,
+    Outbound,
+}
+
+/// How ringing the officers ended. The furthest one counts: who was reached once was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ringing {
+    Failed,
+    Cancelled,
+    Busy,
+    NoAnswer,
+    Answered,
+}
+
+/// What the provider holds of one message. The furthest state counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordingState {
+    /// Under way, or only announced.
+    Begun,
+    /// Nothing was recorded: too short, or silence cut off by the provider.
+    Absent,
+    /// The provider lost it.
+    Failed,
+    /// There is sound to fetch.
+    Completed,
+}
+
+/// One recording, as the provider holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recording {
+    pub state: RecordingState,
+    /// Where the provider says the sound is. From outside: checked against the allowed hosts before any use.
+    pub url: Option<String>,
+    /// The provider's whole seconds; the real length is measured from the sound.
+    pub length_seconds: Option<u32>,
+    /// When the message was left: the earliest word of it.
+    pub received_at_ms: i64,
+}
+
+/// Something a provider told about a call, and when it happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallEvent {
+    pub at: Timestamp,
+    pub fact: Fact,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// Who calls whom. Most requests repeat it.
+    Parties { direction: Direction, dialled: String, forwarded_from: Option<String>, caller: Caller },
+    /// Picked up: by the provider's machine for incoming calls.
+    Answered,
+    /// Ringing an officer's phone is over.
+    Rang { ringing: Ringing, talk_seconds: Option<u32> },
+    /// The caller typed a number to be called back at.
+    Keyed { digits: String },
+    /// The record verb is over, whether or not it left a recording.
+    MessageOver,
+    /// News of one recording.
+    Recording { id: String, state: RecordingState, url: Option<String>, length_seconds: Option<u32> },
+    /// The call is over.
+    Ended,
+}
+
+/// Open or closed, decided once, at the start of the call, with the reason (R2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    pub open: bool,
+    pub day_rule: DayRule,
+    pub time_state: TimeState,
+    pub calendar_version: String,
+    /// The working period in which we call back, as told to the caller (R7): the next one when closed, the current
+    /// one when open. `None`: no working hours within 400 days, so no date is promised.
+    pub promise: Option<Period>,
+}
+
+/// What became of a call, in the log's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// Still going on, as far as we know.
+    InProgress,
+    /// Talked with an officer.
+    Answered,
+    /// Left a message.
+    Voicemail,
+    /// Heard the signal and left nothing.
+    NoMessage,
+    /// Hung up in the greeting, after hours.
+    Abandoned,
+    /// In working hours, nobody answered, and no message.
+    Missed,
+}
+
+impl Outcome {
+    pub const ALL: [Self; 6] =
+        [Self::InProgress, Self::Answered, Self::Voicemail, Self::NoMessage, Self::Abandoned, Self::Missed];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InProgress => "in_progress",
+            Self::Answered => "answered",
+            Self::Voicemail => "voicemail",
+            Self::NoMessage => "no_message",
+            Self::Abandoned => "abandoned",
+            Self::Missed => "missed",
+        }
+    }
+}
+
+/// A call as it stands. Build one with [`Call::new`], feed it with [`Call::apply`], then [`Call::decide`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Our row id, made from the time of the first delivery.
+    pub id: i64,
+    pub key: CallKey,
+    pub direction: Option<Direction>,
+    pub dialled: Option<String>,
+    pub forwarded_from: Option<String>,
+    pub caller: Option<Caller>,
+    pub started_at: Timestamp,
+    pub answered_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+    pub ringing: Option<Ringing>,
+    pub talk_seconds: Option<u32>,
+    /// The last number typed, and when.
+    pub keyed: Option<(Timestamp, String)>,
+    pub message_over_at: Option<Timestamp>,
+    pub recordings: BTreeMap<String, Recording>,
+    /// Set once, by [`Call::decide`].
+    pub line: Option<LineId>,
+    pub decision: Option<Decision>,
+    /// The callback this call opened or joined.
+    pub callback_id: Option<i64>,
+    /// Set when the caller was waiting for a callback already as this call began: the greeting says so.
+    pub waiting_since: Option<Timestamp>,
+}
+
+impl Call {
+    pub fn new(id: i64, key: CallKey, at: Timestamp) -> Self {
+        Self {
+            id,
+            key,
+            direction: None,
+            dialled: None,
+            forwarded_from: None,
+            caller: None,
+            started_at: at,
+            answered_at: None,
+            ended_at: None,
+            ringing: None,
+            talk_seconds: None,
+            keyed: None,
+            message_over_at: None,
+            recordings: BTreeMap::new(),
+            line: None,
+            decision: None,
+            callback_id: None,
+            waiting_since: None,
+        }
+    }
+
+    /// Takes in one event. The order and number of events do not matter.
+    pub fn apply(&mut self, event: CallEvent) {
+        let CallEvent { at, fact } = event;
+        self.started_at = self.started_at.min(at);
+        match fact {
+            Fact::Parties { direction, dialled, forwarded_from, caller } => {
+                fill(&mut self.direction, direction);
+                fill(&mut self.dialled, dialled);
+                if let Some(forwarded_from) = forwarded_from {
+                    fill(&mut self.forwarded_from, forwarded_from);
+                }
+                self.caller = Some(match self.caller.take() {
+                    Some(known) if known.number.is_some() && caller.number.is_none() => known,
+                    Some(known) if known.number.is_none() && caller.number.is_some() => caller,
+                    Some(known) => known.min(caller),
+                    None => caller,
+                });
+            }
+            Fact::Answered => fill(&mut self.answered_at, at),
+            Fact::Rang { ringing, talk_seconds } => {
+                self.ringing = self.ringing.max(Some(ringing));
+                self.talk_seconds = self.talk_seconds.max(talk_seconds);
+            }
+            Fact::Keyed { digits } => self.keyed = self.keyed.take().max(Some((at, digits))),
+            Fact::MessageOver => fill(&mut self.message_over_at, at),
+            Fact::Recording { id, state, url, length_seconds } => {
+                let at_ms = at.as_millisecond();
+                let known = self.recordings.entry(id).or_insert_with(|| Recording {
+                    state,
+                    url: None,
+                    length_seconds: None,
+                    received_at_ms: at_ms,
+                });
+                known.state = known.state.max(state);
+                known.length_seconds = known.length_seconds.max(length_seconds);
+                known.received_at_ms = known.received_at_ms.min(at_ms);
+                if let Some(url) = url {
+                    fill(&mut known.url, url);
+                }
+            }
+            Fact::Ended => fill(&mut self.ended_at, at),
+        }
+    }
+
+    /// Finds the line and settles open or closed, the first time both parties are known; afterwards it stays.
+    pub fn decide(&mut self, lines: &Lines) {
+        let (None, Some(dialled)) = (&self.line, &self.dialled) else { return };
+        let line = match self.direction {
+            // We dial out from the published number: it stands in the caller's place.
+            Some(Direction::Outbound) => lines.of_call(self.caller.as_ref().map_or("", |caller| &caller.raw), None),
+            _ => lines.of_call(dialled, self.forwarded_from.as_deref()),
+        };
+        let answer = line.calendar.answer(self.started_at);
+        self.line = Some(line.id.clone());
+        self.decision = Some(Decision {
+            open: answer.open,
+            day_rule: answer.day_rule,
+            time_state: answer.time_state,
+            calendar_version: line.calendar.version().to_owned(),
+            promise: if answer.open { answer.current_period } else { answer.next_period },
+        });
+    }
+
+    pub fn is_inbound(&self) -> bool {
+        self.direction != Some(Direction::Outbound)
+    }
+
+    pub fn was_talked(&self) -> bool {
+        match self.is_inbound() {
+            true => self.ringing == Some(Ringing::Answered),
+            false => self.answered_at.is_some() && self.talk_seconds.is_none_or(|seconds| seconds > 0),
+        }
+    }
+
+    /// The other party: who called us, or whom we called.
+    pub fn other_party(&self) -> Option<PhoneNumber> {
+        match self.is_inbound() {
+            true => self.caller.as_ref()?.number.clone(),
+            false => PhoneNumber::parse(self.dialled.as_ref()?).ok(),
+        }
+    }
+
+    /// The number typed on the keypad, if it can be dialled.
+    pub fn keyed_number(&self) -> Option<PhoneNumber> {
+        let (_, digits) = self.keyed.as_ref()?;
+        PhoneNumber::parse(digits).ok().filter(|number| number.e164().len() >= 11)
+    }
+
+    pub fn has_message(&self) -> bool {
+        self.recordings.values().any(|recording| recording.state == RecordingState::Completed)
+    }
+
+    pub fn outcome(&self) -> Outcome {
+        let came_to_the_signal = self.message_over_at.is_some() || !self.recordings.is_empty();
+        match &self.decision {
+            _ if self.was_talked() => Outcome::Answered,
+            _ if self.has_message() => Outcome::Voicemail,
+            _ if self.ended_at.is_none() && !came_to_the_signal => Outcome::InProgress,
+            _ if self.recordings.values().any(|recording| recording.state == RecordingState::Begun)
+                && self.ended_at.is_none() =>
+            {
+                Outcome::InProgress
+            }
+            _ if came_to_the_signal => Outcome::NoMessage,
+            Some(decision) if decision.open => Outcome::Missed,
+            _ => Outcome::Abandoned,
+        }
+    }
+
+    /// Whether somebody waits to be called back after this call (R6 and UX §2, «What becomes an entry on the list»).
+    /// A withheld number without a message stays in the log alone: there is nobody to dial.
+    pub fn wants_callback(&self, line: &Line) -> bool {
+        let reachable = self.other_party().is_some() || self.keyed_number().is_some();
+        self.is_inbound()
+            && match self.outcome() {
+                Outcome::Voicemail => true,
+                Outcome::NoMessage | Outcome::Abandoned | Outcome::Missed => reachable && line.callback_without_message,
+                Outcome::InProgress | Outcome::Answered => false,
+            }
+    }
+}
+
+/// Fills what was unknown. Of two different words the smaller one stays, so that their order does not matter.
+fn fill<T: Ord>(slot: &mut Option<T>, value: T) {
+    match slot {
+        Some(known) if *known <= value => {}
+        _ => *slot = Some(value),
+    }
+}

@@ -1,0 +1,130 @@
+//! The published lines: their numbers, the technical numbers that stand for them, and what each promises.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::calendar::Calendar;
+use super::phone::PhoneNumber;
+
+/// The configured name of a line: `staff`, `parents`. [`LineId::unknown`] stands for calls to a number nobody configured.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LineId(pub Arc<str>);
+
+impl LineId {
+    pub fn new(id: &str) -> Self {
+        Self(id.into())
+    }
+
+    /// «Неизвестная линия»: such calls are logged and get the offer to record like all others (R18).
+    pub fn unknown() -> Self {
+        Self::new("unknown")
+    }
+
+    pub fn is_unknown(&self) -> bool {
+        &*self.0 == "unknown"
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for LineId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One published line.
+#[derive(Clone, Debug)]
+pub struct Line {
+    pub id: LineId,
+    /// `None` only for the unknown line.
+    pub number: Option<PhoneNumber>,
+    /// Technical and forwarded-from numbers: E.164 where they are numbers, the provider's word otherwise.
+    pub aliases: Vec<String>,
+    /// «Сотрудники», «Родители».
+    pub title: String,
+    /// Whom the greeting says it helps: «сотрудникам», «родителям». Empty: not said.
+    pub audience: String,
+    /// Officers' phones, rung one after another in working time; empty = straight to the message.
+    pub ring: Vec<PhoneNumber>,
+    /// How long each phone rings, seconds.
+    pub ring_seconds: u32,
+    /// The longest message, seconds.
+    pub max_message_seconds: u32,
+    /// The regulation's response term in working hours; blank in our copy, so unset by default (R8).
+    pub response_term_hours: Option<f64>,
+    /// Whether a visible caller who left no message is called back all the same.
+    pub callback_without_message: bool,
+    pub calendar: Calendar,
+}
+
+/// All lines of the house. Looking one up always gives a line: the unknown one if need be.
+#[derive(Clone, Debug)]
+pub struct Lines {
+    lines: Arc<[Line]>,
+    by_number: Arc<HashMap<String, usize>>,
+    unknown: Arc<Line>,
+}
+
+impl Lines {
+    /// `default_calendar` answers for calls to unknown numbers.
+    pub fn new(lines: Vec<Line>, default_calendar: Calendar) -> Self {
+        let mut by_number = HashMap::new();
+        for (index, line) in lines.iter().enumerate() {
+            for number in line.number.iter().map(|number| number.e164()).chain(line.aliases.iter().map(String::as_str))
+            {
+                by_number.entry(spelling(number)).or_insert(index);
+            }
+        }
+        let unknown = Line {
+            id: LineId::unknown(),
+            number: None,
+            aliases: Vec::new(),
+            title: "Неизвестная линия".to_owned(),
+            audience: String::new(),
+            ring: Vec::new(),
+            ring_seconds: 20,
+            max_message_seconds: 180,
+            response_term_hours: None,
+            callback_without_message: true,
+            calendar: default_calendar,
+        };
+        Self { lines: lines.into(), by_number: by_number.into(), unknown: unknown.into() }
+    }
+
+    /// The line a call was meant for. The number the call was forwarded from says more than the technical number it
+    /// arrived at: both published numbers are mobile ones and may share one trunk (R18).
+    pub fn of_call(&self, dialled: &str, forwarded_from: Option<&str>) -> &Line {
+        let known = |number: &str| self.by_number.get(&spelling(number)).map(|index| &self.lines[*index]);
+        forwarded_from.and_then(known).or_else(|| known(dialled)).unwrap_or(&self.unknown)
+    }
+
+    /// The line of this name, or the unknown line for a name that is configured no longer.
+    pub fn by_id(&self, id: &LineId) -> &Line {
+        self.get(id).unwrap_or(&self.unknown)
+    }
+
+    pub fn get(&self, id: &LineId) -> Option<&Line> {
+        self.lines.iter().find(|line| line.id == *id)
+    }
+
+    /// The calendar of lines that have no hours of their own.
+    pub fn default_calendar(&self) -> &Calendar {
+        &self.unknown.calendar
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Line> {
+        self.lines.iter()
+    }
+}
+
+/// One spelling for comparing: E.164 where the text is a number, the lower-cased text otherwise.
+fn spelling(number: &str) -> String {
+    match PhoneNumber::parse(number) {
+        Ok(number) => number.e164().to_owned(),
+        Err(_) => number.trim().to_lowercase(),
+    }
+}

@@ -1,0 +1,172 @@
+//! The sentences a caller hears, word for word from the school's UX texts, with dates and hours filled in.
+
+use super::calendar::{DayRule, Period};
+use super::call::{Call, Decision};
+use super::line::Line;
+use super::phone::PhoneNumber;
+use crate::time::{Date, Time, TimeZone, Timestamp, Weekday, elapsed_ms};
+
+/// Said when nothing is known but that somebody calls.
+pub const OFFER: &str = "Здравствуйте! Гимназия Культуры мира. После сигнала назовите имя, вопрос и номер телефона, \
+                         по одной цифре. Мы перезвоним в рабочее время. Закончив, повесьте трубку.";
+pub const RECORDED: &str = "Спасибо. Сообщение записано. До свидания.";
+pub const SAVED: &str = "Спасибо. Сообщение записано.";
+pub const ASK_NUMBER: &str = "Мы не видим ваш номер. Наберите номер для связи и нажмите решётку.";
+pub const ASK_NUMBER_AGAIN: &str = "Номер не распознан. Наберите десять или одиннадцать цифр и нажмите решётку.";
+pub const GOODBYE: &str = "До свидания.";
+
+/// With less than this left of the working period nobody promises «сегодня» (UX §2 B).
+const SOON_OVER_MS: i64 = 30 * 60 * 1000;
+
+/// UX §2 A and A-п: after hours, with the date of the callback.
+pub fn greeting_closed(line: &Line, decision: &Decision, at: Timestamp) -> String {
+    let zone = line.calendar.time_zone();
+    let mut parts = vec![match line.audience.as_str() {
+        "" => "Здравствуйте! Гимназия Культуры мира.".to_owned(),
+        audience => format!("Здравствуйте! Гимназия Культуры мира, помощь {audience} по Школьному порталу."),
+    }];
+    let holiday = matches!(decision.day_rule, DayRule::Holiday | DayRule::RegionalHoliday);
+    match &decision.promise {
+        Some(promise) if holiday => {
+            parts.push(format!(
+                "Сегодня праздничный день. Мы работаем с {}.",
+                day_and_month(promise.start.to_zoned(zone.clone()).date())
+            ));
+        }
+        _ => {
+            parts.push("Сейчас нерабочее время.".to_owned());
+            if let Some((from, to)) = line.calendar.daily_hours() {
+                parts.push(format!(
+                    "Мы работаем ежедневно с {} до {}, кроме выходных и праздничных дней.",
+                    hour_genitive(from),
+                    hour_genitive(to)
+                ));
+            }
+        }
+    }
+    parts.push("После сигнала назовите имя, вопрос и номер телефона, по одной цифре.".to_owned());
+    parts.push(promise_closed(decision, zone, at));
+    parts.push("Закончив, повесьте трубку.".to_owned());
+    parts.join(" ")
+}
+
+/// A caller who is on the list already: told so, and free to add something.
+pub fn greeting_again(line: &Line, decision: &Decision, at: Timestamp) -> String {
+    format!(
+        "Здравствуйте! Гимназия Культуры мира. Ваш прошлый звонок у нас записан. {} Если хотите добавить, говорите \
+         после сигнала. Закончив, повесьте трубку.",
+        promise_closed(decision, line.calendar.time_zone(), at)
+    )
+}
+
+/// UX §2 B: in working hours, nobody could answer.
+pub fn greeting_busy(decision: &Decision, now: Timestamp) -> String {
+    let soon_over = decision.promise.as_ref().is_none_or(|period| elapsed_ms(now, period.end) < SOON_OVER_MS);
+    let when = if soon_over { "в ближайшее рабочее время" } else { "сегодня" };
+    format!(
+        "Сейчас все сотрудники заняты. Оставьте сообщение после сигнала: имя, номер телефона и вопрос. Мы \
+         перезвоним {when}."
+    )
+}
+
+/// Nothing could be heard, but the number is there.
+pub fn not_heard(call: &Call) -> String {
+    match &call.decision {
+        Some(decision) if decision.promise.is_some() => {
+            "Мы вас не услышали. Мы перезвоним на ваш номер в рабочее время. До свидания.".to_owned()
+        }
+        _ => "Мы вас не услышали. До свидания.".to_owned(),
+    }
+}
+
+/// Reads the typed number back digit by digit.
+pub fn number_taken(number: &PhoneNumber) -> String {
+    let digits: Vec<String> =
+        number.e164().chars().filter(char::is_ascii_digit).map(|digit| digit.to_string()).collect();
+    format!("Спасибо. Мы перезвоним по номеру {}. До свидания.", digits.join(" "))
+}
+
+/// «Мы перезвоним в рабочее время, в понедельник, 23 ноября.»: the date stored is the date told (R7).
+fn promise_closed(decision: &Decision, zone: &TimeZone, at: Timestamp) -> String {
+    match &decision.promise {
+        Some(Period { start, .. }) => {
+            let day = start.to_zoned(zone.clone()).date();
+            let today = if at.to_zoned(zone.clone()).date() == day { "сегодня, " } else { "" };
+            format!("Мы перезвоним в рабочее время, {today}{}, {}.", on_weekday(day.weekday()), day_and_month(day))
+        }
+        None => "Мы перезвоним в рабочее время.".to_owned(),
+    }
+}
+
+/// «23 ноября».
+pub fn day_and_month(day: Date) -> String {
+    const MONTHS: [&str; 12] = [
+        "января",
+        "февраля",
+        "марта",
+        "апреля",
+        "мая",
+        "июня",
+        "июля",
+        "августа",
+        "сентября",
+        "октября",
+        "ноября",
+        "декабря",
+    ];
+    format!("{} {}", day.day(), MONTHS[day.month() as usize - 1])
+}
+
+/// «в понедельник», «во вторник».
+pub fn on_weekday(day: Weekday) -> &'static str {
+    match day {
+        Weekday::Monday => "в понедельник",
+        Weekday::Tuesday => "во вторник",
+        Weekday::Wednesday => "в среду",
+        Weekday::Thursday => "в четверг",
+        Weekday::Friday => "в пятницу",
+        Weekday::Saturday => "в субботу",
+        Weekday::Sunday => "в воскресенье",
+    }
+}
+
+/// «девяти», «восемнадцати тридцати»: a time of day as it is said after «с» and «до».
+fn hour_genitive(time: Time) -> String {
+    match (time.hour(), time.minute()) {
+        (hour, 0) => number_genitive(hour),
+        (hour, minute) => format!("{} {}", number_genitive(hour), number_genitive(minute)),
+    }
+}
+
+/// Numbers from 0 to 59 in the genitive, feminine-neutral as in clock times.
+fn number_genitive(number: i8) -> String {
+    const SMALL: [&str; 20] = [
+        "нуля",
+        "одного",
+        "двух",
+        "трёх",
+        "четырёх",
+        "пяти",
+        "шести",
+        "семи",
+        "восьми",
+        "девяти",
+        "десяти",
+        "одиннадцати",
+        "двенадцати",
+        "тринадцати",
+        "четырнадцати",
+        "пятнадцати",
+        "шестнадцати",
+        "семнадцати",
+        "восемнадцати",
+        "девятнадцати",
+    ];
+    const TENS: [&str; 6] = ["", "", "двадцати", "тридцати", "сорока", "пятидесяти"];
+    let number = number.clamp(0, 59) as usize;
+    match (number / 10, number % 10) {
+        (0 | 1, _) => SMALL[number].to_owned(),
+        (tens, 0) => TENS[tens].to_owned(),
+        (tens, ones) => format!("{} {}", TENS[tens], SMALL[ones]),
+    }
+}
