@@ -60,3 +60,26 @@ impl Calendar {
         todo!()
     }
 }
+
+impl DayRule {
+    pub fn as_str(self) -> &'static str {
+        todo!()
+    }
+}
+impl TimeState {
+    pub fn as_str(self) -> &'static str {
+        todo!()
+    }
+}
+impl std::str::FromStr for DayRule {
+    type Err = ();
+    fn from_str(_: &str) -> Result<Self, ()> {
+        todo!()
+    }
+}
+impl std::str::FromStr for TimeState {
+    type Err = ();
+    fn from_str(_: &str) -> Result<Self, ()> {
+        todo!()
+    }
+}

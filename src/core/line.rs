@@ -67,6 +67,8 @@ pub struct Lines {
     lines: Arc<[Line]>,
     by_number: Arc<HashMap<String, usize>>,
     unknown: Arc<Line>,
+    /// Whether callbacks may be declined with the two reasons of the regulation (R11).
+    pub regulation_reasons: bool,
 }
 
 impl Lines {
@@ -92,7 +94,7 @@ impl Lines {
             callback_without_message: true,
             calendar: default_calendar,
         };
-        Self { lines: lines.into(), by_number: by_number.into(), unknown: unknown.into() }
+        Self { lines: lines.into(), by_number: by_number.into(), unknown: unknown.into(), regulation_reasons: true }
     }
 
     /// The line a call was meant for. The number the call was forwarded from says more than the technical number it

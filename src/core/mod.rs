@@ -2,6 +2,7 @@
 
 pub mod calendar;
 pub mod call;
+pub mod callback;
 pub mod line;
 pub mod officer;
 pub mod phone;

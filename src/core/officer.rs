@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// What a person (or the token of a program) may do. Each role may do all that the ones before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
@@ -50,7 +52,7 @@ impl FromStr for Role {
 }
 
 /// Who did something: an officer, a program with a token, or the house itself. Written into rows as it is displayed.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Actor {
     /// `officer:7`, `token:3`, `system`: stable, compared.
     pub id: String,

@@ -1,1 +1,203 @@
 //! All SQL of the house, in one portable dialect for SQLite and PostgreSQL.
+//!
+//! The dialect: TEXT, BIGINT, BYTEA; `$1`; times in Unix milliseconds; no database clock, no `LIKE`, no JSON functions,
+//! sums cast, NULL order written out, keyset pages. Statements stand beside the functions that run them and are all
+//! in [`statements`], so that a test prepares each on both engines.
+//!
+//! One task writes ([`writer`]), and shares each commit among all who wait; readers have their own small pool and never
+//! wait for it.
+
+mod alarms;
+mod audit;
+mod callback_list;
+mod callbacks;
+mod calls;
+mod ids;
+mod ingest;
+mod jobs;
+mod people;
+mod sql;
+mod voicemails;
+mod writer;
+
+use std::sync::Arc;
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{AnyConnection, AnyPool, ConnectOptions, Connection};
+use tokio::sync::mpsc;
+
+pub use alarms::Alarm;
+pub use audit::AuditEntry;
+pub use callback_list::{CallbackPage, CallbackView, ListFilter, ListPeriod, StateFilter};
+pub use callbacks::{ActError, NewCallback};
+pub use calls::{CallFilter, CallPage, CallView};
+pub use ingest::{Delivery, Kept};
+pub use jobs::{Job, JobKind, JobsSummary};
+pub use people::{Officer, Person, Token};
+pub use voicemails::{StoredSound, Voicemail, VoicemailState};
+
+use crate::core::line::Lines;
+
+/// Why the store could not do what was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The database cannot be reached, is full, or refuses: worth trying again.
+    #[error("the database is not available: {0}")]
+    Unavailable(Arc<sqlx::Error>),
+    /// A row holds something that no part of this program writes.
+    #[error("{table}.{column} of row {row} is not what it should be")]
+    Corrupt { table: &'static str, column: &'static str, row: String },
+    /// More requests wait for the writer than may wait: worth trying again.
+    #[error("too many requests wait for the database")]
+    Busy,
+    /// The writer has stopped: the service is shutting down.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Unavailable(Arc::new(error))
+    }
+}
+
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// The database of one house. Cheap to clone; the last clone dropped lets the writer finish and stop.
+#[derive(Clone)]
+pub struct Store {
+    readers: AnyPool,
+    writer: mpsc::Sender<writer::Work>,
+}
+
+impl Store {
+    /// Opens the database (`sqlite:FILE` is made if it is not there, or `postgres://…`), brings its schema up to date
+    /// and starts the writer. `lines` decides which line a call belongs to, and open or closed.
+    pub async fn open(url: &str, lines: Lines) -> Result<Self> {
+        sqlx::any::install_default_drivers();
+        let options = connect_options(url)?;
+        let mut writing = connect(&options).await?;
+        migrator()
+            .run_direct(None, &mut writing, false)
+            .await
+            .map_err(|error| sqlx::Error::Migrate(Box::new(error)))?;
+        let readers = AnyPoolOptions::new()
+            .max_connections(4)
+            .after_connect(|connection, _| Box::pin(prepare_connection(connection)))
+            .connect_with(options.clone())
+            .await?;
+        let ids = ids::Ids::after(ids::newest(&mut writing).await?);
+        let (sender, inbox) = mpsc::channel(writer::QUEUE);
+        tokio::spawn(writer::run(writing, options, inbox, ids, lines));
+        Ok(Self { readers, writer: sender })
+    }
+
+    /// Whether a reader gets an answer: for readiness.
+    pub async fn ping(&self) -> Result<()> {
+        sqlx::query("SELECT 1").execute(&self.readers).await?;
+        Ok(())
+    }
+
+    /// Requests that wait for the writer, for metrics.
+    pub fn waiting(&self) -> usize {
+        self.writer.max_capacity() - self.writer.capacity()
+    }
+
+    /// Lets the writer finish what waits, then closes all connections.
+    pub async fn close(self) {
+        let Self { readers, writer } = self;
+        let (done, closed) = tokio::sync::oneshot::channel();
+        if writer.send(writer::Work::Close(done)).await.is_ok() {
+            let _ = closed.await;
+        }
+        readers.close().await;
+    }
+
+    /// A value of the `meta` table.
+    pub async fn meta(&self, key: &str) -> Result<Option<String>> {
+        Ok(sqlx::query_scalar(READ_META).bind(key.to_owned()).fetch_optional(&self.readers).await?)
+    }
+
+    pub async fn set_meta(&self, key: &str, value: &str) -> Result<()> {
+        let (key, value) = (key.to_owned(), value.to_owned());
+        self.write(move |connection| {
+            Box::pin(async move {
+                sqlx::query(WRITE_META).bind(key).bind(value).execute(connection.sql).await?;
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await
+    }
+}
+
+sql::statements! {
+    READ_META = "SELECT value FROM meta WHERE key = $1";
+    WRITE_META = "
+        INSERT INTO meta (key, value) VALUES ($1, $2)
+        ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+}
+
+/// Every statement of the house, for the test that prepares each on both engines.
+pub fn statements() -> Vec<(&'static str, String)> {
+    [
+        STATEMENTS,
+        alarms::STATEMENTS,
+        audit::STATEMENTS,
+        callback_list::STATEMENTS,
+        callbacks::STATEMENTS,
+        calls::STATEMENTS,
+        ids::STATEMENTS,
+        ingest::STATEMENTS,
+        jobs::STATEMENTS,
+        people::STATEMENTS,
+        voicemails::STATEMENTS,
+    ]
+    .concat()
+    .into_iter()
+    .map(|(name, sql)| (name, sql.to_owned()))
+    .chain(ingest::many_row_statements())
+    .collect()
+}
+
+fn migrator() -> Migrator {
+    let first = Migration::new(
+        1,
+        "first".into(),
+        MigrationType::Simple,
+        sqlx::SqlSafeStr::into_sql_str(include_str!("../../migrations/0001_first.sql")),
+        false,
+    );
+    Migrator { migrations: vec![first].into(), ..Migrator::DEFAULT }
+}
+
+fn connect_options(url: &str) -> Result<AnyConnectOptions> {
+    let url = match url.strip_prefix("sqlite:") {
+        Some(file) if !file.contains('?') => format!("sqlite:{file}?mode=rwc"),
+        _ => url.to_owned(),
+    };
+    Ok(url.parse::<AnyConnectOptions>()?.disable_statement_logging())
+}
+
+async fn connect(options: &AnyConnectOptions) -> Result<AnyConnection> {
+    let mut connection = AnyConnection::connect_with(options).await?;
+    prepare_connection(&mut connection).await?;
+    Ok(connection)
+}
+
+/// What an acknowledged commit means: it survives power loss. WAL lets readers read while the writer writes.
+async fn prepare_connection(connection: &mut AnyConnection) -> sqlx::Result<()> {
+    let settings: &[&str] = match connection.backend_name() {
+        "SQLite" => &[
+            "PRAGMA journal_mode = WAL",
+            "PRAGMA synchronous = FULL",
+            "PRAGMA busy_timeout = 5000",
+            "PRAGMA cache_size = -8000",
+        ],
+        _ => &["SET synchronous_commit = on"],
+    };
+    for setting in settings {
+        sqlx::raw_sql(*setting).execute(&mut *connection).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,511 @@
+//! A callback: somebody waits for us to call. Opened by the event that causes it, worked by officers, never lost.
+//!
+//! Officers' actions may be refused; each accepted one leaves a [`HistoryEntry`] with the desk as it was before, so
+//! every step can be taken back.
+
+use serde::{Deserialize, Serialize};
+
+use super::calendar::{Calendar, Period};
+use super::line::LineId;
+use super::officer::Actor;
+use super::phone::PhoneNumber;
+use crate::time::{SignedDuration, Timestamp, ToSpan};
+
+/// How long a claim holds without a sign of life from its officer (R10).
+pub const LEASE: SignedDuration = SignedDuration::from_mins(15);
+
+/// How a request reached us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    Telephone,
+    InPerson,
+    Meeting,
+    Email,
+}
+
+impl Channel {
+    pub const ALL: [Self; 4] = [Self::Telephone, Self::InPerson, Self::Meeting, Self::Email];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Telephone => "telephone",
+            Self::InPerson => "in_person",
+            Self::Meeting => "meeting",
+            Self::Email => "email",
+        }
+    }
+
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Telephone => "Телефон",
+            Self::InPerson => "Лично",
+            Self::Meeting => "Родительское собрание",
+            Self::Email => "Электронная почта",
+        }
+    }
+}
+
+/// Why a callback is declined. The first two stand in the regulation, need a note, and can be switched off (R11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    NotEnoughData,
+    NotConstructive,
+    /// Wrong number, advertising, silence.
+    NotARequest,
+    /// Answered before: the source document is named.
+    AlreadyAnswered,
+    /// Several attempts on different days reached nobody.
+    NotReached,
+}
+
+impl Reason {
+    pub const ALL: [Self; 5] =
+        [Self::NotEnoughData, Self::NotConstructive, Self::NotARequest, Self::AlreadyAnswered, Self::NotReached];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotEnoughData => "not_enough_data",
+            Self::NotConstructive => "not_constructive",
+            Self::NotARequest => "not_a_request",
+            Self::AlreadyAnswered => "already_answered",
+            Self::NotReached => "not_reached",
+        }
+    }
+
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::NotEnoughData => "Недостаточно сведений, чтобы решить вопрос",
+            Self::NotConstructive => "Вопрос задан некорректно или обсуждение неконструктивно",
+            Self::NotARequest => "Не обращение: ошиблись номером, реклама, тишина",
+            Self::AlreadyAnswered => "Вопрос уже решён, есть ответ",
+            Self::NotReached => "Не дозвонились",
+        }
+    }
+
+    /// Taken from the regulation (Annex 6 to order No. 60 of 22.12.2023).
+    pub fn is_from_regulation(self) -> bool {
+        matches!(self, Self::NotEnoughData | Self::NotConstructive)
+    }
+}
+
+/// How one attempt to reach the caller ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptOutcome {
+    Reached,
+    NoAnswer,
+    Busy,
+}
+
+impl AttemptOutcome {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reached => "reached",
+            Self::NoAnswer => "no_answer",
+            Self::Busy => "busy",
+        }
+    }
+}
+
+/// Where a callback stands, with the facts of that state and no others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum State {
+    Open,
+    /// One officer works on it; nobody else may until `until` has passed.
+    Claimed {
+        by: Actor,
+        at: Timestamp,
+        until: Timestamp,
+    },
+    /// Put off, by an officer or after an attempt that reached nobody.
+    Later {
+        by: Actor,
+        at: Timestamp,
+        until: Timestamp,
+    },
+    Done {
+        by: Actor,
+        at: Timestamp,
+        note: String,
+    },
+    /// The exceptional situation: the caller turns to portal support himself; we send nothing to anyone (R11).
+    Exceptional {
+        by: Actor,
+        at: Timestamp,
+        note: String,
+    },
+    Declined {
+        by: Actor,
+        at: Timestamp,
+        reason: Reason,
+        note: String,
+    },
+}
+
+impl State {
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Claimed { .. } => "claimed",
+            Self::Later { .. } => "later",
+            Self::Done { .. } => "done",
+            Self::Exceptional { .. } => "exceptional",
+            Self::Declined { .. } => "declined",
+        }
+    }
+
+    /// When it was closed; `None` while somebody still waits.
+    pub fn closed_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Done { at, .. } | Self::Exceptional { at, .. } | Self::Declined { at, .. } => Some(*at),
+            Self::Open | Self::Claimed { .. } | Self::Later { .. } => None,
+        }
+    }
+
+    /// The officer who holds it at `now`. An expired lease holds nothing.
+    pub fn holder(&self, now: Timestamp) -> Option<&Actor> {
+        match self {
+            Self::Claimed { by, until, .. } if now < *until => Some(by),
+            _ => None,
+        }
+    }
+}
+
+/// What an officer may note (R19). None of it is needed to close a callback.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notes {
+    /// `employee`, `parent`, `legal_representative`, `not_established`.
+    pub asker: Option<String>,
+    /// `marks`, `attendance`, `lesson_planning`, `conducting_lessons`, `other`.
+    pub topic: Option<String>,
+    /// The difficulty in one clear sentence.
+    pub summary: Option<String>,
+    /// An earlier callback or document where it was discussed before.
+    pub reference: Option<String>,
+}
+
+pub const ASKERS: [&str; 4] = ["employee", "parent", "legal_representative", "not_established"];
+pub const TOPICS: [&str; 5] = ["marks", "attendance", "lesson_planning", "conducting_lessons", "other"];
+/// The longest note, summary or reference, in characters.
+pub const LONGEST_NOTE: usize = 2000;
+
+impl Notes {
+    /// Takes over what `later` knows.
+    fn update(&mut self, later: Notes) {
+        for (slot, value) in [
+            (&mut self.asker, later.asker),
+            (&mut self.topic, later.topic),
+            (&mut self.summary, later.summary),
+            (&mut self.reference, later.reference),
+        ] {
+            if let Some(value) = value {
+                *slot = Some(value).filter(|value| !value.is_empty());
+            }
+        }
+    }
+}
+
+/// The part of a callback that officers change, and that undo brings back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Desk {
+    #[serde(flatten)]
+    pub state: State,
+    pub notes: Notes,
+}
+
+/// A callback as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Callback {
+    pub id: i64,
+    pub line: LineId,
+    /// The caller's number as the network showed it; `None` if withheld.
+    pub caller: Option<PhoneNumber>,
+    /// The number to dial: the caller's, or the one typed on the keypad.
+    pub callback_number: Option<PhoneNumber>,
+    pub channel: Channel,
+    pub received_at: Timestamp,
+    /// Set by the first action of an officer, with a number that has no gaps in its year (R9).
+    pub registered_at: Option<Timestamp>,
+    pub registration_number: Option<String>,
+    /// The working period on whose list it stands; `None`: no working hours are configured.
+    pub period: Option<Period>,
+    /// To be answered by the end of that period (R7).
+    pub due_at: Option<Timestamp>,
+    /// The regulation's own term, only if the school has set one (R8).
+    pub term_due_at: Option<Timestamp>,
+    pub desk: Desk,
+    /// The call in which the caller was reached without this callback: it proposes to close (R12).
+    pub proposed_call_id: Option<i64>,
+    /// Grows by one with each change of an officer.
+    pub version: i64,
+}
+
+/// What an officer does with a callback.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    Claim,
+    Release,
+    /// `next_at`: the officer's wish for the next attempt; moved into working time if it lies outside.
+    Attempt {
+        outcome: AttemptOutcome,
+        note: String,
+        next_at: Option<Timestamp>,
+    },
+    Done {
+        note: String,
+    },
+    Later {
+        until: Timestamp,
+        note: String,
+    },
+    /// The wording must be clear and specific: the note says what has to be cleared up.
+    Clarify {
+        note: String,
+        next_at: Option<Timestamp>,
+    },
+    Exceptional {
+        note: String,
+    },
+    Decline {
+        reason: Reason,
+        note: String,
+    },
+    Reopen,
+    /// Only notes are written.
+    Describe,
+}
+
+impl Action {
+    /// The word in history, API and audit.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Claim => "claim",
+            Self::Release => "release",
+            Self::Attempt { .. } => "attempt",
+            Self::Done { .. } => "done",
+            Self::Later { .. } => "later",
+            Self::Clarify { .. } => "clarify",
+            Self::Exceptional { .. } => "exceptional",
+            Self::Decline { .. } => "decline",
+            Self::Reopen => "reopen",
+            Self::Describe => "describe",
+        }
+    }
+}
+
+/// Why an officer's action was refused. Nothing has changed then.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("claimed by {by} since {at}")]
+    ClaimedByOther { by: Actor, at: Timestamp },
+    #[error("the callback is closed already ({state})")]
+    Closed { state: &'static str },
+    #[error("the callback is not closed")]
+    NotClosed,
+    #[error("a note is needed: say {0}")]
+    NoteNeeded(&'static str),
+    #[error("a reference to the document with the answer is needed")]
+    ReferenceNeeded,
+    #[error("the reason «{0}» is switched off")]
+    ReasonOff(&'static str),
+    #[error("{field} may be at most {LONGEST_NOTE} characters long")]
+    TooLong { field: &'static str },
+    #[error("{field}: «{value}» is none of {known}")]
+    UnknownWord { field: &'static str, value: String, known: String },
+    #[error("the time lies in the past")]
+    InThePast,
+    #[error("no working hours are configured within 400 days")]
+    NoWorkingHours,
+}
+
+/// One line of a callback's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryEntry {
+    pub at: Timestamp,
+    pub by: Actor,
+    pub kind: &'static str,
+    pub outcome: Option<&'static str>,
+    pub note: String,
+    /// The desk before this step, for undo.
+    pub before: Desk,
+}
+
+/// What deciding about an action needs beside the callback itself.
+pub struct Bench<'a> {
+    pub now: Timestamp,
+    pub by: &'a Actor,
+    pub calendar: &'a Calendar,
+    /// Attempts that reached nobody so far.
+    pub vain_attempts: usize,
+    /// Whether the two reasons of the regulation may be used.
+    pub regulation_reasons: bool,
+}
+
+impl Callback {
+    /// Takes one action of an officer, or says why not. Claiming one's own again renews the lease.
+    pub fn act(&mut self, action: &Action, notes: Notes, bench: &Bench<'_>) -> Result<HistoryEntry, Refusal> {
+        check_notes(&notes)?;
+        self.check_turn(action, bench)?;
+        let before = self.desk.clone();
+        let mut desk = before.clone();
+        desk.notes.update(notes);
+        desk.state = next_state(action, &desk, bench)?;
+        let (outcome, note) = match action {
+            Action::Attempt { outcome, note, .. } => (Some(outcome.as_str()), note),
+            Action::Decline { reason, note } => (Some(reason.as_str()), note),
+            Action::Done { note }
+            | Action::Later { note, .. }
+            | Action::Clarify { note, .. }
+            | Action::Exceptional { note } => (None, note),
+            Action::Claim | Action::Release | Action::Reopen | Action::Describe => (None, &String::new()),
+        };
+        check_length("note", note)?;
+        let entry = HistoryEntry {
+            at: bench.now,
+            by: bench.by.clone(),
+            kind: action.as_str(),
+            outcome,
+            note: note.clone(),
+            before,
+        };
+        self.desk = desk;
+        self.version += 1;
+        self.registered_at = self.registered_at.or(Some(bench.now));
+        if matches!(action, Action::Claim) {
+            // «Всё равно перезвонить»: whoever takes it has seen the proposal.
+            self.proposed_call_id = None;
+        }
+        Ok(entry)
+    }
+
+    /// Nobody works on what another officer holds, and nobody but reopening touches what is closed.
+    fn check_turn(&self, action: &Action, bench: &Bench<'_>) -> Result<(), Refusal> {
+        match &self.desk.state {
+            State::Claimed { by, at, until } if by.id != bench.by.id && bench.now < *until => {
+                Err(Refusal::ClaimedByOther { by: by.clone(), at: *at })
+            }
+            state => match (action, state.closed_at()) {
+                (Action::Reopen, None) => Err(Refusal::NotClosed),
+                (Action::Reopen | Action::Describe, _) | (_, None) => Ok(()),
+                (_, Some(_)) => Err(Refusal::Closed { state: state.as_str() }),
+            },
+        }
+    }
+
+    /// First in the order of the list: overdue, then by due time, then oldest (the order of `due_at` is both).
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        self.desk.state.closed_at().is_none() && self.due_at.is_some_and(|due_at| now > due_at)
+    }
+}
+
+fn next_state(action: &Action, desk: &Desk, bench: &Bench<'_>) -> Result<State, Refusal> {
+    let (by, at) = (bench.by.clone(), bench.now);
+    Ok(match action {
+        Action::Claim => State::Claimed { by, at: claimed_at(&desk.state, bench), until: lease_end(at) },
+        Action::Release | Action::Reopen => State::Open,
+        Action::Describe => desk.state.clone(),
+        Action::Attempt { outcome: AttemptOutcome::Reached, .. } => {
+            State::Claimed { by, at: claimed_at(&desk.state, bench), until: lease_end(at) }
+        }
+        Action::Attempt { next_at, .. } => {
+            let wish = next_at.unwrap_or_else(|| plan_next_attempt(bench));
+            State::Later { by, at, until: into_working_time(wish, bench)? }
+        }
+        Action::Later { until, .. } => State::Later { by, at, until: into_working_time(*until, bench)? },
+        Action::Clarify { note, next_at } => {
+            if note.trim().is_empty() {
+                return Err(Refusal::NoteNeeded("what has to be cleared up"));
+            }
+            let wish = next_at.unwrap_or_else(|| plan_next_attempt(bench));
+            State::Later { by, at, until: into_working_time(wish, bench)? }
+        }
+        Action::Done { note } => State::Done { by, at, note: note.clone() },
+        Action::Exceptional { note } => State::Exceptional { by, at, note: note.clone() },
+        Action::Decline { reason, note } => {
+            if reason.is_from_regulation() && !bench.regulation_reasons {
+                return Err(Refusal::ReasonOff(reason.as_str()));
+            }
+            if reason.is_from_regulation() && note.trim().is_empty() {
+                return Err(Refusal::NoteNeeded("what is missing or how the question was put"));
+            }
+            if *reason == Reason::AlreadyAnswered && desk.notes.reference.is_none() {
+                return Err(Refusal::ReferenceNeeded);
+            }
+            State::Declined { by, at, reason: *reason, note: note.clone() }
+        }
+    })
+}
+
+fn claimed_at(state: &State, bench: &Bench<'_>) -> Timestamp {
+    match state {
+        State::Claimed { by, at, .. } if by.id == bench.by.id => *at,
+        _ => bench.now,
+    }
+}
+
+fn lease_end(now: Timestamp) -> Timestamp {
+    now.checked_add(LEASE).unwrap_or(now)
+}
+
+/// After an attempt that reached nobody: one working hour later, then the next half-day, then the next working day
+/// (UX §3).
+fn plan_next_attempt(bench: &Bench<'_>) -> Timestamp {
+    let (now, calendar) = (bench.now, bench.calendar);
+    let hour = 3_600_000;
+    let planned = match bench.vain_attempts {
+        0 => calendar.due_after_hours(now, hour),
+        1 => after_lunch(now, calendar).or_else(|| calendar.next_period(now).map(|period| period.start)),
+        _ => next_day(now, calendar),
+    };
+    planned.unwrap_or(now)
+}
+
+/// 14:00 of the same date, if that still lies ahead and inside working time.
+fn after_lunch(now: Timestamp, calendar: &Calendar) -> Option<Timestamp> {
+    let local = now.to_zoned(calendar.time_zone().clone());
+    let after_lunch = local.with().hour(14).minute(0).second(0).subsec_nanosecond(0).build().ok()?.timestamp();
+    (after_lunch > now && calendar.period_at(after_lunch).is_some()).then_some(after_lunch)
+}
+
+/// The first opening of a later date.
+fn next_day(now: Timestamp, calendar: &Calendar) -> Option<Timestamp> {
+    let local = now.to_zoned(calendar.time_zone().clone());
+    let midnight = local.checked_add(1.day()).ok()?.start_of_day().ok()?.timestamp();
+    calendar.first_working_instant(midnight)
+}
+
+/// Attempts are planned inside working time, never outside (R11).
+fn into_working_time(wish: Timestamp, bench: &Bench<'_>) -> Result<Timestamp, Refusal> {
+    if wish < bench.now {
+        return Err(Refusal::InThePast);
+    }
+    bench.calendar.first_working_instant(wish).ok_or(Refusal::NoWorkingHours)
+}
+
+fn check_notes(notes: &Notes) -> Result<(), Refusal> {
+    for (field, value, known) in [("asker", &notes.asker, &ASKERS[..]), ("topic", &notes.topic, &TOPICS[..])] {
+        if let Some(value) = value
+            && !value.is_empty()
+            && !known.contains(&value.as_str())
+        {
+            return Err(Refusal::UnknownWord {
+                field,
+                value: value.chars().take(40).collect(),
+                known: known.join(", "),
+            });
+        }
+    }
+    for (field, value) in [("summary", &notes.summary), ("reference", &notes.reference)] {
+        check_length(field, value.as_deref().unwrap_or(""))?;
+    }
+    Ok(())
+}
+
+fn check_length(field: &'static str, text: &str) -> Result<(), Refusal> {
+    match text.chars().count() > LONGEST_NOTE {
+        true => Err(Refusal::TooLong { field }),
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,90 @@
+//! Alarms: what somebody must look at, once each, until it is over.
+
+use sqlx::AnyConnection;
+
+use super::sql::{Columns, statements};
+use super::{Result, Store, StoreError};
+use crate::time::Timestamp;
+
+/// An alarm that has not been cleared.
+#[derive(Clone, Debug)]
+pub struct Alarm {
+    pub kind: String,
+    pub subject: String,
+    /// A Russian sentence: what happened and what to do.
+    pub told: String,
+    pub raised_at: Timestamp,
+}
+
+/// Raises an alarm; while one of the same kind and subject is open, it stays the same one.
+pub(super) async fn raise(
+    connection: &mut AnyConnection,
+    id: i64,
+    kind: &str,
+    subject: &str,
+    told: &str,
+    now: Timestamp,
+) -> Result<()> {
+    sqlx::query(RAISE)
+        .bind(id)
+        .bind(kind.to_owned())
+        .bind(subject.to_owned())
+        .bind(told.to_owned())
+        .bind(now.as_millisecond())
+        .execute(&mut *connection)
+        .await?;
+    Ok(())
+}
+
+impl Store {
+    pub async fn raise_alarm(&self, kind: &'static str, subject: &str, told: &str, now: Timestamp) -> Result<()> {
+        let (subject, told) = (subject.to_owned(), told.to_owned());
+        self.write(move |mut writing| {
+            Box::pin(async move {
+                let id = writing.new_id(now);
+                raise(writing.sql, id, kind, &subject, &told, now).await
+            })
+        })
+        .await
+    }
+
+    /// The cause is gone.
+    pub async fn clear_alarm(&self, kind: &'static str, subject: &str, now: Timestamp) -> Result<()> {
+        let subject = subject.to_owned();
+        self.write(move |writing| {
+            Box::pin(async move {
+                sqlx::query(CLEAR).bind(now.as_millisecond()).bind(kind).bind(subject).execute(writing.sql).await?;
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await
+    }
+
+    /// Open alarms, newest first, at most 50.
+    pub async fn alarms(&self) -> Result<Vec<Alarm>> {
+        let rows = sqlx::query(OPEN_ALARMS).fetch_all(&self.readers).await?;
+        rows.iter()
+            .map(|row| {
+                let columns = Columns::of("alarm", row);
+                Ok(Alarm {
+                    kind: columns.get("kind")?,
+                    subject: columns.get("subject")?,
+                    told: columns.get("told")?,
+                    raised_at: columns.time("raised_at")?,
+                })
+            })
+            .collect()
+    }
+}
+
+statements! {
+    RAISE = "
+        INSERT INTO alarm (id, kind, subject, told, raised_at) VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (kind, subject) WHERE cleared_at IS NULL DO NOTHING";
+    CLEAR = "UPDATE alarm SET cleared_at = $1 WHERE kind = $2 AND subject = $3 AND cleared_at IS NULL";
+    OPEN_ALARMS = "
+        SELECT kind, subject, told, raised_at FROM alarm
+        WHERE cleared_at IS NULL
+        ORDER BY raised_at DESC, id DESC
+        LIMIT 50";
+}

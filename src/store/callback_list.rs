@@ -1,0 +1,248 @@
+//! The callback list, page by page, and one callback with everything about it.
+
+use std::collections::HashMap;
+
+use sqlx::{AnyPool, Row};
+
+use super::callbacks;
+use super::sql::{Column, Columns, ManyRows, statements};
+use super::voicemails::{self, Voicemail};
+use super::{Result, Store};
+use crate::core::callback::Callback;
+use crate::core::line::LineId;
+use crate::core::officer::Actor;
+use crate::time::Timestamp;
+
+/// Which working period's list is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListPeriod {
+    /// The list of the period that starts here, with all that was carried over from earlier ones.
+    UpTo(Timestamp),
+    /// Only what stands on the list of the period that starts here.
+    Exactly(Timestamp),
+    All,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateFilter {
+    /// Somebody still waits: open, claimed, later.
+    Unclosed,
+    /// One state by its word.
+    Only(&'static str),
+    All,
+}
+
+#[derive(Clone, Debug)]
+pub struct ListFilter {
+    pub period: ListPeriod,
+    pub line: Option<LineId>,
+    pub state: StateFilter,
+    /// Cursor: `due_at` (milliseconds), `received_at` (milliseconds), id of the last one seen.
+    pub after: Option<(i64, i64, i64)>,
+    /// At most 500.
+    pub limit: u32,
+}
+
+/// One page: overdue first, then by due time, then oldest first.
+#[derive(Clone, Debug)]
+pub struct CallbackPage {
+    pub items: Vec<CallbackView>,
+    pub next: Option<(i64, i64, i64)>,
+}
+
+/// A callback with its calls, messages and attempts.
+#[derive(Clone, Debug)]
+pub struct CallbackView {
+    pub callback: Callback,
+    /// Oldest first.
+    pub calls: Vec<CallBrief>,
+    /// Oldest first.
+    pub voicemails: Vec<Voicemail>,
+    /// All steps, oldest first, without those taken back.
+    pub history: Vec<Step>,
+}
+
+/// What the list says of a call.
+#[derive(Clone, Debug)]
+pub struct CallBrief {
+    pub id: i64,
+    pub started_at: Timestamp,
+    /// The word of [`crate::core::call::Outcome`].
+    pub outcome: String,
+}
+
+/// One step of a callback's history.
+#[derive(Clone, Debug)]
+pub struct Step {
+    pub at: Timestamp,
+    pub by: Actor,
+    /// The word of [`crate::core::callback::Action`], or `undo`.
+    pub kind: String,
+    pub outcome: Option<String>,
+    pub note: String,
+}
+
+impl CallbackView {
+    /// The attempts to reach the caller, oldest first.
+    pub fn attempts(&self) -> impl Iterator<Item = &Step> {
+        self.history.iter().filter(|step| step.kind == "attempt")
+    }
+}
+
+impl CallbackPage {
+    pub fn cursor((due_at, received_at, id): (i64, i64, i64)) -> String {
+        format!("{due_at}.{received_at}.{id}")
+    }
+
+    pub fn parse_cursor(text: &str) -> Option<(i64, i64, i64)> {
+        let mut parts = text.splitn(3, '.').map(|part| part.parse().ok());
+        Some((parts.next()??, parts.next()??, parts.next()??))
+    }
+}
+
+impl Store {
+    pub async fn callbacks(&self, filter: &ListFilter) -> Result<CallbackPage> {
+        let limit = filter.limit.clamp(1, 500) as usize;
+        let (due, received, id) = filter.after.unwrap_or((i64::MIN, i64::MIN, i64::MIN));
+        let (from, to) = match filter.period {
+            ListPeriod::UpTo(start) => (i64::MIN, start.as_millisecond()),
+            ListPeriod::Exactly(start) => (start.as_millisecond(), start.as_millisecond()),
+            ListPeriod::All => (i64::MIN, i64::MAX),
+        };
+        let (sql, state) = match filter.state {
+            StateFilter::Only(word @ ("open" | "claimed" | "later")) => (LIST_UNCLOSED, Some(word)),
+            StateFilter::Unclosed => (LIST_UNCLOSED, None),
+            StateFilter::Only(word) => (LIST_ALL, Some(word)),
+            StateFilter::All => (LIST_ALL, None),
+        };
+        let rows = sqlx::query(sql)
+            .bind(due)
+            .bind(received)
+            .bind(id)
+            .bind(from)
+            .bind(to)
+            .bind(filter.line.as_ref().map(LineId::to_string))
+            .bind(state.map(str::to_owned))
+            .bind(limit as i64 + 1)
+            .fetch_all(&self.readers)
+            .await?;
+        let mut keys = rows
+            .iter()
+            .map(|row| Ok((row.try_get("due_at")?, row.try_get("received_at")?, row.try_get("id")?)))
+            .collect::<Result<Vec<(i64, i64, i64)>>>()?;
+        let mut found = rows.iter().map(callbacks::read).collect::<Result<Vec<_>>>()?;
+        let more = found.len() > limit;
+        found.truncate(limit);
+        keys.truncate(limit);
+        let next = if more { keys.last().copied() } else { None };
+        Ok(CallbackPage { items: with_everything(&self.readers, found).await?, next })
+    }
+
+    pub async fn callback(&self, id: i64) -> Result<Option<CallbackView>> {
+        let Some(row) = sqlx::query(READ_CALLBACK).bind(id).fetch_optional(&self.readers).await? else {
+            return Ok(None);
+        };
+        Ok(with_everything(&self.readers, vec![callbacks::read(&row)?]).await?.pop())
+    }
+
+    /// Open and overdue callbacks of each line, for metrics and the page head: (line, open, overdue).
+    pub async fn count_open(&self, now: Timestamp) -> Result<Vec<(LineId, i64, i64)>> {
+        let rows = sqlx::query(COUNT_OPEN).bind(now.as_millisecond()).fetch_all(&self.readers).await?;
+        rows.iter()
+            .map(|row| {
+                let columns = Columns::of("callback", row);
+                Ok((LineId::new(&columns.get::<String>("line")?), columns.get("open")?, columns.get("overdue")?))
+            })
+            .collect()
+    }
+}
+
+async fn with_everything(readers: &AnyPool, callbacks: Vec<Callback>) -> Result<Vec<CallbackView>> {
+    if callbacks.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<i64> = callbacks.iter().map(|callback| callback.id).collect();
+    let mut calls: HashMap<i64, Vec<CallBrief>> = HashMap::new();
+    let mut callback_of: HashMap<i64, i64> = HashMap::new();
+    for row in CALLS_OF_CALLBACKS.query(&ids, |params, id| params.add(*id)).fetch_all(readers).await? {
+        let columns = Columns::of("call", &row);
+        let brief = CallBrief {
+            id: columns.get("id")?,
+            started_at: columns.time("started_at")?,
+            outcome: columns.get("outcome")?,
+        };
+        let callback_id = columns.get("callback_id")?;
+        callback_of.insert(brief.id, callback_id);
+        calls.entry(callback_id).or_default().push(brief);
+    }
+    let mut history: HashMap<i64, Vec<Step>> = HashMap::new();
+    for row in STEPS_OF_CALLBACKS.query(&ids, |params, id| params.add(*id)).fetch_all(readers).await? {
+        let columns = Columns::of("callback_history", &row);
+        let step = Step {
+            at: columns.time("at")?,
+            by: Actor { id: columns.get("actor_id")?, name: columns.get("actor_name")? },
+            kind: columns.get("kind")?,
+            outcome: columns.get("outcome")?,
+            note: columns.get("note")?,
+        };
+        history.entry(columns.get("callback_id")?).or_default().push(step);
+    }
+    let call_ids: Vec<i64> = callback_of.keys().copied().collect();
+    let mut messages: HashMap<i64, Vec<Voicemail>> = HashMap::new();
+    for voicemail in voicemails::of_calls(readers, &call_ids).await? {
+        if let Some(callback_id) = callback_of.get(&voicemail.call_id) {
+            messages.entry(*callback_id).or_default().push(voicemail);
+        }
+    }
+    Ok(callbacks
+        .into_iter()
+        .map(|callback| CallbackView {
+            calls: calls.remove(&callback.id).unwrap_or_default(),
+            voicemails: messages.remove(&callback.id).unwrap_or_default(),
+            history: history.remove(&callback.id).unwrap_or_default(),
+            callback,
+        })
+        .collect())
+}
+
+const CALLS_OF_CALLBACKS: ManyRows = ManyRows {
+    name: "CALLS_OF_CALLBACKS",
+    head: "SELECT call.id AS id, call.started_at AS started_at, call.outcome AS outcome,
+        call.callback_id AS callback_id",
+    columns: &[Column::Number],
+    tail: "JOIN call ON call.callback_id = column1 ORDER BY call.id",
+};
+
+const STEPS_OF_CALLBACKS: ManyRows = ManyRows {
+    name: "STEPS_OF_CALLBACKS",
+    head: "SELECT step.id AS id, step.callback_id AS callback_id, step.at AS at, step.actor_id AS actor_id,
+        step.actor_name AS actor_name, step.kind AS kind, step.outcome AS outcome, step.note AS note",
+    columns: &[Column::Number],
+    tail: "JOIN callback_history AS step ON step.callback_id = column1 AND step.undone_at IS NULL ORDER BY step.id",
+};
+
+pub(super) const MANY_ROW_STATEMENTS: [&ManyRows; 2] = [&CALLS_OF_CALLBACKS, &STEPS_OF_CALLBACKS];
+
+statements! {
+    READ_CALLBACK = "SELECT * FROM callback WHERE id = $1";
+    LIST_UNCLOSED = "
+        SELECT * FROM callback
+        WHERE closed_at IS NULL AND (due_at, received_at, id) > ($1, $2, $3)
+          AND (period_starts_at IS NULL OR period_starts_at BETWEEN $4 AND $5)
+          AND (CAST($6 AS TEXT) IS NULL OR line = $6) AND (CAST($7 AS TEXT) IS NULL OR state = $7)
+        ORDER BY due_at, received_at, id
+        LIMIT $8";
+    LIST_ALL = "
+        SELECT * FROM callback
+        WHERE (due_at, received_at, id) > ($1, $2, $3)
+          AND (period_starts_at IS NULL OR period_starts_at BETWEEN $4 AND $5)
+          AND (CAST($6 AS TEXT) IS NULL OR line = $6) AND (CAST($7 AS TEXT) IS NULL OR state = $7)
+        ORDER BY due_at, received_at, id
+        LIMIT $8";
+    COUNT_OPEN = "
+        SELECT line, COUNT(*) AS open, CAST(SUM(CASE WHEN due_at < $1 THEN 1 ELSE 0 END) AS BIGINT) AS overdue
+        FROM callback
+        WHERE closed_at IS NULL
+        GROUP BY line
+        ORDER BY line";
+}

@@ -1,0 +1,315 @@
+//! Calls: their row and the words of its columns, the log page by page, one call with its events.
+
+use std::str::FromStr;
+
+use sqlx::any::AnyRow;
+
+use super::sql::{Column, Columns, ManyRows, Params, statements};
+use super::{Result, Store, Voicemail, voicemails};
+use crate::core::calendar::{DayRule, Period, TimeState};
+use crate::core::call::{Call, CallKey, Decision, Direction, Outcome, Ringing};
+use crate::core::line::LineId;
+use crate::core::phone::{Caller, PhoneNumber};
+use crate::time::{Timestamp, from_millisecond};
+
+/// Which calls of the log are wanted. All are combined with «and».
+#[derive(Clone, Debug, Default)]
+pub struct CallFilter {
+    pub line: Option<LineId>,
+    pub from: Option<Timestamp>,
+    /// Exclusive.
+    pub to: Option<Timestamp>,
+    pub outcome: Option<Outcome>,
+    pub caller: Option<PhoneNumber>,
+    /// `started_at` and id of the last call seen.
+    pub after: Option<(Timestamp, i64)>,
+    /// At most 200.
+    pub limit: u32,
+}
+
+/// A page of the log, newest first.
+#[derive(Clone, Debug)]
+pub struct CallPage {
+    pub calls: Vec<Call>,
+    /// Set if there are more.
+    pub next: Option<(Timestamp, i64)>,
+}
+
+/// A call with all that was kept of it.
+#[derive(Clone, Debug)]
+pub struct CallView {
+    pub call: Call,
+    pub voicemails: Vec<Voicemail>,
+    pub deliveries: Vec<KeptDelivery>,
+}
+
+/// A webhook as it was kept.
+#[derive(Clone, Debug)]
+pub struct KeptDelivery {
+    pub id: i64,
+    pub endpoint: String,
+    pub received_at: Timestamp,
+    pub content_type: String,
+    pub body: Vec<u8>,
+}
+
+impl Store {
+    pub async fn calls(&self, filter: &CallFilter) -> Result<CallPage> {
+        let limit = filter.limit.clamp(1, 200) as usize;
+        let (after_at, after_id) = filter.after.unwrap_or((Timestamp::MAX, i64::MAX));
+        let sql = match (&filter.caller, &filter.line, filter.outcome) {
+            (Some(_), _, _) => LIST_CALLS_OF_CALLER,
+            (None, Some(_), Some(_)) => LIST_CALLS_OF_LINE_AND_OUTCOME,
+            (None, _, _) => LIST_CALLS,
+        };
+        let rows = sqlx::query(sql)
+            .bind(after_at.as_millisecond())
+            .bind(after_id)
+            .bind(filter.from.map_or(i64::MIN, |from| from.as_millisecond()))
+            .bind(filter.to.map_or(i64::MAX, |to| to.as_millisecond()))
+            .bind(filter.line.as_ref().map(LineId::to_string))
+            .bind(filter.outcome.map(|outcome| outcome.as_str().to_owned()))
+            .bind(filter.caller.as_ref().map(|caller| caller.e164().to_owned()))
+            .bind(limit as i64 + 1)
+            .fetch_all(&self.readers)
+            .await?;
+        let mut calls = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
+        let next = (calls.len() > limit).then(|| {
+            calls.truncate(limit);
+            let last = &calls[limit - 1];
+            (last.started_at, last.id)
+        });
+        Ok(CallPage { calls, next })
+    }
+
+    pub async fn call(&self, id: i64) -> Result<Option<CallView>> {
+        let Some(row) = sqlx::query(READ_CALL).bind(id).fetch_optional(&self.readers).await? else { return Ok(None) };
+        let call = read(&row)?;
+        let rows = sqlx::query(DELIVERIES_OF_CALL).bind(id).fetch_all(&self.readers).await?;
+        let deliveries = rows
+            .iter()
+            .map(|row| {
+                let columns = Columns::of("delivery", row);
+                Ok(KeptDelivery {
+                    id: columns.get("id")?,
+                    endpoint: columns.get("endpoint")?,
+                    received_at: columns.time("received_at")?,
+                    content_type: columns.get("content_type")?,
+                    body: columns.get("body")?,
+                })
+            })
+            .collect::<Result<_>>()?;
+        let voicemails = voicemails::of_calls(&self.readers, &[id]).await?;
+        Ok(Some(CallView { call, voicemails, deliveries }))
+    }
+
+    /// Calls that began before `before` and of whose end nobody told: oldest first, at most 50.
+    pub async fn calls_going_on(&self, before: Timestamp) -> Result<Vec<Call>> {
+        let rows = sqlx::query(LIST_GOING_ON).bind(before.as_millisecond()).fetch_all(&self.readers).await?;
+        rows.iter().map(read).collect()
+    }
+}
+
+pub(super) fn read(row: &AnyRow) -> Result<Call> {
+    let columns = Columns::of("call", row);
+    let raw: Option<String> = columns.get("caller_raw")?;
+    let number = columns.optional_parsed("caller", |text| PhoneNumber::parse(text).ok())?;
+    let keyed_at = columns.optional_time("keyed_at")?;
+    let digits: Option<String> = columns.get("keyed_digits")?;
+    let time_state = columns.optional_parsed("time_state", |text| TimeState::from_str(text).ok())?;
+    let promise = columns.optional_time("promise_starts_at")?.zip(columns.optional_time("promise_ends_at")?);
+    let decision = match time_state {
+        Some(time_state) => Some(Decision {
+            open: time_state == TimeState::Open,
+            day_rule: columns.parsed("day_rule", |text| DayRule::from_str(text).ok())?,
+            time_state,
+            calendar_version: columns.get("calendar_version")?,
+            promise: promise.map(|(start, end)| Period { start, end }),
+        }),
+        None => None,
+    };
+    Ok(Call {
+        id: columns.get("id")?,
+        key: CallKey {
+            provider: columns.get::<String>("provider")?.into(),
+            provider_call_id: columns.get("provider_call_id")?,
+        },
+        direction: columns.optional_parsed("direction", |text| match text {
+            "inbound" => Some(Direction::Inbound),
+            "outbound" => Some(Direction::Outbound),
+            _ => None,
+        })?,
+        dialled: columns.get("dialled")?,
+        forwarded_from: columns.get("forwarded_from")?,
+        caller: raw.map(|raw| Caller { number, raw }),
+        started_at: columns.time("started_at")?,
+        answered_at: columns.optional_time("answered_at")?,
+        ended_at: columns.optional_time("ended_at")?,
+        ringing: columns.optional_parsed("ringing", ringing_from_word)?,
+        talk_seconds: columns.get::<Option<i64>>("talk_seconds")?.and_then(|seconds| seconds.try_into().ok()),
+        keyed: keyed_at.zip(digits),
+        message_over_at: columns.optional_time("message_over_at")?,
+        recordings: columns.parsed("recordings", |text| serde_json::from_str(text).ok())?,
+        line: columns.get::<Option<String>>("line")?.map(|line| LineId::new(&line)),
+        decision,
+        callback_id: columns.get("callback_id")?,
+        waiting_since: columns.optional_time("waiting_since")?,
+    })
+}
+
+pub(super) fn bind(params: &mut Params, call: &Call) {
+    let (keyed_at, keyed_digits) = call.keyed.clone().unzip();
+    let decision = call.decision.as_ref();
+    let promise = decision.and_then(|decision| decision.promise);
+    let number = call.caller.as_ref().and_then(|caller| caller.number.as_ref());
+    params.add(call.id);
+    params.add(call.key.provider.to_string());
+    params.add(call.key.provider_call_id.clone());
+    params.add(call.direction.map(|direction| match direction {
+        Direction::Inbound => "inbound".to_owned(),
+        Direction::Outbound => "outbound".to_owned(),
+    }));
+    params.add(call.dialled.clone());
+    params.add(call.forwarded_from.clone());
+    params.add(number.map(|number| number.e164().to_owned()));
+    params.add(call.caller.as_ref().map(|caller| caller.raw.clone()));
+    params.add(call.line.as_ref().map(LineId::to_string));
+    params.time(call.started_at);
+    params.optional_time(call.answered_at);
+    params.optional_time(call.ended_at);
+    params.add(call.ringing.map(|ringing| ringing_word(ringing).to_owned()));
+    params.add(call.talk_seconds.map(i64::from));
+    params.add(keyed_digits);
+    params.optional_time(keyed_at);
+    params.optional_time(call.message_over_at);
+    params.add(serde_json::to_string(&call.recordings).expect("a map with text keys always becomes JSON"));
+    params.add(call.outcome().as_str().to_owned());
+    params.add(decision.map(|decision| decision.day_rule.as_str().to_owned()));
+    params.add(decision.map(|decision| decision.time_state.as_str().to_owned()));
+    params.add(decision.map(|decision| decision.calendar_version.clone()));
+    params.optional_time(promise.map(|promise| promise.start));
+    params.optional_time(promise.map(|promise| promise.end));
+    params.optional_time(call.waiting_since);
+    params.add(call.callback_id);
+}
+
+const RINGING_WORDS: [(Ringing, &str); 5] = [
+    (Ringing::Failed, "failed"),
+    (Ringing::Cancelled, "cancelled"),
+    (Ringing::Busy, "busy"),
+    (Ringing::NoAnswer, "no_answer"),
+    (Ringing::Answered, "answered"),
+];
+
+fn ringing_word(ringing: Ringing) -> &'static str {
+    RINGING_WORDS.iter().find(|(known, _)| *known == ringing).map_or("failed", |(_, word)| word)
+}
+
+fn ringing_from_word(word: &str) -> Option<Ringing> {
+    RINGING_WORDS.iter().find(|(_, known)| *known == word).map(|(ringing, _)| *ringing)
+}
+
+/// A cursor of the log as text, and back.
+impl CallPage {
+    pub fn cursor(next: (Timestamp, i64)) -> String {
+        format!("{}.{}", next.0.as_millisecond(), next.1)
+    }
+
+    pub fn parse_cursor(text: &str) -> Option<(Timestamp, i64)> {
+        let (at, id) = text.split_once('.')?;
+        Some((from_millisecond(at.parse().ok()?), id.parse().ok()?))
+    }
+}
+
+statements! {
+    READ_CALL = "SELECT * FROM call WHERE id = $1";
+    DELIVERIES_OF_CALL = "
+        SELECT id, endpoint, received_at, content_type, body FROM delivery
+        WHERE call_id = $1
+        ORDER BY id
+        LIMIT 200";
+    LIST_CALLS = "
+        SELECT * FROM call
+        WHERE (started_at, id) < ($1, $2) AND started_at >= $3 AND started_at < $4
+          AND (CAST($5 AS TEXT) IS NULL OR line = $5) AND (CAST($6 AS TEXT) IS NULL OR outcome = $6)
+          AND (CAST($7 AS TEXT) IS NULL OR caller = $7)
+        ORDER BY started_at DESC, id DESC
+        LIMIT $8";
+    LIST_CALLS_OF_LINE_AND_OUTCOME = "
+        SELECT * FROM call
+        WHERE (started_at, id) < ($1, $2) AND started_at >= $3 AND started_at < $4
+          AND line = $5 AND outcome = $6
+          AND (CAST($7 AS TEXT) IS NULL OR caller = $7)
+        ORDER BY started_at DESC, id DESC
+        LIMIT $8";
+    LIST_CALLS_OF_CALLER = "
+        SELECT * FROM call
+        WHERE (started_at, id) < ($1, $2) AND started_at >= $3 AND started_at < $4
+          AND (CAST($5 AS TEXT) IS NULL OR line = $5) AND (CAST($6 AS TEXT) IS NULL OR outcome = $6)
+          AND caller = $7
+        ORDER BY started_at DESC, id DESC
+        LIMIT $8";
+    LIST_GOING_ON = "
+        SELECT * FROM call
+        WHERE ended_at IS NULL AND started_at < $1
+        ORDER BY started_at, id
+        LIMIT 50";
+}
+
+/// The calls a batch touches. Their keys are held already.
+pub(super) const LOAD_CALLS: ManyRows = ManyRows {
+    name: "LOAD_CALLS",
+    head: "SELECT call.*",
+    columns: &[Column::Number],
+    tail: "JOIN call ON call.id = column1",
+};
+
+/// Writes calls as they stand after the batch.
+pub(super) const SAVE_CALLS: ManyRows = ManyRows {
+    name: "SAVE_CALLS",
+    head: "INSERT INTO call (id, provider, provider_call_id, direction, dialled, forwarded_from, caller, caller_raw, line,
+            started_at, answered_at, ended_at, ringing, talk_seconds, keyed_digits, keyed_at, message_over_at, recordings,
+            outcome, day_rule, time_state, calendar_version, promise_starts_at, promise_ends_at, waiting_since, callback_id)
+        SELECT column1, column2, column3, column4, column5, column6, column7, column8, column9, column10, column11,
+            column12, column13, column14, column15, column16, column17, column18, column19, column20, column21, column22,
+            column23, column24, column25, column26",
+    columns: &[
+        Column::Number, // id
+        Column::Text,
+        Column::Text,
+        Column::Text,
+        Column::Text,
+        Column::Text,
+        Column::Text,
+        Column::Text,
+        Column::Text, // line
+        Column::Number,
+        Column::Number,
+        Column::Number,
+        Column::Text, // ringing
+        Column::Number,
+        Column::Text,
+        Column::Number,
+        Column::Number,
+        Column::Text, // recordings
+        Column::Text,
+        Column::Text,
+        Column::Text,
+        Column::Text, // calendar_version
+        Column::Number,
+        Column::Number,
+        Column::Number,
+        Column::Number, // callback_id
+    ],
+    tail: "WHERE column1 IS NOT NULL
+        ON CONFLICT (id) DO UPDATE SET direction = excluded.direction, dialled = excluded.dialled,
+            forwarded_from = excluded.forwarded_from, caller = excluded.caller, caller_raw = excluded.caller_raw,
+            line = excluded.line, started_at = excluded.started_at, answered_at = excluded.answered_at,
+            ended_at = excluded.ended_at, ringing = excluded.ringing, talk_seconds = excluded.talk_seconds,
+            keyed_digits = excluded.keyed_digits, keyed_at = excluded.keyed_at,
+            message_over_at = excluded.message_over_at, recordings = excluded.recordings, outcome = excluded.outcome,
+            day_rule = excluded.day_rule, time_state = excluded.time_state,
+            calendar_version = excluded.calendar_version, promise_starts_at = excluded.promise_starts_at,
+            promise_ends_at = excluded.promise_ends_at, waiting_since = excluded.waiting_since,
+            callback_id = excluded.callback_id",
+};

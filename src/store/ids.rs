@@ -1,0 +1,54 @@
+//! Row ids made from time: milliseconds * 1024 + a counter. They grow, so big indexes grow at their end, and they stay
+//! below 2^53, so every JSON reader keeps them whole.
+
+use sqlx::{AnyConnection, Row};
+
+use super::Result;
+use crate::time::Timestamp;
+
+const STEP: i64 = 1024;
+
+/// Hands out row ids; owned by the writer.
+pub(super) struct Ids {
+    last: i64,
+}
+
+impl Ids {
+    pub fn after(last: i64) -> Self {
+        Self { last }
+    }
+
+    /// The next id at `now`. A clock set back does not make ids repeat: they go on from the last one.
+    pub fn next(&mut self, now: Timestamp) -> i64 {
+        self.last = (self.last + 1).max(first_id_at(now));
+        self.last
+    }
+}
+
+/// The smallest id that could be made at `at`.
+pub(super) fn first_id_at(at: Timestamp) -> i64 {
+    at.as_millisecond().saturating_mul(STEP)
+}
+
+/// The newest id of the tables that ids are made for.
+pub(super) async fn newest(connection: &mut AnyConnection) -> Result<i64> {
+    let mut newest = 0;
+    for (_, sql) in STATEMENTS {
+        let row = sqlx::query(*sql).fetch_one(&mut *connection).await?;
+        newest = newest.max(row.try_get::<Option<i64>, _>(0)?.unwrap_or(0));
+    }
+    Ok(newest)
+}
+
+super::sql::statements! {
+    NEWEST_DELIVERY = "SELECT MAX(id) FROM delivery";
+    NEWEST_CALL = "SELECT MAX(id) FROM call";
+    NEWEST_CALLBACK = "SELECT MAX(id) FROM callback";
+    NEWEST_HISTORY = "SELECT MAX(id) FROM callback_history";
+    NEWEST_VOICEMAIL = "SELECT MAX(id) FROM voicemail";
+    NEWEST_JOB = "SELECT MAX(id) FROM job";
+    NEWEST_ALARM = "SELECT MAX(id) FROM alarm";
+    NEWEST_AUDIT = "SELECT MAX(id) FROM audit";
+    NEWEST_OFFICER = "SELECT MAX(id) FROM officer";
+    NEWEST_TOKEN = "SELECT MAX(id) FROM token";
+}

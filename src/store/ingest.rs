@@ -1,0 +1,421 @@
+//! Deliveries of a batch: kept, folded into their calls, and whoever waits for a callback put on the list, with a number
+//! of statements that does not grow with the batch.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sqlx::{AnyConnection, Row};
+
+use super::calls::{self, LOAD_CALLS, SAVE_CALLS};
+use super::ids::Ids;
+use super::sql::{Column, Columns, ManyRows};
+use super::{Result, alarms, callback_list, callbacks, jobs, voicemails};
+use crate::core::call::{Call, CallEvent, CallKey, Direction, Outcome, RecordingState};
+use crate::core::line::{LineId, Lines};
+use crate::time::{Timestamp, from_millisecond};
+
+/// One webhook as it came, and what it says.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    pub provider: Arc<str>,
+    /// What follows `/webhooks/{provider}/`.
+    pub endpoint: String,
+    /// `GET`, `POST`, or `OWN` for facts we asked the provider for.
+    pub method: String,
+    pub target: String,
+    pub content_type: String,
+    pub body: Bytes,
+    pub received_at: Timestamp,
+    /// `None`: tells of no call of ours; kept raw.
+    pub key: Option<CallKey>,
+    pub events: Vec<CallEvent>,
+    /// The provider can be asked later what it knows of a call, so lost callbacks are looked for.
+    pub can_be_asked: bool,
+}
+
+/// What a delivery led to.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// The call after the whole batch.
+    pub call: Option<Call>,
+}
+
+/// One call in the hands of the batch.
+struct Folded {
+    call: Call,
+    before: Option<Call>,
+}
+
+impl Folded {
+    /// Whether `happened` is true now and was not before this batch.
+    fn newly(&self, happened: impl Fn(&Call) -> bool) -> bool {
+        happened(&self.call) && !self.before.as_ref().is_some_and(happened)
+    }
+}
+
+pub(super) async fn ingest(
+    connection: &mut AnyConnection,
+    ids: &mut Ids,
+    lines: &Lines,
+    deliveries: &[Delivery],
+) -> Result<Vec<Kept>> {
+    if deliveries.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut calls = hold_calls(connection, ids, deliveries).await?;
+    keep_deliveries(connection, ids, &calls, deliveries).await?;
+    for delivery in deliveries {
+        if let Some(folded) = delivery.key.as_ref().and_then(|key| calls.get_mut(key)) {
+            delivery.events.iter().for_each(|event| folded.call.apply(event.clone()));
+            folded.call.decide(lines);
+        }
+    }
+    let now = deliveries.iter().map(|delivery| delivery.received_at).max().expect("the batch is not empty");
+    recognise_waiting_callers(connection, &mut calls).await?;
+    open_callbacks(connection, ids, lines, &mut calls).await?;
+    let mut jobs = keep_voicemails(connection, ids, &calls).await?;
+    let askable: BTreeSet<_> = deliveries
+        .iter()
+        .filter(|delivery| delivery.can_be_asked)
+        .filter_map(|delivery| delivery.key.as_ref())
+        .collect();
+    jobs.extend(calls_to_ask_about(&calls, &askable));
+    jobs::plan(connection, ids, now, &jobs).await?;
+    let changed: Vec<&Call> = calls
+        .values()
+        .filter(|folded| folded.before.as_ref() != Some(&folded.call))
+        .map(|folded| &folded.call)
+        .collect();
+    if !changed.is_empty() {
+        SAVE_CALLS.query(&changed, |params, call| calls::bind(params, call)).execute(&mut *connection).await?;
+    }
+    tell_rare_things(connection, ids, &calls, now).await?;
+    Ok(deliveries
+        .iter()
+        .map(|delivery| Kept {
+            call: delivery.key.as_ref().and_then(|key| calls.get(key)).map(|folded| folded.call.clone()),
+        })
+        .collect())
+}
+
+/// Finds or makes the row of every call the batch touches. Holding the key row keeps other writers off the call.
+async fn hold_calls(
+    connection: &mut AnyConnection,
+    ids: &mut Ids,
+    deliveries: &[Delivery],
+) -> Result<BTreeMap<CallKey, Folded>> {
+    let mut first_seen: BTreeMap<&CallKey, Timestamp> = BTreeMap::new();
+    for delivery in deliveries {
+        if let Some(key) = &delivery.key {
+            let seen_at = first_seen.entry(key).or_insert(delivery.received_at);
+            *seen_at = (*seen_at).min(delivery.received_at);
+        }
+    }
+    if first_seen.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let proposed: Vec<(&CallKey, i64)> = first_seen.iter().map(|(key, seen_at)| (*key, ids.next(*seen_at))).collect();
+    let held = HOLD_CALL_KEYS
+        .query(&proposed, |params, (key, id)| {
+            params.add(key.provider.to_string());
+            params.add(key.provider_call_id.clone());
+            params.add(*id);
+        })
+        .fetch_all(&mut *connection)
+        .await?;
+    let mut id_of = HashMap::with_capacity(held.len());
+    for row in &held {
+        let columns = Columns::of("call_key", row);
+        let key = (columns.get::<String>("provider")?, columns.get::<String>("provider_call_id")?);
+        id_of.insert(key, columns.get::<i64>("call_id")?);
+    }
+    let mut calls = BTreeMap::new();
+    let mut known = Vec::new();
+    for (key, proposed_id) in proposed {
+        let name = (key.provider.to_string(), key.provider_call_id.clone());
+        let id = id_of.get(&name).copied().unwrap_or(proposed_id);
+        if id != proposed_id {
+            known.push(id);
+        }
+        let call = Call::new(id, key.clone(), first_event_at(deliveries, key, first_seen[key]));
+        calls.insert(key.clone(), Folded { call, before: None });
+    }
+    if !known.is_empty() {
+        let rows = LOAD_CALLS.query(&known, |params, id| params.add(*id)).fetch_all(&mut *connection).await?;
+        for row in &rows {
+            let call = calls::read(row)?;
+            if let Some(folded) = calls.get_mut(&call.key) {
+                folded.before = Some(call.clone());
+                folded.call = call;
+            }
+        }
+    }
+    Ok(calls)
+}
+
+/// A new call starts with its earliest event.
+fn first_event_at(deliveries: &[Delivery], key: &CallKey, received_at: Timestamp) -> Timestamp {
+    deliveries
+        .iter()
+        .filter(|delivery| delivery.key.as_ref() == Some(key))
+        .flat_map(|delivery| delivery.events.iter().map(|event| event.at))
+        .min()
+        .unwrap_or(received_at)
+}
+
+async fn keep_deliveries(
+    connection: &mut AnyConnection,
+    ids: &mut Ids,
+    calls: &BTreeMap<CallKey, Folded>,
+    deliveries: &[Delivery],
+) -> Result<()> {
+    KEEP_DELIVERIES
+        .query(deliveries, |params, delivery| {
+            params.add(ids.next(delivery.received_at));
+            params.add(delivery.provider.to_string());
+            params.add(delivery.endpoint.clone());
+            params.add(delivery.method.clone());
+            params.add(delivery.target.clone());
+            params.add(delivery.content_type.clone());
+            params.add(delivery.body.to_vec());
+            params.time(delivery.received_at);
+            params.add(delivery.key.as_ref().and_then(|key| calls.get(key)).map(|folded| folded.call.id));
+        })
+        .execute(&mut *connection)
+        .await?;
+    Ok(())
+}
+
+/// Callers who begin a call while they wait for a callback already.
+async fn recognise_waiting_callers(
+    connection: &mut AnyConnection,
+    calls: &mut BTreeMap<CallKey, Folded>,
+) -> Result<()> {
+    let arriving: Vec<(String, String)> = calls
+        .values()
+        .filter(|folded| folded.newly(|call| call.line.is_some()) && folded.call.direction == Some(Direction::Inbound))
+        .filter_map(|folded| waiter(&folded.call))
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect();
+    if arriving.is_empty() {
+        return Ok(());
+    }
+    let rows = FIND_WAITING
+        .query(&arriving, |params, (line, caller)| {
+            params.add(line.clone());
+            params.add(caller.clone());
+        })
+        .fetch_all(&mut *connection)
+        .await?;
+    let mut since = HashMap::new();
+    for row in &rows {
+        let columns = Columns::of("callback", row);
+        since.insert((columns.get("line")?, columns.get("caller")?), columns.time("received_at")?);
+    }
+    for folded in calls.values_mut() {
+        if folded.newly(|call| call.line.is_some())
+            && let Some(received_at) = waiter(&folded.call).and_then(|waiter| since.get(&waiter))
+        {
+            folded.call.waiting_since = Some(*received_at);
+        }
+    }
+    Ok(())
+}
+
+/// The line and number under which a caller would wait.
+fn waiter(call: &Call) -> Option<(String, String)> {
+    Some((call.line.as_ref()?.to_string(), call.other_party()?.e164().to_owned()))
+}
+
+/// Opens the callbacks that this batch causes, or joins the open one of the same line and number (R6).
+async fn open_callbacks(
+    connection: &mut AnyConnection,
+    ids: &mut Ids,
+    lines: &Lines,
+    calls: &mut BTreeMap<CallKey, Folded>,
+) -> Result<()> {
+    let mut opening: Vec<callbacks::Opening> = Vec::new();
+    let mut joined: BTreeMap<(String, String), usize> = BTreeMap::new();
+    let mut opening_of: Vec<(CallKey, usize)> = Vec::new();
+    for (key, Folded { call, .. }) in calls.iter() {
+        let Some(line) = call.line.as_ref().map(|line| lines.by_id(line)) else { continue };
+        if call.callback_id.is_some() || !call.wants_callback(line) {
+            continue;
+        }
+        let new = callbacks::Opening::for_call(ids.next(call.started_at), call, line);
+        let index = match waiter(call) {
+            Some(waiter) => *joined.entry(waiter).or_insert_with(|| push(&mut opening, new)),
+            None => push(&mut opening, new),
+        };
+        opening_of.push((key.clone(), index));
+    }
+    let opened = callbacks::open_or_join(connection, &opening).await?;
+    for (key, index) in opening_of {
+        if let Some(folded) = calls.get_mut(&key) {
+            folded.call.callback_id = Some(opened[index]);
+        }
+    }
+    Ok(())
+}
+
+fn push<T>(items: &mut Vec<T>, item: T) -> usize {
+    items.push(item);
+    items.len() - 1
+}
+
+/// A row for every recording that has just become complete, and the job that fetches it.
+async fn keep_voicemails(
+    connection: &mut AnyConnection,
+    ids: &mut Ids,
+    calls: &BTreeMap<CallKey, Folded>,
+) -> Result<Vec<(jobs::JobKind, i64)>> {
+    let mut new = Vec::new();
+    for folded in calls.values() {
+        for (recording_id, recording) in &folded.call.recordings {
+            let complete = |call: &Call| {
+                call.recordings.get(recording_id).is_some_and(|known| known.state == RecordingState::Completed)
+            };
+            if folded.newly(complete) {
+                let received_at = from_millisecond(recording.received_at_ms);
+                new.push((ids.next(received_at), folded.call.id, recording_id, recording));
+            }
+        }
+    }
+    if new.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = KEEP_VOICEMAILS
+        .query(&new, |params, (id, call_id, recording_id, recording)| {
+            params.add(*id);
+            params.add(*call_id);
+            params.add((*recording_id).clone());
+            params.add(recording.url.clone());
+            params.add(recording.received_at_ms);
+            params.add(recording.length_seconds.map(i64::from));
+        })
+        .fetch_all(&mut *connection)
+        .await?;
+    rows.iter().map(|row| Ok((jobs::JobKind::FetchRecording, row.try_get(0)?))).collect()
+}
+
+/// Calls that ended without a message: their provider is asked later whether a recording callback was lost.
+fn calls_to_ask_about<'a>(
+    calls: &'a BTreeMap<CallKey, Folded>,
+    askable: &'a BTreeSet<&CallKey>,
+) -> impl Iterator<Item = (jobs::JobKind, i64)> + 'a {
+    let ended_silently = |call: &Call| {
+        call.ended_at.is_some()
+            && call.is_inbound()
+            && !matches!(call.outcome(), Outcome::Voicemail | Outcome::Answered)
+    };
+    calls
+        .iter()
+        .filter(move |(key, folded)| askable.contains(key) && folded.newly(ended_silently))
+        .map(|(_, folded)| (jobs::JobKind::ReconcileCall, folded.call.id))
+}
+
+/// What happens seldom enough for statements of one row.
+async fn tell_rare_things(
+    connection: &mut AnyConnection,
+    ids: &mut Ids,
+    calls: &BTreeMap<CallKey, Folded>,
+    now: Timestamp,
+) -> Result<()> {
+    for folded in calls.values() {
+        let call = &folded.call;
+        if folded.newly(|call| call.line.as_ref().is_some_and(LineId::is_unknown)) {
+            let dialled = call.dialled.as_deref().unwrap_or("");
+            let told = format!(
+                "Звонок на номер «{dialled}», которого нет в настройках. Звонящему предложено оставить сообщение. \
+                 Впишите номер в aliases нужной линии."
+            );
+            alarms::raise(connection, ids.next(now), "unknown_line", dialled, &told, now).await?;
+        }
+        if folded.newly(Call::was_talked)
+            && let Some((line, caller)) = waiter(call)
+        {
+            sqlx::query(PROPOSE_TO_CLOSE).bind(call.id).bind(line).bind(caller).execute(&mut *connection).await?;
+        }
+        let keyed =
+            folded.newly(|call| call.keyed_number().is_some()) || folded.newly(|call| call.callback_id.is_some());
+        if let (true, Some(callback_id), Some(number)) = (keyed, call.callback_id, call.keyed_number()) {
+            let number = number.e164().to_owned();
+            sqlx::query(LEARN_NUMBER).bind(number).bind(callback_id).execute(&mut *connection).await?;
+        }
+    }
+    Ok(())
+}
+
+super::sql::statements! {
+    /// R12: the caller was reached in another way; one key closes the callback.
+    PROPOSE_TO_CLOSE = "
+        UPDATE callback SET proposed_call_id = $1
+        WHERE line = $2 AND caller = $3 AND closed_at IS NULL";
+    /// A withheld caller typed a number: the callback becomes one that can be dialled.
+    LEARN_NUMBER = "UPDATE callback SET callback_number = $1 WHERE id = $2 AND caller IS NULL";
+}
+
+const HOLD_CALL_KEYS: ManyRows = ManyRows {
+    name: "HOLD_CALL_KEYS",
+    head: "INSERT INTO call_key (provider, provider_call_id, call_id) SELECT column1, column2, column3",
+    columns: &[Column::Text, Column::Text, Column::Number],
+    tail: "WHERE column1 IS NOT NULL
+        ON CONFLICT (provider, provider_call_id) DO UPDATE SET call_id = call_key.call_id
+        RETURNING provider, provider_call_id, call_id",
+};
+
+const KEEP_DELIVERIES: ManyRows = ManyRows {
+    name: "KEEP_DELIVERIES",
+    head: "INSERT INTO delivery (id, provider, endpoint, method, target, content_type, body, received_at, call_id)
+        SELECT column1, column2, column3, column4, column5, column6, column7, column8, column9",
+    columns: &[
+        Column::Number,
+        Column::Text,
+        Column::Text,
+        Column::Text,
+        Column::Text,
+        Column::Text,
+        Column::Bytes,
+        Column::Number,
+        Column::Number,
+    ],
+    tail: "WHERE column1 IS NOT NULL",
+};
+
+const FIND_WAITING: ManyRows = ManyRows {
+    name: "FIND_WAITING",
+    head: "SELECT callback.line AS line, callback.caller AS caller, callback.received_at AS received_at",
+    columns: &[Column::Text, Column::Text],
+    tail: "JOIN callback ON callback.line = column1 AND callback.caller = column2 AND callback.closed_at IS NULL",
+};
+
+const KEEP_VOICEMAILS: ManyRows = ManyRows {
+    name: "KEEP_VOICEMAILS",
+    head: "INSERT INTO voicemail (id, call_id, recording_id, url, received_at, provider_seconds, state)
+        SELECT column1, column2, column3, column4, column5, column6, 'pending'",
+    columns: &[Column::Number, Column::Number, Column::Text, Column::Text, Column::Number, Column::Number],
+    tail: "WHERE column1 IS NOT NULL
+        ON CONFLICT (call_id, recording_id) DO NOTHING
+        RETURNING id",
+};
+
+/// The statements of many rows, at one row and at two, for the test that prepares each on both engines.
+pub(super) fn many_row_statements() -> Vec<(&'static str, String)> {
+    [
+        &HOLD_CALL_KEYS,
+        &KEEP_DELIVERIES,
+        &FIND_WAITING,
+        &KEEP_VOICEMAILS,
+        &LOAD_CALLS,
+        &SAVE_CALLS,
+        &callbacks::OPEN_OR_JOIN,
+        &jobs::PLAN_JOBS,
+    ]
+    .into_iter()
+    .chain(callback_list::MANY_ROW_STATEMENTS)
+    .chain(voicemails::MANY_ROW_STATEMENTS)
+    .flat_map(|statement| [1, 2].map(|rows| (statement.name, statement.sql(rows))))
+    .collect()
+}

@@ -1,0 +1,223 @@
+//! The durable queue: what must happen later, planned in the commit that causes it, leased to one worker at a time.
+
+use sqlx::AnyConnection;
+
+use super::ids::Ids;
+use super::sql::{Column, Columns, ManyRows, statements};
+use super::{Result, Store, StoreError};
+use crate::time::{SignedDuration, Timestamp};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum JobKind {
+    /// Copies a message's sound from the provider. Subject: voicemail.
+    FetchRecording,
+    /// Deletes the provider's copy. Subject: voicemail.
+    DeleteRecording,
+    /// Asks the provider what became of a call. Subject: call.
+    ReconcileCall,
+}
+
+impl JobKind {
+    pub const ALL: [Self; 3] = [Self::FetchRecording, Self::DeleteRecording, Self::ReconcileCall];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::FetchRecording => "fetch_recording",
+            Self::DeleteRecording => "delete_recording",
+            Self::ReconcileCall => "reconcile_call",
+        }
+    }
+
+    /// How long after its cause a job is first tried. Recordings are there at once or soon; a lost callback is only
+    /// lost once the provider has stopped repeating it.
+    fn first_pause(self) -> SignedDuration {
+        match self {
+            Self::FetchRecording | Self::DeleteRecording => SignedDuration::ZERO,
+            Self::ReconcileCall => SignedDuration::from_mins(5),
+        }
+    }
+}
+
+/// A job in the hands of a worker, until its lease ends.
+#[derive(Clone, Debug)]
+pub struct Job {
+    pub id: i64,
+    pub kind: JobKind,
+    pub subject: i64,
+    pub created_at: Timestamp,
+    /// Tries before this one.
+    pub attempts: i64,
+}
+
+/// How the queue stands.
+#[derive(Clone, Debug, Default)]
+pub struct JobsSummary {
+    /// (kind, waiting, oldest made).
+    pub waiting: Vec<(String, i64, Timestamp)>,
+    pub given_up: i64,
+}
+
+/// A worker that has not answered for this long is taken for dead, and its jobs for anybody's.
+const LEASE: SignedDuration = SignedDuration::from_mins(10);
+
+/// Plans jobs of a batch. A job that is planned already stays as it is.
+pub(super) async fn plan(
+    connection: &mut AnyConnection,
+    ids: &mut Ids,
+    now: Timestamp,
+    jobs: &[(JobKind, i64)],
+) -> Result<()> {
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    PLAN_JOBS
+        .query(jobs, |params, (kind, subject)| {
+            params.add(ids.next(now));
+            params.add(kind.as_str().to_owned());
+            params.add(*subject);
+            params.time(now);
+            params.time(now.checked_add(kind.first_pause()).unwrap_or(now));
+        })
+        .execute(&mut *connection)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn plan_one(
+    connection: &mut AnyConnection,
+    id: i64,
+    kind: JobKind,
+    subject: i64,
+    now: Timestamp,
+) -> Result<()> {
+    plan(connection, &mut Ids::after(id - 1), now, &[(kind, subject)]).await
+}
+
+impl Store {
+    /// Takes up to `limit` jobs whose time has come, oldest first, and holds them for ten minutes.
+    pub async fn lease_jobs(&self, limit: u32, now: Timestamp) -> Result<Vec<Job>> {
+        if sqlx::query(ANY_JOB_DUE).bind(now.as_millisecond()).fetch_optional(&self.readers).await?.is_none() {
+            return Ok(Vec::new());
+        }
+        let until = now.checked_add(LEASE).unwrap_or(now);
+        self.write(move |writing| {
+            Box::pin(async move {
+                let rows = sqlx::query(LEASE_JOBS)
+                    .bind(now.as_millisecond())
+                    .bind(until.as_millisecond())
+                    .bind(i64::from(limit))
+                    .fetch_all(writing.sql)
+                    .await?;
+                rows.iter()
+                    .map(|row| {
+                        let columns = Columns::of("job", row);
+                        let kind = |word: &str| JobKind::ALL.into_iter().find(|kind| kind.as_str() == word);
+                        Ok(Job {
+                            id: columns.get("id")?,
+                            kind: columns.parsed("kind", kind)?,
+                            subject: columns.get("subject")?,
+                            created_at: columns.time("created_at")?,
+                            attempts: columns.get("attempts")?,
+                        })
+                    })
+                    .collect()
+            })
+        })
+        .await
+    }
+
+    pub async fn job_done(&self, id: i64) -> Result<()> {
+        self.write(move |writing| {
+            Box::pin(async move {
+                sqlx::query(FINISH_JOB).bind(id).execute(writing.sql).await?;
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await
+    }
+
+    /// Not yet: tried again at `run_at`. `counted`: whether this counts as a try.
+    pub async fn job_later(&self, id: i64, run_at: Timestamp, error: &str) -> Result<()> {
+        let error = error.to_owned();
+        self.write(move |writing| {
+            Box::pin(async move {
+                sqlx::query(RETRY_JOB).bind(id).bind(run_at.as_millisecond()).bind(error).execute(writing.sql).await?;
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await
+    }
+
+    /// Never: the reason stays in the row, where somebody can see it.
+    pub async fn job_given_up(&self, id: i64, error: &str, now: Timestamp) -> Result<()> {
+        let error = error.to_owned();
+        self.write(move |writing| {
+            Box::pin(async move {
+                sqlx::query(GIVE_UP_JOB).bind(id).bind(now.as_millisecond()).bind(error).execute(writing.sql).await?;
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await
+    }
+
+    /// When the next waiting job is due, if any waits.
+    pub async fn next_job_at(&self) -> Result<Option<Timestamp>> {
+        let row = sqlx::query(NEXT_JOB_AT).fetch_optional(&self.readers).await?;
+        row.map(|row| Columns::of("job", &row).time("run_at")).transpose()
+    }
+
+    pub async fn jobs_summary(&self) -> Result<JobsSummary> {
+        let mut summary = JobsSummary::default();
+        for row in sqlx::query(SUM_JOBS).fetch_all(&self.readers).await? {
+            let columns = Columns::of("job", &row);
+            summary.waiting.push((columns.get("kind")?, columns.get("waiting")?, columns.time("oldest")?));
+        }
+        let row = sqlx::query(COUNT_GIVEN_UP).fetch_one(&self.readers).await?;
+        summary.given_up = Columns::of("job", &row).get("given_up")?;
+        Ok(summary)
+    }
+}
+
+pub(super) const PLAN_JOBS: ManyRows = ManyRows {
+    name: "PLAN_JOBS",
+    head: "INSERT INTO job (id, kind, subject, created_at, run_at, attempts)
+        SELECT column1, column2, column3, column4, column5, 0",
+    columns: &[Column::Number, Column::Text, Column::Number, Column::Number, Column::Number],
+    tail: "WHERE column1 IS NOT NULL
+        ON CONFLICT (kind, subject) DO NOTHING",
+};
+
+statements! {
+    ANY_JOB_DUE = "
+        SELECT id FROM job
+        WHERE given_up_at IS NULL AND run_at <= $1 AND (leased_until IS NULL OR leased_until <= $1)
+        LIMIT 1";
+    LEASE_JOBS = "
+        UPDATE job SET leased_until = $2
+        WHERE id IN (
+            SELECT id FROM job
+            WHERE given_up_at IS NULL AND run_at <= $1 AND (leased_until IS NULL OR leased_until <= $1)
+            ORDER BY run_at, id
+            LIMIT $3)
+          AND (leased_until IS NULL OR leased_until <= $1)
+        RETURNING id, kind, subject, created_at, attempts";
+    FINISH_JOB = "DELETE FROM job WHERE id = $1";
+    RETRY_JOB = "
+        UPDATE job SET run_at = $2, last_error = $3, attempts = attempts + 1, leased_until = NULL
+        WHERE id = $1";
+    GIVE_UP_JOB = "
+        UPDATE job SET given_up_at = $2, last_error = $3, attempts = attempts + 1, leased_until = NULL
+        WHERE id = $1";
+    NEXT_JOB_AT = "
+        SELECT id, run_at FROM job
+        WHERE given_up_at IS NULL
+        ORDER BY run_at, id
+        LIMIT 1";
+    SUM_JOBS = "
+        SELECT kind, COUNT(*) AS waiting, MIN(created_at) AS oldest
+        FROM job
+        WHERE given_up_at IS NULL
+        GROUP BY kind
+        ORDER BY kind";
+    COUNT_GIVEN_UP = "SELECT COUNT(*) AS given_up FROM job WHERE given_up_at IS NOT NULL";
+}

@@ -1,0 +1,216 @@
+//! Voicemails: what we hold, or shall hold, of the messages callers left.
+
+use sqlx::AnyPool;
+use sqlx::any::AnyRow;
+
+use super::jobs::{self, JobKind};
+use super::sql::{Column, Columns, ManyRows, statements};
+use super::{Result, Store, StoreError};
+use crate::time::Timestamp;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VoicemailState {
+    /// Still with the provider.
+    Pending,
+    Stored,
+    /// Could not be had; the reason is in [`Voicemail::failure`].
+    Failed,
+    /// Erased after its term or on demand.
+    Erased,
+}
+
+impl VoicemailState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Stored => "stored",
+            Self::Failed => "failed",
+            Self::Erased => "erased",
+        }
+    }
+
+    fn from_word(word: &str) -> Option<Self> {
+        [Self::Pending, Self::Stored, Self::Failed, Self::Erased].into_iter().find(|state| state.as_str() == word)
+    }
+}
+
+/// One message.
+#[derive(Clone, Debug)]
+pub struct Voicemail {
+    pub id: i64,
+    pub call_id: i64,
+    /// The configured provider and its ids, to fetch the sound by.
+    pub provider: String,
+    pub provider_call_id: String,
+    pub recording_id: String,
+    pub url: Option<String>,
+    pub received_at: Timestamp,
+    pub state: VoicemailState,
+    pub sound: Option<StoredSound>,
+    pub failure: Option<String>,
+    pub deleted_at_provider_at: Option<Timestamp>,
+}
+
+/// What was kept and measured of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredSound {
+    /// File below the recordings folder.
+    pub name: String,
+    pub format: String,
+    pub content_type: String,
+    pub size_bytes: i64,
+    pub sha256: Vec<u8>,
+    pub length_ms: i64,
+    /// How much of it a voice detector takes for speech.
+    pub speech_ms: i64,
+    /// dBFS times ten.
+    pub loudness_centibels: i64,
+    /// 200 values 0–255 for the picture.
+    pub peaks: Vec<u8>,
+    /// What was wrong with the file, in words; empty if nothing.
+    pub damage: String,
+}
+
+impl Store {
+    pub async fn voicemail(&self, id: i64) -> Result<Option<Voicemail>> {
+        let row = sqlx::query(READ_VOICEMAIL).bind(id).fetch_optional(&self.readers).await?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// Stored voicemails with an id after `after`, at most 100, by id: for the check of all checksums.
+    pub async fn stored_voicemails(&self, after: i64) -> Result<Vec<Voicemail>> {
+        let rows = sqlx::query(LIST_STORED).bind(after).fetch_all(&self.readers).await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// The sound is safe on our disk: the row says so, and the provider's copy is to be deleted, in one commit.
+    pub async fn voicemail_stored(
+        &self,
+        id: i64,
+        sound: StoredSound,
+        delete_there: bool,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.write(move |mut writing| {
+            Box::pin(async move {
+                sqlx::query(MARK_STORED)
+                    .bind(id)
+                    .bind(now.as_millisecond())
+                    .bind(sound.name)
+                    .bind(sound.format)
+                    .bind(sound.content_type)
+                    .bind(sound.size_bytes)
+                    .bind(sound.sha256)
+                    .bind(sound.length_ms)
+                    .bind(sound.speech_ms)
+                    .bind(sound.loudness_centibels)
+                    .bind(sound.peaks)
+                    .bind(sound.damage)
+                    .execute(&mut *writing.sql)
+                    .await?;
+                if delete_there {
+                    let job_id = writing.new_id(now);
+                    jobs::plan_one(writing.sql, job_id, JobKind::DeleteRecording, id, now).await?;
+                }
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await
+    }
+
+    /// The sound cannot be had, in words.
+    pub async fn voicemail_failed(&self, id: i64, failure: &str) -> Result<()> {
+        let failure = failure.to_owned();
+        self.write(move |writing| {
+            Box::pin(async move {
+                sqlx::query(MARK_FAILED).bind(id).bind(failure).execute(writing.sql).await?;
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await
+    }
+
+    pub async fn voicemail_deleted_at_provider(&self, id: i64, now: Timestamp) -> Result<()> {
+        self.write(move |writing| {
+            Box::pin(async move {
+                sqlx::query(MARK_DELETED_THERE).bind(id).bind(now.as_millisecond()).execute(writing.sql).await?;
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await
+    }
+}
+
+/// The voicemails of these calls, oldest first.
+pub(super) async fn of_calls(readers: &AnyPool, call_ids: &[i64]) -> Result<Vec<Voicemail>> {
+    if call_ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = VOICEMAILS_OF_CALLS.query(call_ids, |params, id| params.add(*id)).fetch_all(readers).await?;
+    rows.iter().map(read).collect()
+}
+
+fn read(row: &AnyRow) -> Result<Voicemail> {
+    let columns = Columns::of("voicemail", row);
+    let sound = match columns.get::<Option<String>>("name")? {
+        Some(name) => Some(StoredSound {
+            name,
+            format: columns.get("format")?,
+            content_type: columns.get("content_type")?,
+            size_bytes: columns.get("size_bytes")?,
+            sha256: columns.get("sha256")?,
+            length_ms: columns.get("length_ms")?,
+            speech_ms: columns.get("speech_ms")?,
+            loudness_centibels: columns.get("loudness_centibels")?,
+            peaks: columns.get("peaks")?,
+            damage: columns.get("damage")?,
+        }),
+        None => None,
+    };
+    Ok(Voicemail {
+        id: columns.get("id")?,
+        call_id: columns.get("call_id")?,
+        provider: columns.get("provider")?,
+        provider_call_id: columns.get("provider_call_id")?,
+        recording_id: columns.get("recording_id")?,
+        url: columns.get("url")?,
+        received_at: columns.time("received_at")?,
+        state: columns.parsed("state", VoicemailState::from_word)?,
+        sound,
+        failure: columns.get("failure")?,
+        deleted_at_provider_at: columns.optional_time("deleted_at_provider_at")?,
+    })
+}
+
+const VOICEMAILS_OF_CALLS: ManyRows = ManyRows {
+    name: "VOICEMAILS_OF_CALLS",
+    head: "SELECT voicemail.*, call.provider AS provider, call.provider_call_id AS provider_call_id",
+    columns: &[Column::Number],
+    tail: "JOIN voicemail ON voicemail.call_id = column1
+        JOIN call ON call.id = voicemail.call_id
+        ORDER BY voicemail.received_at, voicemail.id",
+};
+
+pub(super) const MANY_ROW_STATEMENTS: [&ManyRows; 1] = [&VOICEMAILS_OF_CALLS];
+
+statements! {
+    READ_VOICEMAIL = "
+        SELECT voicemail.*, call.provider AS provider, call.provider_call_id AS provider_call_id
+        FROM voicemail
+        JOIN call ON call.id = voicemail.call_id
+        WHERE voicemail.id = $1";
+    LIST_STORED = "
+        SELECT voicemail.*, call.provider AS provider, call.provider_call_id AS provider_call_id
+        FROM voicemail
+        JOIN call ON call.id = voicemail.call_id
+        WHERE voicemail.id > $1 AND voicemail.state = 'stored'
+        ORDER BY voicemail.id
+        LIMIT 100";
+    MARK_STORED = "
+        UPDATE voicemail
+        SET state = 'stored', stored_at = $2, name = $3, format = $4, content_type = $5, size_bytes = $6, sha256 = $7,
+            length_ms = $8, speech_ms = $9, loudness_centibels = $10, peaks = $11, damage = $12, failure = NULL
+        WHERE id = $1 AND state <> 'erased'";
+    MARK_FAILED = "UPDATE voicemail SET state = 'failed', failure = $2 WHERE id = $1 AND state = 'pending'";
+    MARK_DELETED_THERE = "UPDATE voicemail SET deleted_at_provider_at = $2 WHERE id = $1";
+}

@@ -1,0 +1,220 @@
+//! The one task that writes. It takes all that waits, folds it into one transaction, commits once, answers all.
+//!
+//! While one flush runs, the next batch gathers: no timer, no delay when idle. A batch that fails is rolled back and
+//! its deliveries redone one by one, so that one bad row does not fail its neighbours.
+
+use std::time::Instant;
+
+use futures_util::future::BoxFuture;
+use sqlx::any::AnyConnectOptions;
+use sqlx::{AnyConnection, Connection};
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, warn};
+
+use super::ids::Ids;
+use super::ingest::{self, Delivery, Kept};
+use super::{Result, Store, StoreError};
+use crate::core::line::Lines;
+use crate::time::Timestamp;
+
+/// How many requests may wait for the writer. Beyond that the answer is «busy», never an unbounded queue.
+pub(super) const QUEUE: usize = 4096;
+/// The largest batch of one commit.
+const BATCH: usize = 512;
+
+/// What waits for the writer.
+pub(super) enum Work {
+    Deliver(Delivery, oneshot::Sender<Result<Kept>>),
+    Errand(Box<dyn Errand>),
+    Close(oneshot::Sender<()>),
+}
+
+/// The writing connection inside a transaction, with the ids for new rows.
+pub(super) struct Writing<'c> {
+    pub sql: &'c mut AnyConnection,
+    ids: &'c mut Ids,
+}
+
+impl Writing<'_> {
+    pub fn new_id(&mut self, now: Timestamp) -> i64 {
+        self.ids.next(now)
+    }
+}
+
+/// A piece of writing other than a delivery, with the one who waits for its answer.
+pub(super) trait Errand: Send {
+    fn run<'a>(&'a mut self, writing: Writing<'a>) -> BoxFuture<'a, bool>;
+    /// `committed` is the error that undid it all, if any.
+    fn answer(self: Box<Self>, committed: Option<StoreError>);
+}
+
+type Task<T, E> = Box<dyn for<'c> FnOnce(Writing<'c>) -> BoxFuture<'c, Result<T, E>> + Send>;
+
+struct Writeup<T, E> {
+    task: Option<Task<T, E>>,
+    result: Option<Result<T, E>>,
+    answer: oneshot::Sender<Result<T, E>>,
+}
+
+impl<T: Send, E: From<StoreError> + Send> Errand for Writeup<T, E> {
+    fn run<'a>(&'a mut self, writing: Writing<'a>) -> BoxFuture<'a, bool> {
+        Box::pin(async move {
+            if let Some(task) = self.task.take() {
+                self.result = Some(task(writing).await);
+            }
+            matches!(self.result, Some(Ok(_)))
+        })
+    }
+
+    fn answer(self: Box<Self>, committed: Option<StoreError>) {
+        let result = match (committed, self.result) {
+            // A refusal changed nothing, so a failed commit does not make it untrue.
+            (_, Some(Err(refused))) => Err(refused),
+            (Some(failed), _) => Err(failed.into()),
+            (None, Some(done)) => done,
+            (None, None) => Err(StoreError::Closed.into()),
+        };
+        let _ = self.answer.send(result);
+    }
+}
+
+impl Store {
+    /// Keeps a delivery and applies it to its call. When this returns, both have survived power loss.
+    pub async fn deliver(&self, delivery: Delivery) -> Result<Kept> {
+        let (answer, kept) = oneshot::channel();
+        self.writer.try_send(Work::Deliver(delivery, answer)).map_err(|full| match full {
+            mpsc::error::TrySendError::Full(_) => StoreError::Busy,
+            mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
+        })?;
+        kept.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Runs `task` inside the writer's next transaction. An error rolls back what the task did, and nothing else.
+    pub(super) async fn write<T, E, F>(&self, task: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: for<'c> FnOnce(Writing<'c>) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
+    {
+        let (answer, done) = oneshot::channel();
+        let errand = Writeup { task: Some(Box::new(task)), result: None, answer };
+        self.writer.send(Work::Errand(Box::new(errand))).await.map_err(|_| StoreError::Closed)?;
+        done.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+/// Works until the last [`Store`] is gone or one asks to close.
+pub(super) async fn run(
+    connection: AnyConnection,
+    options: AnyConnectOptions,
+    mut inbox: mpsc::Receiver<Work>,
+    ids: Ids,
+    lines: Lines,
+) {
+    let mut writer = Writer { connection: Some(connection), options, ids, lines };
+    let mut waiting = Vec::with_capacity(BATCH);
+    while inbox.recv_many(&mut waiting, BATCH).await > 0 {
+        let mut batch = Batch::default();
+        let mut closing = Vec::new();
+        for work in waiting.drain(..) {
+            match work {
+                Work::Deliver(delivery, answer) => {
+                    batch.deliveries.push(delivery);
+                    batch.answers.push(answer);
+                }
+                Work::Errand(errand) => batch.errands.push(errand),
+                Work::Close(done) => closing.push(done),
+            }
+        }
+        writer.take(batch).await;
+        if !closing.is_empty() {
+            inbox.close();
+            if let Some(connection) = writer.connection.take()
+                && let Err(failed) = connection.close().await
+            {
+                warn!(error = %failed, "Closing the writing connection failed");
+            }
+            closing.into_iter().for_each(|done| {
+                let _ = done.send(());
+            });
+            return;
+        }
+    }
+}
+
+#[derive(Default)]
+struct Batch {
+    deliveries: Vec<Delivery>,
+    answers: Vec<oneshot::Sender<Result<Kept>>>,
+    errands: Vec<Box<dyn Errand>>,
+}
+
+struct Writer {
+    /// `None` after a failure: the next batch connects anew.
+    connection: Option<AnyConnection>,
+    options: AnyConnectOptions,
+    ids: Ids,
+    lines: Lines,
+}
+
+impl Writer {
+    async fn take(&mut self, batch: Batch) {
+        let Batch { deliveries, answers, mut errands } = batch;
+        let started = Instant::now();
+        let size = deliveries.len() + errands.len();
+        match self.commit(&deliveries, &mut errands).await {
+            Ok(kept) => {
+                metrics::histogram!("perezvon_commit_batch_size").record(size as f64);
+                metrics::histogram!("perezvon_commit_seconds").record(started.elapsed().as_secs_f64());
+                for (answer, kept) in answers.into_iter().zip(kept) {
+                    let _ = answer.send(Ok(kept));
+                }
+                errands.into_iter().for_each(|errand| errand.answer(None));
+            }
+            Err(failed) => {
+                metrics::counter!("perezvon_commit_failures_total").increment(1);
+                warn!(error = %failed, batch = size, "A commit of {size} failed; its deliveries are redone one by one");
+                errands.into_iter().for_each(|errand| errand.answer(Some(failed.clone())));
+                for (delivery, answer) in deliveries.into_iter().zip(answers) {
+                    let alone = self.commit(std::slice::from_ref(&delivery), &mut []).await;
+                    if let Err(failed) = &alone {
+                        error!(error = %failed, provider = %delivery.provider, "A delivery could not be kept");
+                    }
+                    // One delivery went in, so one comes out.
+                    let _ = answer.send(alone.map(|mut kept| kept.remove(0)));
+                }
+            }
+        }
+    }
+
+    /// One transaction over everything. On an error nothing of it has happened.
+    async fn commit(&mut self, deliveries: &[Delivery], errands: &mut [Box<dyn Errand>]) -> Result<Vec<Kept>> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => super::connect(&self.options).await?,
+        };
+        let mut transaction = connection.begin().await?;
+        let kept = ingest::ingest(&mut transaction, &mut self.ids, &self.lines, deliveries).await;
+        let kept = match kept {
+            Ok(kept) => kept,
+            Err(failed) => {
+                // The rollback may fail with the connection; then it is dropped with it.
+                if transaction.rollback().await.is_ok() {
+                    self.connection = Some(connection);
+                }
+                return Err(failed);
+            }
+        };
+        for errand in errands {
+            let mut savepoint = transaction.begin().await?;
+            let writing = Writing { sql: &mut savepoint, ids: &mut self.ids };
+            match errand.run(writing).await {
+                true => savepoint.commit().await?,
+                false => savepoint.rollback().await?,
+            }
+        }
+        transaction.commit().await?;
+        self.connection = Some(connection);
+        Ok(kept)
+    }
+}
