@@ -5,6 +5,7 @@
 mod folder;
 mod incoming;
 mod name;
+pub mod tone;
 
 pub use folder::{Folder, KeepError, ReadError};
 pub use incoming::{Incoming, Kept};
