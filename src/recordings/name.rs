@@ -18,7 +18,7 @@ pub struct RecordingName(String);
 pub struct BadRecordingName(String);
 
 impl RecordingName {
-    /// The name of this voicemail's recording; `extension` without its dot.
+    /// The name of this voicemail's recording; `extension` without its dot, as in [`super::Container::extension`].
     pub fn of(voicemail_id: i64, received_at: Timestamp, extension: &str) -> Result<Self, BadRecordingName> {
         let date = received_at.to_zoned(TimeZone::UTC).date();
         format!("{:04}/{:02}/{voicemail_id}.{extension}", date.year(), date.month()).parse()
