@@ -1,1 +1,24 @@
-//! The sound of the messages: kept in a folder, measured, read back.
+//! The sound of the messages: kept in a folder, checked, measured, read back.
+//!
+//! Knows nothing of HTTP, providers or SQL. Two halves that never meet here: [`Folder`] keeps bytes and survives power
+//! loss, [`analyse`] listens to bytes and touches no disk.
+
+mod analyse;
+mod container;
+mod decode;
+mod folder;
+mod incoming;
+mod line_tone;
+mod meter;
+mod name;
+mod speech;
+pub mod tone;
+mod wav;
+
+pub use analyse::{Analysis, Damage, LONGEST_MS, Sound, analyse, measure};
+pub use container::{Container, Unplayable, sniff};
+pub use folder::{Folder, KeepError, ReadError};
+pub use incoming::{Incoming, Kept};
+pub use meter::PEAK_COUNT;
+pub use name::{BadChecksum, BadRecordingName, Checksum, RecordingName};
+pub use speech::LEAST_SPEECH_MS;

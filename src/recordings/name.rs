@@ -1,0 +1,151 @@
+//! The name of a recording inside its folder, and the checksum of what it names.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use crate::time::{TimeZone, Timestamp};
+
+/// `YYYY/MM/ID.ext`: year and month (UTC) of the message, the id of its voicemail, the ending of its format. Cannot
+/// point outside of the folder, which is all a database row can then do to us.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordingName(String);
+
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("a recording is named YYYY/MM/ID.ext, not {0:?}")]
+pub struct BadRecordingName(String);
+
+impl RecordingName {
+    /// The name of this voicemail's recording; `extension` without its dot, as in [`super::Container::extension`].
+    pub fn of(voicemail_id: i64, received_at: Timestamp, extension: &str) -> Result<Self, BadRecordingName> {
+        let date = received_at.to_zoned(TimeZone::UTC).date();
+        format!("{:04}/{:02}/{voicemail_id}.{extension}", date.year(), date.month()).parse()
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(super) fn inside(&self, folder: &Path) -> PathBuf {
+        folder.join(&self.0)
+    }
+}
+
+impl FromStr for RecordingName {
+    type Err = BadRecordingName;
+
+    /// Accepts exactly what [`RecordingName::of`] makes: digits, two slashes, one dot, a short lower-case ending.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_good = || {
+            let (year, rest) = text.split_once('/')?;
+            let (month, file) = rest.split_once('/')?;
+            let (id, extension) = file.split_once('.')?;
+            let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            let good = year.len() == 4
+                && digits(year)
+                && month.len() == 2
+                && digits(month)
+                && (1..=12).contains(&month.parse::<u8>().ok()?)
+                && digits(id)
+                && id == id.parse::<i64>().ok()?.to_string()
+                && (2..=4).contains(&extension.len())
+                && extension.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+            good.then_some(())
+        };
+        is_good().map(|()| Self(text.to_owned())).ok_or_else(|| BadRecordingName(text.to_owned()))
+    }
+}
+
+impl fmt::Display for RecordingName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// The SHA-256 of a file. Written and read as 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Checksum(pub [u8; 32]);
+
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("a checksum has 64 hexadecimal digits")]
+pub struct BadChecksum;
+
+impl fmt::Display for Checksum {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Checksum {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Checksum({self})")
+    }
+}
+
+impl FromStr for Checksum {
+    type Err = BadChecksum;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut bytes = [0; 32];
+        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(BadChecksum);
+        }
+        for (byte, at) in bytes.iter_mut().zip((0..64).step_by(2)) {
+            *byte = u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| BadChecksum)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_made_of_the_voicemail_and_its_month() {
+        let at: Timestamp = "2026-11-30T23:30:00Z".parse().unwrap();
+        assert_eq!(RecordingName::of(17, at, "wav").unwrap().as_str(), "2026/11/17.wav");
+        assert!(RecordingName::of(-1, at, "wav").is_err());
+        assert!(RecordingName::of(17, at, "wav/../../x").is_err());
+    }
+
+    #[test]
+    fn a_name_that_leaves_the_folder_is_refused() {
+        for text in [
+            "",
+            "/etc/passwd",
+            "../../etc/passwd",
+            "2026/11/../../../x.wav",
+            "2026/11/17.wav/..",
+            "2026/../17.wav",
+            "2026\\11\\17.wav",
+            "2026/11/17",
+            "2026/11/.wav",
+            "2026/11/17..wav",
+            "2026/11/17.WAV",
+            "2026/11/17.wav\0",
+            "2026/11/017.wav",
+            "2026/11/+17.wav",
+            "2026/13/17.wav",
+            "2026/1/17.wav",
+            "20 6/11/17.wav",
+            "２０２６/11/17.wav",
+            "2026/11/99999999999999999999.wav",
+            ".partial/11/17.wav",
+        ] {
+            assert!(text.parse::<RecordingName>().is_err(), "{text:?}");
+        }
+        assert_eq!("2026/11/17.wav".parse::<RecordingName>().unwrap().to_string(), "2026/11/17.wav");
+    }
+
+    #[test]
+    fn a_checksum_reads_back_as_it_was_written() {
+        let checksum = Checksum(std::array::from_fn(|n| n as u8 * 7));
+        assert_eq!(checksum.to_string().parse(), Ok(checksum));
+        for text in ["", "12", &"g".repeat(64), &"é".repeat(32)] {
+            assert_eq!(text.parse::<Checksum>(), Err(BadChecksum), "{text}");
+        }
+    }
+}
