@@ -15,6 +15,7 @@ mod calls;
 mod ids;
 mod ingest;
 mod jobs;
+mod late;
 mod people;
 mod sql;
 mod voicemails;
@@ -29,9 +30,9 @@ use tokio::sync::mpsc;
 
 pub use alarms::Alarm;
 pub use audit::AuditEntry;
-pub use callback_list::{CallbackPage, CallbackView, ListFilter, ListPeriod, StateFilter};
+pub use callback_list::{CallBrief, CallbackPage, CallbackView, ListFilter, ListPeriod, StateFilter, Step};
 pub use callbacks::{ActError, NewCallback};
-pub use calls::{CallFilter, CallPage, CallView};
+pub use calls::{CallFilter, CallPage, CallView, KeptDelivery};
 pub use ingest::{Delivery, Kept};
 pub use jobs::{Job, JobKind, JobsSummary};
 pub use people::{Officer, Person, Token};
@@ -69,6 +70,7 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 pub struct Store {
     readers: AnyPool,
     writer: mpsc::Sender<writer::Work>,
+    late: Arc<late::Late>,
 }
 
 impl Store {
@@ -90,7 +92,7 @@ impl Store {
         let ids = ids::Ids::after(ids::newest(&mut writing).await?);
         let (sender, inbox) = mpsc::channel(writer::QUEUE);
         tokio::spawn(writer::run(writing, options, inbox, ids, lines));
-        Ok(Self { readers, writer: sender })
+        Ok(Self { readers, writer: sender, late: Arc::default() })
     }
 
     /// Whether a reader gets an answer: for readiness.
@@ -106,7 +108,7 @@ impl Store {
 
     /// Lets the writer finish what waits, then closes all connections.
     pub async fn close(self) {
-        let Self { readers, writer } = self;
+        let Self { readers, writer, .. } = self;
         let (done, closed) = tokio::sync::oneshot::channel();
         if writer.send(writer::Work::Close(done)).await.is_ok() {
             let _ = closed.await;

@@ -1,1 +1,65 @@
-//! Everything that arrives over HTTP.
+//! Everything that arrives over HTTP: providers' webhooks, the JSON API, the officer's pages, health.
+//!
+//! Handlers are thin: rules live in `core`, rows in `store`, wording in the page. [`Error`] alone knows status codes.
+
+pub mod api;
+mod auth;
+mod error;
+mod health;
+mod pages;
+pub mod password;
+mod session;
+mod webhooks;
+
+use std::sync::Arc;
+
+use axum::Router;
+use metrics_exporter_prometheus::PrometheusHandle;
+
+pub use self::error::Error;
+use crate::core::line::Lines;
+use crate::providers::Providers;
+use crate::recordings::Folder;
+use crate::store::Store;
+use crate::time::Clock;
+
+/// What a request may use. Cheap to clone.
+#[derive(Clone)]
+pub struct House(Arc<Parts>);
+
+/// The parts of a [`House`].
+pub struct Parts {
+    pub clock: Clock,
+    pub store: Store,
+    pub folder: Folder,
+    pub lines: Lines,
+    pub providers: Providers,
+    /// `https://calls.example.org`: links and cookies are made for it.
+    pub public_url: String,
+    pub metrics: PrometheusHandle,
+    /// Every page carries a banner: this is a rehearsal, not the school's phone.
+    pub rehearsal: bool,
+}
+
+impl House {
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl std::ops::Deref for House {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// All addresses of the service.
+pub fn router(house: House) -> Router {
+    Router::new()
+        .merge(webhooks::router())
+        .nest("/api", api::router())
+        .merge(pages::router(&house))
+        .merge(health::router())
+        .with_state(house)
+}

@@ -1,0 +1,174 @@
+//! Providers' webhooks: `/webhooks/{name}/…`. Verified, read, kept, answered; no outside call on this way.
+//!
+//! Whatever fails on our side, a request that waits for a script gets the offer to record (R3).
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Path, Request, State};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use tracing::{error, info, warn};
+
+use super::House;
+use crate::core::script::{self, Script, Step};
+use crate::providers::{Malformed, Parsed, Provider, RawRequest, Reply};
+use crate::store::{Delivery, Kept, StoreError};
+use crate::time::Timestamp;
+
+/// The largest webhook, bytes. Real ones have about 600; the largest forms of the contracts stay below 8 kB.
+pub const LARGEST_BODY: usize = 64 * 1024;
+/// How long a waiting caller's script may take. Providers give 5 s at the most and most never ask again.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+pub(super) fn router() -> Router<House> {
+    Router::new().route("/webhooks/{name}/{*endpoint}", any(webhook))
+}
+
+/// Keep the event, apply it to its call, answer with what the caller hears next.
+async fn webhook(
+    State(house): State<House>,
+    Path((name, endpoint)): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    let now = house.clock.now();
+    let Some(provider) = house.providers.get(&name) else {
+        return (StatusCode::NOT_FOUND, "unknown provider\n").into_response();
+    };
+    let counted = |result: &'static str| {
+        metrics::counter!("perezvon_deliveries_total", "provider" => name.clone(), "result" => result).increment(1);
+    };
+    let request = match raw(request, endpoint).await {
+        Ok(request) => request,
+        Err(refused) => {
+            counted("oversized");
+            return refused;
+        }
+    };
+    let verified = match provider.verify(&request, now) {
+        Ok(verified) => verified,
+        Err(refused) => {
+            counted("refused");
+            metrics::counter!("perezvon_refused_signatures_total", "provider" => name.clone()).increment(1);
+            warn!(provider = %name, endpoint = %request.endpoint, reason = %refused, "Refused a webhook of {name}: {refused}");
+            return (StatusCode::FORBIDDEN, format!("{refused}\n")).into_response();
+        }
+    };
+    let parsed = match provider.parse(verified, now) {
+        Ok(parsed) => parsed,
+        Err(Malformed::UnknownEndpoint(_)) => return (StatusCode::NOT_FOUND, "unknown address\n").into_response(),
+        Err(malformed) => {
+            counted("malformed");
+            warn!(provider = %name, endpoint = %request.endpoint, reason = %malformed, "A webhook of {name} makes no sense: {malformed}");
+            return (StatusCode::BAD_REQUEST, format!("{malformed}\n")).into_response();
+        }
+    };
+    let step = parsed.step;
+    match (keep(&house, provider, delivery(provider, request, parsed, now), step).await, step) {
+        (Ok(kept), Some(step)) => {
+            counted("accepted");
+            replied(provider.render(&next_script(&house, &kept, step, now)))
+        }
+        (Ok(_), None) => {
+            counted("accepted");
+            replied(provider.nothing())
+        }
+        (Err(failed), Some(step)) => {
+            counted("unavailable");
+            error!(provider = %name, error = %failed, "A caller gets the offer to record without the database: {failed}");
+            replied(provider.render(&script_without_state(step)))
+        }
+        (Err(failed), None) => {
+            counted("unavailable");
+            error!(provider = %name, error = %failed, "A webhook of {name} could not be kept: {failed}");
+            (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "5")], "not kept, please repeat\n").into_response()
+        }
+    }
+}
+
+/// Reads the request as it came; too large a body is refused with 413.
+async fn raw(request: Request, endpoint: String) -> Result<RawRequest, Response> {
+    let (parts, body): (_, Body) = request.into_parts();
+    let body = to_bytes(body, LARGEST_BODY).await.map_err(|_| {
+        (StatusCode::PAYLOAD_TOO_LARGE, format!("a webhook may have at most {LARGEST_BODY} bytes\n")).into_response()
+    })?;
+    let headers = parts
+        .headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+        .collect();
+    let target = parts.uri.path_and_query().map_or_else(|| parts.uri.path().to_owned(), ToString::to_string);
+    let method = if parts.method == Method::GET { "GET" } else { parts.method.as_str() }.to_owned();
+    Ok(RawRequest { method, target, endpoint, headers, body })
+}
+
+fn delivery(provider: &Provider, request: RawRequest, parsed: Parsed, now: Timestamp) -> Delivery {
+    Delivery {
+        provider: provider.name().clone(),
+        content_type: request.header(CONTENT_TYPE.as_str()).unwrap_or("").chars().take(200).collect(),
+        endpoint: request.endpoint,
+        method: request.method,
+        target: request.target,
+        body: request.body,
+        received_at: now,
+        key: parsed.key,
+        events: parsed.events,
+        can_be_asked: provider.can_be_asked(),
+    }
+}
+
+/// Keeps the delivery. What a caller waits for may not take long, and is not asked for again: if it cannot be kept now,
+/// it is kept as soon as the database is back.
+async fn keep(
+    house: &House,
+    provider: &Provider,
+    delivery: Delivery,
+    step: Option<Step>,
+) -> Result<Kept, StoreError> {
+    if step.is_none() {
+        return house.store.deliver(delivery).await;
+    }
+    let arrived = step == Some(Step::Arrived);
+    let kept = match tokio::time::timeout(ANSWER_WITHIN, house.store.deliver(delivery.clone())).await {
+        Ok(kept) => kept,
+        Err(_) => Err(StoreError::Busy),
+    };
+    match &kept {
+        Ok(Kept { call: Some(call) }) if arrived => info!(
+            call.id = call.id,
+            provider = %provider.name(),
+            line.id = call.line.as_ref().map_or("?", |line| line.as_str()),
+            caller = call.caller.as_ref().map(|caller| caller.shortened()),
+            "A call on the {} line",
+            call.line.as_ref().map_or("?", |line| line.as_str()),
+        ),
+        Ok(_) => {}
+        Err(_) => house.store.deliver_later(delivery),
+    }
+    kept
+}
+
+fn next_script(house: &House, kept: &Kept, step: Step, now: Timestamp) -> Script {
+    match &kept.call {
+        Some(call) => match &call.line {
+            Some(line) => script::next(call, house.lines.by_id(line), step, now),
+            None => script_without_state(step),
+        },
+        None => script_without_state(step),
+    }
+}
+
+/// The way on when nothing is known: the offer at the beginning, a farewell once there may be a message.
+fn script_without_state(step: Step) -> Script {
+    match step {
+        Step::MessageOver | Step::Keyed(_) => script::farewell(),
+        Step::Arrived | Step::Dialled(_) | Step::Signal | Step::Fallback => script::offer(),
+    }
+}
+
+fn replied(reply: Reply) -> Response {
+    ([(CONTENT_TYPE, reply.content_type)], reply.body).into_response()
+}
