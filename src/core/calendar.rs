@@ -9,6 +9,8 @@ mod days;
 mod hours;
 mod interval;
 mod periods;
+#[cfg(test)]
+mod properties;
 mod published;
 mod reading;
 mod terms;
