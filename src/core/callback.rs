@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::calendar::{Calendar, Period};
+use super::calendar::{Calendar, Period, WorkingHours};
 use super::line::LineId;
 use super::officer::Actor;
 use super::phone::PhoneNumber;
@@ -453,9 +453,8 @@ fn lease_end(now: Timestamp) -> Timestamp {
 /// (UX §3).
 fn plan_next_attempt(bench: &Bench<'_>) -> Timestamp {
     let (now, calendar) = (bench.now, bench.calendar);
-    let hour = 3_600_000;
     let planned = match bench.vain_attempts {
-        0 => calendar.due_after_hours(now, hour),
+        0 => calendar.due_after_hours(now, WorkingHours::from_hours(1)),
         1 => after_lunch(now, calendar).or_else(|| calendar.next_period(now).map(|period| period.start)),
         _ => next_day(now, calendar),
     };

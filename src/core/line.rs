@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::calendar::Calendar;
+use super::calendar::{Calendar, WorkingHours};
 use super::phone::PhoneNumber;
 
 /// The configured name of a line: `staff`, `parents`. [`LineId::unknown`] stands for calls to a number nobody configured.
@@ -55,7 +55,7 @@ pub struct Line {
     /// The longest message, seconds.
     pub max_message_seconds: u32,
     /// The regulation's response term in working hours; blank in our copy, so unset by default (R8).
-    pub response_term_hours: Option<f64>,
+    pub response_term: Option<WorkingHours>,
     /// Whether a visible caller who left no message is called back all the same.
     pub callback_without_message: bool,
     pub calendar: Calendar,
@@ -90,7 +90,7 @@ impl Lines {
             ring: Vec::new(),
             ring_seconds: 20,
             max_message_seconds: 180,
-            response_term_hours: None,
+            response_term: None,
             callback_without_message: true,
             calendar: default_calendar,
         };

@@ -4,7 +4,7 @@ use super::calendar::{DayRule, Period};
 use super::call::{Call, Decision};
 use super::line::Line;
 use super::phone::PhoneNumber;
-use crate::time::{Date, Time, TimeZone, Timestamp, Weekday, elapsed_ms};
+use crate::time::{Date, TimeZone, Timestamp, Weekday, elapsed_ms};
 
 /// Said when nothing is known but that somebody calls.
 pub const OFFER: &str = "Здравствуйте! Гимназия Культуры мира. После сигнала назовите имя, вопрос и номер телефона, \
@@ -35,7 +35,7 @@ pub fn greeting_closed(line: &Line, decision: &Decision, at: Timestamp) -> Strin
         }
         _ => {
             parts.push("Сейчас нерабочее время.".to_owned());
-            if let Some((from, to)) = line.calendar.daily_hours() {
+            if let Some((from, to)) = daily_hours(line) {
                 parts.push(format!(
                     "Мы работаем ежедневно с {} до {}, кроме выходных и праздничных дней.",
                     hour_genitive(from),
@@ -130,16 +130,37 @@ pub fn on_weekday(day: Weekday) -> &'static str {
     }
 }
 
+/// The hours that all working days of the week share, minutes after midnight; `None` where they differ or have a break:
+/// then no single sentence tells them.
+fn daily_hours(line: &Line) -> Option<(u16, u16)> {
+    const WEEK: [Weekday; 7] = [
+        Weekday::Monday,
+        Weekday::Tuesday,
+        Weekday::Wednesday,
+        Weekday::Thursday,
+        Weekday::Friday,
+        Weekday::Saturday,
+        Weekday::Sunday,
+    ];
+    let hours = line.calendar.hours();
+    let mut working = WEEK.into_iter().map(|day| hours.on(day)).filter(|intervals| !intervals.is_empty());
+    let first = working.next()?;
+    match first {
+        [interval] if working.all(|intervals| intervals == first) => Some((interval.start_minute(), interval.end_minute())),
+        _ => None,
+    }
+}
+
 /// «девяти», «восемнадцати тридцати»: a time of day as it is said after «с» and «до».
-fn hour_genitive(time: Time) -> String {
-    match (time.hour(), time.minute()) {
+fn hour_genitive(minutes: u16) -> String {
+    match (minutes / 60, minutes % 60) {
         (hour, 0) => number_genitive(hour),
         (hour, minute) => format!("{} {}", number_genitive(hour), number_genitive(minute)),
     }
 }
 
 /// Numbers from 0 to 59 in the genitive, feminine-neutral as in clock times.
-fn number_genitive(number: i8) -> String {
+fn number_genitive(number: u16) -> String {
     const SMALL: [&str; 20] = [
         "нуля",
         "одного",
@@ -163,7 +184,7 @@ fn number_genitive(number: i8) -> String {
         "девятнадцати",
     ];
     const TENS: [&str; 6] = ["", "", "двадцати", "тридцати", "сорока", "пятидесяти"];
-    let number = number.clamp(0, 59) as usize;
+    let number = usize::from(number.min(59));
     match (number / 10, number % 10) {
         (0 | 1, _) => SMALL[number].to_owned(),
         (tens, 0) => TENS[tens].to_owned(),

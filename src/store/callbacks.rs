@@ -78,8 +78,7 @@ impl Opening {
 
 /// R8: the regulation's own term exists only where the school has set one.
 fn term_due_at(line: &Line, received_at: Timestamp) -> Option<Timestamp> {
-    let hours = line.response_term_hours?;
-    line.calendar.due_after_hours(received_at, (hours * 3_600_000.0).round() as i64)
+    line.calendar.due_after_hours(received_at, line.response_term?)
 }
 
 /// A request that came in another way than by telephone (R13).
