@@ -146,7 +146,9 @@ fn daily_hours(line: &Line) -> Option<(u16, u16)> {
     let mut working = WEEK.into_iter().map(|day| hours.on(day)).filter(|intervals| !intervals.is_empty());
     let first = working.next()?;
     match first {
-        [interval] if working.all(|intervals| intervals == first) => Some((interval.start_minute(), interval.end_minute())),
+        [interval] if working.all(|intervals| intervals == first) => {
+            Some((interval.start_minute(), interval.end_minute()))
+        }
         _ => None,
     }
 }

@@ -64,3 +64,22 @@ pub struct Parsed {
     /// Set when the provider waits for a script: the place in the dialogue.
     pub step: Option<Step>,
 }
+
+// STUB until the codec lands.
+pub struct Verified<'a>(&'a RawRequest);
+pub enum Malformed { UnknownEndpoint(String) }
+impl std::fmt::Display for Malformed { fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { Ok(()) } }
+pub struct Reply { pub content_type: &'static str, pub body: String }
+pub struct Provider { settings: Settings }
+impl RawRequest { pub fn header(&self, _: &str) -> Option<&str> { None } }
+impl Provider {
+    pub fn name(&self) -> &Arc<str> { &self.settings.name }
+    pub fn verify<'a>(&self, r: &'a RawRequest, _: crate::time::Timestamp) -> Result<Verified<'a>, Malformed> { Ok(Verified(r)) }
+    pub fn parse(&self, v: Verified<'_>, _: crate::time::Timestamp) -> Result<Parsed, Malformed> { let _ = v.0; todo!() }
+    pub fn render(&self, _: &[crate::core::script::Verb]) -> Reply { todo!() }
+    pub fn nothing(&self) -> Reply { todo!() }
+    pub fn can_be_asked(&self) -> bool { true }
+}
+#[derive(Clone, Default)]
+pub struct Providers(Arc<std::collections::HashMap<String, Provider>>);
+impl Providers { pub fn get(&self, name: &str) -> Option<&Provider> { self.0.get(name) } }

@@ -68,3 +68,9 @@ impl Error {
         }
     }
 }
+
+impl axum::response::IntoResponse for Error {
+    fn into_response(self) -> axum::response::Response {
+        self.status().into_response()
+    }
+}

@@ -122,12 +122,7 @@ fn delivery(provider: &Provider, request: RawRequest, parsed: Parsed, now: Times
 
 /// Keeps the delivery. What a caller waits for may not take long, and is not asked for again: if it cannot be kept now,
 /// it is kept as soon as the database is back.
-async fn keep(
-    house: &House,
-    provider: &Provider,
-    delivery: Delivery,
-    step: Option<Step>,
-) -> Result<Kept, StoreError> {
+async fn keep(house: &House, provider: &Provider, delivery: Delivery, step: Option<Step>) -> Result<Kept, StoreError> {
     if step.is_none() {
         return house.store.deliver(delivery).await;
     }
