@@ -1,1 +1,3 @@
 //! The sound of the messages: kept in a folder, measured, read back.
+
+pub mod tone;
