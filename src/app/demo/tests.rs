@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::recordings::tone;
-use crate::time::{Clock, Timestamp};
+use crate::time::{Clock, TimeZone, Timestamp};
 
 const TOKEN: &str = "12345678901234567890123456789012";
 const ACCOUNT: &str = "AC00000000000000000000000000000001";
@@ -280,4 +280,30 @@ async fn recordings_are_fetched_with_the_password_and_deleted_once() {
     assert_eq!((counters.fetched[sid], counters.faults, counters.refused), (1, 6, 1));
     assert!(counters.deleted.iter().eq([sid]));
     exchange.stop().await;
+}
+
+#[tokio::test]
+async fn a_whole_friday_evening_goes_by_in_order_and_is_told() {
+    let at: Timestamp = "2026-11-20T19:30:00+03:00".parse().unwrap();
+    let exchange =
+        Stub::new(&[("/webhooks/demo/voice", VOICEMAIL), ("/signal", VOICEMAIL), ("/done", GOODBYE)]).exchange().await;
+    let mut reports = Vec::new();
+    for plan in friday_evening(&Numbers::default(), at) {
+        let starts_at = plan.starts_at.unwrap();
+        let report = exchange.call(plan).await;
+        assert_eq!((report.started_at, &report.warnings), (starts_at, &vec![]), "{}", report.plan.story);
+        reports.push(report);
+    }
+    assert!(reports.len() >= 22);
+    assert!(reports.is_sorted_by(|before, after| before.ended_at <= after.started_at));
+    let closing = "2026-11-20T18:00:00+03:00".parse().unwrap();
+    assert_eq!(reports.iter().filter(|report| report.started_at < closing).count(), 10);
+    assert!(exchange.settings.clock.now() < at);
+
+    let account = tell(&reports, &TimeZone::get("Europe/Moscow").unwrap());
+    assert_eq!(account.lines().count(), reports.len());
+    assert!(account.contains("18:01 · Родители · 8 928 000-02-01 · оставили сообщение, 20 с\n"), "{account}");
+    assert!(account.contains("номер скрыт"), "{account}");
+    // This service rings nobody.
+    assert!(account.contains("сотрудник ответил — сотруднику не звонили\n"), "{account}");
 }
