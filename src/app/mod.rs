@@ -1,3 +1,7 @@
 //! Configuration, commands, and the wiring of the house.
 
+<<<<<<< HEAD
 pub mod hours;
+=======
+pub mod demo;
+>>>>>>> h5
