@@ -1,7 +1,4 @@
 //! Configuration, commands, and the wiring of the house.
 
-<<<<<<< HEAD
-pub mod hours;
-=======
 pub mod demo;
->>>>>>> h5
+pub mod hours;

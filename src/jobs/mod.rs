@@ -1,1 +1,155 @@
-//! What must happen later and may not be forgotten.
+//! What must happen later and may not be forgotten: one durable queue, worked off by one worker.
+//!
+//! Jobs are planned in the commit that causes them and leased before they run, so a `kill -9` at any moment leads to a
+//! second try, never to none. Every job therefore bears being done twice.
+
+mod fetch;
+mod http;
+mod reconcile;
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::sync::watch;
+use tracing::{error, warn};
+
+pub use self::http::Http;
+use crate::providers::Providers;
+use crate::recordings::Folder;
+use crate::store::{Job, JobKind, Store, StoreError};
+use crate::time::{Clock, SignedDuration, Timestamp, elapsed_ms};
+
+/// How often the worker looks for work.
+const TICK: Duration = Duration::from_secs(1);
+/// How many jobs run at once. A school's uplink is thin.
+const AT_ONCE: u32 = 4;
+/// Ticks between two looks at calls nobody told the end of.
+const SWEEP_EVERY: u32 = 60;
+
+/// Works off the queue. Cheap to clone.
+#[derive(Clone)]
+pub struct Worker {
+    pub clock: Clock,
+    pub store: Store,
+    pub folder: Folder,
+    pub providers: Providers,
+    pub http: Http,
+}
+
+/// How a job ended.
+enum Ended {
+    Done,
+    /// Tried again after a growing pause; counted from the cause.
+    Later(String),
+    /// Tried again after this long, whatever went before.
+    After(SignedDuration, String),
+    /// Nothing more can be done; the reason stays where somebody sees it.
+    GivenUp(String),
+}
+
+impl From<StoreError> for Ended {
+    fn from(error: StoreError) -> Self {
+        Self::Later(error.to_string())
+    }
+}
+
+impl Worker {
+    /// Works until `stop` changes, then finishes what is in hand.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut tick: u32 = 0;
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                _ = stop.changed() => return,
+            }
+            self.store.deliver_late().await;
+            if let Err(failed) = self.run_due().await {
+                warn!(error = %failed, "The queue cannot be read; trying again");
+            }
+            if tick.is_multiple_of(SWEEP_EVERY)
+                && let Err(failed) = self.sweep().await
+            {
+                warn!(error = %failed, "Looking for calls without an end failed; trying again");
+            }
+            tick = tick.wrapping_add(1);
+        }
+    }
+
+    /// Runs every job whose time has come, until none is left. The answer is how many ran.
+    pub async fn run_due(&self) -> Result<usize, StoreError> {
+        let mut ran = 0;
+        loop {
+            let jobs = self.store.lease_jobs(AT_ONCE, self.clock.now()).await?;
+            if jobs.is_empty() {
+                return Ok(ran);
+            }
+            ran += jobs.len();
+            for written in join_all(jobs.iter().map(|job| self.work(job))).await {
+                written?;
+            }
+        }
+    }
+
+    async fn work(&self, job: &Job) -> Result<(), StoreError> {
+        let ended = match job.kind {
+            JobKind::FetchRecording => self.fetch_recording(job).await,
+            JobKind::DeleteRecording => self.delete_recording(job).await,
+            JobKind::ReconcileCall => self.reconcile_call(job).await,
+        };
+        let now = self.clock.now();
+        match ended {
+            Ended::Done => self.store.job_done(job.id).await,
+            Ended::Later(reason) => {
+                let run_at = now.checked_add(pause_after(job.attempts)).unwrap_or(now);
+                self.store.job_later(job.id, run_at, &reason).await
+            }
+            Ended::After(pause, reason) => {
+                let run_at = now.checked_add(pause).unwrap_or(now);
+                self.store.job_later(job.id, run_at, &reason).await
+            }
+            Ended::GivenUp(reason) => {
+                error!(job.kind = job.kind.as_str(), job.subject, reason, "Gave up a job: {reason}");
+                self.store.job_given_up(job.id, &reason, now).await
+            }
+        }
+    }
+
+    /// How long a job has been waiting to succeed.
+    fn age_ms(&self, job: &Job) -> i64 {
+        elapsed_ms(job.created_at, self.clock.now())
+    }
+
+    async fn alarm(&self, kind: &'static str, subject: i64, told: &str, now: Timestamp) {
+        if let Err(failed) = self.store.raise_alarm(kind, &subject.to_string(), told, now).await {
+            error!(error = %failed, alarm = kind, "An alarm could not be kept: {told}");
+        }
+    }
+
+    async fn clear_alarm(&self, kind: &'static str, subject: i64, now: Timestamp) {
+        if let Err(failed) = self.store.clear_alarm(kind, &subject.to_string(), now).await {
+            warn!(error = %failed, alarm = kind, "An alarm could not be cleared");
+        }
+    }
+}
+
+/// Pauses between tries: seconds at first, for a recording is often there a moment later, an hour at the end.
+fn pause_after(attempts: i64) -> SignedDuration {
+    const SECONDS: [i64; 10] = [2, 5, 15, 30, 60, 120, 300, 600, 1800, 3600];
+    let index = usize::try_from(attempts).unwrap_or(0).min(SECONDS.len() - 1);
+    SignedDuration::from_secs(SECONDS[index])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_an_hour_and_no_further() {
+        let pauses: Vec<_> = (0..20).map(pause_after).collect();
+        assert!(pauses.is_sorted());
+        assert_eq!(pauses[0], SignedDuration::from_secs(2));
+        assert_eq!(pauses[19], SignedDuration::from_hours(1));
+    }
+}

@@ -5,12 +5,12 @@ use std::str::FromStr;
 use sqlx::any::AnyRow;
 
 use super::sql::{Column, Columns, ManyRows, Params, statements};
-use super::{Result, Store, Voicemail, voicemails};
+use super::{Result, Store, StoreError, Voicemail, ids, voicemails};
 use crate::core::calendar::{DayRule, Period, TimeState};
 use crate::core::call::{Call, CallKey, Decision, Direction, Outcome, Ringing};
 use crate::core::line::LineId;
 use crate::core::phone::{Caller, PhoneNumber};
-use crate::time::{Timestamp, from_millisecond};
+use crate::time::{SignedDuration, Timestamp, from_millisecond};
 
 /// Which calls of the log are wanted. All are combined with «and».
 #[derive(Clone, Debug, Default)]
@@ -101,6 +101,19 @@ impl Store {
             .collect::<Result<_>>()?;
         let voicemails = voicemails::of_calls(&self.readers, &[id]).await?;
         Ok(Some(CallView { call, voicemails, deliveries }))
+    }
+
+    /// Forgets which call a provider's id means once no provider repeats itself any more: Asterisk's spool does so for
+    /// about two months (provider contract, Asterisk, «ended»).
+    pub async fn forget_old_call_keys(&self, now: Timestamp) -> Result<()> {
+        let before = ids::first_id_at(now.checked_sub(REPEATED_FOR).unwrap_or(now));
+        self.write(move |writing| {
+            Box::pin(async move {
+                sqlx::query(FORGET_CALL_KEYS).bind(before).execute(writing.sql).await?;
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await
     }
 
     /// Calls that began before `before` and of whose end nobody told: oldest first, at most 50.
@@ -221,7 +234,11 @@ impl CallPage {
     }
 }
 
+/// The longest time after which a provider may still repeat a delivery, with a month to spare.
+const REPEATED_FOR: SignedDuration = SignedDuration::from_hours(90 * 24);
+
 statements! {
+    FORGET_CALL_KEYS = "DELETE FROM call_key WHERE call_id < $1";
     READ_CALL = "SELECT * FROM call WHERE id = $1";
     DELIVERIES_OF_CALL = "
         SELECT id, endpoint, received_at, content_type, body FROM delivery

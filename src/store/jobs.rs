@@ -60,7 +60,7 @@ pub struct JobsSummary {
 /// A worker that has not answered for this long is taken for dead, and its jobs for anybody's.
 const LEASE: SignedDuration = SignedDuration::from_mins(10);
 
-/// Plans jobs of a batch. A job that is planned already stays as it is.
+/// Plans the jobs of a batch, each after its kind's first pause. A job that is planned already stays as it is.
 pub(super) async fn plan(
     connection: &mut AnyConnection,
     ids: &mut Ids,
@@ -83,6 +83,7 @@ pub(super) async fn plan(
     Ok(())
 }
 
+/// Plans one job for now, unless it is planned already.
 pub(super) async fn plan_one(
     connection: &mut AnyConnection,
     id: i64,
@@ -90,7 +91,14 @@ pub(super) async fn plan_one(
     subject: i64,
     now: Timestamp,
 ) -> Result<()> {
-    plan(connection, &mut Ids::after(id - 1), now, &[(kind, subject)]).await
+    sqlx::query(PLAN_ONE)
+        .bind(id)
+        .bind(kind.as_str())
+        .bind(subject)
+        .bind(now.as_millisecond())
+        .execute(&mut *connection)
+        .await?;
+    Ok(())
 }
 
 impl Store {
@@ -121,6 +129,17 @@ impl Store {
                         })
                     })
                     .collect()
+            })
+        })
+        .await
+    }
+
+    /// Plans a job for now, unless it is planned already.
+    pub async fn plan_job(&self, kind: JobKind, subject: i64, now: Timestamp) -> Result<()> {
+        self.write(move |mut writing| {
+            Box::pin(async move {
+                let id = writing.new_id(now);
+                plan_one(writing.sql, id, kind, subject, now).await
             })
         })
         .await
@@ -188,6 +207,9 @@ pub(super) const PLAN_JOBS: ManyRows = ManyRows {
 };
 
 statements! {
+    PLAN_ONE = "
+        INSERT INTO job (id, kind, subject, created_at, run_at, attempts) VALUES ($1, $2, $3, $4, $4, 0)
+        ON CONFLICT (kind, subject) DO NOTHING";
     ANY_JOB_DUE = "
         SELECT id FROM job
         WHERE given_up_at IS NULL AND run_at <= $1 AND (leased_until IS NULL OR leased_until <= $1)

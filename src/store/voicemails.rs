@@ -45,6 +45,8 @@ pub struct Voicemail {
     pub recording_id: String,
     pub url: Option<String>,
     pub received_at: Timestamp,
+    /// Whole seconds, as the provider said.
+    pub provider_seconds: Option<i64>,
     pub state: VoicemailState,
     pub sound: Option<StoredSound>,
     pub failure: Option<String>,
@@ -175,6 +177,7 @@ fn read(row: &AnyRow) -> Result<Voicemail> {
         recording_id: columns.get("recording_id")?,
         url: columns.get("url")?,
         received_at: columns.time("received_at")?,
+        provider_seconds: columns.get("provider_seconds")?,
         state: columns.parsed("state", VoicemailState::from_word)?,
         sound,
         failure: columns.get("failure")?,

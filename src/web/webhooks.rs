@@ -116,7 +116,7 @@ fn delivery(provider: &Provider, request: RawRequest, parsed: Parsed, now: Times
         received_at: now,
         key: parsed.key,
         events: parsed.events,
-        can_be_asked: provider.can_be_asked(),
+        can_be_asked: provider.capabilities().can_be_asked,
     }
 }
 

@@ -1,0 +1,222 @@
+//! The sound of a message: fetched from the provider, checked, measured, kept; only then deleted there (R5).
+
+use reqwest::StatusCode;
+
+use super::http::HttpError;
+use super::{Ended, Worker};
+use crate::providers::{ForbiddenUrl, Provider};
+use crate::recordings::{self, Analysis, Kept, KeepError, RecordingName, Unplayable};
+use crate::store::{Job, StoredSound, Voicemail, VoicemailState};
+use crate::time::{SignedDuration, Timestamp};
+
+/// The largest recording, bytes: an hour of 8 kHz stereo. The longest message a line may take is ten minutes.
+const LARGEST_RECORDING: u64 = 128 * 1024 * 1024;
+/// After this long without the sound somebody is told.
+const LATE_MS: i64 = 3_600_000;
+/// After this long the sound is given up: Telnyx's addresses live ten minutes, Twilio keeps its copy until we delete it.
+const HOPELESS_MS: i64 = 7 * 24 * 3_600_000;
+/// Tries that a damaged or shortened file gets before it is kept as it is, with the provider's copy left alone.
+const TRIES_FOR_A_WHOLE_FILE: i64 = 3;
+/// How much shorter than the provider said a file may be: its seconds are rounded.
+const ROUNDING_MS: i64 = 2_000;
+
+/// Why the sound is not here yet.
+enum Missed {
+    Forbidden(ForbiddenUrl),
+    Http(HttpError),
+    /// The answer was no sound, or the download broke off.
+    NotSound(String),
+    Disk(KeepError),
+}
+
+impl Worker {
+    pub(super) async fn fetch_recording(&self, job: &Job) -> Ended {
+        let voicemail = match self.store.voicemail(job.subject).await {
+            Ok(Some(voicemail)) if voicemail.state == VoicemailState::Pending => voicemail,
+            Ok(_) => return Ended::Done,
+            Err(failed) => return failed.into(),
+        };
+        let now = self.clock.now();
+        let Some(provider) = self.providers.get(&voicemail.provider) else {
+            let told = format!("Запись осталась у оператора связи «{}», которого нет в настройках.", voicemail.provider);
+            self.alarm("recording_late", voicemail.id, &told, now).await;
+            return Ended::After(SignedDuration::from_hours(1), "the provider is configured no longer".to_owned());
+        };
+        match self.download(provider, &voicemail).await {
+            Ok(kept) => self.keep(job, &voicemail, provider, kept, now).await,
+            Err(missed) => self.missed(job, &voicemail, missed, now).await,
+        }
+    }
+
+    async fn download(&self, provider: &Provider, voicemail: &Voicemail) -> Result<Kept, Missed> {
+        let request = provider
+            .recording_request(&voicemail.provider_call_id, &voicemail.recording_id, voicemail.url.as_deref())
+            .map_err(Missed::Forbidden)?;
+        let mut response = self.http.fetch(provider, request).await.map_err(Missed::Http)?;
+        let broke_off = |error: reqwest::Error| Missed::Http(error.into());
+        let mut beginning = Vec::new();
+        while beginning.len() < 64 {
+            match response.chunk().await.map_err(broke_off)? {
+                Some(chunk) => beginning.extend_from_slice(&chunk),
+                None => break,
+            }
+        }
+        let container = recordings::sniff(&beginning).map_err(|unplayable| Missed::NotSound(unplayable.to_string()))?;
+        let name = RecordingName::of(voicemail.id, voicemail.received_at, container.extension())
+            .map_err(|bad| Missed::NotSound(bad.to_string()))?;
+        let mut incoming = self.folder.begin(name, LARGEST_RECORDING).await.map_err(Missed::Disk)?;
+        incoming.write(&beginning).await.map_err(Missed::Disk)?;
+        while let Some(chunk) = response.chunk().await.map_err(broke_off)? {
+            incoming.write(&chunk).await.map_err(Missed::Disk)?;
+        }
+        incoming.finish().await.map_err(Missed::Disk)
+    }
+
+    /// The file is on our disk: measured, written down, and the provider's copy to be deleted if ours is whole.
+    async fn keep(&self, job: &Job, voicemail: &Voicemail, provider: &Provider, kept: Kept, now: Timestamp) -> Ended {
+        let analysis = match self.analyse(&kept.name).await {
+            Ok(analysis) => analysis,
+            Err(reason) => return Ended::Later(reason),
+        };
+        let length_ms = analysis.as_ref().map_or(0, |analysis| analysis.sound.length_ms);
+        let is_short = voicemail
+            .provider_seconds
+            .is_some_and(|seconds| length_ms + ROUNDING_MS < seconds.saturating_mul(1000).saturating_mul(9) / 10);
+        let damage = damage(&analysis, is_short);
+        if !damage.is_empty() && job.attempts + 1 < TRIES_FOR_A_WHOLE_FILE {
+            return Ended::Later(damage);
+        }
+        let is_whole = damage.is_empty();
+        if !is_whole {
+            let told = format!("Запись сохранена, но повреждена ({damage}). Копия у оператора связи не удалена.");
+            self.alarm("recording_damaged", voicemail.id, &told, now).await;
+        }
+        let delete_there = is_whole && provider.deletion_request(&voicemail.recording_id).is_some();
+        let sound = stored_sound(kept, analysis.ok(), damage);
+        match self.store.voicemail_stored(voicemail.id, sound, delete_there, now).await {
+            Ok(()) => {
+                self.clear_alarm("recording_late", voicemail.id, now).await;
+                self.clear_alarm("no_space", 0, now).await;
+                Ended::Done
+            }
+            Err(failed) => failed.into(),
+        }
+    }
+
+    /// Measuring is work for a thread of its own: tens of milliseconds per minute of sound.
+    async fn analyse(&self, name: &RecordingName) -> Result<Result<Analysis, Unplayable>, String> {
+        let bytes = self.folder.read(name).await.map_err(|error| error.to_string())?;
+        tokio::task::spawn_blocking(move || recordings::analyse(&bytes)).await.map_err(|error| error.to_string())
+    }
+
+    async fn missed(&self, job: &Job, voicemail: &Voicemail, missed: Missed, now: Timestamp) -> Ended {
+        let age_ms = self.age_ms(job);
+        let (reason, is_final) = match &missed {
+            Missed::Forbidden(forbidden) => (forbidden.to_string(), true),
+            Missed::Http(error @ HttpError::ForbiddenRedirect(_)) => (error.to_string(), age_ms > LATE_MS),
+            Missed::Http(error) => (error.to_string(), age_ms > HOPELESS_MS),
+            Missed::NotSound(what) => (what.clone(), age_ms > HOPELESS_MS),
+            Missed::Disk(error @ KeepError::TooLarge { .. }) => (error.to_string(), true),
+            Missed::Disk(error) => (error.to_string(), false),
+        };
+        if is_final {
+            let told = format!("Запись получить не удалось: {reason}. Обращение осталось в списке.");
+            self.alarm("recording_lost", voicemail.id, &told, now).await;
+            return match self.store.voicemail_failed(voicemail.id, &reason).await {
+                Ok(()) => Ended::GivenUp(reason),
+                Err(failed) => failed.into(),
+            };
+        }
+        match missed {
+            Missed::Disk(KeepError::NoSpace(_)) => {
+                let told = "Нет места для записей. Сообщения ждут у оператора связи: освободите диск.";
+                self.alarm("no_space", 0, told, now).await;
+                Ended::After(SignedDuration::from_mins(5), reason)
+            }
+            Missed::Http(HttpError::Status(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) => {
+                let told = format!("Оператор связи не отдаёт запись: {reason}. Проверьте account_sid и auth_tokens.");
+                self.alarm("recording_late", voicemail.id, &told, now).await;
+                Ended::Later(reason)
+            }
+            _ => {
+                if age_ms >= LATE_MS {
+                    let told = format!("Записи нет уже час: {reason}. Попытки продолжаются.");
+                    self.alarm("recording_late", voicemail.id, &told, now).await;
+                }
+                Ended::Later(reason)
+            }
+        }
+    }
+
+    /// Deletes the provider's copy. Not there any more counts as done.
+    pub(super) async fn delete_recording(&self, job: &Job) -> Ended {
+        let voicemail = match self.store.voicemail(job.subject).await {
+            Ok(Some(voicemail)) => voicemail,
+            Ok(None) => return Ended::Done,
+            Err(failed) => return failed.into(),
+        };
+        let now = self.clock.now();
+        let provider = self.providers.get(&voicemail.provider);
+        let Some(request) = provider.and_then(|provider| provider.deletion_request(&voicemail.recording_id)) else {
+            return Ended::Done;
+        };
+        let deleted = self.http.ask(request).await;
+        match deleted {
+            Ok(_) | Err(HttpError::Status(StatusCode::NOT_FOUND | StatusCode::GONE)) => {
+                match self.store.voicemail_deleted_at_provider(voicemail.id, now).await {
+                    Ok(()) => Ended::Done,
+                    Err(failed) => failed.into(),
+                }
+            }
+            Err(failed) if self.age_ms(job) > HOPELESS_MS => {
+                let told = format!("Запись не удаляется у оператора связи: {failed}. Удалите её в его кабинете.");
+                self.alarm("recording_not_deleted", voicemail.id, &told, now).await;
+                Ended::GivenUp(failed.to_string())
+            }
+            Err(failed) => Ended::Later(failed.to_string()),
+        }
+    }
+}
+
+/// What is wrong with the file, in words; empty if nothing.
+fn damage(analysis: &Result<Analysis, Unplayable>, is_short: bool) -> String {
+    let mut found: Vec<String> = match analysis {
+        Ok(analysis) => analysis.sound.damage.iter().map(ToString::to_string).collect(),
+        Err(unplayable) => vec![unplayable.to_string()],
+    };
+    if is_short {
+        found.push("the sound is shorter than the provider said".to_owned());
+    }
+    found.join("; ")
+}
+
+fn stored_sound(kept: Kept, analysis: Option<Analysis>, damage: String) -> StoredSound {
+    let (size_bytes, sha256) = (kept.size_bytes.try_into().unwrap_or(i64::MAX), kept.sha256.0.to_vec());
+    let name = kept.name.to_string();
+    match analysis {
+        Some(Analysis { sound, speech_ms, .. }) => StoredSound {
+            name,
+            format: sound.format.to_string(),
+            content_type: sound.content_type.to_owned(),
+            size_bytes,
+            sha256,
+            length_ms: sound.length_ms,
+            speech_ms,
+            loudness_centibels: (sound.loudness_dbfs * 10.0).round() as i64,
+            peaks: sound.peaks,
+            damage,
+        },
+        None => StoredSound {
+            name,
+            format: "unknown".to_owned(),
+            content_type: "application/octet-stream".to_owned(),
+            size_bytes,
+            sha256,
+            length_ms: 0,
+            speech_ms: 0,
+            loudness_centibels: 0,
+            peaks: Vec::new(),
+            damage,
+        },
+    }
+}

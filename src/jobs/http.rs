@@ -1,0 +1,132 @@
+//! The way out: requests to providers, with bounds on time and size, and credentials for configured hosts alone.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{AUTHORIZATION, LOCATION};
+use reqwest::{Client, Method, Response, StatusCode, Url};
+
+use crate::providers::{ApiRequest, FetchRequest, Provider, is_public};
+
+/// The longest a whole download may take.
+const WITHIN: Duration = Duration::from_secs(120);
+/// Redirects followed for one recording. SignalWire and Somleng need one.
+const MOST_REDIRECTS: usize = 3;
+/// The largest answer of a provider's REST interface.
+const LARGEST_ANSWER: usize = 1024 * 1024;
+
+/// Why a provider's answer could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    #[error("the provider cannot be reached: {0}")]
+    Unreachable(#[from] reqwest::Error),
+    #[error("the provider answered {0}")]
+    Status(StatusCode),
+    #[error("the provider sends us on to {0}, which the configuration does not trust")]
+    ForbiddenRedirect(String),
+    #[error("the provider's answer is larger than {LARGEST_ANSWER} bytes")]
+    TooLarge,
+}
+
+/// A client that follows no redirect by itself and reaches no private address by a public name.
+#[derive(Clone)]
+pub struct Http(Client);
+
+impl Http {
+    pub fn new() -> Self {
+        // Two parts of this program may ask for it; the second time it is there already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .connect_timeout(Duration::from_secs(10))
+            .timeout(WITHIN)
+            .dns_resolver(Arc::new(PublicNames))
+            .user_agent(concat!("perezvon/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .expect("these settings need nothing from outside but the crypto provider installed above");
+        Self(client)
+    }
+
+    /// Begins a download. Redirects are followed only where the provider's configuration allows, and the credentials
+    /// go along only where it says so.
+    pub(super) async fn fetch(&self, provider: &Provider, request: FetchRequest) -> Result<Response, HttpError> {
+        let (mut url, mut authorization) = (request.url, request.authorization);
+        for _ in 0..=MOST_REDIRECTS {
+            let mut get = self.0.get(url.clone());
+            if let Some(authorization) = &authorization {
+                get = get.header(AUTHORIZATION, authorization);
+            }
+            let response = get.send().await?;
+            if !response.status().is_redirection() {
+                return match response.status().is_success() {
+                    true => Ok(response),
+                    false => Err(HttpError::Status(response.status())),
+                };
+            }
+            let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+            let next = location.and_then(|location| url.join(location).ok()).ok_or(HttpError::Status(response.status()))?;
+            match provider.may_follow(&url, &next) {
+                Some(with_credentials) => {
+                    if !with_credentials {
+                        authorization = None;
+                    }
+                    url = next;
+                }
+                None => return Err(HttpError::ForbiddenRedirect(host_of(&next))),
+            }
+        }
+        Err(HttpError::ForbiddenRedirect(host_of(&url)))
+    }
+
+    /// One request to a provider's REST interface; the answer whole.
+    pub(super) async fn ask(&self, request: ApiRequest) -> Result<Vec<u8>, HttpError> {
+        let method = Method::from_bytes(request.method.as_bytes()).unwrap_or(Method::GET);
+        let mut asked = self.0.request(method, &request.url);
+        if let Some(authorization) = &request.authorization {
+            asked = asked.header(AUTHORIZATION, authorization);
+        }
+        let mut response = asked.send().await?;
+        if !response.status().is_success() {
+            return Err(HttpError::Status(response.status()));
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            if body.len() + chunk.len() > LARGEST_ANSWER {
+                return Err(HttpError::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn host_of(url: &Url) -> String {
+    url.host_str().unwrap_or("nowhere").to_owned()
+}
+
+/// Names are resolved by the system, but only public addresses count: a name from a webhook may not lead into the
+/// school's own network. `localhost` is left as it is; whether it may be asked at all is the configuration's word.
+struct PublicNames;
+
+impl Resolve for PublicNames {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let loopback_wanted = name.as_str() == "localhost";
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let allowed: Vec<SocketAddr> = found.filter(|address| loopback_wanted || is_public(address.ip())).collect();
+            match allowed.is_empty() {
+                true => Err("the name leads to no public address".into()),
+                false => Ok(Box::new(allowed.into_iter()) as Addrs),
+            }
+        })
+    }
+}

@@ -1,0 +1,135 @@
+//! Calls whose callbacks were lost: the provider is asked what it knows, and its answer goes the way of a delivery.
+
+use reqwest::StatusCode;
+use tracing::info;
+
+use super::http::HttpError;
+use super::{Ended, Worker};
+use crate::core::call::{Call, CallEvent, Fact};
+use crate::providers::Provider;
+use crate::store::{Delivery, Job, JobKind, StoreError};
+use crate::time::{SignedDuration, Timestamp, elapsed_ms};
+
+/// A call of whose end nobody told for this long is asked about.
+const SILENT_FOR: SignedDuration = SignedDuration::from_mins(30);
+/// The longest a call may last (`Dial` ends by itself after 4 h: provider contract, TwiML §6). After that it has ended.
+const LONGEST_CALL_MS: i64 = 4 * 3_600_000;
+/// A provider that does not answer is asked for this long.
+const ASK_FOR_MS: i64 = 24 * 3_600_000;
+
+impl Worker {
+    /// Plans a question about every call that should have ended by now.
+    pub async fn sweep(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let before = now.checked_sub(SILENT_FOR).unwrap_or(now);
+        for call in self.store.calls_going_on(before).await? {
+            self.store.plan_job(JobKind::ReconcileCall, call.id, now).await?;
+        }
+        self.store.forget_old_call_keys(now).await
+    }
+
+    pub(super) async fn reconcile_call(&self, job: &Job) -> Ended {
+        let call = match self.store.call(job.subject).await {
+            Ok(Some(view)) => view.call,
+            Ok(None) => return Ended::Done,
+            Err(failed) => return failed.into(),
+        };
+        let now = self.clock.now();
+        let asked = match self.providers.get(&call.key.provider) {
+            Some(provider) if provider.capabilities().can_be_asked => self.ask_about(provider, &call, now).await,
+            _ => Ok(()),
+        };
+        match asked {
+            Ok(()) => {}
+            Err(Ended::Later(reason)) if elapsed_ms(call.started_at, now) < LONGEST_CALL_MS => {
+                return Ended::Later(reason);
+            }
+            // Not asking any more must not leave the caller waiting in a call that never ends.
+            Err(Ended::Later(reason)) if call.ended_at.is_some() && self.age_ms(job) < ASK_FOR_MS => {
+                return Ended::Later(reason);
+            }
+            Err(_) => {}
+        }
+        self.end_if_it_must_have_ended(&call, now).await
+    }
+
+    /// Asks for the call and its recordings; what is new goes the way of a delivery.
+    async fn ask_about(&self, provider: &Provider, call: &Call, now: Timestamp) -> Result<(), Ended> {
+        let sid = &call.key.provider_call_id;
+        let list = self.http.ask(provider.recordings_of_call_request(sid)).await.map_err(later)?;
+        let events = provider.parse_recordings(&list, &call.key, now).map_err(|bad| Ended::Later(bad.to_string()))?;
+        self.take_in(call, "recordings", list, events, now).await?;
+        match self.http.ask(provider.call_request(sid)).await {
+            Ok(state) => {
+                let events = provider.parse_call(&state, &call.key, now).map_err(|bad| Ended::Later(bad.to_string()))?;
+                self.take_in(call, "call", state, events, now).await
+            }
+            // The provider has forgotten the call: it is over.
+            Err(HttpError::Status(StatusCode::NOT_FOUND)) => {
+                self.take_in(call, "call", Vec::new(), ended(now), now).await
+            }
+            Err(failed) => Err(later(failed)),
+        }
+    }
+
+    /// Delivers the events that tell something new about the call.
+    async fn take_in(
+        &self,
+        call: &Call,
+        endpoint: &str,
+        body: Vec<u8>,
+        events: Vec<CallEvent>,
+        now: Timestamp,
+    ) -> Result<(), Ended> {
+        let mut told = call.clone();
+        events.iter().for_each(|event| told.apply(event.clone()));
+        if told == *call {
+            return Ok(());
+        }
+        info!(call.id = call.id, "The provider knew more about a call than its callbacks told");
+        self.store.deliver(own_delivery(call, endpoint, body, events, now)).await.map_err(Ended::from)?;
+        Ok(())
+    }
+
+    async fn end_if_it_must_have_ended(&self, call: &Call, now: Timestamp) -> Ended {
+        let told = match self.store.call(call.id).await {
+            Ok(Some(view)) => view.call,
+            Ok(None) => return Ended::Done,
+            Err(failed) => return failed.into(),
+        };
+        if told.ended_at.is_some() {
+            return Ended::Done;
+        }
+        if elapsed_ms(call.started_at, now) < LONGEST_CALL_MS {
+            return Ended::After(SignedDuration::from_mins(15), "the call is still going on".to_owned());
+        }
+        match self.store.deliver(own_delivery(call, "assumed-end", Vec::new(), ended(now), now)).await {
+            Ok(_) => Ended::Done,
+            Err(failed) => failed.into(),
+        }
+    }
+}
+
+fn later(error: HttpError) -> Ended {
+    Ended::Later(error.to_string())
+}
+
+fn ended(now: Timestamp) -> Vec<CallEvent> {
+    vec![CallEvent { at: now, fact: Fact::Ended }]
+}
+
+/// Facts we asked for, kept like those that were sent.
+fn own_delivery(call: &Call, endpoint: &str, body: Vec<u8>, events: Vec<CallEvent>, now: Timestamp) -> Delivery {
+    Delivery {
+        provider: call.key.provider.clone(),
+        endpoint: endpoint.to_owned(),
+        method: "OWN".to_owned(),
+        target: String::new(),
+        content_type: "application/json".to_owned(),
+        body: body.into(),
+        received_at: now,
+        key: Some(call.key.clone()),
+        events,
+        can_be_asked: false,
+    }
+}
