@@ -9,6 +9,8 @@ pub mod signature;
 
 #[cfg(test)]
 mod examples;
+#[cfg(test)]
+mod snapshots_of_the_dialogue;
 
 use std::fmt::Write as _;
 
