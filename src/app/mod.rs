@@ -2,3 +2,4 @@
 
 pub mod demo;
 pub mod hours;
+pub mod webhook_verify;

@@ -3,7 +3,7 @@
 //! A script is asked for at a [`Step`] of the dialogue. The answer depends on the call's stored state alone, so the
 //! same request twice gets the same answer, and a request out of turn still gets a way on: there are no dead ends.
 
-use super::call::{Call, Decision};
+use super::call::{Call, Decision, RecordingState};
 use super::line::Line;
 use super::phone::PhoneNumber;
 use super::wording;
@@ -127,7 +127,10 @@ fn record(line: &Line) -> Verb {
 /// The message is safe by now: only here may anything be asked (R4).
 fn thank(call: &Call) -> Script {
     let visible = call.other_party().is_some() || call.keyed_number().is_some();
-    match (call.has_message() || !call.recordings.is_empty(), visible) {
+    // Some providers announce an empty recording as well; nobody is thanked for that.
+    let heard =
+        call.recordings.values().any(|it| matches!(it.state, RecordingState::Begun | RecordingState::Completed));
+    match (heard, visible) {
         (true, true) => vec![Verb::Say(wording::RECORDED.to_owned()), Verb::Hangup],
         (false, true) => vec![Verb::Say(wording::not_heard(call)), Verb::Hangup],
         (true, false) => ask_for_a_number(format!("{} {}", wording::SAVED, wording::ASK_NUMBER), 0),

@@ -1,0 +1,222 @@
+//! `perezvon webhook verify`: why was this webhook refused? Checks one request as the service would, from its parts.
+
+use std::io::Write;
+
+use anyhow::{Context as _, bail};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use crate::providers::{RawRequest, Refused, Signature, check_request};
+use crate::time::Timestamp;
+
+/// The parts of the request. Its body is read byte for byte from standard input.
+#[derive(clap::Args, Debug)]
+pub struct VerifyArgs {
+    /// twiml or asterisk, as in the configuration
+    #[arg(long)]
+    pub kind: String,
+    /// Who signs, for twiml: twilio (also Somleng), signalwire or telnyx
+    #[arg(long, default_value = "twilio")]
+    pub signature: String,
+    /// Auth token, Signing Key, public key or bearer token; several while rotating
+    #[arg(long, required = true)]
+    pub secret: Vec<String>,
+    #[arg(long, default_value = "POST")]
+    pub method: String,
+    /// The whole public address as the provider knows it, with its query
+    #[arg(long)]
+    pub url: String,
+    /// 'Name: value', as often as needed: the signature, and the Content-Type if it is no form
+    #[arg(long = "header")]
+    pub headers: Vec<String>,
+    /// The instant of the request (RFC 3339), for signatures that grow old; otherwise now
+    #[arg(long)]
+    pub at: Option<Timestamp>,
+}
+
+/// Writes `accepted`, or `refused` with the reason and what to try. True: accepted.
+///
+/// # Errors
+/// When the question itself cannot be understood: an unknown kind, a header without a colon.
+pub fn run(args: &VerifyArgs, body: &[u8], now: Timestamp, out: &mut dyn Write) -> anyhow::Result<bool> {
+    let request = request(args, body)?;
+    let now = args.at.unwrap_or(now);
+    let check = |request: &RawRequest| match args.kind.as_str() {
+        "twiml" => Ok(check_request(signature(&args.signature)?, &args.secret, &args.url, request, now)
+            .map_err(|refused| reason(&refused, args))),
+        "asterisk" => Ok(check_bearer(request, &args.secret).map_err(str::to_owned)),
+        "megafon_vats" | "mango" | "zadarma" | "voximplant" => {
+            bail!("the kind {} is not built yet; twiml and asterisk are", args.kind)
+        }
+        other => bail!("there is no kind {other}; write twiml or asterisk"),
+    };
+    match check(&request)? {
+        Ok(()) => writeln!(out, "accepted")?,
+        Err(reason) => {
+            writeln!(out, "refused: {reason}")?;
+            if let Some(body) = without_line_end(&request.body)
+                && check(&RawRequest { body, ..request })?.is_ok()
+            {
+                writeln!(out, "It fits without the line end after the body: the body has to come byte for byte.")?;
+            }
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn request(args: &VerifyArgs, body: &[u8]) -> anyhow::Result<RawRequest> {
+    let header = |line: &String| {
+        let (name, value) =
+            line.split_once(':').with_context(|| format!("«{line}» is no header; write 'Name: value'"))?;
+        Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
+    };
+    Ok(RawRequest {
+        method: args.method.to_ascii_uppercase(),
+        target: String::new(),
+        endpoint: String::new(),
+        headers: args.headers.iter().map(header).collect::<anyhow::Result<_>>()?,
+        body: body.to_vec().into(),
+    })
+}
+
+fn signature(word: &str) -> anyhow::Result<Signature> {
+    Ok(match word {
+        "twilio" => Signature::Twilio,
+        "signalwire" => Signature::SignalWire,
+        "telnyx" => Signature::Telnyx,
+        other => bail!("there is no signature {other}; write twilio, signalwire or telnyx"),
+    })
+}
+
+/// The reason, with what helps at a terminal: the headers that were given, the whole address.
+fn reason(refused: &Refused, args: &VerifyArgs) -> String {
+    match refused {
+        Refused::MissingHeader(_) => {
+            let given: Vec<&str> = args.headers.iter().filter_map(|line| line.split(':').next()).collect();
+            let given = if given.is_empty() { "none".to_owned() } else { given.join(", ") };
+            format!("{refused} (headers given: {given})")
+        }
+        Refused::WrongSignature { .. } => {
+            format!("{refused}\nsigned address tried, with and without port: {}", args.url)
+        }
+        _ => refused.to_string(),
+    }
+}
+
+/// `Authorization: Bearer TOKEN` (provider contract, Asterisk, style webhook).
+fn check_bearer(request: &RawRequest, tokens: &[String]) -> Result<(), &'static str> {
+    let value = request.header("authorization").ok_or("the header Authorization is missing")?;
+    let given = value.strip_prefix("Bearer ").ok_or("the header Authorization does not begin with «Bearer »")?;
+    let known = tokens.iter().any(|token| !token.trim().is_empty() && equal(token, given));
+    known.then_some(()).ok_or("the bearer token is another one; compare it with tokens in the configuration")
+}
+
+/// Compares two secrets in a time that does not tell where they differ.
+fn equal(a: &str, b: &str) -> bool {
+    let mac = |text: &str| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(b"comparison").expect("HMAC takes keys of any length");
+        mac.update(text.as_bytes());
+        mac
+    };
+    mac(a).verify(&mac(b).finalize().into_bytes()).is_ok()
+}
+
+/// What `echo` and editors put at the end of a saved body.
+fn without_line_end(body: &bytes::Bytes) -> Option<bytes::Bytes> {
+    let length = body.strip_suffix(b"\r\n").or(body.strip_suffix(b"\n"))?.len();
+    Some(body.slice(..length))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: VerifyArgs,
+    }
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+    const BODY: &str = "CallSid=CA1234567890ABCDE&Digits=1234&From=%2B14158675309&To=%2B18005551212&\
+                        Caller=%2B14158675309";
+
+    fn verify(arguments: &[&str], body: &str) -> anyhow::Result<(bool, String)> {
+        let args = Command::try_parse_from([&["verify"], arguments].concat())?.args;
+        let mut out = Vec::new();
+        let accepted = run(&args, body.as_bytes(), NOW, &mut out)?;
+        Ok((accepted, String::from_utf8(out)?))
+    }
+
+    fn twilio(url: &str, body: &str) -> (bool, String) {
+        let header = "x-twilio-signature: RSOYDt4T1cUTdK1PDd93/VVr8B8=";
+        verify(&["--kind", "twiml", "--secret", "12345", "--url", url, "--header", header], body).unwrap()
+    }
+
+    #[test]
+    fn a_right_signature_is_accepted_and_a_wrong_one_explained() {
+        let url = "https://mycompany.com/myapp.php?foo=1&bar=2";
+        assert_eq!(twilio(url, BODY), (true, "accepted\n".to_owned()));
+        for (url, body, words) in [
+            ("http://mycompany.com/myapp.php?foo=1&bar=2", BODY.to_owned(), "it fits with https instead of http"),
+            ("https://mycompany.com/other.php?foo=1&bar=2", BODY.to_owned(), "signed address tried"),
+            (url, format!("{BODY}\n"), "line end"),
+        ] {
+            let (accepted, said) = twilio(url, &body);
+            assert!(!accepted && said.starts_with("refused: ") && said.contains(words), "{said}");
+            assert!(!said.contains("12345\n") && !said.contains("14158675309"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_missing_header_is_named_together_with_those_that_came() {
+        let (accepted, said) = verify(
+            &["--kind", "twiml", "--secret", "x", "--url", "https://a.example/", "--header", "X-Signature: x"],
+            "",
+        )
+        .unwrap();
+        assert!(!accepted && said.contains("X-Twilio-Signature is missing") && said.contains("X-Signature"), "{said}");
+    }
+
+    #[test]
+    fn the_instant_of_a_telnyx_request_can_be_given() {
+        let vectors = include_str!("../../tests/data/telnyx_signature_vectors.json");
+        let vectors: serde_json::Value = serde_json::from_str(vectors).unwrap();
+        let case = &vectors["cases"][0];
+        let text = |field: &str| case[field].as_str().unwrap();
+        let signature = format!("telnyx-signature-ed25519: {}", text("telnyx_signature_ed25519"));
+        let timestamp = format!("telnyx-timestamp: {}", text("telnyx_timestamp"));
+        let mut arguments = vec!["--kind", "twiml", "--signature", "telnyx", "--url", "https://a.example/"];
+        arguments.extend(["--secret", text("public_key"), "--header", &signature, "--header", &timestamp]);
+        let (accepted, said) = verify(&arguments, text("body")).unwrap();
+        assert!(!accepted && said.contains("in the future"), "{said}");
+        arguments.extend(["--at", "2025-11-24T15:45:00Z"]);
+        assert_eq!(verify(&arguments, text("body")).unwrap(), (true, "accepted\n".to_owned()));
+    }
+
+    #[test]
+    fn a_bearer_token_is_compared() {
+        let check = |header: &str| {
+            let arguments =
+                ["--kind", "asterisk", "--secret", "old", "--secret", "new", "--url", "/", "--header", header];
+            verify(&arguments, "").unwrap().0
+        };
+        assert!(check("Authorization: Bearer new") && check("authorization: Bearer old"));
+        assert!(!check("Authorization: Bearer ne") && !check("Authorization: new") && !check("X: y"));
+    }
+
+    #[test]
+    fn a_question_that_cannot_be_understood_says_why() {
+        for (kind, header, words) in [
+            ("mango", "a: b", "not built yet"),
+            ("twilio", "a: b", "there is no kind"),
+            ("twiml", "ab", "is no header"),
+        ] {
+            let asked = verify(&["--kind", kind, "--secret", "x", "--url", "/", "--header", header], "");
+            assert!(asked.unwrap_err().to_string().contains(words));
+        }
+    }
+}

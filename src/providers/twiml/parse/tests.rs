@@ -1,0 +1,312 @@
+//! What requests say, from files as the four providers send them.
+
+use proptest::prelude::*;
+
+use super::super::super::*;
+use super::super::examples::{provider, received_at, told};
+
+fn request(method: &str, endpoint: &str, target: &str, body: impl Into<bytes::Bytes>) -> RawRequest {
+    RawRequest {
+        method: method.to_owned(),
+        target: target.to_owned(),
+        endpoint: endpoint.to_owned(),
+        headers: vec![("content-type".to_owned(), "application/x-www-form-urlencoded; charset=UTF-8".to_owned())],
+        body: body.into(),
+    }
+}
+
+fn parse(endpoint: &str, body: &[u8]) -> Result<Parsed, Malformed> {
+    let request = request("POST", endpoint, "/", body.to_vec());
+    provider(Signature::Twilio).parse(Verified(&request), received_at())
+}
+
+const CALL: &str = "0 in: +79280000001 calls +79288328088";
+const STAFF: &str = "0 in: +79280000001 calls +79288036355";
+
+/// File, its bytes, the endpoint, and what is told.
+type Row = ((&'static str, &'static [u8]), &'static str, &'static [&'static str]);
+
+macro_rules! file {
+    ($name:literal) => {
+        ($name, include_bytes!(concat!("../../../../tests/data/twiml/", $name, ".form")).as_slice())
+    };
+}
+
+#[test]
+fn requests_of_all_four_providers_tell_what_happened() {
+    let table: &[Row] = &[
+        (file!("twilio_voice"), "voice", &[CALL]),
+        (file!("twilio_voice_forwarded"), "voice", &["0 in: +79280000001 calls +78001234567 by way of +79288328088"]),
+        (file!("twilio_voice_withheld"), "voice", &["0 in: withheld calls +79288328088"]),
+        (file!("twilio_dialled_busy"), "dialled/0", &[CALL, "0 Answered", "0 Busy -1"]),
+        (file!("twilio_dialled_answered"), "dialled/1", &[CALL, "0 Answered", "0 Answered 75"]),
+        (file!("twilio_dialled_not_bridged"), "dialled/0", &[CALL, "0 Answered", "0 NoAnswer -1"]),
+        (file!("twilio_signal"), "signal", &[CALL, "0 Answered"]),
+        (
+            file!("twilio_message_hung_up"),
+            "message",
+            &[CALL, "0 Ended", "0 MessageOver", "0 recording RE22222222222222222222222222222222 Completed 17 with url"],
+        ),
+        (file!("twilio_keyed"), "keyed/0", &[CALL, "0 Answered", "0 keyed 89281112233"]),
+        (
+            file!("twilio_recording_completed"),
+            "recording",
+            &["-25.5 recording RE22222222222222222222222222222222 Completed 17 with url"],
+        ),
+        (
+            file!("twilio_recording_absent"),
+            "recording",
+            &["-25.5 recording RE22222222222222222222222222222222 Absent -1 with url"],
+        ),
+        (file!("twilio_status_completed"), "status", &["-1.5 in: +79280000001 calls +79288328088", "-1.5 Ended"]),
+        (file!("twilio_status_officers_leg"), "status", &[]),
+        (
+            file!("twilio_status_outbound_completed"),
+            "status",
+            &["-1.5 out: +79288328088 calls +79280000001", "-41.5 Answered", "-1.5 Ended"],
+        ),
+        (file!("twilio_status_outbound_busy"), "status", &["-1.5 out: +79288328088 calls +79280000001", "-1.5 Ended"]),
+        (file!("twilio_fallback"), "fallback", &[CALL]),
+        (file!("signalwire_voice"), "voice", &[STAFF]),
+        (
+            file!("signalwire_message_empty"),
+            "message",
+            &[
+                STAFF,
+                "0 Answered",
+                "0 MessageOver",
+                "0 recording 7e57d004-2b97-4e7a-b45f-5387367791cd Absent 0 with url",
+            ],
+        ),
+        (
+            file!("signalwire_message"),
+            "message",
+            &[
+                STAFF,
+                "0 Answered",
+                "0 MessageOver",
+                "0 recording 7e57d004-2b97-4e7a-b45f-5387367791cd Completed 9 with url",
+            ],
+        ),
+        (file!("signalwire_status_no_answer"), "status", &["-1.5 in: +79280000001 calls +79288036355", "-1.5 Ended"]),
+        (file!("telnyx_voice"), "voice", &[STAFF]),
+        (
+            file!("telnyx_recording_completed"),
+            "recording",
+            &["0 recording 35094891-3290-4142-b2c2-b2eda57534cf Completed 5 with url"],
+        ),
+        (
+            file!("telnyx_recording_in_progress"),
+            "recording",
+            &["0 recording 35094891-3290-4142-b2c2-b2eda57534cf Begun -1 without url"],
+        ),
+        (file!("telnyx_status_completed"), "status", &["-1.5 in: +79280000001 calls +79288036355", "-1.5 Ended"]),
+        (file!("somleng_voice"), "voice", &["0 in: +79280000001 calls 79288036355"]),
+        (
+            file!("somleng_message"),
+            "message",
+            &[
+                STAFF,
+                "0 Answered",
+                "0 MessageOver",
+                "0 recording 5f0c4a1e-9d9c-4b6a-8a38-000000000009 Completed 12 with url",
+            ],
+        ),
+        (file!("somleng_status_completed"), "status", &["-1.5 in: +79280000001 calls +79288036355", "-1.5 Ended"]),
+    ];
+    for ((name, body), endpoint, expected) in table {
+        let parsed = parse(endpoint, body).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(told(&parsed.events), *expected, "{name}");
+        assert_eq!(parsed.key.is_some(), *name != "twilio_status_officers_leg", "{name}");
+        let is_dialogue = !matches!(*endpoint, "status" | "recording");
+        assert_eq!(parsed.step.is_some(), is_dialogue, "{name}");
+    }
+}
+
+#[test]
+fn the_step_stands_in_the_path_and_nothing_else_is_a_webhook() {
+    let step = |endpoint: &str| parse(endpoint, b"CallSid=CA1&RecordingStatus=absent&RecordingSid=RE1");
+    for (endpoint, expected) in [
+        ("voice", Step::Arrived),
+        ("fallback", Step::Fallback),
+        ("signal", Step::Signal),
+        ("message", Step::MessageOver),
+        ("dialled/0", Step::Dialled(0)),
+        ("dialled/12", Step::Dialled(12)),
+        ("keyed/1", Step::Keyed(1)),
+    ] {
+        assert_eq!(step(endpoint).unwrap().step, Some(expected), "{endpoint}");
+        assert_eq!(super::Endpoint::Dialogue(expected).path(), endpoint);
+    }
+    for endpoint in ["status", "recording"] {
+        assert_eq!(step(endpoint).unwrap().step, None, "{endpoint}");
+    }
+    for endpoint in [
+        "",
+        "Voice",
+        "voice/",
+        "voices",
+        "dialled",
+        "dialled/",
+        "dialled/00",
+        "dialled/-1",
+        "dialled/+1",
+        "dialled/100",
+        "dialled/0/0",
+        "keyed/x",
+        "../voice",
+    ] {
+        assert_eq!(step(endpoint), Err(Malformed::UnknownEndpoint(endpoint.to_owned())));
+    }
+}
+
+#[test]
+fn a_get_is_read_from_its_query_and_a_post_from_its_body_only() {
+    let provider = provider(Signature::Twilio);
+    let get = request("GET", "voice", "/webhooks/twilio/voice?CallSid=CA1&To=%2B79288328088", "CallSid=CA2");
+    let parsed = provider.parse(Verified(&get), received_at()).unwrap();
+    assert_eq!(parsed.key.unwrap().provider_call_id, "CA1");
+    assert_eq!(parsed.step, Some(Step::Arrived));
+    let post = request("POST", "voice", "/webhooks/twilio/voice?CallSid=CA1", "");
+    assert_eq!(provider.parse(Verified(&post), received_at()), Err(Malformed::Missing("CallSid")));
+}
+
+#[test]
+fn a_request_that_cannot_be_true_is_refused_with_its_reason() {
+    let long = |field: &str, length: usize| format!("CallSid=CA1&{field}={}", "x".repeat(length));
+    for (endpoint, body, reason) in [
+        ("voice", "From=%2B79280000001".to_owned(), Malformed::Missing("CallSid")),
+        ("voice", "CallSid=".to_owned(), Malformed::Missing("CallSid")),
+        ("voice", "CallSid=CA1&From=%zz".to_owned(), Malformed::PercentEncoding),
+        ("voice", "CallSid=CA1&From=%4".to_owned(), Malformed::PercentEncoding),
+        ("voice", "CallSid=CA1&CallerName=%FF%FE".to_owned(), Malformed::NotUtf8),
+        ("voice", "CallSid=CA1&CallSid=CA2".to_owned(), Malformed::Contradiction("CallSid")),
+        ("voice", "CallSid=CA1%00".to_owned(), Malformed::ControlCharacter("CallSid")),
+        ("voice", format!("CallSid={}", "x".repeat(201)), Malformed::TooLong { field: "CallSid", limit: 200 }),
+        ("voice", long("From", 501), Malformed::TooLong { field: "From", limit: 500 }),
+        ("message", long("RecordingUrl", 4001), Malformed::TooLong { field: "RecordingUrl", limit: 4000 }),
+        ("recording", "CallSid=CA1".to_owned(), Malformed::Missing("RecordingStatus")),
+        ("recording", "CallSid=CA1&RecordingStatus=completed".to_owned(), Malformed::Missing("RecordingSid")),
+    ] {
+        assert_eq!(parse(endpoint, body.as_bytes()), Err(reason), "{body:.60}");
+    }
+    let mut json = request("POST", "voice", "/", "{}");
+    json.headers[0].1 = "application/json".to_owned();
+    assert_eq!(provider(Signature::Twilio).parse(Verified(&json), received_at()), Err(Malformed::NotAForm));
+}
+
+#[test]
+fn a_providers_clock_is_believed_for_a_day_and_never_for_the_future() {
+    for (timestamp, seconds) in [
+        ("Mon, 24 Nov 2025 16:04:06 +0000", "-0.5"),
+        ("Sun, 23 Nov 2025 16:04:07 +0000", "-86399.5"),
+        ("Sun, 23 Nov 2025 16:04:06 +0000", "0"),
+        ("Mon, 24 Nov 2025 16:04:07 +0000", "0"),
+        ("yesterday", "0"),
+        ("", "0"),
+    ] {
+        let body: String = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([("CallSid", "CA1"), ("CallStatus", "completed"), ("Timestamp", timestamp)])
+            .finish();
+        let parsed = parse("status", body.as_bytes()).unwrap();
+        assert_eq!(told(&parsed.events), [format!("{seconds} Ended")], "{timestamp}");
+    }
+}
+
+#[test]
+fn only_an_officer_who_can_have_talked_has_answered() {
+    for (fields, expected) in [
+        ("DialCallStatus=completed&DialCallDuration=5", "0 Answered 5"),
+        ("DialCallStatus=answered&DialCallDuration=5", "0 Answered 5"),
+        ("DialCallStatus=completed", "0 Answered -1"),
+        ("DialCallStatus=completed&DialCallDuration=0&DialBridged=true", "0 Answered 0"),
+        ("DialCallStatus=completed&DialCallDuration=0", "0 NoAnswer -1"),
+        ("DialCallStatus=completed&DialCallDuration=7&DialBridged=false", "0 NoAnswer -1"),
+        ("DialCallStatus=no-answer", "0 NoAnswer -1"),
+        ("DialCallStatus=failed", "0 Failed -1"),
+        ("DialCallStatus=canceled", "0 Cancelled -1"),
+    ] {
+        let parsed = parse("dialled/0", format!("CallSid=CA1&{fields}").as_bytes()).unwrap();
+        assert_eq!(told(&parsed.events), [expected], "{fields}");
+    }
+    for fields in ["", "DialCallStatus=", "DialCallStatus=teleported"] {
+        let parsed = parse("dialled/0", format!("CallSid=CA1&{fields}").as_bytes()).unwrap();
+        assert_eq!((parsed.events, parsed.step), (vec![], Some(Step::Dialled(0))), "{fields}");
+    }
+}
+
+#[test]
+fn leaning_on_the_keypad_is_no_error() {
+    for (digits, expected) in [
+        ("%2A%2A89281112233%23", vec!["0 keyed 89281112233"]),
+        ("111111111122222222223", vec!["0 keyed 11111111112222222222"]),
+        ("", vec![]),
+        ("hangup", vec![]),
+        ("%2A", vec![]),
+    ] {
+        let parsed = parse("keyed/0", format!("CallSid=CA1&Digits={digits}").as_bytes()).unwrap();
+        assert_eq!(told(&parsed.events), expected, "{digits}");
+    }
+}
+
+#[test]
+fn a_message_without_a_recording_is_over_all_the_same() {
+    for body in ["CallSid=CA1", "CallSid=CA1&RecordingUrl=https%3A%2F%2Fapi.twilio.com"] {
+        assert_eq!(told(&parse("message", body.as_bytes()).unwrap().events), ["0 MessageOver"], "{body}");
+    }
+}
+
+#[test]
+fn an_officers_leg_is_no_call_and_an_incoming_call_always_is_one() {
+    for (fields, is_call) in [
+        ("Direction=outbound-dial", false),
+        ("ParentCallSid=CA0", false),
+        ("ParentCallSid=CA0&Direction=outbound-api", false),
+        ("ParentCallSid=&Direction=inbound", true),
+        ("ParentCallSid=CA0&Direction=inbound", true),
+        ("Direction=outbound-api", true),
+    ] {
+        let parsed = parse("status", format!("CallSid=CA1&CallStatus=completed&{fields}").as_bytes()).unwrap();
+        assert_eq!((parsed.key.is_some(), !parsed.events.is_empty()), (is_call, is_call), "{fields}");
+    }
+}
+
+#[test]
+fn a_webhook_is_verified_by_the_configured_address_and_then_read() {
+    let provider = provider(Signature::Twilio);
+    let mut request = request("POST", "voice", "/webhooks/twilio/voice", "CallSid=CA1&To=%2B79288328088");
+    assert_eq!(provider.verify(&request, received_at()).unwrap_err(), Refused::MissingHeader("X-Twilio-Signature"));
+    // HMAC-SHA1 of "https://calls.example.org/webhooks/twilio/voiceCallSidCA1To+79288328088" with "secret".
+    request.headers.push(("x-twilio-signature".to_owned(), "MP/WL/Fh8uBELo2vQgAP/2z/Xzs=".to_owned()));
+    request.headers.push(("host".to_owned(), "evil.example".to_owned()));
+    let verified = provider.verify(&request, received_at()).unwrap();
+    assert_eq!(provider.parse(verified, received_at()).unwrap().step, Some(Step::Arrived));
+}
+
+const ENDPOINTS: [&str; 8] = ["voice", "status", "fallback", "signal", "message", "recording", "dialled/0", "keyed/0"];
+
+proptest! {
+    #[test]
+    fn no_bytes_at_all_are_too_much_for_the_reader(endpoint in 0..ENDPOINTS.len(), body: Vec<u8>) {
+        let _ = parse(ENDPOINTS[endpoint], &body);
+        let _ = parse(ENDPOINTS[endpoint], &[b"CallSid=CA1&".as_slice(), &body].concat());
+    }
+
+    #[test]
+    fn no_values_at_all_are_too_much_for_the_reader(
+        endpoint in 0..ENDPOINTS.len(),
+        values in prop::collection::vec(".{0,40}", 12),
+    ) {
+        const FIELDS: [&str; 12] = [
+            "From", "To", "Direction", "CallStatus", "CallDuration", "Timestamp", "DialCallStatus", "DialCallDuration",
+            "RecordingUrl", "RecordingStatus", "RecordingDuration", "Digits",
+        ];
+        let body: String = form_urlencoded::Serializer::new(String::new())
+            .append_pair("CallSid", "CA1")
+            .extend_pairs(FIELDS.iter().zip(&values))
+            .finish();
+        if let Ok(parsed) = parse(ENDPOINTS[endpoint], body.as_bytes()) {
+            prop_assert!(parsed.events.iter().all(|event| event.at <= received_at()));
+        }
+    }
+}

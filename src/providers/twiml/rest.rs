@@ -1,0 +1,144 @@
+//! Asking a provider of the TwiML family how a call stands, for when its webhooks were lost (provider contract, TwiML §9).
+//! The answers become the same events.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use super::super::{ApiRequest, Malformed, Provider, Signature};
+use super::{parse, path_segment};
+use crate::core::call::{CallEvent, CallKey, Fact, RecordingState};
+use crate::core::phone::Caller;
+use crate::time::Timestamp;
+
+/// How far back the times of an answer are believed, milliseconds: providers forget after about that long.
+const MAX_AGE_MS: i64 = 400 * 24 * 60 * 60 * 1000;
+
+/// Sources of recordings that are no messages.
+const OTHER_SOURCES: [&str; 6] =
+    ["DialVerb", "Conference", "OutboundAPI", "Trunking", "StartCallRecordingAPI", "StartConferenceRecordingAPI"];
+
+pub(in super::super) fn call_request(provider: &Provider, provider_call_id: &str) -> ApiRequest {
+    // Of the resources of a call, Telnyx has recordings with the suffix and calls without it.
+    let suffix = if provider.settings.signature == Signature::Telnyx { "" } else { ".json" };
+    request(provider, "GET", &format!("Calls/{}{suffix}", path_segment(provider_call_id)))
+}
+
+pub(in super::super) fn recordings_of_call_request(provider: &Provider, provider_call_id: &str) -> ApiRequest {
+    request(provider, "GET", &format!("Recordings.json?CallSid={}", path_segment(provider_call_id)))
+}
+
+pub(super) fn request(provider: &Provider, method: &'static str, resource: &str) -> ApiRequest {
+    let url = format!("{}/{resource}", account_url(provider));
+    ApiRequest { method, url, authorization: authorization(provider) }
+}
+
+pub(super) fn account_url(provider: &Provider) -> String {
+    let settings = &provider.settings;
+    format!("{}/Accounts/{}", settings.api_base, path_segment(&settings.account_sid))
+}
+
+/// The `Authorization` header. A public key of Telnyx is never sent as a token.
+pub(super) fn authorization(provider: &Provider) -> Option<String> {
+    let settings = &provider.settings;
+    let own = provider.api_token.as_ref().map(|token| token.0.as_str());
+    match settings.signature {
+        Signature::Telnyx => own.map(|token| format!("Bearer {token}")),
+        Signature::Twilio | Signature::SignalWire => {
+            let token = own.or(settings.auth_tokens.first().map(String::as_str))?;
+            Some(format!("Basic {}", STANDARD.encode(format!("{}:{token}", settings.account_sid))))
+        }
+    }
+}
+
+/// Reads one call.
+pub(in super::super) fn parse_call(json: &[u8], key: &CallKey, now: Timestamp) -> Result<Vec<CallEvent>, Malformed> {
+    let call = read(json)?;
+    if text(&call, "sid").is_some_and(|sid| sid != key.provider_call_id) {
+        return Err(Malformed::Json("it tells of another call".to_owned()));
+    }
+    let status = text(&call, "status").ok_or(Malformed::Missing("status"))?;
+    let direction = parse::direction_of(text(&call, "direction").unwrap_or("inbound"));
+    let started_at = time(&call, "start_time", now).or(time(&call, "date_created", now)).unwrap_or(now);
+    let mut events = Vec::new();
+    if let Some(dialled) = text(&call, "to") {
+        let fact = Fact::Parties {
+            direction,
+            dialled: dialled.to_owned(),
+            forwarded_from: text(&call, "forwarded_from").map(str::to_owned),
+            caller: Caller::from_provider(text(&call, "from").unwrap_or("")),
+        };
+        events.push(CallEvent { at: started_at, fact });
+    }
+    // A call that is going on was picked up at its start, one that is over ended at its end.
+    let at = match status {
+        "in-progress" => started_at,
+        _ => time(&call, "end_time", now).unwrap_or(now),
+    };
+    events.extend(parse::progress_of(status, direction, seconds(&call), at));
+    Ok(events)
+}
+
+/// Reads a list of recordings, or one.
+pub(in super::super) fn parse_recordings(
+    json: &[u8],
+    key: &CallKey,
+    now: Timestamp,
+) -> Result<Vec<CallEvent>, Malformed> {
+    let answer = read(json)?;
+    let recordings = match &answer["recordings"] {
+        Value::Array(recordings) => recordings.as_slice(),
+        _ if text(&answer, "sid").is_some() => std::slice::from_ref(&answer),
+        _ => return Err(Malformed::Missing("recordings")),
+    };
+    let of_this_call = |recording: &&Value| {
+        text(recording, "call_sid").is_none_or(|sid| sid == key.provider_call_id)
+            && text(recording, "source").is_none_or(|source| !OTHER_SOURCES.contains(&source))
+    };
+    Ok(recordings.iter().filter(of_this_call).filter_map(|recording| read_recording(recording, now)).collect())
+}
+
+fn read_recording(recording: &Value, now: Timestamp) -> Option<CallEvent> {
+    let length_seconds = seconds(recording);
+    let state = match text(recording, "status")? {
+        "completed" => parse::completed(length_seconds),
+        "absent" => RecordingState::Absent,
+        // Deleted by somebody: of one that we hold the furthest state stays, one that we do not hold is lost.
+        "failed" | "deleted" => RecordingState::Failed,
+        _ => RecordingState::Begun,
+    };
+    let id = text(recording, "sid")?.to_owned();
+    let url = text(recording, "media_url").map(str::to_owned);
+    let at = time(recording, "start_time", now).or(time(recording, "date_created", now)).unwrap_or(now);
+    Some(CallEvent { at, fact: Fact::Recording { id, state, url, length_seconds } })
+}
+
+fn read(json: &[u8]) -> Result<Value, Malformed> {
+    match serde_json::from_slice(json) {
+        Ok(Value::Object(object)) => Ok(Value::Object(object)),
+        Ok(_) => Err(Malformed::Json("it is no object".to_owned())),
+        Err(error) => Err(Malformed::Json(error.to_string())),
+    }
+}
+
+/// A text that is not blank, not absurdly long and without control characters, which a database may refuse.
+fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
+    let text = value[field].as_str()?.trim();
+    (!text.is_empty() && text.len() <= 4000 && !text.contains(char::is_control)).then_some(text)
+}
+
+/// Seconds come as text from some and as a number from others.
+fn seconds(value: &Value) -> Option<u32> {
+    match &value["duration"] {
+        Value::Number(number) => number.as_f64().filter(|seconds| *seconds >= 0.0).map(|seconds| seconds as u32),
+        Value::String(text) => parse::whole_seconds(text),
+        _ => None,
+    }
+}
+
+fn time(value: &Value, field: &str, now: Timestamp) -> Option<Timestamp> {
+    parse::instant(text(value, field)?, now, MAX_AGE_MS)
+}
+
+#[cfg(test)]
+mod tests;
