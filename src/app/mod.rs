@@ -1,4 +1,5 @@
 //! Configuration, commands, and the wiring of the house.
 
+pub mod check;
 pub mod config;
 pub mod hours;
