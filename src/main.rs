@@ -1,1 +1,94 @@
-fn main() {}
+//! The commands of the house. Each one reads the configuration, does its work in `app`, and ends with 0, or with 1 and
+//! the reason in words.
+
+use std::io::{Read, Write};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use perezvon::app::check::{self, Probe};
+use perezvon::app::cli::{Cli, Command, WebhookCommand};
+use perezvon::app::config::{self, Config, Mistakes};
+use perezvon::app::{demo, hours, people, serve, telemetry, verify, webhook_verify};
+use perezvon::core::calendar::Calendar;
+use perezvon::core::line::LineId;
+use perezvon::recordings::Folder;
+use perezvon::store::Store;
+use perezvon::time::Clock;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Cli::parse()).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `false`: the command has told what is wrong by itself.
+async fn run(cli: Cli) -> anyhow::Result<bool> {
+    let load = || config::load(cli.config.as_deref(), config::environment());
+    let now = Clock::System.now();
+    let out = &mut std::io::stdout();
+    match cli.command {
+        Command::Serve(args) => {
+            telemetry::start_logs();
+            serve::run(load()?, args.rehearse_at).await?;
+        }
+        Command::Demo(args) => demo::run(args.at, out).await?,
+        Command::Hours(args) => {
+            let calendar = calendar(&load()?, args.line.as_deref())?;
+            hours::run(&args, &calendar, &mut std::io::stdin().lock(), out)?;
+        }
+        Command::Check => {
+            let config = load();
+            let probes = probes(&config).await;
+            return check::run(config, now, probes, out).await;
+        }
+        Command::Officer(command) => people::officer(&command, &open(&load()?).await?, now, out).await?,
+        Command::Token(command) => people::token(&command, &open(&load()?).await?, now, out).await?,
+        Command::Webhook(WebhookCommand::Verify(args)) => {
+            let mut body = Vec::new();
+            std::io::stdin().read_to_end(&mut body).context("тело запроса не читается")?;
+            return webhook_verify::run(&args, &body, now, out);
+        }
+        Command::Verify => {
+            let config = load()?;
+            let folder = Folder::open(&config.storage.recordings)?;
+            return verify::run(&open(&config).await?, &folder, out).await;
+        }
+    }
+    out.flush()?;
+    Ok(true)
+}
+
+async fn open(config: &Config) -> anyhow::Result<Store> {
+    Store::open(&config.storage.database, config.lines.clone())
+        .await
+        .with_context(|| format!("база данных {} не открывается", config.storage.database_shown()))
+}
+
+/// The calendar of a line, or the house's own.
+fn calendar(config: &Config, line: Option<&str>) -> anyhow::Result<Calendar> {
+    let Some(id) = line else { return Ok(config.default_calendar.clone()) };
+    let known = || config.lines.iter().map(|line| line.id.as_str()).collect::<Vec<_>>().join(", ");
+    let line = config.lines.get(&LineId::new(id)).with_context(|| format!("линии {id} нет; есть {}", known()))?;
+    Ok(line.calendar.clone())
+}
+
+/// What only a look at the running parts can tell.
+async fn probes(config: &Result<Config, Mistakes>) -> Vec<Probe> {
+    let Ok(config) = config else { return Vec::new() };
+    let result = match open(config).await {
+        Ok(store) => store
+            .officers()
+            .await
+            .map(|officers| format!("открывается, сотрудников: {}", officers.len()))
+            .map_err(|error| error.to_string()),
+        Err(error) => Err(format!("{error:#}")),
+    };
+    vec![Probe { name: "База данных".to_owned(), result }]
+}

@@ -16,8 +16,16 @@ pub enum Clock {
     System,
     /// A rehearsal: the machine's clock moved by this many milliseconds.
     Rehearsal { offset_ms: i64 },
-    /// Stands still until somebody moves it (Unix milliseconds). For tests and the simulated night of the demo.
-    Manual(Arc<AtomicI64>),
+    /// Stands still until somebody moves it or lets it run on. For tests and the simulated evening of the demo.
+    Standing(Arc<Standing>),
+}
+
+/// The hands of a standing clock, Unix milliseconds.
+#[derive(Debug)]
+pub struct Standing {
+    shows: AtomicI64,
+    /// What the machine's clock showed when this one was let go; 0 while it stands.
+    runs_since: AtomicI64,
 }
 
 impl Clock {
@@ -28,7 +36,7 @@ impl Clock {
 
     /// A clock that shows `at` until it is moved.
     pub fn standing_at(at: Timestamp) -> Self {
-        Self::Manual(Arc::new(AtomicI64::new(at.as_millisecond())))
+        Self::Standing(Arc::new(Standing { shows: AtomicI64::new(at.as_millisecond()), runs_since: AtomicI64::new(0) }))
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the machine")]
@@ -37,14 +45,33 @@ impl Clock {
         from_millisecond(match self {
             Self::System => system_ms(),
             Self::Rehearsal { offset_ms } => system_ms() + offset_ms,
-            Self::Manual(at_ms) => at_ms.load(Ordering::SeqCst),
+            Self::Standing(hands) => {
+                let run_ms = match hands.runs_since.load(Ordering::SeqCst) {
+                    0 => 0,
+                    since => system_ms() - since,
+                };
+                hands.shows.load(Ordering::SeqCst) + run_ms
+            }
         })
     }
 
     /// Moves a standing clock. The other clocks run by themselves and are left alone.
     pub fn set(&self, at: Timestamp) {
-        if let Self::Manual(at_ms) = self {
-            at_ms.store(at.as_millisecond(), Ordering::SeqCst);
+        if let Self::Standing(hands) = self {
+            hands.shows.store(at.as_millisecond(), Ordering::SeqCst);
+        }
+    }
+
+    /// Moves a standing clock on (or back) by this much.
+    pub fn advance(&self, by: SignedDuration) {
+        let now = self.now();
+        self.set(now.checked_add(by).unwrap_or(now));
+    }
+
+    /// Lets a standing clock run on from what it shows.
+    pub fn run_on(&self) {
+        if let Self::Standing(hands) = self {
+            hands.runs_since.store(Self::System.now().as_millisecond(), Ordering::SeqCst);
         }
     }
 }

@@ -1,5 +1,14 @@
 //! Configuration, commands, and the wiring of the house.
 
+pub mod check;
+pub mod cli;
+pub mod config;
 pub mod demo;
 pub mod hours;
+pub mod house;
+mod listener;
+pub mod people;
+pub mod serve;
+pub mod telemetry;
+pub mod verify;
 pub mod webhook_verify;

@@ -79,10 +79,10 @@ pub fn not_heard(call: &Call) -> String {
     }
 }
 
-/// Reads the typed number back digit by digit.
+/// Reads the typed number back digit by digit, a Russian one with the 8 that people dial.
 pub fn number_taken(number: &PhoneNumber) -> String {
     let digits: Vec<String> =
-        number.e164().chars().filter(char::is_ascii_digit).map(|digit| digit.to_string()).collect();
+        number.spaced().chars().filter(char::is_ascii_digit).map(|digit| digit.to_string()).collect();
     format!("Спасибо. Мы перезвоним по номеру {}. До свидания.", digits.join(" "))
 }
 

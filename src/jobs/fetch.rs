@@ -5,7 +5,7 @@ use reqwest::StatusCode;
 use super::http::HttpError;
 use super::{Ended, Worker};
 use crate::providers::{ForbiddenUrl, Provider};
-use crate::recordings::{self, Analysis, Kept, KeepError, RecordingName, Unplayable};
+use crate::recordings::{self, Analysis, KeepError, Kept, RecordingName, Unplayable};
 use crate::store::{Job, StoredSound, Voicemail, VoicemailState};
 use crate::time::{SignedDuration, Timestamp};
 
@@ -38,7 +38,8 @@ impl Worker {
         };
         let now = self.clock.now();
         let Some(provider) = self.providers.get(&voicemail.provider) else {
-            let told = format!("Запись осталась у оператора связи «{}», которого нет в настройках.", voicemail.provider);
+            let told =
+                format!("Запись осталась у оператора связи «{}», которого нет в настройках.", voicemail.provider);
             self.alarm("recording_late", voicemail.id, &told, now).await;
             return Ended::After(SignedDuration::from_hours(1), "the provider is configured no longer".to_owned());
         };

@@ -67,7 +67,8 @@ impl Http {
                 };
             }
             let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
-            let next = location.and_then(|location| url.join(location).ok()).ok_or(HttpError::Status(response.status()))?;
+            let next =
+                location.and_then(|location| url.join(location).ok()).ok_or(HttpError::Status(response.status()))?;
             match provider.may_follow(&url, &next) {
                 Some(with_credentials) => {
                     if !with_credentials {

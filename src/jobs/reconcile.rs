@@ -61,7 +61,8 @@ impl Worker {
         self.take_in(call, "recordings", list, events, now).await?;
         match self.http.ask(provider.call_request(sid)).await {
             Ok(state) => {
-                let events = provider.parse_call(&state, &call.key, now).map_err(|bad| Ended::Later(bad.to_string()))?;
+                let events =
+                    provider.parse_call(&state, &call.key, now).map_err(|bad| Ended::Later(bad.to_string()))?;
                 self.take_in(call, "call", state, events, now).await
             }
             // The provider has forgotten the call: it is over.

@@ -230,7 +230,12 @@ impl Provider {
     }
 
     pub fn capabilities(&self) -> Capabilities {
-        Capabilities { steers_live: Steering::Full, voicemail: Voicemail::Live, click_to_call: true, can_be_asked: true }
+        Capabilities {
+            steers_live: Steering::Full,
+            voicemail: Voicemail::Live,
+            click_to_call: true,
+            can_be_asked: true,
+        }
     }
 
     /// Checks that the provider sent this, by its signature over the public address and the body.

@@ -101,6 +101,12 @@ impl Store {
         Ok(())
     }
 
+    /// Whether nothing was ever kept here.
+    pub async fn is_empty(&self) -> Result<bool> {
+        let mut connection = self.readers.acquire().await?;
+        Ok(ids::newest(&mut connection).await? == 0)
+    }
+
     /// Requests that wait for the writer, for metrics.
     pub fn waiting(&self) -> usize {
         self.writer.max_capacity() - self.writer.capacity()

@@ -1,1 +1,10 @@
-//! Passwords: hashed with Argon2id, made by the service, compared in constant time.
+//! Passwords.
+pub fn generate() -> String {
+    "temporary".to_owned()
+}
+pub fn hash(_: &str) -> String {
+    String::new()
+}
+pub fn generate_token() -> (String, Vec<u8>) {
+    todo!()
+}

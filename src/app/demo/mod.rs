@@ -11,6 +11,7 @@ mod message;
 mod plan;
 mod requests;
 mod rest;
+mod run;
 mod scenario;
 mod sounds;
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub use account::tell;
 pub use exchange::{Exchange, ExchangeSettings};
 pub use plan::{AtPrompt, AtSignal, CallPlan, CallReport, Delivery, Ended, Ending, Officer, Purpose, Recorded, Sent};
 pub use rest::{Counters, RestFaults};
+pub use run::run;
 pub use scenario::{Numbers, friday_evening};
 pub use sounds::{Sound, Voices};
 pub use wire::signature;

@@ -1,0 +1,383 @@
+//! `perezvon check`: everything the administrator should know before the first call, a Russian sentence a line.
+//!
+//! `✓` is in order, `!` works but is worth a thought, `✗` must be mended.
+
+use std::collections::HashSet;
+use std::io::Write;
+use std::path::Path;
+
+use url::Url;
+
+use super::config::{Config, Mistakes, ProviderConfig, Storage, is_loopback, reason};
+use crate::core::calendar::Calendar;
+use crate::core::line::Line;
+use crate::providers::{Settings, Signature};
+use crate::time::{TimeZone, Timestamp};
+
+/// The caller listens to the ringing tone no longer than this without a word.
+const PATIENCE_SECONDS: usize = 60;
+
+/// What another room of the house found out, for example whether the database answers.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// What was tried, as the beginning of a sentence: «База данных».
+    pub name: String,
+    /// How it went, or what is wrong and what to do: the end of that sentence, without its full stop.
+    pub result: Result<String, String>,
+}
+
+/// Writes the report on `config` as of `now` to `out`, with `probes` at its end. Makes the recordings folder if it is
+/// missing, writes an empty file there and beside the database, and removes it again.
+///
+/// Returns whether nothing must be mended: `false` is exit status 1.
+///
+/// # Errors
+/// Only if `out` cannot be written.
+pub async fn run(
+    config: Result<Config, Mistakes>,
+    now: Timestamp,
+    probes: Vec<Probe>,
+    out: &mut dyn Write,
+) -> anyhow::Result<bool> {
+    let mut report = Report { findings: Vec::new() };
+    match config {
+        Ok(config) => {
+            report.source(&config);
+            report.calendars(&config, now);
+            report.disk(&config.storage).await;
+            for line in config.lines.iter() {
+                report.line(line, &config, now);
+            }
+            report.providers(&config);
+            report.prompts(&config);
+        }
+        Err(Mistakes(mistakes)) => {
+            for mistake in mistakes {
+                report.bad(mistake.to_string());
+            }
+        }
+    }
+    for Probe { name, result } in probes {
+        match result {
+            Ok(how) => report.good(format!("{name}: {how}.")),
+            Err(what) => report.bad(format!("{name}: {what}.")),
+        }
+    }
+    report.write(out)
+}
+
+struct Report {
+    findings: Vec<(Mark, String)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Good,
+    Fair,
+    Bad,
+}
+
+impl Report {
+    fn good(&mut self, sentence: impl Into<String>) {
+        self.findings.push((Mark::Good, sentence.into()));
+    }
+
+    fn fair(&mut self, sentence: impl Into<String>) {
+        self.findings.push((Mark::Fair, sentence.into()));
+    }
+
+    fn bad(&mut self, sentence: impl Into<String>) {
+        self.findings.push((Mark::Bad, sentence.into()));
+    }
+
+    fn write(self, out: &mut dyn Write) -> anyhow::Result<bool> {
+        for (mark, sentence) in &self.findings {
+            let sign = match mark {
+                Mark::Good => '✓',
+                Mark::Fair => '!',
+                Mark::Bad => '✗',
+            };
+            writeln!(out, "{sign} {sentence}")?;
+        }
+        let to_mend = self.findings.iter().filter(|(mark, _)| *mark == Mark::Bad).count();
+        if to_mend > 0 {
+            writeln!(out, "✗ Нужно исправить: {to_mend}. Исправьте и запустите perezvon check ещё раз.")?;
+        }
+        Ok(to_mend == 0)
+    }
+
+    fn source(&mut self, config: &Config) {
+        match &config.source {
+            Some(path) => self.good(format!("Настройки прочитаны из {}, ошибок нет.", path.display())),
+            None => self.good(
+                "Файла perezvon.toml в текущей папке нет, действуют настройки школы. Чтобы изменить их, скопируйте \
+                 perezvon.example.toml в perezvon.toml.",
+            ),
+        }
+    }
+
+    /// Each different calendar once: most lines share one.
+    fn calendars(&mut self, config: &Config, now: Timestamp) {
+        let common = ("Календарь".to_owned(), &config.default_calendar);
+        let own = config.lines.iter().map(|line| (format!("Календарь линии «{}»", line.title), &line.calendar));
+        let mut seen = HashSet::new();
+        for (name, calendar) in [common].into_iter().chain(own) {
+            if seen.insert(calendar.version()) {
+                self.good(format!("{name}: версия {}.", calendar.version()));
+                for warning in calendar.warnings(now) {
+                    self.fair(format!("{name}. {warning}"));
+                }
+            }
+        }
+    }
+
+    async fn disk(&mut self, storage: &Storage) {
+        let recordings = &storage.recordings;
+        let made = tokio::fs::create_dir_all(recordings).await;
+        match made.and(writable(recordings).await) {
+            Ok(()) => self.good(format!("Папка записей {} доступна для записи.", recordings.display())),
+            Err(error) => self.bad(format!(
+                "Папка записей {} недоступна: {}. Создайте её и дайте службе право писать в неё или укажите другую: \
+                 storage.recordings.",
+                recordings.display(),
+                reason(&error)
+            )),
+        }
+        let Some(file) = storage.database_file() else {
+            return match storage.database.starts_with("sqlite:") {
+                true => {
+                    self.fair("База данных в памяти: после остановки всё пропадёт. Укажите файл: storage.database.")
+                }
+                false => self.good(format!("База данных: {}.", storage.database_shown())),
+            };
+        };
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        match writable(folder).await {
+            Ok(()) => self.good(format!("База данных {}: папка доступна для записи.", file.display())),
+            Err(error) => self.bad(format!(
+                "В папку базы данных {} нельзя писать: {}. Создайте её и дайте службе право писать в неё или укажите \
+                 другую: storage.database.",
+                folder.display(),
+                reason(&error)
+            )),
+        }
+    }
+
+    fn line(&mut self, line: &Line, config: &Config, now: Timestamp) {
+        let name = format!("Линия «{}»", line.title);
+        let number = line.number.as_ref().map(|number| number.spaced()).unwrap_or_default();
+        self.good(format!("{name} ({}), {number}: {}.", line.id, hours_now(&line.calendar, now)));
+        match line.ring.len() {
+            0 => self.fair(format!(
+                "{name}: телефоны сотрудников не заданы, и в рабочее время звонящий сразу слышит предложение оставить \
+                 сообщение. Если отвечать должны сотрудники, впишите их телефоны в ring."
+            )),
+            phones if phones * line.ring_seconds as usize > PATIENCE_SECONDS => self.fair(format!(
+                "{name}: до предложения оставить сообщение пройдёт до {} с ({phones} × {} с). Уменьшите ring_seconds \
+                 или число телефонов: дольше {PATIENCE_SECONDS} с ждут немногие.",
+                phones * line.ring_seconds as usize,
+                line.ring_seconds
+            )),
+            phones => self.good(format!(
+                "{name}: в рабочее время звонят телефоны сотрудников, {phones} по {} с каждый.",
+                line.ring_seconds
+            )),
+        }
+        if line.aliases.is_empty() && !config.providers.is_empty() {
+            self.fair(format!(
+                "{name}: технические номера не заданы. Номер мобильный, звонки приходят переадресацией: впишите в aliases \
+                 номер, на который она настроена, иначе звонок попадёт на «неизвестную линию»."
+            ));
+        }
+        match line.response_term {
+            Some(_) => self.good(format!("{name}: срок ответа задан (response_term_hours).")),
+            None => self.fair(format!(
+                "{name}: срок ответа не задан. В нашем экземпляре регламента он не указан, поэтому не считается. Когда школа \
+                 установит срок, впишите response_term_hours."
+            )),
+        }
+    }
+
+    fn providers(&mut self, config: &Config) {
+        if config.providers.is_empty() {
+            self.fair(
+                "Подключений к операторам связи нет, звонки не придут. Добавьте раздел [[providers]], образец в \
+                       perezvon.example.toml.",
+            );
+            return;
+        }
+        self.public_url(&config.server.public_url);
+        for ProviderConfig::Twiml { settings, api_token } in &config.providers {
+            let Settings { name, public_url, .. } = settings;
+            let keys = settings.auth_tokens.len();
+            self.good(format!("Подключение {name}: подпись {}, ключей: {keys}.", signature(settings.signature)));
+            if settings.signature == Signature::Telnyx && api_token.is_none() {
+                self.fair(format!(
+                    "Подключение {name}: открытый ключ Telnyx только проверяет подпись. Чтобы спрашивать у Telnyx о записях, \
+                     впишите API Key в api_token."
+                ));
+            }
+            for (endpoint, what) in
+                [("voice", "входящие звонки"), ("status", "состояние звонка"), ("fallback", "запасной адрес")]
+            {
+                self.good(format!(
+                    "Подключение {name}, {what}: впишите у оператора {public_url}/webhooks/{name}/{endpoint}"
+                ));
+            }
+        }
+    }
+
+    fn public_url(&mut self, public_url: &str) {
+        let Ok(url) = Url::parse(public_url) else { return };
+        match (is_loopback(&url), url.scheme()) {
+            (true, _) => self.fair(format!(
+                "Адрес {public_url} виден только на этой машине, оператор связи до него не дойдёт. Укажите внешний адрес: \
+                 server.public_url."
+            )),
+            (false, "http") => self.fair(format!(
+                "Адрес {public_url} без шифрования: номера и записи пойдут по сети открыто. Поставьте перед службой https и \
+                 исправьте server.public_url."
+            )),
+            (false, _) => self.good(format!("Адрес службы снаружи: {public_url}.")),
+        }
+    }
+
+    fn prompts(&mut self, config: &Config) {
+        for ProviderConfig::Twiml { settings: Settings { name, voice, language, .. }, .. } in &config.providers {
+            match language.starts_with("ru") {
+                true => self.good(format!("Приветствия, подключение {name}: читает голос {voice} ({language}).")),
+                false => self.fair(format!(
+                    "Приветствия, подключение {name}: тексты русские, а язык {language}. Напишите language = \"ru-RU\"."
+                )),
+            }
+        }
+        for line in config.lines.iter() {
+            match line.audience.as_str() {
+                "" => self.fair(format!(
+                    "Приветствие линии «{}» не скажет, кому она помогает. Впишите audience, например \"родителям\".",
+                    line.title
+                )),
+                audience => {
+                    self.good(format!("Приветствие линии «{}»: «помощь {audience} по Школьному порталу».", line.title))
+                }
+            }
+        }
+    }
+}
+
+/// «сейчас открыта до пн, 23.11.2026, 18:00».
+fn hours_now(calendar: &Calendar, now: Timestamp) -> String {
+    let answer = calendar.answer(now);
+    let zone = calendar.time_zone();
+    match (answer.current_period, answer.next_period) {
+        (Some(period), _) => format!("сейчас открыта до {}", when(period.end, zone)),
+        (None, Some(period)) => format!("сейчас закрыта, откроется {}", when(period.start, zone)),
+        (None, None) => "закрыта, рабочих часов впереди нет".to_owned(),
+    }
+}
+
+fn when(at: Timestamp, zone: &TimeZone) -> String {
+    const DAYS: [&str; 7] = ["пн", "вт", "ср", "чт", "пт", "сб", "вс"];
+    let local = at.to_zoned(zone.clone());
+    let day = DAYS[local.weekday().to_monday_zero_offset() as usize];
+    format!("{day}, {}, {}:{:02}", local.strftime("%d.%m.%Y"), local.hour(), local.minute())
+}
+
+fn signature(signature: Signature) -> &'static str {
+    match signature {
+        Signature::Twilio => "twilio",
+        Signature::SignalWire => "signalwire",
+        Signature::Telnyx => "telnyx",
+    }
+}
+
+async fn writable(folder: &Path) -> std::io::Result<()> {
+    let file = folder.join(format!(".perezvon-check-{}", std::process::id()));
+    tokio::fs::write(&file, b"").await?;
+    tokio::fs::remove_file(&file).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::config;
+
+    async fn report(text: &str, now: &str, probes: Vec<Probe>) -> (bool, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let environment = [
+            ("PEREZVON_STORAGE__DATABASE".to_owned(), format!("sqlite:{}", path("perezvon.db"))),
+            ("PEREZVON_STORAGE__RECORDINGS".to_owned(), path("записи/внутри")),
+        ];
+        let config = config::parse(text, Some(Path::new("perezvon.toml")), environment);
+        let mut out = Vec::new();
+        let sound = run(config, now.parse().unwrap(), probes, &mut out).await.unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.lines().all(|line| line.starts_with(['✓', '!', '✗'])), "{text}");
+        (sound, text)
+    }
+
+    const PROVIDER: &str = r#"
+        [[providers]]
+        name = "twilio"
+        kind = "twiml"
+        account_sid = "AC1"
+        auth_tokens = ["tishe-vody-nizhe-travy"]
+    "#;
+
+    #[tokio::test]
+    async fn the_schools_own_values_need_no_mending_and_the_blank_term_is_told() {
+        let (sound, text) = report("", "2026-11-20T19:30:00+03:00", vec![]).await;
+        assert!(sound, "{text}");
+        assert!(text.contains("8 928 832-80-88: сейчас закрыта, откроется пн, 23.11.2026, 9:00."), "{text}");
+        assert!(text.contains("! Линия «Родители»: срок ответа не задан."), "{text}");
+        assert!(text.contains("! Подключений к операторам связи нет"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn the_addresses_to_copy_are_there_and_the_keys_are_not() {
+        let text = format!("server.public_url = \"http://calls.example.org\"\n{PROVIDER}");
+        let (sound, text) = report(&text, "2026-11-20T12:00:00+03:00", vec![]).await;
+        assert!(sound, "{text}");
+        for endpoint in ["voice", "status", "fallback"] {
+            assert!(text.contains(&format!("http://calls.example.org/webhooks/twilio/{endpoint}")), "{text}");
+        }
+        assert!(text.contains("! Адрес http://calls.example.org без шифрования"), "{text}");
+        assert!(!text.contains("tishe-vody"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn every_mistake_and_a_failed_probe_must_be_mended() {
+        let probes = vec![
+            Probe {
+                name: "База данных".to_owned(), result: Err("не отвечает; запустите её".to_owned())
+            },
+            Probe { name: "Тексты".to_owned(), result: Ok("на месте".to_owned()) },
+        ];
+        let (sound, text) =
+            report("[server]\nlisen = 1\n[hours]\ntimezone = \"Moscow\"", "2026-11-20T12:00:00Z", probes).await;
+        assert!(!sound);
+        assert!(text.contains("✗ perezvon.toml, строка 2, server.lisen: "), "{text}");
+        assert!(text.contains("✗ perezvon.toml, строка 4, hours.timezone: "), "{text}");
+        assert!(text.contains("✗ База данных: не отвечает; запустите её."), "{text}");
+        assert!(text.contains("✓ Тексты: на месте."), "{text}");
+        assert!(text.ends_with("✗ Нужно исправить: 3. Исправьте и запустите perezvon check ещё раз.\n"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_cannot_be_made_must_be_mended() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let environment = ["DATABASE", "RECORDINGS"].map(|key| {
+            let below = file.join("below").display().to_string();
+            let value = if key == "DATABASE" { format!("sqlite:{below}/perezvon.db") } else { below };
+            (format!("PEREZVON_STORAGE__{key}"), value)
+        });
+        let mut out = Vec::new();
+        let sound = run(config::parse("", None, environment), Timestamp::UNIX_EPOCH, vec![], &mut out).await.unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(!sound);
+        assert!(text.contains("✗ Папка записей ") && text.contains("✗ В папку базы данных "), "{text}");
+    }
+}

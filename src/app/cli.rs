@@ -1,0 +1,219 @@
+//! The command line: what may be asked of `perezvon`, with the Russian help. What the commands do is elsewhere.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use super::hours::HoursArgs;
+use super::webhook_verify::VerifyArgs;
+use crate::core::officer::Role;
+use crate::time::Timestamp;
+
+const HELP: &str = "{about-with-newline}\nКак вызывать: {usage}\n\n{all-args}{after-help}";
+const COMMANDS: &str = "Команды";
+const OPTIONS: &str = "Параметры";
+
+/// «Перезвон»: ни один звонок не забыт, никому не звонят дважды.
+#[derive(Debug, Parser)]
+#[command(
+    name = "perezvon",
+    version,
+    help_template = HELP,
+    subcommand_help_heading = COMMANDS,
+    subcommand_value_name = "КОМАНДА",
+    next_help_heading = OPTIONS,
+    disable_help_flag = true,
+    disable_version_flag = true,
+    disable_help_subcommand = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// Файл настроек. Без него perezvon.toml из текущей папки, а если его нет, настройки школы
+    #[arg(long, global = true, value_name = "ФАЙЛ")]
+    pub config: Option<PathBuf>,
+    /// Показать справку
+    #[arg(short, long, global = true, action = ArgAction::Help)]
+    help: Option<bool>,
+    /// Показать версию
+    #[arg(short = 'V', long, action = ArgAction::Version)]
+    version: Option<bool>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(subcommand_help_heading = COMMANDS, help_template = HELP)]
+pub enum Command {
+    /// Запустить службу: принимать звонки и показывать страницы
+    #[command(help_template = HELP, next_help_heading = OPTIONS)]
+    Serve(ServeArgs),
+    /// Показать всё в деле: учебные звонки на обе линии во временной папке
+    #[command(help_template = HELP, next_help_heading = OPTIONS)]
+    Demo(DemoArgs),
+    /// Открыта ли линия, почему, когда откроется и к какому сроку ответить
+    #[command(help_template = HELP, next_help_heading = OPTIONS)]
+    Hours(HoursArgs),
+    /// Проверить настройки, календарь, диск и подключения; код 1, если что-то нужно исправить
+    #[command(help_template = HELP)]
+    Check,
+    /// Сотрудники: добавить, показать, сменить пароль, отключить
+    #[command(help_template = HELP, subcommand_help_heading = COMMANDS, subcommand_value_name = "КОМАНДА")]
+    #[command(subcommand)]
+    Officer(OfficerCommand),
+    /// Ключи программ для API: добавить, показать, отозвать
+    #[command(help_template = HELP, subcommand_help_heading = COMMANDS, subcommand_value_name = "КОМАНДА")]
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Запросы оператора связи
+    #[command(help_template = HELP, subcommand_help_heading = COMMANDS, subcommand_value_name = "КОМАНДА")]
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
+    /// Сверить контрольные суммы всех записей и журнала; код 1, если что-то не сошлось
+    #[command(help_template = HELP)]
+    Verify,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ServeArgs {
+    /// Учение: часы начнут с этого мгновения, например 2026-11-20T19:30:00+03:00. Только с пустой или учебной базой
+    #[arg(long, value_name = "RFC3339", value_parser = instant)]
+    pub rehearse_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// С какого мгновения начать, например 2026-11-20T19:30:00+03:00. По умолчанию пятница, 19:30
+    #[arg(long, value_name = "RFC3339", value_parser = instant)]
+    pub at: Option<Timestamp>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum OfficerCommand {
+    /// Добавить сотрудника; пароль или одноразовая ссылка печатается один раз
+    #[command(help_template = HELP, next_help_heading = OPTIONS)]
+    Add {
+        /// Имя, каким его видят коллеги: «Мадина И.»
+        #[arg(value_name = "ИМЯ", value_parser = not_blank)]
+        name: String,
+        /// Имя для входа
+        #[arg(long, value_name = "ЛОГИН", value_parser = not_blank)]
+        login: String,
+        /// observer (смотрит), officer (звонит), senior (отчёты, календарь), admin (люди, линии)
+        #[arg(long, value_name = "РОЛЬ", value_parser = role)]
+        role: Role,
+    },
+    /// Показать всех сотрудников
+    #[command(help_template = HELP)]
+    List,
+    /// Выдать новый пароль и закрыть все входы; печатается один раз
+    #[command(help_template = HELP)]
+    Reset {
+        #[arg(value_name = "ЛОГИН", help = "Имя для входа")]
+        login: String,
+    },
+    /// Отключить: войти нельзя, история остаётся
+    #[command(help_template = HELP)]
+    Disable {
+        #[arg(value_name = "ЛОГИН", help = "Имя для входа")]
+        login: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Добавить ключ; он печатается один раз
+    #[command(help_template = HELP, next_help_heading = OPTIONS)]
+    Add {
+        /// Название программы, под которым её действия видны в журнале
+        #[arg(value_name = "НАЗВАНИЕ", value_parser = not_blank)]
+        name: String,
+        /// observer, officer, senior, admin
+        #[arg(long, value_name = "РОЛЬ", value_parser = role)]
+        role: Role,
+    },
+    /// Показать ключи: номера, названия, роли; сами ключи не хранятся
+    #[command(help_template = HELP)]
+    List,
+    /// Отозвать ключ навсегда
+    #[command(help_template = HELP)]
+    Revoke {
+        #[arg(value_name = "НОМЕР", help = "Номер ключа из perezvon token list")]
+        id: i64,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum WebhookCommand {
+    /// Почему запрос отклонён: тело запроса на стандартный ввод, ответ accepted или причина; код 0 или 1
+    #[command(help_template = HELP, next_help_heading = OPTIONS)]
+    Verify(VerifyArgs),
+}
+
+/// An instant to the millisecond, as all instants here are.
+fn instant(text: &str) -> Result<Timestamp, String> {
+    let read: Result<Timestamp, _> = text.parse();
+    read.map(|at| crate::time::from_millisecond(at.as_millisecond()))
+        .map_err(|_| "напишите время со смещением, например 2026-11-20T19:30:00+03:00".to_owned())
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    text.parse().map_err(|_| "роли: observer, officer, senior, admin".to_owned())
+}
+
+fn not_blank(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() { Err("здесь нужно слово".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn read(words: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(words.split(' '))
+    }
+
+    #[test]
+    fn the_description_of_the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_file_may_be_named_before_or_after_the_command() {
+        for words in ["perezvon --config a.toml check", "perezvon check --config a.toml"] {
+            let cli = read(words).unwrap();
+            assert_eq!(cli.config, Some("a.toml".into()), "{words}");
+            assert!(matches!(cli.command, Command::Check));
+        }
+    }
+
+    #[test]
+    fn hours_are_asked_with_or_without_an_instant_of_the_command_line() {
+        assert!(read("perezvon hours --line parents --at 2026-11-20T19:30:00+03:00 --due-hours 8 --json").is_ok());
+        assert!(read("perezvon hours --stdin").is_ok() && read("perezvon hours").is_err());
+    }
+
+    #[test]
+    fn an_instant_needs_its_offset() {
+        let cli = read("perezvon serve --rehearse-at 2026-11-20T19:30:00+03:00").unwrap();
+        let Command::Serve(ServeArgs { rehearse_at: Some(at) }) = cli.command else { panic!("{cli:?}") };
+        assert_eq!(at.to_string(), "2026-11-20T16:30:00Z");
+        for at in ["2026-11-20T19:30:00", "2026-11-20", "вчера"] {
+            assert!(read(&format!("perezvon demo --at {at}")).is_err(), "{at}");
+        }
+    }
+
+    #[test]
+    fn people_and_tokens_have_known_roles_only() {
+        let cli = read("perezvon officer add Мадина --login madina --role senior").unwrap();
+        assert!(matches!(cli.command, Command::Officer(OfficerCommand::Add { role: Role::Senior, .. })));
+        assert!(matches!(
+            read("perezvon token revoke 3").unwrap().command,
+            Command::Token(TokenCommand::Revoke { id: 3 })
+        ));
+        let error = read("perezvon token add crm --role boss").unwrap_err().to_string();
+        assert!(error.contains("observer, officer, senior, admin"), "{error}");
+    }
+}

@@ -1,0 +1,161 @@
+//! Where the service is and where it keeps things: `[server]`, `[storage]`, and the addresses in them.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use url::{Host, Url};
+
+use super::mistakes::{At, Notes, shown};
+use super::section::Section;
+use super::tree::Node;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    pub listen: SocketAddr,
+    /// `https://calls.example.org`, without a slash at the end. Unset: `http://` and the listening address.
+    pub public_url: String,
+}
+
+/// Paths are relative to the folder the service is started in, not to the configuration file.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Storage {
+    /// `sqlite:perezvon.db`, `postgres://…`: may hold a password, so it is not printed as it is.
+    pub database: String,
+    pub recordings: PathBuf,
+}
+
+impl Storage {
+    /// The database's address for people: user and password left out.
+    pub fn database_shown(&self) -> String {
+        match Url::parse(&self.database) {
+            Ok(url) if self.database.contains("://") && url.has_host() => {
+                let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+                format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
+            }
+            _ => self.database.split('?').next().unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// The file of an SQLite database; `None` for PostgreSQL and for a database in memory.
+    pub fn database_file(&self) -> Option<PathBuf> {
+        let path = self.database.strip_prefix("sqlite:")?;
+        let path = path.strip_prefix("//").unwrap_or(path).split('?').next().unwrap_or_default();
+        (!path.is_empty() && path != ":memory:").then(|| PathBuf::from(path))
+    }
+}
+
+impl fmt::Debug for Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Storage")
+            .field("database", &self.database_shown())
+            .field("recordings", &self.recordings)
+            .finish()
+    }
+}
+
+pub(super) fn server(root: &Node, notes: &mut Notes) -> Option<Server> {
+    let section = Section::of(root, "server")?;
+    let listen = section.required("listen", "127.0.0.1:8080", notes).and_then(|text| {
+        let listen = text.parse().ok();
+        if listen.is_none() {
+            let instead = "Напишите IP-адрес и порт: \"127.0.0.1:8080\", а для всех адресов машины \"0.0.0.0:8080\"";
+            notes.add(&section.at("listen"), format!("{} не адрес с портом", shown(text)), instead);
+        }
+        listen
+    });
+    let public_url = match section.text("public_url") {
+        Some(text) => base_url(text, &section.at("public_url"), "https://calls.example.org", notes)
+            .and_then(|url| without_path(url, &section.at("public_url"), notes)),
+        None => listen.map(own_address),
+    };
+    Some(Server { listen: listen?, public_url: public_url? })
+}
+
+/// The address under which this machine reaches itself.
+fn own_address(listen: SocketAddr) -> String {
+    let mut address = listen;
+    if listen.ip().is_unspecified() {
+        address.set_ip(match listen {
+            SocketAddr::V4(_) => IpAddr::from([127, 0, 0, 1]),
+            SocketAddr::V6(_) => IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
+        });
+    }
+    format!("http://{address}")
+}
+
+pub(super) fn storage(root: &Node, notes: &mut Notes) -> Option<Storage> {
+    let section = Section::of(root, "storage")?;
+    let database = section.required("database", "sqlite:perezvon.db", notes);
+    if let Some(text) = database
+        && let Some((what, instead)) = database_mistake(text)
+    {
+        notes.add(&section.at("database"), what, instead);
+    }
+    let recordings = section.required("recordings", "recordings", notes);
+    match recordings {
+        Some(text) if text.starts_with("s3:") => {
+            let instead = "Пока только папка: напишите, например, recordings = \"recordings\"";
+            notes.add(&section.at("recordings"), "хранилище S3 ещё не встроено", instead);
+        }
+        Some(text) if text.contains("://") => {
+            let instead = "Напишите папку, например recordings = \"recordings\"";
+            notes.add(&section.at("recordings"), format!("{} не папка", shown(text)), instead);
+        }
+        _ => {}
+    }
+    Some(Storage { database: database?.to_owned(), recordings: recordings?.into() })
+}
+
+/// The address may hold a password: only its scheme is quoted.
+fn database_mistake(text: &str) -> Option<(String, &'static str)> {
+    let example = "Напишите \"sqlite:perezvon.db\" или \"postgres://пользователь:пароль@узел/база\"";
+    match text.split_once(':') {
+        Some(("sqlite", path)) => {
+            let empty = path.trim_start_matches('/').split('?').next().is_none_or(str::is_empty);
+            empty.then(|| ("у базы SQLite не назван файл".to_owned(), "Напишите, например, \"sqlite:perezvon.db\""))
+        }
+        Some(("postgres" | "postgresql", _)) => {
+            let usable = Url::parse(text).is_ok_and(|url| url.has_host());
+            (!usable).then(|| ("адрес PostgreSQL не читается".to_owned(), example))
+        }
+        Some((scheme, _)) => Some((format!("неизвестный вид базы {}", shown(scheme)), example)),
+        None => Some(("не сказано, какого вида база".to_owned(), example)),
+    }
+}
+
+/// An `http(s)` address without user, query and fragment.
+pub(super) fn base_url(text: &str, at: &At, example: &str, notes: &mut Notes) -> Option<Url> {
+    let what = match Url::parse(text) {
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => "адрес начинается не с https:// или http://",
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => "в адресе стоят имя или пароль",
+        Ok(url) if url.query().is_some() || url.fragment().is_some() => "в адресе есть ? или #",
+        Ok(url) => return Some(url),
+        Err(_) => {
+            notes.add(at, format!("{} не адрес", shown(text)), format!("Напишите, например, \"{example}\""));
+            return None;
+        }
+    };
+    notes.add(at, what, format!("Напишите, например, \"{example}\""));
+    None
+}
+
+fn without_path(url: Url, at: &At, notes: &mut Notes) -> Option<String> {
+    let origin = url.origin().ascii_serialization();
+    if url.path() != "/" {
+        let instead = format!("Напишите только узел, без пути: \"{origin}\"");
+        notes.add(at, format!("в адресе есть путь {}", shown(url.path())), instead);
+        return None;
+    }
+    Some(origin)
+}
+
+/// Whether the address leads to this very machine; only there is `http` enough.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}

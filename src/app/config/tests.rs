@@ -1,0 +1,344 @@
+use super::schema::{Key, ROOT, Shape};
+use super::*;
+use crate::core::calendar::WorkingHours;
+use crate::core::line::LineId;
+use crate::providers::Signature;
+
+const EXAMPLE: &str = include_str!("../../../perezvon.example.toml");
+
+const PROVIDER: &str = r#"[[providers]]
+name = "twilio"
+kind = "twiml"
+account_sid = "AC1"
+auth_tokens = ["pervyi-klyuch"]
+"#;
+
+fn read(text: &str, environment: &[(&str, &str)]) -> Result<Config, Mistakes> {
+    let environment = environment.iter().map(|(name, value)| (format!("PEREZVON_{name}"), (*value).to_owned()));
+    parse(text, Some(Path::new("perezvon.toml")), environment)
+}
+
+fn good(text: &str, environment: &[(&str, &str)]) -> Config {
+    read(text, environment).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+fn mistakes(text: &str, environment: &[(&str, &str)]) -> Vec<Mistake> {
+    read(text, environment).map(|_| ()).expect_err("mistakes").0
+}
+
+/// The one mistake of a text: its line, its key, and words of what it says.
+fn says(text: &str, line: usize, key: &str, words: &[&str]) {
+    let found = mistakes(text, &[]);
+    let [mistake] = &found[..] else { panic!("{text}: {found:#?}") };
+    assert_eq!((mistake.line, mistake.key.as_str()), (Some(line), key), "{mistake}");
+    let sentence = mistake.to_string();
+    assert!(sentence.starts_with(&format!("perezvon.toml, строка {line}, {key}: ")), "{sentence}");
+    assert!(words.iter().all(|word| sentence.contains(word)), "{sentence} lacks one of {words:?}");
+}
+
+fn line(config: &Config, id: &str) -> crate::core::line::Line {
+    config.lines.get(&LineId::new(id)).expect("the line").clone()
+}
+
+#[test]
+fn without_a_file_the_school_has_its_two_lines_and_its_hours() {
+    let config = good("", &[]);
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.server.public_url, "http://127.0.0.1:8080");
+    assert_eq!(config.storage.database, "sqlite:perezvon.db");
+    assert_eq!(config.storage.recordings, Path::new("recordings"));
+    assert!(config.providers.is_empty());
+    let told = |id| {
+        let line = line(&config, id);
+        let number = line.number.expect("a number").e164().to_owned();
+        (number, line.title, line.audience, line.ring.len(), line.ring_seconds, line.max_message_seconds)
+    };
+    assert_eq!(told("staff"), ("+79288036355".into(), "Сотрудники".into(), "сотрудникам".into(), 0, 20, 180));
+    assert_eq!(told("parents"), ("+79288328088".into(), "Родители".into(), "родителям".into(), 0, 20, 180));
+    assert_eq!(config.lines.iter().count(), 2);
+    assert!(config.lines.iter().all(|line| line.response_term.is_none() && line.callback_without_message));
+}
+
+#[test]
+fn the_example_is_without_mistakes_and_equals_the_defaults() {
+    let (example, defaults) = (good(EXAMPLE, &[]), good("", &[]));
+    assert_eq!(example.default_calendar.version(), defaults.default_calendar.version());
+    assert_eq!(format!("{:?}", example.storage), format!("{:?}", defaults.storage));
+    let lines = |config: &Config| format!("{:?}", config.lines.iter().collect::<Vec<_>>());
+    assert_eq!(lines(&example), lines(&defaults));
+}
+
+#[test]
+fn the_provider_of_the_example_works_once_its_marks_are_taken_away() {
+    let (head, provider) = EXAMPLE.split_once("# [[providers]]").expect("the provider's section");
+    let provider = provider.replace("\n# ", "\n");
+    let config = good(&format!("{head}[[providers]]{provider}"), &[]);
+    assert_eq!(config.providers[0].name(), "twilio");
+}
+
+#[test]
+fn the_example_mentions_every_key() {
+    fn look(keys: &[Key]) {
+        for key in keys {
+            let mentioned =
+                EXAMPLE.contains(&format!("{} =", key.name)) || EXAMPLE.contains(&format!("[{}]", key.name));
+            assert!(mentioned, "{} is not in the example", key.name);
+            match key.shape {
+                Shape::Table(keys) | Shape::Tables(keys) | Shape::Named { keys, .. } => look(keys),
+                _ => {}
+            }
+        }
+    }
+    look(ROOT);
+}
+
+#[test]
+fn a_slip_of_the_keyboard_is_told_with_line_and_column() {
+    let found = mistakes("[server]\nlisten = \n", &[]);
+    assert_eq!((found.len(), found[0].line), (1, Some(2)));
+    assert!(found[0].what.contains("столбец"), "{}", found[0]);
+    let twice = mistakes("[server]\n[storage]\n[server]", &[]);
+    assert!(twice[0].line == Some(3) && twice[0].what.contains("уже был выше"), "{}", twice[0]);
+}
+
+#[test]
+fn a_mistyped_key_names_the_nearest_one_wherever_it_is() {
+    says("\n[server]\nlisen = \"x\"", 3, "server.lisen", &["Вероятно, имелось в виду listen", "public_url"]);
+    says("[sever]\n", 1, "sever", &["server"]);
+    says(
+        "[[lines]]\nid = \"parents\"\nnumber = \"89288328088\"\nring_secods = 20",
+        4,
+        "lines.parents.ring_secods",
+        &["ring_seconds"],
+    );
+    says(&format!("{PROVIDER}auth_token = \"x\""), 6, "providers.twilio.auth_token", &["auth_tokens"]);
+    says("[hours.week]\nmnday = []", 2, "hours.week.mnday", &["mon"]);
+}
+
+#[test]
+fn a_wrong_type_is_told_with_the_right_spelling() {
+    says("[server]\nlisten = 8080", 2, "server.listen", &["целое число", "listen = \"…\""]);
+    let head = "[[lines]]\nid = \"a\"\nnumber = \"89288328088\"\n";
+    says(&format!("{head}ring = \"89281112233\""), 4, "lines.a.ring", &["ring = [\"…\", \"…\"]"]);
+    says(&format!("{head}ring = [\n89281112233]"), 5, "lines.a.ring[0]", &["в кавычки"]);
+    says(&format!("{head}ring_seconds = \"20\""), 4, "lines.a.ring_seconds", &["ring_seconds = 20"]);
+    says(&format!("{head}callback_without_message = 1"), 4, "lines.a.callback_without_message", &["true"]);
+    says("[lines]\nid = \"a\"", 1, "lines", &["[[lines]]"]);
+    says("server = 1", 1, "server", &["[server]"]);
+}
+
+#[test]
+fn addresses_are_checked() {
+    says("[server]\nlisten = \":8080\"", 2, "server.listen", &["127.0.0.1:8080"]);
+    says("[server]\nlisten = \"localhost:8080\"", 2, "server.listen", &["IP-адрес"]);
+    let url = |text: &str, word: &str| {
+        says(&format!("[server]\npublic_url = \"{text}\""), 2, "server.public_url", &[word, "https://"]);
+    };
+    url("calls.example.org", "не адрес");
+    url("ftp://calls.example.org", "https:// или http://");
+    url("https://calls.example.org/perezvon", "\"https://calls.example.org\"");
+    url("https://calls.example.org?x=1", "?");
+    let config = good("server.public_url = \"https://Calls.example.org/\"", &[]);
+    assert_eq!(config.server.public_url, "https://calls.example.org");
+    let config = good("server.listen = \"0.0.0.0:9000\"", &[]);
+    assert_eq!(config.server.public_url, "http://127.0.0.1:9000");
+}
+
+#[test]
+fn storage_is_a_known_database_and_a_folder() {
+    says("[storage]\ndatabase = \"perezvon.db\"", 2, "storage.database", &["sqlite:perezvon.db"]);
+    says("[storage]\ndatabase = \"mysql://u:tayna@db/x\"", 2, "storage.database", &["«mysql»", "postgres://"]);
+    says("[storage]\ndatabase = \"sqlite:\"", 2, "storage.database", &["файл"]);
+    says("[storage]\nrecordings = \"s3://bucket/x\"", 2, "storage.recordings", &["ка только папка"]);
+    let config = good("storage.database = \"postgresql://u:tayna@db:5432/calls\"", &[]);
+    assert_eq!(config.storage.database_shown(), "postgresql://db:5432/calls");
+    assert_eq!(config.storage.database_file(), None);
+    assert!(!format!("{config:?}").contains("tayna"));
+    let file = |database: &str| good(&format!("storage.database = \"{database}\""), &[]).storage.database_file();
+    assert_eq!(file("sqlite:///var/perezvon.db?mode=rwc"), Some("/var/perezvon.db".into()));
+}
+
+#[test]
+fn lines_have_names_numbers_and_limits_of_their_own() {
+    let one = |id: &str, rest: &str| format!("[[lines]]\nid = \"{id}\"\nnumber = \"8 928 832-80-88\"\n{rest}");
+    says("[[lines]]\nid = \"a\"", 1, "lines.a.number", &["не хватает"]);
+    says("[[lines]]\nid = \"a\"\nnumber = \"12\"", 3, "lines.a.number", &["«12»", "8 928 832-80-88"]);
+    says(&one("unknown", ""), 2, "lines.unknown.id", &["занято"]);
+    says(&one("родители", ""), 2, "lines[0].id", &["латинскими"]);
+    says(&one("a", "ring_seconds = 4"), 4, "lines.a.ring_seconds", &["от 5 до 120"]);
+    says(&one("a", "max_message_seconds = 601"), 4, "lines.a.max_message_seconds", &["от 10 до 600"]);
+    for hours in ["0", "-1", "nan", "1e9"] {
+        says(&one("a", &format!("response_term_hours = {hours}")), 4, "lines.a.response_term_hours", &["больше 0"]);
+    }
+    for (key, value, read) in [("ring_seconds", 5, 5), ("ring_seconds", 120, 120)] {
+        assert_eq!(line(&good(&one("a", &format!("{key} = {value}")), &[]), "a").ring_seconds, read);
+    }
+    let config = good(&one("parents", "response_term_hours = 8\naliases = [\"8 871 222-22-22\", \"trunk-1\"]"), &[]);
+    let parents = line(&config, "parents");
+    assert_eq!(parents.response_term, Some(WorkingHours::from_hours(8)));
+    assert_eq!(parents.aliases, ["+78712222222", "trunk-1"]);
+    assert_eq!((parents.title.as_str(), parents.audience.as_str()), ("Родители", "родителям"));
+    assert!(config.lines.regulation_reasons);
+    assert!(!good("callbacks.regulation_reasons = false", &[]).lines.regulation_reasons);
+    says("lines = []", 1, "lines", &["[[lines]]"]);
+}
+
+#[test]
+fn no_number_belongs_to_two_lines_and_no_line_rings_itself() {
+    let two = |second: &str| {
+        format!("[[lines]]\nid = \"a\"\nnumber = \"89288328088\"\naliases = [\"Trunk\"]\n[[lines]]\n{second}")
+    };
+    says(&two("id = \"b\"\nnumber = \"+7 928 832 80 88\""), 7, "lines.b.number", &["lines.a"]);
+    says(&two("id = \"b\"\nnumber = \"89288036355\"\naliases = [\"trunk\"]"), 8, "lines.b.aliases[0]", &["lines.a"]);
+    says(&two("id = \"A\"\nnumber = \"89288036355\""), 6, "lines.A.id", &["уже есть"]);
+    let rings = two("id = \"b\"\nnumber = \"89288036355\"\nring = [\"8 928 111-22-33\", \"8 928 832-80-88\"]");
+    says(&rings, 8, "lines.b.ring[1]", &["сама себе"]);
+}
+
+#[test]
+fn hours_are_told_with_the_line_of_the_very_value() {
+    says("[hours.week]\nmon = [\n\"09:00-18:00\",\n\"9-18\"]", 4, "hours.week.mon[1]", &["9-18"]);
+    let own = "[[lines]]\nid = \"a\"\nnumber = \"89288328088\"\nhours = { week = { tue = [\"x\"] } }";
+    says(own, 4, "lines.a.hours.week.tue[0]", &[]);
+    // The lines inherit it, and it is said once.
+    says(
+        "[hours]\nholidays = [\"fr\"]\n[[lines]]\nid = \"a\"\nnumber = \"89288328088\"\nhours = {}",
+        2,
+        "hours.holidays[0]",
+        &[],
+    );
+}
+
+#[test]
+fn several_mistakes_are_told_at_once_in_the_order_of_the_file() {
+    let text = "[server]\nlisten = 1\n[hours]\ntimezone = \"Moscow\"\n[[lines]]\nid = \"a\"\nnumber = \"1\"\n\
+                ring_seconds = 1\n[[providers]]\nname = \"x y\"\nkind = \"twimll\"\n";
+    let lines: Vec<_> = mistakes(text, &[("SERVR", "x")]).iter().map(|mistake| mistake.line).collect();
+    assert_eq!(lines, [2, 4, 7, 8, 9, 9, 10, 11].map(Some).into_iter().chain([None]).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_provider_has_a_name_a_kind_a_signature_and_a_secret() {
+    let with = |key: &str, value: &str| -> String {
+        PROVIDER.lines().filter(|line| !line.starts_with(key)).map(|line| format!("{line}\n")).collect::<String>()
+            + value
+    };
+    says(&with("name", "name = \"a b\""), 5, "providers[0].name", &["/webhooks/"]);
+    says(&with("kind", "kind = \"twml\""), 5, "providers.twilio.kind", &["kind = \"twiml\""]);
+    says(&with("kind", "kind = \"mango\"\nany = 1"), 5, "providers.twilio.kind", &["ещё не встроен"]);
+    says(&with("signature", "signature = \"telnix\""), 6, "providers.twilio.signature", &["\"telnyx\""]);
+    says(&with("auth_tokens", ""), 1, "providers.twilio.auth_tokens", &["auth_tokens_file"]);
+    says(&with("auth_tokens", "auth_tokens = []"), 5, "providers.twilio.auth_tokens", &["ни одного ключа"]);
+    says(&with("auth_tokens", "auth_tokens = [\"…\"]"), 5, "providers.twilio.auth_tokens[0]", &["не ключ"]);
+    says(&with("x", "signature = \"telnyx\""), 5, "providers.twilio.auth_tokens[0]", &["base64"]);
+    says(&with("x", "signature = \"signalwire\""), 1, "providers.twilio.api_base", &["signalwire.com"]);
+    says(&with("x", "api_base = \"http://api.twilio.com\""), 6, "providers.twilio.api_base", &["https://"]);
+    let hosts = |host: &str| with("x", &format!("recording_hosts = [\"{host}\"]"));
+    says(&hosts("http://api.twilio.com"), 6, "providers.twilio.recording_hosts[0]", &["этой же машины"]);
+    says(&with("x", "api_token = \"два слова\""), 6, "providers.twilio.api_token", &["не ключ"]);
+    says(&hosts("*.twilio.com"), 6, "providers.twilio.recording_hosts[0]", &["имя узла"]);
+    says(&format!("{PROVIDER}{PROVIDER}"), 7, "providers.twilio.name", &["уже есть"]);
+
+    let ProviderConfig::Twiml { settings, .. } = &good(PROVIDER, &[]).providers[0];
+    assert_eq!(settings.signature, Signature::Twilio);
+    assert_eq!(settings.api_base, "https://api.twilio.com/2010-04-01");
+    assert_eq!(settings.recording_hosts, ["api.twilio.com"]);
+    assert_eq!((settings.voice.as_str(), settings.language.as_str()), ("Polly.Tatyana", "ru-RU"));
+    let local = with("x", "api_base = \"http://127.0.0.1:9000/2010-04-01/\"\nrecording_hosts = [\"127.0.0.1:9000\"]");
+    let ProviderConfig::Twiml { settings, .. } = &good(&local, &[]).providers[0];
+    assert_eq!((settings.api_base.as_str(), settings.recording_hosts.len()), ("http://127.0.0.1:9000/2010-04-01", 1));
+}
+
+#[test]
+fn the_environment_is_stronger_than_the_file() {
+    let environment = [
+        ("SERVER__LISTEN", "0.0.0.0:80"),
+        ("LINES__PARENTS__RING", "8 928 111-22-33, 8 928 111-22-34"),
+        ("LINES__PARENTS__RING_SECONDS", "15"),
+        ("LINES__STAFF__RING", "[\"89281112235\"]"),
+        ("LINES__STAFF__HOURS__WEEK__SAT", "09:00-12:00"),
+        ("HOURS__WEEK__FRI", "09:00-17:00"),
+        ("PROVIDERS__TWILIO__AUTH_TOKENS", "12345, 67890"),
+        ("PROVIDERS__TWILIO__ACCOUNT_SID", "12345"),
+    ];
+    let config = good(&format!("server.listen = \"127.0.0.1:1\"\n{PROVIDER}"), &environment);
+    assert_eq!(config.server.listen.to_string(), "0.0.0.0:80");
+    assert_eq!((line(&config, "parents").ring.len(), line(&config, "parents").ring_seconds), (2, 15));
+    assert_eq!(line(&config, "staff").ring[0].e164(), "+79281112235");
+    let ProviderConfig::Twiml { settings, .. } = &config.providers[0];
+    assert_eq!((settings.auth_tokens.join(" "), settings.account_sid.as_str()), ("12345 67890".into(), "12345"));
+    // The same by file: a variable for one weekday leaves the others alone.
+    let day = |day: &str, from: &str| format!("{day} = [\"{from}\"], ");
+    let week: String =
+        ["mon", "tue", "wed", "thu"].map(|name| day(name, "09:00-18:00")).concat() + &day("fri", "09:00-17:00");
+    let file = |week: &str| good(&format!("[hours]\nweek = {{ {week} }}"), &[]).default_calendar;
+    assert_eq!(config.default_calendar.version(), file(&week).version());
+    let with_saturday = week + &day("sat", "09:00-12:00");
+    assert_eq!(line(&config, "staff").calendar.version(), file(&with_saturday).version());
+}
+
+#[test]
+fn whole_lists_may_come_from_the_environment() {
+    let provider = r#"[{ name = "main", kind = "twiml", account_sid = "AC1" }]"#;
+    let config = good("", &[("PROVIDERS", provider), ("PROVIDERS__MAIN__AUTH_TOKENS", "a1")]);
+    assert_eq!(config.providers[0].name(), "main");
+}
+
+#[test]
+fn mistakes_of_the_environment_name_the_variable() {
+    let found =
+        mistakes(PROVIDER, &[("LINES__PARENT__RING", ""), ("LINES__STAFF__RING_SECONDS", "tayna"), ("HOURS", "x")]);
+    let of = |name: &str| {
+        let file = format!("переменная окружения PEREZVON_{name}");
+        found.iter().find(|mistake| mistake.file == file).unwrap_or_else(|| panic!("{name}: {found:?}")).to_string()
+    };
+    assert!(of("LINES__PARENT__RING").contains("PEREZVON_LINES__PARENTS__RING"));
+    assert!(of("LINES__STAFF__RING_SECONDS").contains("lines.staff.ring_seconds"));
+    assert!(of("HOURS").contains("TOML"));
+    let close = mistakes("", &[("SERVER_LISTEN", "x"), ("XYZ", "x"), ("URL", "of the exchange's script")]);
+    assert_eq!(close.len(), 2, "{close:?}");
+    assert!(close[0].instead.contains("PEREZVON_SERVER__LISTEN") && close[1].instead.contains("Уберите"), "{close:?}");
+    assert!(found.iter().all(|mistake| !mistake.to_string().contains("tayna")));
+}
+
+#[test]
+fn secrets_come_from_files_and_never_go_anywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokens");
+    std::fs::write(&path, "vtoroi-klyuch\r\n\n  tretii-klyuch\n").unwrap();
+    let text = format!("{PROVIDER}auth_tokens_file = {:?}", path.display().to_string());
+    let config = good(&text, &[]);
+    let ProviderConfig::Twiml { settings, .. } = &config.providers[0];
+    assert_eq!(settings.auth_tokens, ["pervyi-klyuch", "vtoroi-klyuch", "tretii-klyuch"]);
+    assert!(!format!("{config:?} {config:#?}").contains("klyuch"));
+
+    std::fs::write(&path, "klyuch-api\n").unwrap();
+    let config = good(&format!("{PROVIDER}api_token_file = {:?}", path.display().to_string()), &[]);
+    let ProviderConfig::Twiml { api_token, .. } = &config.providers[0];
+    assert_eq!(api_token.as_deref(), Some("klyuch-api"));
+    assert!(!format!("{config:?}").contains("klyuch"));
+
+    std::fs::write(&path, "klyuch s probelom\n").unwrap();
+    let found = mistakes(&text, &[]);
+    assert_eq!((found.len(), found[0].line), (1, Some(6)));
+    assert!(!format!("{found:?}").contains("probelom"));
+    std::fs::write(&path, "\n").unwrap();
+    says(&text, 6, "providers.twilio.auth_tokens_file", &["пуст"]);
+    std::fs::remove_file(&path).unwrap();
+    says(&text, 6, "providers.twilio.auth_tokens_file", &["не читается", "нет такого файла"]);
+}
+
+#[test]
+fn a_named_file_must_be_there_and_be_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.toml");
+    let load = || load(Some(&path), []);
+    let missing = load().map(|_| ()).expect_err("a mistake").to_string();
+    assert!(missing.contains("a.toml: файл настроек не читается: нет такого файла"), "{missing}");
+    std::fs::write(&path, b"[server]\n# \xcf\xf0\n").unwrap();
+    let found = load().map(|_| ()).expect_err("a mistake").0;
+    assert!(found[0].line == Some(2) && found[0].what.contains("UTF-8"), "{}", found[0]);
+    std::fs::write(&path, "\u{feff}[server]\r\nlisten = \"127.0.0.1:1\"\r\n").unwrap();
+    let config = load().unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    assert_eq!((config.server.listen.port(), config.source.as_deref()), (1, Some(path.as_path())));
+}

@@ -1,0 +1,98 @@
+//! The wiring: a configuration and a clock become a running house.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, bail};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::config::{Config, ProviderConfig};
+use super::{listener, telemetry};
+use crate::jobs::{Http, Worker};
+use crate::providers::{Provider, Providers};
+use crate::recordings::Folder;
+use crate::store::Store;
+use crate::time::Clock;
+use crate::web::{House, Parts};
+
+/// The mark of a database that holds a rehearsal.
+const REHEARSAL: &str = "rehearsal";
+
+/// Everything below the socket: what handlers and the worker use.
+pub struct Built {
+    pub house: House,
+    pub worker: Worker,
+    pub store: Store,
+}
+
+/// Opens the database and the folder and puts the parts together. Nothing runs yet but the writer.
+pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Result<Built> {
+    let database = config.storage.database_shown();
+    let store = Store::open(&config.storage.database, config.lines.clone())
+        .await
+        .with_context(|| format!("база данных {database} не открывается"))?;
+    let marked = store.meta(REHEARSAL).await?.is_some();
+    if rehearse && !marked {
+        if !store.is_empty().await? {
+            bail!("база данных {database} уже хранит настоящие звонки: учение идёт только с пустой или учебной базой");
+        }
+        store.set_meta(REHEARSAL, &clock.now().to_string()).await?;
+    }
+    let folder = Folder::open(&config.storage.recordings)
+        .with_context(|| format!("папка записей {} не открывается", config.storage.recordings.display()))?;
+    let providers = Providers::new(config.providers.iter().map(provider));
+    let house = House::new(Parts {
+        clock: clock.clone(),
+        store: store.clone(),
+        folder: folder.clone(),
+        lines: config.lines.clone(),
+        providers: providers.clone(),
+        public_url: config.server.public_url.clone(),
+        metrics: telemetry::metrics(),
+        rehearsal: rehearse || marked,
+    });
+    let worker = Worker { clock, store: store.clone(), folder, providers, http: Http::new() };
+    Ok(Built { house, worker, store })
+}
+
+fn provider(config: &ProviderConfig) -> Provider {
+    match config {
+        ProviderConfig::Twiml { settings, api_token } => match api_token {
+            Some(token) => Provider::new(settings.clone()).with_api_token(token.clone()),
+            None => Provider::new(settings.clone()),
+        },
+    }
+}
+
+/// A house that answers at an address.
+pub struct Running {
+    pub address: SocketAddr,
+    pub worker: Worker,
+    pub store: Store,
+    stop: watch::Sender<bool>,
+    serving: JoinHandle<()>,
+    working: JoinHandle<()>,
+}
+
+/// Begins to listen and to work. `listener` may be bound to port 0.
+pub fn run(built: Built, listener: TcpListener) -> anyhow::Result<Running> {
+    let Built { house, worker, store } = built;
+    let address = listener.local_addr()?;
+    let (stop, stopped) = watch::channel(false);
+    let serving = tokio::spawn(listener::serve(listener, crate::web::router(house), stopped.clone()));
+    let working = tokio::spawn(worker.clone().run(stopped));
+    Ok(Running { address, worker, store, stop, serving, working })
+}
+
+impl Running {
+    /// Takes nothing new, finishes what is in hand, closes the database.
+    pub async fn stop(self) {
+        let Self { worker, store, stop, serving, working, .. } = self;
+        let _ = stop.send(true);
+        let _ = serving.await;
+        let _ = working.await;
+        drop(worker);
+        store.close().await;
+    }
+}

@@ -1,0 +1,38 @@
+//! The diary: structured logs on standard error, counters and distributions for Prometheus.
+
+use std::sync::OnceLock;
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+
+/// Logs as text on a terminal, as JSON lines elsewhere (journald, a file). `PEREZVON_LOG` chooses what is told, in the
+/// usual syntax of filters; by default the diary of the house and warnings of the libraries.
+pub fn start_logs() {
+    let filter = EnvFilter::try_from_env("PEREZVON_LOG").unwrap_or_else(|_| EnvFilter::new("warn,perezvon=info"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+        true => logs.try_init(),
+        false => logs.json().flatten_event(true).with_ansi(false).try_init(),
+    };
+    // Somebody has started logs already: theirs go on.
+    let _ = started;
+}
+
+/// The metrics of this process. One recorder serves all houses in it.
+pub fn metrics() -> PrometheusHandle {
+    static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
+    METRICS
+        .get_or_init(|| {
+            let bounded = |name: &str, bounds: &[f64]| (Matcher::Full(name.to_owned()), bounds.to_vec());
+            let (sizes, size_bounds) =
+                bounded("perezvon_commit_batch_size", &[1., 2., 4., 8., 16., 32., 64., 128., 256., 512.]);
+            let (times, time_bounds) =
+                bounded("perezvon_commit_seconds", &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1., 2.5]);
+            PrometheusBuilder::new()
+                .set_buckets_for_metric(sizes, &size_bounds)
+                .and_then(|builder| builder.set_buckets_for_metric(times, &time_bounds))
+                .and_then(|builder| builder.install_recorder())
+                .expect("the buckets are not empty, and this is the only recorder of the process")
+        })
+        .clone()
+}
