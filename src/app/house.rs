@@ -52,7 +52,8 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
         metrics: telemetry::metrics(),
         rehearsal: rehearse || marked,
     });
-    let worker = Worker { clock, store: store.clone(), folder, providers, http: Http::new() };
+    let lines = config.lines.clone();
+    let worker = Worker { clock, store: store.clone(), folder, lines, providers, http: Http::new() };
     Ok(Built { house, worker, store })
 }
 

@@ -7,13 +7,14 @@ mod fetch;
 mod http;
 mod reconcile;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use tokio::sync::watch;
 use tracing::{error, warn};
 
 pub use self::http::Http;
+use crate::core::line::Lines;
 use crate::providers::Providers;
 use crate::recordings::Folder;
 use crate::store::{Job, JobKind, Store, StoreError};
@@ -26,12 +27,16 @@ const AT_ONCE: u32 = 4;
 /// Ticks between two looks at calls nobody told the end of.
 const SWEEP_EVERY: u32 = 60;
 
+/// A step of the machine's clock larger than this is a jump, not the work of its steering.
+const JUMP_MS: i64 = 30_000;
+
 /// Works off the queue. Cheap to clone.
 #[derive(Clone)]
 pub struct Worker {
     pub clock: Clock,
     pub store: Store,
     pub folder: Folder,
+    pub lines: Lines,
     pub providers: Providers,
     pub http: Http,
 }
@@ -59,10 +64,18 @@ impl Worker {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut tick: u32 = 0;
+        let mut looked = (self.clock.now(), Instant::now());
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
                 _ = stop.changed() => return,
+            }
+            let (shown, steady) = looked;
+            looked = (self.clock.now(), Instant::now());
+            let expected_ms = i64::try_from(steady.elapsed().as_millis()).unwrap_or(i64::MAX);
+            let jump_ms = looked.0.as_millisecond() - shown.as_millisecond() - expected_ms;
+            if jump_ms.abs() > JUMP_MS {
+                self.clock_jumped(jump_ms, shown).await;
             }
             self.store.deliver_late().await;
             if let Err(failed) = self.run_due().await {
@@ -90,6 +103,40 @@ impl Worker {
                 written?;
             }
         }
+    }
+
+    /// The machine's clock jumped by `by_ms` after it had shown `before`.
+    pub async fn clock_jumped(&self, by_ms: i64, before: Timestamp) {
+        warn!(by_ms, "The clock jumped by {} s; claims move along", by_ms / 1000);
+        if let Err(failed) = self.store.move_leases(by_ms, before).await {
+            warn!(error = %failed, "The claims could not be moved along with the clock");
+        }
+    }
+
+    /// What the administrator must know of the calendars, as alarms that come and go with their cause.
+    async fn watch_calendars(&self, now: Timestamp) -> Result<(), StoreError> {
+        let mut told: Vec<String> = std::iter::once(self.lines.default_calendar())
+            .chain(self.lines.iter().map(|line| &line.calendar))
+            .flat_map(|calendar| calendar.warnings(now))
+            .map(|warning| warning.to_string())
+            .collect();
+        told.sort();
+        told.dedup();
+        let known: Vec<String> = self
+            .store
+            .alarms()
+            .await?
+            .into_iter()
+            .filter(|alarm| alarm.kind == "calendar")
+            .map(|alarm| alarm.subject)
+            .collect();
+        for subject in known.iter().filter(|subject| !told.contains(subject)) {
+            self.store.clear_alarm("calendar", subject, now).await?;
+        }
+        for warning in told.iter().filter(|warning| !known.contains(warning)) {
+            self.store.raise_alarm("calendar", warning, warning, now).await?;
+        }
+        Ok(())
     }
 
     async fn work(&self, job: &Job) -> Result<(), StoreError> {

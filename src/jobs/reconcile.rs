@@ -18,9 +18,10 @@ const LONGEST_CALL_MS: i64 = 4 * 3_600_000;
 const ASK_FOR_MS: i64 = 24 * 3_600_000;
 
 impl Worker {
-    /// Plans a question about every call that should have ended by now.
+    /// Plans a question about every call that should have ended by now, and looks after the calendars.
     pub async fn sweep(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
+        self.watch_calendars(now).await?;
         let before = now.checked_sub(SILENT_FOR).unwrap_or(now);
         for call in self.store.calls_going_on(before).await? {
             self.store.plan_job(JobKind::ReconcileCall, call.id, now).await?;

@@ -252,6 +252,20 @@ impl Store {
     }
 }
 
+impl Store {
+    /// The machine's clock was set on or back by `by_ms`: claims that were alive at `before` (its old time) are moved
+    /// along, so that an officer who is on the telephone keeps what he holds.
+    pub async fn move_leases(&self, by_ms: i64, before: Timestamp) -> Result<()> {
+        self.write(move |writing| {
+            Box::pin(async move {
+                sqlx::query(MOVE_LEASES).bind(by_ms).bind(before.as_millisecond()).execute(writing.sql).await?;
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await
+    }
+}
+
 /// The action on a held callback: decided by `core`, registered, written, with history and audit.
 async fn act(
     writing: &mut Writing<'_>,
@@ -476,6 +490,9 @@ statements! {
         INSERT INTO registration (year, last_number) VALUES ($1, 1)
         ON CONFLICT (year) DO UPDATE SET last_number = registration.last_number + 1
         RETURNING last_number";
+    MOVE_LEASES = "
+        UPDATE callback SET until_at = until_at + $1
+        WHERE closed_at IS NULL AND state = 'claimed' AND until_at > $2";
     FIND_NEXT = "
         SELECT id FROM callback
         WHERE closed_at IS NULL

@@ -73,6 +73,7 @@ pub(super) async fn ingest(
     }
     let now = deliveries.iter().map(|delivery| delivery.received_at).max().expect("the batch is not empty");
     recognise_waiting_callers(connection, &mut calls).await?;
+    leave_closed_callbacks(connection, &mut calls).await?;
     open_callbacks(connection, ids, lines, &mut calls).await?;
     let mut jobs = keep_voicemails(connection, ids, &calls).await?;
     let askable: BTreeSet<_> = deliveries
@@ -229,6 +230,20 @@ fn waiter(call: &Call) -> Option<(String, String)> {
     Some((call.line.as_ref()?.to_string(), call.other_party()?.e164().to_owned()))
 }
 
+/// A message that becomes known only after its callback was closed has not been heard by anybody: its call leaves the
+/// closed callback, and [`open_callbacks`] puts it on the list again.
+async fn leave_closed_callbacks(connection: &mut AnyConnection, calls: &mut BTreeMap<CallKey, Folded>) -> Result<()> {
+    for folded in calls.values_mut() {
+        let Some(callback_id) = folded.call.callback_id else { continue };
+        if folded.newly(Call::has_message)
+            && sqlx::query(IS_CLOSED).bind(callback_id).fetch_optional(&mut *connection).await?.is_some()
+        {
+            folded.call.callback_id = None;
+        }
+    }
+    Ok(())
+}
+
 /// Opens the callbacks that this batch causes, or joins the open one of the same line and number (R6).
 async fn open_callbacks(
     connection: &mut AnyConnection,
@@ -353,6 +368,7 @@ super::sql::statements! {
     PROPOSE_TO_CLOSE = "
         UPDATE callback SET proposed_call_id = $1
         WHERE line = $2 AND caller = $3 AND closed_at IS NULL";
+    IS_CLOSED = "SELECT id FROM callback WHERE id = $1 AND closed_at IS NOT NULL";
     /// A withheld caller typed a number: the callback becomes one that can be dialled.
     LEARN_NUMBER = "UPDATE callback SET callback_number = $1 WHERE id = $2 AND caller IS NULL";
 }
