@@ -55,6 +55,11 @@ impl Clock {
         })
     }
 
+    /// Whether this clock jumps when the machine's does, and only then.
+    pub fn follows_the_machine(&self) -> bool {
+        !matches!(self, Self::Standing(_))
+    }
+
     /// Moves a standing clock. The other clocks run by themselves and are left alone.
     pub fn set(&self, at: Timestamp) {
         if let Self::Standing(hands) = self {

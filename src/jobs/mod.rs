@@ -74,7 +74,7 @@ impl Worker {
             looked = (self.clock.now(), Instant::now());
             let expected_ms = i64::try_from(steady.elapsed().as_millis()).unwrap_or(i64::MAX);
             let jump_ms = looked.0.as_millisecond() - shown.as_millisecond() - expected_ms;
-            if jump_ms.abs() > JUMP_MS {
+            if jump_ms.abs() > JUMP_MS && self.clock.follows_the_machine() {
                 self.clock_jumped(jump_ms, shown).await;
             }
             self.store.deliver_late().await;
