@@ -86,13 +86,13 @@ pub fn number_taken(number: &PhoneNumber) -> String {
     format!("Спасибо. Мы перезвоним по номеру {}. До свидания.", digits.join(" "))
 }
 
-/// «Мы перезвоним в рабочее время, в понедельник, 23 ноября.»: the date stored is the date told (R7).
+/// «Мы перезвоним в понедельник, 23 ноября, в рабочее время.»: the date stored is the date told (R7).
 fn promise_closed(decision: &Decision, zone: &TimeZone, at: Timestamp) -> String {
     match &decision.promise {
         Some(Period { start, .. }) => {
             let day = start.to_zoned(zone.clone()).date();
             let today = if at.to_zoned(zone.clone()).date() == day { "сегодня, " } else { "" };
-            format!("Мы перезвоним в рабочее время, {today}{}, {}.", on_weekday(day.weekday()), day_and_month(day))
+            format!("Мы перезвоним {today}{}, {}, в рабочее время.", on_weekday(day.weekday()), day_and_month(day))
         }
         None => "Мы перезвоним в рабочее время.".to_owned(),
     }

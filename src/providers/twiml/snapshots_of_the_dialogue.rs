@@ -1,5 +1,4 @@
-//! The documents a caller's provider gets, for every place in the dialogue: from the real script where it needs no
-//! calendar, from its verbs with the words of the day written out where it does (the greetings after hours).
+//! The documents a caller's provider gets, for every place in the dialogue, from the real script and calendar.
 
 use proptest::prelude::*;
 use quick_xml::Reader;
@@ -7,16 +6,11 @@ use quick_xml::events::Event;
 
 use super::super::*;
 use super::examples::{at, provider};
-use crate::core::calendar::{Calendar, DayRule, Period, TimeState};
-use crate::core::call::{Call, CallEvent, CallKey, Decision, Fact, RecordingState, Ringing};
-use crate::core::line::{Line, LineId};
+use crate::core::calendar::{Calendar, DayRule, Hours, Period, TimeState};
+use crate::core::call::{Call, CallEvent, CallKey, Decision, Direction, Fact, RecordingState, Ringing};
+use crate::core::line::{Line, LineId, Lines};
 use crate::core::phone::{Caller, PhoneNumber};
-use crate::core::script::{Script, farewell, next, offer};
-
-/// Never asked: the scripts below know their decision already.
-fn any_calendar() -> Calendar {
-    Calendar::new(crate::core::calendar::Hours::default())
-}
+use crate::core::script::{farewell, next, offer};
 
 fn line() -> Line {
     let number = |text| PhoneNumber::parse(text).unwrap();
@@ -29,9 +23,9 @@ fn line() -> Line {
         ring: vec![number("89285550001"), number("89285550002")],
         ring_seconds: 20,
         max_message_seconds: 180,
-        response_term_hours: None,
+        response_term: None,
         callback_without_message: true,
-        calendar: any_calendar(),
+        calendar: Calendar::new(Hours::default()),
     }
 }
 
@@ -72,44 +66,56 @@ fn document_at(step: Step, call: &Call) -> String {
     document(&next(call, &line(), step, afternoon()))
 }
 
-fn greeting(words: &str) -> Script {
-    vec![
-        Verb::Gather {
-            prompt: vec![Verb::Say(words.to_owned())],
-            max_digits: Some(1),
-            timeout_seconds: 1,
-            next: Step::Signal,
-        },
-        Verb::Record { max_seconds: 180, silence_seconds: 10, next: Step::MessageOver },
-        Verb::Redirect(Step::MessageOver),
-    ]
+/// A visible caller who calls at this instant, decided by the school's calendar.
+fn arriving(at: Timestamp) -> Call {
+    let key = CallKey { provider: "twilio".into(), provider_call_id: "CA1".to_owned() };
+    let mut call = Call::new(1, key, at);
+    let (direction, dialled, caller) = (Direction::Inbound, "+79288328088".to_owned(), Caller::from_provider(VISIBLE));
+    call.apply(CallEvent { at, fact: Fact::Parties { direction, dialled, forwarded_from: None, caller } });
+    call.decide(&Lines::new(vec![line()], Calendar::new(Hours::default())));
+    call
+}
+
+/// What a caller hears who calls at this instant.
+fn document_for_a_call_at(instant: &str) -> String {
+    document(&next(&arriving(at(instant)), &line(), Step::Arrived, at(instant)))
 }
 
 #[test]
 fn after_hours() {
-    insta::assert_snapshot!(document(&greeting(
-        "Здравствуйте! Гимназия Культуры мира, помощь родителям по Школьному порталу. Сейчас нерабочее время. Мы \
-         работаем ежедневно с девяти до восемнадцати, кроме выходных и праздничных дней. После сигнала назовите имя, \
-         вопрос и номер телефона, по одной цифре. Мы перезвоним в рабочее время, в понедельник, 23 ноября. Закончив, \
-         повесьте трубку."
-    )));
+    insta::assert_snapshot!(document_for_a_call_at("2026-11-20T19:30:00+03:00"));
+}
+
+#[test]
+fn before_opening() {
+    insta::assert_snapshot!(document_for_a_call_at("2026-11-24T07:15:00+03:00"));
 }
 
 #[test]
 fn on_a_holiday() {
-    insta::assert_snapshot!(document(&greeting(
-        "Здравствуйте! Гимназия Культуры мира, помощь родителям по Школьному порталу. Сегодня праздничный день. Мы \
-         работаем с 5 ноября. После сигнала назовите имя, вопрос и номер телефона, по одной цифре. Мы перезвоним в \
-         рабочее время, в четверг, 5 ноября. Закончив, повесьте трубку."
-    )));
+    insta::assert_snapshot!(document_for_a_call_at("2026-11-04T12:00:00+03:00"));
+}
+
+#[test]
+fn before_a_long_holiday() {
+    insta::assert_snapshot!(document_for_a_call_at("2026-12-30T18:00:00+03:00"));
 }
 
 #[test]
 fn a_caller_who_waits_already() {
-    insta::assert_snapshot!(document(&greeting(
-        "Здравствуйте! Гимназия Культуры мира. Ваш прошлый звонок у нас записан. Мы перезвоним в рабочее время, в \
-         понедельник, 23 ноября. Если хотите добавить, говорите после сигнала. Закончив, повесьте трубку."
-    )));
+    let mut call = arriving(at("2026-11-20T20:00:00+03:00"));
+    call.waiting_since = Some(at("2026-11-20T19:30:00+03:00"));
+    insta::assert_snapshot!(document(&next(&call, &line(), Step::Arrived, call.started_at)));
+}
+
+#[test]
+fn hours_that_differ_from_day_to_day_are_not_told() {
+    let hours = serde_json::json!({ "week": { "mon": ["09:00-18:00"], "tue": ["10:00-13:00", "14:00-18:00"] } });
+    let line = Line { calendar: Calendar::new(Hours::from_json(&hours).unwrap()), ..line() };
+    let mut call = arriving(at("2026-11-20T19:30:00+03:00"));
+    call.line = None;
+    call.decide(&Lines::new(vec![line.clone()], line.calendar.clone()));
+    insta::assert_snapshot!(document(&next(&call, &line, Step::Arrived, call.started_at)));
 }
 
 #[test]
