@@ -3,110 +3,24 @@
 //! Officers' actions may be refused; each accepted one leaves a [`HistoryEntry`] with the desk as it was before, so
 //! every step can be taken back.
 
+mod planning;
+#[cfg(test)]
+mod tests;
+mod words;
+
 use serde::{Deserialize, Serialize};
 
-use super::calendar::{Calendar, Period, WorkingHours};
+use self::planning::{into_working_time, plan_next_attempt};
+pub use self::words::{ASKERS, AttemptOutcome, Channel, LONGEST_NOTE, Notes, Reason, TOPICS};
+use self::words::{check_length, check_notes};
+use super::calendar::{Calendar, Period};
 use super::line::LineId;
 use super::officer::Actor;
 use super::phone::PhoneNumber;
-use crate::time::{SignedDuration, Timestamp, ToSpan};
+use crate::time::{SignedDuration, Timestamp};
 
 /// How long a claim holds without a sign of life from its officer (R10).
 pub const LEASE: SignedDuration = SignedDuration::from_mins(15);
-
-/// How a request reached us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Channel {
-    Telephone,
-    InPerson,
-    Meeting,
-    Email,
-}
-
-impl Channel {
-    pub const ALL: [Self; 4] = [Self::Telephone, Self::InPerson, Self::Meeting, Self::Email];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Telephone => "telephone",
-            Self::InPerson => "in_person",
-            Self::Meeting => "meeting",
-            Self::Email => "email",
-        }
-    }
-
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::Telephone => "Телефон",
-            Self::InPerson => "Лично",
-            Self::Meeting => "Родительское собрание",
-            Self::Email => "Электронная почта",
-        }
-    }
-}
-
-/// Why a callback is declined. The first two stand in the regulation, need a note, and can be switched off (R11).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reason {
-    NotEnoughData,
-    NotConstructive,
-    /// Wrong number, advertising, silence.
-    NotARequest,
-    /// Answered before: the source document is named.
-    AlreadyAnswered,
-    /// Several attempts on different days reached nobody.
-    NotReached,
-}
-
-impl Reason {
-    pub const ALL: [Self; 5] =
-        [Self::NotEnoughData, Self::NotConstructive, Self::NotARequest, Self::AlreadyAnswered, Self::NotReached];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NotEnoughData => "not_enough_data",
-            Self::NotConstructive => "not_constructive",
-            Self::NotARequest => "not_a_request",
-            Self::AlreadyAnswered => "already_answered",
-            Self::NotReached => "not_reached",
-        }
-    }
-
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::NotEnoughData => "Недостаточно сведений, чтобы решить вопрос",
-            Self::NotConstructive => "Вопрос задан некорректно или обсуждение неконструктивно",
-            Self::NotARequest => "Не обращение: ошиблись номером, реклама, тишина",
-            Self::AlreadyAnswered => "Вопрос уже решён, есть ответ",
-            Self::NotReached => "Не дозвонились",
-        }
-    }
-
-    /// Taken from the regulation (Annex 6 to order No. 60 of 22.12.2023).
-    pub fn is_from_regulation(self) -> bool {
-        matches!(self, Self::NotEnoughData | Self::NotConstructive)
-    }
-}
-
-/// How one attempt to reach the caller ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AttemptOutcome {
-    Reached,
-    NoAnswer,
-    Busy,
-}
-
-impl AttemptOutcome {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Reached => "reached",
-            Self::NoAnswer => "no_answer",
-            Self::Busy => "busy",
-        }
-    }
-}
 
 /// Where a callback stands, with the facts of that state and no others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,40 +83,6 @@ impl State {
         match self {
             Self::Claimed { by, until, .. } if now < *until => Some(by),
             _ => None,
-        }
-    }
-}
-
-/// What an officer may note (R19). None of it is needed to close a callback.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Notes {
-    /// `employee`, `parent`, `legal_representative`, `not_established`.
-    pub asker: Option<String>,
-    /// `marks`, `attendance`, `lesson_planning`, `conducting_lessons`, `other`.
-    pub topic: Option<String>,
-    /// The difficulty in one clear sentence.
-    pub summary: Option<String>,
-    /// An earlier callback or document where it was discussed before.
-    pub reference: Option<String>,
-}
-
-pub const ASKERS: [&str; 4] = ["employee", "parent", "legal_representative", "not_established"];
-pub const TOPICS: [&str; 5] = ["marks", "attendance", "lesson_planning", "conducting_lessons", "other"];
-/// The longest note, summary or reference, in characters.
-pub const LONGEST_NOTE: usize = 2000;
-
-impl Notes {
-    /// Takes over what `later` knows.
-    fn update(&mut self, later: Notes) {
-        for (slot, value) in [
-            (&mut self.asker, later.asker),
-            (&mut self.topic, later.topic),
-            (&mut self.summary, later.summary),
-            (&mut self.reference, later.reference),
-        ] {
-            if let Some(value) = value {
-                *slot = Some(value).filter(|value| !value.is_empty());
-            }
         }
     }
 }
@@ -447,64 +327,4 @@ fn claimed_at(state: &State, bench: &Bench<'_>) -> Timestamp {
 
 fn lease_end(now: Timestamp) -> Timestamp {
     now.checked_add(LEASE).unwrap_or(now)
-}
-
-/// After an attempt that reached nobody: one working hour later, then the next half-day, then the next working day
-/// (UX §3).
-fn plan_next_attempt(bench: &Bench<'_>) -> Timestamp {
-    let (now, calendar) = (bench.now, bench.calendar);
-    let planned = match bench.vain_attempts {
-        0 => calendar.due_after_hours(now, WorkingHours::from_hours(1)),
-        1 => after_lunch(now, calendar).or_else(|| calendar.next_period(now).map(|period| period.start)),
-        _ => next_day(now, calendar),
-    };
-    planned.unwrap_or(now)
-}
-
-/// 14:00 of the same date, if that still lies ahead and inside working time.
-fn after_lunch(now: Timestamp, calendar: &Calendar) -> Option<Timestamp> {
-    let local = now.to_zoned(calendar.time_zone().clone());
-    let after_lunch = local.with().hour(14).minute(0).second(0).subsec_nanosecond(0).build().ok()?.timestamp();
-    (after_lunch > now && calendar.period_at(after_lunch).is_some()).then_some(after_lunch)
-}
-
-/// The first opening of a later date.
-fn next_day(now: Timestamp, calendar: &Calendar) -> Option<Timestamp> {
-    let local = now.to_zoned(calendar.time_zone().clone());
-    let midnight = local.checked_add(1.day()).ok()?.start_of_day().ok()?.timestamp();
-    calendar.first_working_instant(midnight)
-}
-
-/// Attempts are planned inside working time, never outside (R11).
-fn into_working_time(wish: Timestamp, bench: &Bench<'_>) -> Result<Timestamp, Refusal> {
-    if wish < bench.now {
-        return Err(Refusal::InThePast);
-    }
-    bench.calendar.first_working_instant(wish).ok_or(Refusal::NoWorkingHours)
-}
-
-fn check_notes(notes: &Notes) -> Result<(), Refusal> {
-    for (field, value, known) in [("asker", &notes.asker, &ASKERS[..]), ("topic", &notes.topic, &TOPICS[..])] {
-        if let Some(value) = value
-            && !value.is_empty()
-            && !known.contains(&value.as_str())
-        {
-            return Err(Refusal::UnknownWord {
-                field,
-                value: value.chars().take(40).collect(),
-                known: known.join(", "),
-            });
-        }
-    }
-    for (field, value) in [("summary", &notes.summary), ("reference", &notes.reference)] {
-        check_length(field, value.as_deref().unwrap_or(""))?;
-    }
-    Ok(())
-}
-
-fn check_length(field: &'static str, text: &str) -> Result<(), Refusal> {
-    match text.chars().count() > LONGEST_NOTE {
-        true => Err(Refusal::TooLong { field }),
-        false => Ok(()),
-    }
 }

@@ -1,0 +1,222 @@
+//! The rules of working a callback, without a database.
+
+use super::*;
+use crate::core::calendar::Hours;
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn madina() -> Actor {
+    Actor::officer(1, "Мадина И.")
+}
+
+fn aishat() -> Actor {
+    Actor::officer(2, "Айшат М.")
+}
+
+const MONDAY_9: &str = "2026-11-23T09:00:00+03:00";
+
+fn waiting() -> Callback {
+    Callback {
+        id: 1,
+        line: LineId::new("parents"),
+        caller: Some(PhoneNumber::parse("+79281234567").unwrap()),
+        callback_number: Some(PhoneNumber::parse("+79281234567").unwrap()),
+        channel: Channel::Telephone,
+        received_at: at("2026-11-20T19:40:00+03:00"),
+        registered_at: None,
+        registration_number: None,
+        period: Some(Period { start: at(MONDAY_9), end: at("2026-11-23T18:00:00+03:00") }),
+        due_at: Some(at("2026-11-23T18:00:00+03:00")),
+        term_due_at: None,
+        desk: Desk { state: State::Open, notes: Notes::default() },
+        proposed_call_id: None,
+        version: 1,
+    }
+}
+
+/// An officer at this instant, with so many vain attempts behind the callback.
+fn act_after(
+    callback: &mut Callback,
+    action: Action,
+    by: &Actor,
+    now: &str,
+    vain_attempts: usize,
+) -> Result<HistoryEntry, Refusal> {
+    let calendar = Calendar::new(Hours::default());
+    let bench = Bench { now: at(now), by, calendar: &calendar, vain_attempts, regulation_reasons: true };
+    callback.act(&action, Notes::default(), &bench)
+}
+
+fn act(callback: &mut Callback, action: Action, by: &Actor, now: &str) -> Result<HistoryEntry, Refusal> {
+    act_after(callback, action, by, now, 0)
+}
+
+fn no_answer() -> Action {
+    Action::Attempt { outcome: AttemptOutcome::NoAnswer, note: String::new(), next_at: None }
+}
+
+fn planned(callback: &Callback) -> Timestamp {
+    match &callback.desk.state {
+        State::Later { until, .. } => *until,
+        state => panic!("nothing is planned: {state:?}"),
+    }
+}
+
+#[test]
+fn one_officer_holds_a_callback_for_fifteen_minutes_and_not_a_moment_longer() {
+    let mut callback = waiting();
+    act(&mut callback, Action::Claim, &madina(), "2026-11-23T09:00:00+03:00").unwrap();
+    let refused = act(&mut callback, Action::Claim, &aishat(), "2026-11-23T09:14:59.999+03:00");
+    assert_eq!(refused, Err(Refusal::ClaimedByOther { by: madina(), at: at(MONDAY_9) }));
+    act(&mut callback, Action::Claim, &aishat(), "2026-11-23T09:15:00+03:00").unwrap();
+    assert_eq!(callback.desk.state.holder(at("2026-11-23T09:20:00+03:00")), Some(&aishat()));
+}
+
+#[test]
+fn claiming_ones_own_again_renews_the_lease_and_keeps_its_beginning() {
+    let mut callback = waiting();
+    act(&mut callback, Action::Claim, &madina(), MONDAY_9).unwrap();
+    act(&mut callback, Action::Claim, &madina(), "2026-11-23T09:10:00+03:00").unwrap();
+    let State::Claimed { at: since, until, .. } = callback.desk.state else { panic!("not claimed") };
+    assert_eq!((since, until), (at(MONDAY_9), at("2026-11-23T09:25:00+03:00")));
+}
+
+#[test]
+fn whoever_holds_no_lease_may_still_finish_what_nobody_else_took() {
+    let mut callback = waiting();
+    act(&mut callback, Action::Claim, &madina(), MONDAY_9).unwrap();
+    act(&mut callback, Action::Done { note: String::new() }, &madina(), "2026-11-23T11:00:00+03:00").unwrap();
+    assert_eq!(callback.desk.state.as_str(), "done");
+}
+
+#[test]
+fn the_first_action_registers_and_the_second_does_not() {
+    let mut callback = waiting();
+    act(&mut callback, Action::Claim, &madina(), MONDAY_9).unwrap();
+    act(&mut callback, Action::Release, &madina(), "2026-11-23T09:05:00+03:00").unwrap();
+    assert_eq!(callback.registered_at, Some(at(MONDAY_9)));
+}
+
+#[test]
+fn attempts_are_planned_an_hour_on_then_after_lunch_then_on_the_next_working_day() {
+    for (vain, now, next) in [
+        (0, "2026-11-23T09:10:00+03:00", "2026-11-23T10:10:00+03:00"),
+        (0, "2026-11-23T17:30:00+03:00", "2026-11-24T09:30:00+03:00"),
+        (0, "2026-11-23T17:00:00+03:00", "2026-11-24T09:00:00+03:00"),
+        (1, "2026-11-23T10:10:00+03:00", "2026-11-23T14:00:00+03:00"),
+        (1, "2026-11-23T14:00:00+03:00", "2026-11-24T09:00:00+03:00"),
+        (2, "2026-11-23T14:00:00+03:00", "2026-11-24T09:00:00+03:00"),
+        (2, "2026-11-27T14:00:00+03:00", "2026-11-30T09:00:00+03:00"),
+        (7, "2026-12-30T14:00:00+03:00", "2027-01-11T09:00:00+03:00"),
+    ] {
+        let mut callback = waiting();
+        act_after(&mut callback, no_answer(), &madina(), now, vain).unwrap();
+        assert_eq!(planned(&callback), at(next), "{vain} vain attempts, {now}");
+    }
+}
+
+#[test]
+fn a_wish_outside_working_time_is_moved_to_the_next_opening() {
+    for (wish, kept) in [
+        ("2026-11-23T12:00:00+03:00", "2026-11-23T12:00:00+03:00"),
+        ("2026-11-23T18:00:00+03:00", "2026-11-24T09:00:00+03:00"),
+        ("2026-11-28T12:00:00+03:00", "2026-11-30T09:00:00+03:00"),
+    ] {
+        let mut callback = waiting();
+        act(&mut callback, Action::Later { until: at(wish), note: String::new() }, &madina(), MONDAY_9).unwrap();
+        assert_eq!(planned(&callback), at(kept), "{wish}");
+    }
+    let past = Action::Later { until: at("2026-11-23T08:59:59+03:00"), note: String::new() };
+    assert_eq!(act(&mut waiting(), past, &madina(), MONDAY_9), Err(Refusal::InThePast));
+}
+
+#[test]
+fn reaching_the_caller_keeps_the_callback_in_hand() {
+    let mut callback = waiting();
+    let reached = Action::Attempt { outcome: AttemptOutcome::Reached, note: String::new(), next_at: None };
+    act(&mut callback, reached, &madina(), MONDAY_9).unwrap();
+    assert_eq!(callback.desk.state.holder(at(MONDAY_9)), Some(&madina()));
+}
+
+#[test]
+fn the_two_reasons_of_the_regulation_need_a_note_and_can_be_switched_off() {
+    for reason in Reason::ALL.into_iter().filter(|reason| reason.is_from_regulation()) {
+        let decline = |note: &str| Action::Decline { reason, note: note.to_owned() };
+        assert!(matches!(act(&mut waiting(), decline(" "), &madina(), MONDAY_9), Err(Refusal::NoteNeeded(_))));
+        act(&mut waiting(), decline("нет класса"), &madina(), MONDAY_9).unwrap();
+        let calendar = Calendar::new(Hours::default());
+        let off = Bench {
+            now: at(MONDAY_9),
+            by: &madina(),
+            calendar: &calendar,
+            vain_attempts: 0,
+            regulation_reasons: false,
+        };
+        let refused = waiting().act(&decline("нет класса"), Notes::default(), &off);
+        assert_eq!(refused, Err(Refusal::ReasonOff(reason.as_str())));
+    }
+}
+
+#[test]
+fn what_was_answered_before_names_the_document() {
+    let decline = Action::Decline { reason: Reason::AlreadyAnswered, note: String::new() };
+    assert_eq!(act(&mut waiting(), decline.clone(), &madina(), MONDAY_9), Err(Refusal::ReferenceNeeded));
+    let calendar = Calendar::new(Hours::default());
+    let by = madina();
+    let bench = Bench { now: at(MONDAY_9), by: &by, calendar: &calendar, vain_attempts: 0, regulation_reasons: true };
+    let notes = Notes { reference: Some("2026-000017".to_owned()), ..Notes::default() };
+    waiting().act(&decline, notes, &bench).unwrap();
+}
+
+#[test]
+fn clearing_up_says_what() {
+    let clarify = |note: &str| Action::Clarify { note: note.to_owned(), next_at: None };
+    assert!(matches!(act(&mut waiting(), clarify(""), &madina(), MONDAY_9), Err(Refusal::NoteNeeded(_))));
+    act(&mut waiting(), clarify("в каком классе"), &madina(), MONDAY_9).unwrap();
+}
+
+#[test]
+fn nothing_but_reopening_touches_what_is_closed() {
+    let mut callback = waiting();
+    act(&mut callback, Action::Done { note: String::new() }, &madina(), MONDAY_9).unwrap();
+    assert_eq!(act(&mut callback, Action::Claim, &madina(), MONDAY_9), Err(Refusal::Closed { state: "done" }));
+    act(&mut callback, Action::Reopen, &aishat(), MONDAY_9).unwrap();
+    assert_eq!(callback.desk.state, State::Open);
+    assert_eq!(act(&mut callback, Action::Reopen, &aishat(), MONDAY_9), Err(Refusal::NotClosed));
+}
+
+#[test]
+fn each_step_keeps_the_desk_as_it_was_before() {
+    let mut callback = waiting();
+    let before = callback.desk.clone();
+    let entry = act(&mut callback, Action::Done { note: "решено".to_owned() }, &madina(), MONDAY_9).unwrap();
+    assert_eq!(entry.before, before);
+    assert_eq!((entry.kind, entry.note.as_str(), callback.version), ("done", "решено", 2));
+}
+
+#[test]
+fn a_refused_action_changes_nothing() {
+    let mut callback = waiting();
+    act(&mut callback, Action::Claim, &madina(), MONDAY_9).unwrap();
+    let before = callback.clone();
+    act(&mut callback, Action::Done { note: String::new() }, &aishat(), "2026-11-23T09:05:00+03:00").unwrap_err();
+    let long = Action::Done { note: "х".repeat(LONGEST_NOTE + 1) };
+    assert_eq!(act(&mut callback, long, &madina(), MONDAY_9), Err(Refusal::TooLong { field: "note" }));
+    assert_eq!(callback, before);
+}
+
+#[test]
+fn overdue_is_later_than_due_not_at_it() {
+    let callback = waiting();
+    assert!(!callback.is_overdue(at("2026-11-23T18:00:00+03:00")));
+    assert!(callback.is_overdue(at("2026-11-23T18:00:00.001+03:00")));
+}
+
+#[test]
+fn taking_what_proposes_to_close_drops_the_proposal() {
+    let mut callback = Callback { proposed_call_id: Some(7), ..waiting() };
+    act(&mut callback, Action::Claim, &madina(), MONDAY_9).unwrap();
+    assert_eq!(callback.proposed_call_id, None);
+}
