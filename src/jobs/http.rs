@@ -20,14 +20,23 @@ const LARGEST_ANSWER: usize = 1024 * 1024;
 /// Why a provider's answer could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
+    /// In words, without the address: it may be signed.
     #[error("the provider cannot be reached: {0}")]
-    Unreachable(#[from] reqwest::Error),
+    Unreachable(String),
     #[error("the provider answered {0}")]
     Status(StatusCode),
     #[error("the provider sends us on to {0}, which the configuration does not trust")]
     ForbiddenRedirect(String),
     #[error("the provider's answer is larger than {LARGEST_ANSWER} bytes")]
     TooLarge,
+}
+
+impl From<reqwest::Error> for HttpError {
+    fn from(error: reqwest::Error) -> Self {
+        let error = error.without_url();
+        let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+        Self::Unreachable(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
+    }
 }
 
 /// A client that follows no redirect by itself and reaches no private address by a public name.
