@@ -230,6 +230,7 @@ impl Callback {
         self.check_turn(action, bench)?;
         let before = self.desk.clone();
         let mut desk = before.clone();
+        let remark = notes.remark.clone().unwrap_or_default();
         desk.notes.update(notes);
         desk.state = next_state(action, &desk, bench)?;
         let (outcome, note) = match action {
@@ -239,7 +240,7 @@ impl Callback {
             | Action::Later { note, .. }
             | Action::Clarify { note, .. }
             | Action::Exceptional { note } => (None, note),
-            Action::Claim | Action::Release | Action::Reopen | Action::Describe => (None, &String::new()),
+            Action::Claim | Action::Release | Action::Reopen | Action::Describe => (None, &remark),
         };
         check_length("note", note)?;
         let entry = HistoryEntry {

@@ -413,6 +413,7 @@ pub(super) fn read(row: &AnyRow) -> Result<Callback> {
                 topic: columns.get("topic")?,
                 summary: columns.get("summary")?,
                 reference: columns.get("reference")?,
+                remark: None,
             },
         },
         proposed_call_id: columns.get("proposed_call_id")?,
