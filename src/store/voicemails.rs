@@ -79,6 +79,11 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
+    /// The voicemails of these calls, oldest first.
+    pub async fn voicemails_of_calls(&self, call_ids: &[i64]) -> Result<Vec<Voicemail>> {
+        of_calls(&self.readers, call_ids).await
+    }
+
     /// Stored voicemails with an id after `after`, at most 100, by id: for the check of all checksums.
     pub async fn stored_voicemails(&self, after: i64) -> Result<Vec<Voicemail>> {
         let rows = sqlx::query(LIST_STORED).bind(after).fetch_all(&self.readers).await?;
