@@ -118,7 +118,7 @@ pub struct Callback {
     pub desk: Desk,
     /// The call in which the caller was reached without this callback: it proposes to close (R12).
     pub proposed_call_id: Option<i64>,
-    /// Grows by one with each change of an officer.
+    /// Grows by one with each change of an officer and with each call or message that joins.
     pub version: i64,
 }
 

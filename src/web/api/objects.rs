@@ -61,7 +61,7 @@ pub struct Callback {
     pub term_due_at: Option<Time>,
     #[schema(schema_with = words::state)]
     pub state: &'static str,
-    /// Grows by one with each action.
+    /// Grows by one with each action and with each call or message that joins.
     pub version: i64,
     /// Name of the officer who holds it.
     pub claimed_by: Option<String>,

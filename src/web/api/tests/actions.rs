@@ -209,14 +209,3 @@ async fn reopening_makes_no_second_open_callback_of_one_number() {
         assert_eq!(problem["current"]["state"], "done");
     }
 }
-
-#[tokio::test]
-async fn who_got_through_in_another_way_is_proposed_to_be_closed() {
-    let school = School::at(MONDAY_MORNING).await;
-    let id = school.leaves_a_message(CALLER).await;
-    school.moves_to("2026-11-23T09:30:00+03:00");
-    let talk = Fact::Rang { ringing: crate::core::call::Ringing::Answered, talk_seconds: Some(60) };
-    let (call, _) = school.rings(CALLER, vec![talk]).await;
-    assert_eq!(school.callback(&id).await["proposal"], call.to_string());
-    assert_eq!(school.act(OFFICER, &id, "claim", Value::Null).await.good()["proposal"], json!(null));
-}

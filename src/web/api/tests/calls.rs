@@ -51,7 +51,7 @@ async fn a_call_has_exactly_its_promised_fields_and_its_events() {
     assert_eq!(call["voicemails"][0]["call_id"], id.to_string());
     assert_eq!(fields(&call["events"][0]).len(), 5);
     assert_eq!(call["events"][0]["endpoint"], "status");
-    assert!(call["events"][0]["body"].as_str().unwrap().starts_with("From="));
+    assert!(call["events"][0]["body"].as_str().unwrap().starts_with("CallSid="));
     let seen = school.get(OBSERVER, &format!("/api/v1/calls/{id}")).await.good();
     assert_eq!(seen["events"][0]["body"], json!(null), "it may say where the sound is");
 }

@@ -4,6 +4,7 @@ mod actions;
 mod audio;
 mod calls;
 mod description;
+mod joining;
 mod lists;
 mod problems;
 
@@ -167,36 +168,25 @@ impl School {
 
     async fn rings_line(&self, dialled: &str, caller: &str, facts: Vec<Fact>) -> (i64, Option<String>) {
         let now = self.house.clock.now();
-        let parties = Fact::Parties {
-            direction: Direction::Inbound,
-            dialled: dialled.to_owned(),
-            forwarded_from: None,
-            caller: Caller::from_provider(caller),
+        let facts = [vec![parties(dialled, caller), Fact::Answered], facts, vec![Fact::Ended]].concat();
+        self.tells(&format!("CA{caller}{}", now.as_millisecond()), now, facts).await
+    }
+
+    /// News of one call, delivered now: the ids of the call and of its callback.
+    async fn tells(&self, provider_call_id: &str, at: Timestamp, facts: Vec<Fact>) -> (i64, Option<String>) {
+        let delivery = Delivery {
+            provider: "twilio".into(),
+            endpoint: "status".to_owned(),
+            method: "POST".to_owned(),
+            target: "/webhooks/twilio/status".to_owned(),
+            content_type: "application/x-www-form-urlencoded".to_owned(),
+            body: format!("CallSid={provider_call_id}").into(),
+            received_at: self.house.clock.now(),
+            key: Some(CallKey { provider: "twilio".into(), provider_call_id: provider_call_id.to_owned() }),
+            events: facts.into_iter().map(|fact| CallEvent { at, fact }).collect(),
+            can_be_asked: false,
         };
-        let facts = [vec![parties, Fact::Answered], facts, vec![Fact::Ended]].concat();
-        let body = format!("From={caller}&seen={}", now.as_millisecond());
-        let call = self
-            .house
-            .store
-            .deliver(Delivery {
-                provider: "twilio".into(),
-                endpoint: "status".to_owned(),
-                method: "POST".to_owned(),
-                target: "/webhooks/twilio/status".to_owned(),
-                content_type: "application/x-www-form-urlencoded".to_owned(),
-                body: body.into(),
-                received_at: now,
-                key: Some(CallKey {
-                    provider: "twilio".into(),
-                    provider_call_id: format!("CA{caller}{}", now.as_millisecond()),
-                }),
-                events: facts.into_iter().map(|fact| CallEvent { at: now, fact }).collect(),
-                can_be_asked: false,
-            })
-            .await
-            .unwrap()
-            .call
-            .unwrap();
+        let call = self.house.store.deliver(delivery).await.unwrap().call.unwrap();
         (call.id, call.callback_id.map(|id| id.to_string()))
     }
 
@@ -236,6 +226,15 @@ impl School {
         };
         self.house.store.voicemail_stored(id, sound, false, self.house.clock.now()).await.unwrap();
         id
+    }
+}
+
+fn parties(dialled: &str, caller: &str) -> Fact {
+    Fact::Parties {
+        direction: Direction::Inbound,
+        dialled: dialled.to_owned(),
+        forwarded_from: None,
+        caller: Caller::from_provider(caller),
     }
 }
 
