@@ -190,7 +190,6 @@ async fn with_everything(readers: &AnyPool, callbacks: Vec<Callback>) -> Result<
     }
     let ids: Vec<i64> = callbacks.iter().map(|callback| callback.id).collect();
     let mut calls: HashMap<i64, Vec<CallBrief>> = HashMap::new();
-    let mut callback_of: HashMap<i64, i64> = HashMap::new();
     for row in CALLS_OF_CALLBACKS.query(&ids, |params, id| params.add(*id)).fetch_all(readers).await? {
         let columns = Columns::of("call", &row);
         let brief = CallBrief {
@@ -198,9 +197,7 @@ async fn with_everything(readers: &AnyPool, callbacks: Vec<Callback>) -> Result<
             started_at: columns.time("started_at")?,
             outcome: columns.get("outcome")?,
         };
-        let callback_id = columns.get("callback_id")?;
-        callback_of.insert(brief.id, callback_id);
-        calls.entry(callback_id).or_default().push(brief);
+        calls.entry(columns.get("callback_id")?).or_default().push(brief);
     }
     let mut history: HashMap<i64, Vec<Step>> = HashMap::new();
     for row in STEPS_OF_CALLBACKS.query(&ids, |params, id| params.add(*id)).fetch_all(readers).await? {
@@ -214,12 +211,9 @@ async fn with_everything(readers: &AnyPool, callbacks: Vec<Callback>) -> Result<
         };
         history.entry(columns.get("callback_id")?).or_default().push(step);
     }
-    let call_ids: Vec<i64> = callback_of.keys().copied().collect();
     let mut messages: HashMap<i64, Vec<Voicemail>> = HashMap::new();
-    for voicemail in voicemails::of_calls(readers, &call_ids).await? {
-        if let Some(callback_id) = callback_of.get(&voicemail.call_id) {
-            messages.entry(*callback_id).or_default().push(voicemail);
-        }
+    for (callback_id, voicemail) in voicemails::of_callbacks(readers, &ids).await? {
+        messages.entry(callback_id).or_default().push(voicemail);
     }
     Ok(callbacks
         .into_iter()

@@ -128,6 +128,10 @@ pub(super) async fn open_or_join(connection: &mut AnyConnection, openings: &[Ope
 
 impl Store {
     /// One action of an officer. `version`: the one the officer saw; `None` takes whatever is there.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "who does what to which, seen how, by which rules, when: none is optional"
+    )]
     pub async fn act(
         &self,
         id: i64,

@@ -19,8 +19,7 @@ impl School {
     }
 
     async fn times_listened(&self) -> i64 {
-        let url = format!("sqlite:{}", self.place.path().join("house.db").display());
-        let database = sqlx::AnyPool::connect(&url).await.unwrap();
+        let database = self.database().await;
         let count = sqlx::query_scalar("SELECT COUNT(*) FROM audit WHERE action = 'listen'").fetch_one(&database).await;
         database.close().await;
         count.unwrap()

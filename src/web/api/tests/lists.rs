@@ -205,3 +205,20 @@ async fn states_are_filtered_by_their_words() {
     assert_eq!((&callback["state"], &callback["claimed_by"]), (&json!("open"), &json!(null)));
     assert!(list("open").await.contains(&callbacks[0]));
 }
+
+#[tokio::test]
+async fn a_caller_who_rings_without_end_does_not_take_the_list_away() {
+    let school = School::at(FRIDAY_EVENING).await;
+    let id = school.leaves_a_message(CALLER).await;
+    let database = school.database().await;
+    let rings = "
+        INSERT INTO call (id, provider, provider_call_id, started_at, recordings, outcome, callback_id)
+        WITH RECURSIVE ring (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM ring WHERE n < 40000)
+        SELECT n, 'twilio', 'CA' || n, 0, '{}', 'abandoned', (SELECT id FROM callback) FROM ring";
+    sqlx::query(rings).execute(&database).await.unwrap();
+    database.close().await;
+    let list = school.get(OFFICER, "/api/v1/callbacks").await.good();
+    assert_eq!(ids(&list), [id.as_str()]);
+    assert_eq!(list["items"][0]["calls"].as_array().unwrap().len(), 40_001, "more than a statement has parameters");
+    assert_eq!(list["items"][0]["voicemails"].as_array().unwrap().len(), 1);
+}
