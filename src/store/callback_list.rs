@@ -8,10 +8,11 @@ use super::callbacks;
 use super::sql::{Column, Columns, ManyRows, statements};
 use super::voicemails::{self, Voicemail};
 use super::{Result, Store};
+use crate::core::calendar::{Calendar, Period};
 use crate::core::callback::Callback;
 use crate::core::line::LineId;
 use crate::core::officer::Actor;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, from_millisecond};
 
 /// Which working period's list is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +21,32 @@ pub enum ListPeriod {
     UpTo(Timestamp),
     /// Only what stands on the list of the period that starts here.
     Exactly(Timestamp),
+    /// What stands on the lists of all periods that start from here to there, both included.
+    Between(Timestamp, Timestamp),
     All,
+}
+
+impl ListPeriod {
+    /// The list that is worked now, with all that was carried over; while closed, the one being prepared. Lines have hours
+    /// of their own, so it is all that starts before the period ends, not only what starts together with it.
+    pub fn current(calendar: &Calendar, now: Timestamp) -> (Option<Period>, Self) {
+        let period = calendar.period_at(now).or_else(|| calendar.next_period(now));
+        (period, period.map_or(Self::All, |period| Self::UpTo(last_instant(period))))
+    }
+
+    /// While open, the list after the present one; while closed, the one being prepared, as [`ListPeriod::current`]. The
+    /// two leave no gap, so no callback is in neither.
+    pub fn next(calendar: &Calendar, now: Timestamp) -> (Option<Period>, Self) {
+        match (calendar.period_at(now), calendar.next_period(now)) {
+            (None, _) => Self::current(calendar, now),
+            (Some(current), next) => (next, Self::Between(current.end, next.map_or(Timestamp::MAX, last_instant))),
+        }
+    }
+}
+
+/// The last millisecond that belongs to the period.
+fn last_instant(period: Period) -> Timestamp {
+    from_millisecond(period.end.as_millisecond() - 1)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +133,7 @@ impl Store {
         let (from, to) = match filter.period {
             ListPeriod::UpTo(start) => (i64::MIN, start.as_millisecond()),
             ListPeriod::Exactly(start) => (start.as_millisecond(), start.as_millisecond()),
+            ListPeriod::Between(from, to) => (from.as_millisecond(), to.as_millisecond()),
             ListPeriod::All => (i64::MIN, i64::MAX),
         };
         let (sql, state) = match filter.state {
@@ -163,7 +190,6 @@ async fn with_everything(readers: &AnyPool, callbacks: Vec<Callback>) -> Result<
     }
     let ids: Vec<i64> = callbacks.iter().map(|callback| callback.id).collect();
     let mut calls: HashMap<i64, Vec<CallBrief>> = HashMap::new();
-    let mut callback_of: HashMap<i64, i64> = HashMap::new();
     for row in CALLS_OF_CALLBACKS.query(&ids, |params, id| params.add(*id)).fetch_all(readers).await? {
         let columns = Columns::of("call", &row);
         let brief = CallBrief {
@@ -171,9 +197,7 @@ async fn with_everything(readers: &AnyPool, callbacks: Vec<Callback>) -> Result<
             started_at: columns.time("started_at")?,
             outcome: columns.get("outcome")?,
         };
-        let callback_id = columns.get("callback_id")?;
-        callback_of.insert(brief.id, callback_id);
-        calls.entry(callback_id).or_default().push(brief);
+        calls.entry(columns.get("callback_id")?).or_default().push(brief);
     }
     let mut history: HashMap<i64, Vec<Step>> = HashMap::new();
     for row in STEPS_OF_CALLBACKS.query(&ids, |params, id| params.add(*id)).fetch_all(readers).await? {
@@ -187,12 +211,9 @@ async fn with_everything(readers: &AnyPool, callbacks: Vec<Callback>) -> Result<
         };
         history.entry(columns.get("callback_id")?).or_default().push(step);
     }
-    let call_ids: Vec<i64> = callback_of.keys().copied().collect();
     let mut messages: HashMap<i64, Vec<Voicemail>> = HashMap::new();
-    for voicemail in voicemails::of_calls(readers, &call_ids).await? {
-        if let Some(callback_id) = callback_of.get(&voicemail.call_id) {
-            messages.entry(*callback_id).or_default().push(voicemail);
-        }
+    for (callback_id, voicemail) in voicemails::of_callbacks(readers, &ids).await? {
+        messages.entry(callback_id).or_default().push(voicemail);
     }
     Ok(callbacks
         .into_iter()

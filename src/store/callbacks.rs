@@ -128,6 +128,10 @@ pub(super) async fn open_or_join(connection: &mut AnyConnection, openings: &[Ope
 
 impl Store {
     /// One action of an officer. `version`: the one the officer saw; `None` takes whatever is there.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "who does what to which, seen how, by which rules, when: none is optional"
+    )]
     pub async fn act(
         &self,
         id: i64,
@@ -413,6 +417,7 @@ pub(super) fn read(row: &AnyRow) -> Result<Callback> {
                 topic: columns.get("topic")?,
                 summary: columns.get("summary")?,
                 reference: columns.get("reference")?,
+                remark: None,
             },
         },
         proposed_call_id: columns.get("proposed_call_id")?,
@@ -441,8 +446,8 @@ fn read_state(columns: &Columns<'_>) -> Result<State> {
     })
 }
 
-/// Opens callbacks; an open one of the same line and number is joined instead. The update that changes nothing makes the
-/// row come back.
+/// Opens callbacks; an open one of the same line and number is joined instead. The version grows, so that nobody closes it
+/// without having seen who joined; and whoever calls again was not helped by the talk that proposed to close it.
 pub(super) const OPEN_OR_JOIN: ManyRows = ManyRows {
     name: "OPEN_OR_JOIN",
     head: "INSERT INTO callback (id, line, caller, callback_number, channel, received_at, period_starts_at,
@@ -462,7 +467,7 @@ pub(super) const OPEN_OR_JOIN: ManyRows = ManyRows {
     ],
     tail: "WHERE column1 IS NOT NULL
         ON CONFLICT (line, caller) WHERE closed_at IS NULL AND caller IS NOT NULL
-        DO UPDATE SET id = callback.id
+        DO UPDATE SET version = callback.version + 1, proposed_call_id = NULL
         RETURNING id, line, caller",
 };
 

@@ -73,7 +73,7 @@ pub(super) async fn ingest(
     }
     let now = deliveries.iter().map(|delivery| delivery.received_at).max().expect("the batch is not empty");
     recognise_waiting_callers(connection, &mut calls).await?;
-    leave_closed_callbacks(connection, &mut calls).await?;
+    bring_late_messages(connection, &mut calls).await?;
     open_callbacks(connection, ids, lines, &mut calls).await?;
     let mut jobs = keep_voicemails(connection, ids, &calls).await?;
     let askable: BTreeSet<_> = deliveries
@@ -230,13 +230,14 @@ fn waiter(call: &Call) -> Option<(String, String)> {
     Some((call.line.as_ref()?.to_string(), call.other_party()?.e164().to_owned()))
 }
 
-/// A message that becomes known only after its callback was closed has not been heard by anybody: its call leaves the
-/// closed callback, and [`open_callbacks`] puts it on the list again.
-async fn leave_closed_callbacks(connection: &mut AnyConnection, calls: &mut BTreeMap<CallKey, Folded>) -> Result<()> {
+/// Messages that become known after their call has its callback. If that one is open, its version grows, so that nobody
+/// closes it unheard; if it is closed, nobody has heard the message: the call leaves it, and [`open_callbacks`] puts it on
+/// the list again.
+async fn bring_late_messages(connection: &mut AnyConnection, calls: &mut BTreeMap<CallKey, Folded>) -> Result<()> {
     for folded in calls.values_mut() {
         let Some(callback_id) = folded.call.callback_id else { continue };
         if folded.newly(Call::has_message)
-            && sqlx::query(IS_CLOSED).bind(callback_id).fetch_optional(&mut *connection).await?.is_some()
+            && sqlx::query(SHOW_MESSAGE).bind(callback_id).execute(&mut *connection).await?.rows_affected() == 0
         {
             folded.call.callback_id = None;
         }
@@ -351,7 +352,13 @@ async fn tell_rare_things(
         if folded.newly(Call::was_talked)
             && let Some((line, caller)) = waiter(call)
         {
-            sqlx::query(PROPOSE_TO_CLOSE).bind(call.id).bind(line).bind(caller).execute(&mut *connection).await?;
+            sqlx::query(PROPOSE_TO_CLOSE)
+                .bind(call.id)
+                .bind(line)
+                .bind(caller)
+                .bind(call.started_at.as_millisecond())
+                .execute(&mut *connection)
+                .await?;
         }
         let keyed =
             folded.newly(|call| call.keyed_number().is_some()) || folded.newly(|call| call.callback_id.is_some());
@@ -364,11 +371,13 @@ async fn tell_rare_things(
 }
 
 super::sql::statements! {
-    /// R12: the caller was reached in another way; one key closes the callback.
+    /// R12: the caller was reached in another way, after he began to wait; one key closes the callback.
     PROPOSE_TO_CLOSE = "
         UPDATE callback SET proposed_call_id = $1
-        WHERE line = $2 AND caller = $3 AND closed_at IS NULL";
-    IS_CLOSED = "SELECT id FROM callback WHERE id = $1 AND closed_at IS NOT NULL";
+        WHERE line = $2 AND caller = $3 AND received_at <= $4 AND closed_at IS NULL";
+    SHOW_MESSAGE = "
+        UPDATE callback SET version = version + 1, proposed_call_id = NULL
+        WHERE id = $1 AND closed_at IS NULL";
     /// A withheld caller typed a number: the callback becomes one that can be dialled.
     LEARN_NUMBER = "UPDATE callback SET callback_number = $1 WHERE id = $2 AND caller IS NULL";
 }

@@ -79,6 +79,11 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
+    /// The voicemails of these calls, oldest first.
+    pub async fn voicemails_of_calls(&self, call_ids: &[i64]) -> Result<Vec<Voicemail>> {
+        of_calls(&self.readers, call_ids).await
+    }
+
     /// Stored voicemails with an id after `after`, at most 100, by id: for the check of all checksums.
     pub async fn stored_voicemails(&self, after: i64) -> Result<Vec<Voicemail>> {
         let rows = sqlx::query(LIST_STORED).bind(after).fetch_all(&self.readers).await?;
@@ -152,6 +157,13 @@ pub(super) async fn of_calls(readers: &AnyPool, call_ids: &[i64]) -> Result<Vec<
     rows.iter().map(read).collect()
 }
 
+/// The voicemails of these callbacks, each with the id of its callback, oldest first. Asked for by callback: one of them
+/// may have more calls than a statement may have parameters.
+pub(super) async fn of_callbacks(readers: &AnyPool, callback_ids: &[i64]) -> Result<Vec<(i64, Voicemail)>> {
+    let rows = VOICEMAILS_OF_CALLBACKS.query(callback_ids, |params, id| params.add(*id)).fetch_all(readers).await?;
+    rows.iter().map(|row| Ok((Columns::of("call", row).get("callback_id")?, read(row)?))).collect()
+}
+
 fn read(row: &AnyRow) -> Result<Voicemail> {
     let columns = Columns::of("voicemail", row);
     let sound = match columns.get::<Option<String>>("name")? {
@@ -194,7 +206,17 @@ const VOICEMAILS_OF_CALLS: ManyRows = ManyRows {
         ORDER BY voicemail.received_at, voicemail.id",
 };
 
-pub(super) const MANY_ROW_STATEMENTS: [&ManyRows; 1] = [&VOICEMAILS_OF_CALLS];
+const VOICEMAILS_OF_CALLBACKS: ManyRows = ManyRows {
+    name: "VOICEMAILS_OF_CALLBACKS",
+    head: "SELECT voicemail.*, call.provider AS provider, call.provider_call_id AS provider_call_id,
+        call.callback_id AS callback_id",
+    columns: &[Column::Number],
+    tail: "JOIN call ON call.callback_id = column1
+        JOIN voicemail ON voicemail.call_id = call.id
+        ORDER BY voicemail.received_at, voicemail.id",
+};
+
+pub(super) const MANY_ROW_STATEMENTS: [&ManyRows; 2] = [&VOICEMAILS_OF_CALLS, &VOICEMAILS_OF_CALLBACKS];
 
 statements! {
     READ_VOICEMAIL = "

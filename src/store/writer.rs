@@ -23,6 +23,10 @@ pub(super) const QUEUE: usize = 4096;
 const BATCH: usize = 512;
 
 /// What waits for the writer.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all work is deliveries: boxing them would cost each one an allocation"
+)]
 pub(super) enum Work {
     Deliver(Delivery, oneshot::Sender<Result<Kept>>),
     Errand(Box<dyn Errand>),

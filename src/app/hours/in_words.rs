@@ -2,8 +2,7 @@
 
 use std::fmt::Write;
 
-use super::Question;
-use crate::core::calendar::{Answer, Calendar, DayRule, Period, TimeState};
+use crate::core::calendar::{Answer, Calendar, DayRule, Period, Question, TimeState};
 use crate::time::{Time, Timestamp, Zoned};
 
 const WEEKDAYS: [&str; 7] = ["пн", "вт", "ср", "чт", "пт", "сб", "вс"];
