@@ -1,0 +1,82 @@
+//! What every story is told with: a house on an empty database of either engine, a clock that stands, a simulated
+//! provider beside it, and nothing left behind.
+
+mod app;
+mod form;
+mod postgres;
+
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+
+use futures_util::FutureExt;
+use perezvon::time::Timestamp;
+
+pub use app::{App, PARENTS, STAFF, Setup, TECHNICAL, TOKEN};
+pub use form::{Answer, Form};
+pub use postgres::database as fresh_postgres_database;
+
+/// The two databases that every story runs on, from one text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+pub type Story = for<'a> fn(&'a App) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
+
+/// Makes two tests of each story: `sqlite::name` and `postgres::name`.
+macro_rules! stories {
+    ($($(#[doc = $doc:literal])* async fn $name:ident($app:ident) $body:block)*) => {
+        $($(#[doc = $doc])* async fn $name($app: &$crate::harness::App) $body)*
+
+        mod sqlite {
+            $(#[test]
+            fn $name() {
+                $crate::harness::tell($crate::harness::Engine::Sqlite, |app| Box::pin(super::$name(app)));
+            })*
+        }
+
+        mod postgres {
+            $(#[test]
+            fn $name() {
+                $crate::harness::tell($crate::harness::Engine::Postgres, |app| Box::pin(super::$name(app)));
+            })*
+        }
+    };
+}
+pub(crate) use stories;
+
+/// Runs one story on one engine, looks for what it left undone, and cleans up however it ended.
+pub fn tell(engine: Engine, story: Story) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let app = App::start(engine).await;
+        let told = AssertUnwindSafe(story(&app)).catch_unwind().await;
+        let left = match &told {
+            Ok(()) => app.unfinished_jobs().await,
+            Err(_) => Vec::new(),
+        };
+        app.end().await;
+        if let Err(panic) = told {
+            std::panic::resume_unwind(panic);
+        }
+        assert!(left.is_empty(), "the story ends with unfinished jobs: {left:?}");
+    });
+}
+
+/// An instant written out.
+pub fn at(text: &str) -> Timestamp {
+    text.parse().unwrap_or_else(|_| panic!("{text} is no instant"))
+}
+
+/// The Friday of the stories at this Moscow time, `19:30` or `19:30:59`.
+pub fn friday(time: &str) -> Timestamp {
+    let seconds = if time.len() == 5 { ":00" } else { "" };
+    at(&format!("2026-11-20T{time}{seconds}+03:00"))
+}
+
+/// The Monday after it.
+pub fn monday(time: &str) -> Timestamp {
+    let seconds = if time.len() == 5 { ":00" } else { "" };
+    at(&format!("2026-11-23T{time}{seconds}+03:00"))
+}

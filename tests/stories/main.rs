@@ -1,0 +1,8 @@
+//! What the house does, told as stories: each on SQLite and on PostgreSQL, from one text, through the router.
+//!
+//! A list of these tests is a list of what callers and officers may rely on.
+
+mod harness;
+
+mod arriving;
+mod licences;
