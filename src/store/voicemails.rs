@@ -1,6 +1,6 @@
 //! Voicemails: what we hold, or shall hold, of the messages callers left.
 
-use sqlx::AnyPool;
+use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 use super::jobs::{self, JobKind};
@@ -144,11 +144,14 @@ impl Store {
 }
 
 /// The voicemails of these calls, oldest first.
-pub(super) async fn of_calls(readers: &AnyPool, call_ids: &[i64]) -> Result<Vec<Voicemail>> {
+pub(super) async fn of_calls(connection: &mut AnyConnection, call_ids: &[i64]) -> Result<Vec<Voicemail>> {
     if call_ids.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = VOICEMAILS_OF_CALLS.query(call_ids, |params, id| params.add(*id)).fetch_all(readers).await?;
+    let rows = VOICEMAILS_OF_CALLS
+        .query(connection, call_ids, |params, id| params.add(*id))
+        .fetch_all(&mut *connection)
+        .await?;
     rows.iter().map(read).collect()
 }
 
