@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sqlx::{AnyPool, Row};
+use sqlx::{AnyConnection, Row};
 
 use super::callbacks;
 use super::sql::{Column, Columns, ManyRows, statements};
@@ -142,6 +142,7 @@ impl Store {
             StateFilter::Only(word) => (LIST_ALL, Some(word)),
             StateFilter::All => (LIST_ALL, None),
         };
+        let mut connection = self.readers.acquire().await?;
         let rows = sqlx::query(sql)
             .bind(due)
             .bind(received)
@@ -151,7 +152,7 @@ impl Store {
             .bind(filter.line.as_ref().map(LineId::to_string))
             .bind(state.map(str::to_owned))
             .bind(limit as i64 + 1)
-            .fetch_all(&self.readers)
+            .fetch_all(&mut *connection)
             .await?;
         let mut keys = rows
             .iter()
@@ -162,14 +163,15 @@ impl Store {
         found.truncate(limit);
         keys.truncate(limit);
         let next = if more { keys.last().copied() } else { None };
-        Ok(CallbackPage { items: with_everything(&self.readers, found).await?, next })
+        Ok(CallbackPage { items: with_everything(&mut connection, found).await?, next })
     }
 
     pub async fn callback(&self, id: i64) -> Result<Option<CallbackView>> {
-        let Some(row) = sqlx::query(READ_CALLBACK).bind(id).fetch_optional(&self.readers).await? else {
+        let mut connection = self.readers.acquire().await?;
+        let Some(row) = sqlx::query(READ_CALLBACK).bind(id).fetch_optional(&mut *connection).await? else {
             return Ok(None);
         };
-        Ok(with_everything(&self.readers, vec![callbacks::read(&row)?]).await?.pop())
+        Ok(with_everything(&mut connection, vec![callbacks::read(&row)?]).await?.pop())
     }
 
     /// Open and overdue callbacks of each line, for metrics and the page head: (line, open, overdue).
@@ -184,13 +186,15 @@ impl Store {
     }
 }
 
-async fn with_everything(readers: &AnyPool, callbacks: Vec<Callback>) -> Result<Vec<CallbackView>> {
+async fn with_everything(connection: &mut AnyConnection, callbacks: Vec<Callback>) -> Result<Vec<CallbackView>> {
     if callbacks.is_empty() {
         return Ok(Vec::new());
     }
     let ids: Vec<i64> = callbacks.iter().map(|callback| callback.id).collect();
     let mut calls: HashMap<i64, Vec<CallBrief>> = HashMap::new();
-    for row in CALLS_OF_CALLBACKS.query(&ids, |params, id| params.add(*id)).fetch_all(readers).await? {
+    for row in
+        CALLS_OF_CALLBACKS.query(connection, &ids, |params, id| params.add(*id)).fetch_all(&mut *connection).await?
+    {
         let columns = Columns::of("call", &row);
         let brief = CallBrief {
             id: columns.get("id")?,
@@ -200,7 +204,9 @@ async fn with_everything(readers: &AnyPool, callbacks: Vec<Callback>) -> Result<
         calls.entry(columns.get("callback_id")?).or_default().push(brief);
     }
     let mut history: HashMap<i64, Vec<Step>> = HashMap::new();
-    for row in STEPS_OF_CALLBACKS.query(&ids, |params, id| params.add(*id)).fetch_all(readers).await? {
+    for row in
+        STEPS_OF_CALLBACKS.query(connection, &ids, |params, id| params.add(*id)).fetch_all(&mut *connection).await?
+    {
         let columns = Columns::of("callback_history", &row);
         let step = Step {
             at: columns.time("at")?,
@@ -212,7 +218,7 @@ async fn with_everything(readers: &AnyPool, callbacks: Vec<Callback>) -> Result<
         history.entry(columns.get("callback_id")?).or_default().push(step);
     }
     let mut messages: HashMap<i64, Vec<Voicemail>> = HashMap::new();
-    for (callback_id, voicemail) in voicemails::of_callbacks(readers, &ids).await? {
+    for (callback_id, voicemail) in voicemails::of_callbacks(connection, &ids).await? {
         messages.entry(callback_id).or_default().push(voicemail);
     }
     Ok(callbacks

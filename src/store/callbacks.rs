@@ -1,5 +1,7 @@
 //! Callbacks: opened by ingest, worked by officers. Every change of an officer holds the row first, asks `core`, writes.
 
+use std::collections::HashMap;
+
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
@@ -96,7 +98,7 @@ pub(super) async fn open_or_join(connection: &mut AnyConnection, openings: &[Ope
         return Ok(Vec::new());
     }
     let rows = OPEN_OR_JOIN
-        .query(openings, |params, opening| {
+        .query(connection, openings, |params, opening| {
             params.add(opening.id);
             params.add(opening.line.to_string());
             params.add(opening.caller.as_ref().map(|number| number.e164().to_owned()));
@@ -110,20 +112,19 @@ pub(super) async fn open_or_join(connection: &mut AnyConnection, openings: &[Ope
         })
         .fetch_all(&mut *connection)
         .await?;
-    let mut ids: Vec<i64> = openings.iter().map(|opening| opening.id).collect();
+    let mut id_of = HashMap::with_capacity(rows.len());
     for row in &rows {
         let columns = Columns::of("callback", row);
         let (line, caller): (String, Option<String>) = (columns.get("line")?, columns.get("caller")?);
         if let Some(caller) = caller {
-            let same = |opening: &Opening| {
-                opening.line.as_str() == line && opening.caller.as_ref().is_some_and(|number| number.e164() == caller)
-            };
-            if let Some(index) = openings.iter().position(same) {
-                ids[index] = columns.get("id")?;
-            }
+            id_of.insert((line, caller), columns.get("id")?);
         }
     }
-    Ok(ids)
+    let opened = |opening: &Opening| {
+        let caller = opening.caller.as_ref()?.e164().to_owned();
+        id_of.get(&(opening.line.to_string(), caller)).copied()
+    };
+    Ok(openings.iter().map(|opening| opened(opening).unwrap_or(opening.id)).collect())
 }
 
 impl Store {

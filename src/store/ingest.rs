@@ -9,7 +9,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::calls::{self, LOAD_CALLS, SAVE_CALLS};
 use super::ids::Ids;
-use super::sql::{Column, Columns, ManyRows};
+use super::sql::{Column, Columns, ManyRows, Marks};
 use super::{Result, alarms, callback_list, callbacks, jobs, voicemails};
 use crate::core::call::{Call, CallEvent, CallKey, Direction, Outcome, RecordingState};
 use crate::core::line::{LineId, Lines};
@@ -89,7 +89,10 @@ pub(super) async fn ingest(
         .map(|folded| &folded.call)
         .collect();
     if !changed.is_empty() {
-        SAVE_CALLS.query(&changed, |params, call| calls::bind(params, call)).execute(&mut *connection).await?;
+        SAVE_CALLS
+            .query(connection, &changed, |params, call| calls::bind(params, call))
+            .execute(&mut *connection)
+            .await?;
     }
     tell_rare_things(connection, ids, &calls, now).await?;
     Ok(deliveries
@@ -106,19 +109,13 @@ async fn hold_calls(
     ids: &mut Ids,
     deliveries: &[Delivery],
 ) -> Result<BTreeMap<CallKey, Folded>> {
-    let mut first_seen: BTreeMap<&CallKey, Timestamp> = BTreeMap::new();
-    for delivery in deliveries {
-        if let Some(key) = &delivery.key {
-            let seen_at = first_seen.entry(key).or_insert(delivery.received_at);
-            *seen_at = (*seen_at).min(delivery.received_at);
-        }
-    }
+    let first_seen = first_seen(deliveries);
     if first_seen.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let proposed: Vec<(&CallKey, i64)> = first_seen.iter().map(|(key, seen_at)| (*key, ids.next(*seen_at))).collect();
+    let proposed: Vec<(&CallKey, i64)> = first_seen.iter().map(|(key, seen)| (*key, ids.next(seen.at))).collect();
     let held = HOLD_CALL_KEYS
-        .query(&proposed, |params, (key, id)| {
+        .query(connection, &proposed, |params, (key, id)| {
             params.add(key.provider.to_string());
             params.add(key.provider_call_id.clone());
             params.add(*id);
@@ -139,11 +136,13 @@ async fn hold_calls(
         if id != proposed_id {
             known.push(id);
         }
-        let call = Call::new(id, key.clone(), first_event_at(deliveries, key, first_seen[key]));
+        let seen = &first_seen[key];
+        let call = Call::new(id, key.clone(), seen.event_at.unwrap_or(seen.at));
         calls.insert(key.clone(), Folded { call, before: None });
     }
     if !known.is_empty() {
-        let rows = LOAD_CALLS.query(&known, |params, id| params.add(*id)).fetch_all(&mut *connection).await?;
+        let rows =
+            LOAD_CALLS.query(connection, &known, |params, id| params.add(*id)).fetch_all(&mut *connection).await?;
         for row in &rows {
             let call = calls::read(row)?;
             if let Some(folded) = calls.get_mut(&call.key) {
@@ -155,14 +154,23 @@ async fn hold_calls(
     Ok(calls)
 }
 
-/// A new call starts with its earliest event.
-fn first_event_at(deliveries: &[Delivery], key: &CallKey, received_at: Timestamp) -> Timestamp {
-    deliveries
-        .iter()
-        .filter(|delivery| delivery.key.as_ref() == Some(key))
-        .flat_map(|delivery| delivery.events.iter().map(|event| event.at))
-        .min()
-        .unwrap_or(received_at)
+/// When a batch first hears of a call, and of what: a new call starts with its earliest event.
+struct FirstSeen {
+    at: Timestamp,
+    event_at: Option<Timestamp>,
+}
+
+fn first_seen(deliveries: &[Delivery]) -> BTreeMap<&CallKey, FirstSeen> {
+    let mut first_seen: BTreeMap<&CallKey, FirstSeen> = BTreeMap::new();
+    for delivery in deliveries {
+        if let Some(key) = &delivery.key {
+            let seen = first_seen.entry(key).or_insert(FirstSeen { at: delivery.received_at, event_at: None });
+            seen.at = seen.at.min(delivery.received_at);
+            let events = delivery.events.iter().map(|event| event.at);
+            seen.event_at = events.chain(seen.event_at).min();
+        }
+    }
+    first_seen
 }
 
 async fn keep_deliveries(
@@ -172,7 +180,7 @@ async fn keep_deliveries(
     deliveries: &[Delivery],
 ) -> Result<()> {
     KEEP_DELIVERIES
-        .query(deliveries, |params, delivery| {
+        .query(connection, deliveries, |params, delivery| {
             params.add(ids.next(delivery.received_at));
             params.add(delivery.provider.to_string());
             params.add(delivery.endpoint.clone());
@@ -204,7 +212,7 @@ async fn recognise_waiting_callers(
         return Ok(());
     }
     let rows = FIND_WAITING
-        .query(&arriving, |params, (line, caller)| {
+        .query(connection, &arriving, |params, (line, caller)| {
             params.add(line.clone());
             params.add(caller.clone());
         })
@@ -303,7 +311,7 @@ async fn keep_voicemails(
         return Ok(Vec::new());
     }
     let rows = KEEP_VOICEMAILS
-        .query(&new, |params, (id, call_id, recording_id, recording)| {
+        .query(connection, &new, |params, (id, call_id, recording_id, recording)| {
             params.add(*id);
             params.add(*call_id);
             params.add((*recording_id).clone());
@@ -426,7 +434,7 @@ const KEEP_VOICEMAILS: ManyRows = ManyRows {
         RETURNING id",
 };
 
-/// The statements of many rows, at one row and at two, for the test that prepares each on both engines.
+/// The statements of many rows with numbered parameters, at one row and at two, for the test that prepares each on both engines.
 pub(super) fn many_row_statements() -> Vec<(&'static str, String)> {
     [
         &HOLD_CALL_KEYS,
@@ -441,6 +449,6 @@ pub(super) fn many_row_statements() -> Vec<(&'static str, String)> {
     .into_iter()
     .chain(callback_list::MANY_ROW_STATEMENTS)
     .chain(voicemails::MANY_ROW_STATEMENTS)
-    .flat_map(|statement| [1, 2].map(|rows| (statement.name, statement.sql(rows))))
+    .flat_map(|statement| [1, 2].map(|rows| (statement.name, statement.sql(rows, Marks::Numbered))))
     .collect()
 }

@@ -86,6 +86,8 @@ impl Store {
             .map_err(|error| sqlx::Error::Migrate(Box::new(error)))?;
         let readers = AnyPoolOptions::new()
             .max_connections(4)
+            // A file does not go away as a server may, and asking first doubles the time of a short read.
+            .test_before_acquire(options.database_url.scheme() != "sqlite")
             .after_connect(|connection, _| Box::pin(prepare_connection(connection)))
             .connect_with(options.clone())
             .await?;

@@ -1,6 +1,6 @@
 //! Voicemails: what we hold, or shall hold, of the messages callers left.
 
-use sqlx::AnyPool;
+use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 use super::jobs::{self, JobKind};
@@ -81,7 +81,7 @@ impl Store {
 
     /// The voicemails of these calls, oldest first.
     pub async fn voicemails_of_calls(&self, call_ids: &[i64]) -> Result<Vec<Voicemail>> {
-        of_calls(&self.readers, call_ids).await
+        of_calls(&mut *self.readers.acquire().await?, call_ids).await
     }
 
     /// Stored voicemails with an id after `after`, at most 100, by id: for the check of all checksums.
@@ -149,18 +149,27 @@ impl Store {
 }
 
 /// The voicemails of these calls, oldest first.
-pub(super) async fn of_calls(readers: &AnyPool, call_ids: &[i64]) -> Result<Vec<Voicemail>> {
+pub(super) async fn of_calls(connection: &mut AnyConnection, call_ids: &[i64]) -> Result<Vec<Voicemail>> {
     if call_ids.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = VOICEMAILS_OF_CALLS.query(call_ids, |params, id| params.add(*id)).fetch_all(readers).await?;
+    let rows = VOICEMAILS_OF_CALLS
+        .query(connection, call_ids, |params, id| params.add(*id))
+        .fetch_all(&mut *connection)
+        .await?;
     rows.iter().map(read).collect()
 }
 
 /// The voicemails of these callbacks, each with the id of its callback, oldest first. Asked for by callback: one of them
 /// may have more calls than a statement may have parameters.
-pub(super) async fn of_callbacks(readers: &AnyPool, callback_ids: &[i64]) -> Result<Vec<(i64, Voicemail)>> {
-    let rows = VOICEMAILS_OF_CALLBACKS.query(callback_ids, |params, id| params.add(*id)).fetch_all(readers).await?;
+pub(super) async fn of_callbacks(
+    connection: &mut AnyConnection,
+    callback_ids: &[i64],
+) -> Result<Vec<(i64, Voicemail)>> {
+    let rows = VOICEMAILS_OF_CALLBACKS
+        .query(connection, callback_ids, |params, id| params.add(*id))
+        .fetch_all(&mut *connection)
+        .await?;
     rows.iter().map(|row| Ok((Columns::of("call", row).get("callback_id")?, read(row)?))).collect()
 }
 

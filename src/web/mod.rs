@@ -9,7 +9,7 @@ mod health;
 mod pages;
 pub mod password;
 mod session;
-mod webhooks;
+pub mod webhooks;
 
 use std::sync::Arc;
 
