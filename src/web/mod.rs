@@ -58,7 +58,7 @@ impl std::ops::Deref for House {
 pub fn router(house: House) -> Router {
     Router::new()
         .merge(webhooks::router())
-        .nest("/api", api::router())
+        .nest("/api", api::router().layer(pages::csrf(&house)))
         .merge(pages::router(&house))
         .merge(health::router())
         .with_state(house)
