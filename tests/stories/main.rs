@@ -5,4 +5,9 @@
 mod harness;
 
 mod arriving;
+mod callers;
+mod desk;
+mod heard;
 mod licences;
+mod outage;
+mod refused;
