@@ -15,7 +15,7 @@ const LARGEST_RECORDING: u64 = 128 * 1024 * 1024;
 const LATE_MS: i64 = 3_600_000;
 /// After this long the sound is given up: Telnyx's addresses live ten minutes, Twilio keeps its copy until we delete it.
 const HOPELESS_MS: i64 = 7 * 24 * 3_600_000;
-/// Tries that a damaged or shortened file gets before it is kept as it is, with the provider's copy left alone.
+/// Tries at least before a damaged or shortened file is kept as it is, with the provider's copy left alone.
 const TRIES_FOR_A_WHOLE_FILE: i64 = 3;
 /// How much shorter than the provider said a file may be: its seconds are rounded.
 const ROUNDING_MS: i64 = 2_000;
@@ -84,7 +84,9 @@ impl Worker {
             .provider_seconds
             .is_some_and(|seconds| length_ms + ROUNDING_MS < seconds.saturating_mul(1000).saturating_mul(9) / 10);
         let damage = damage(&analysis, is_short);
-        if !damage.is_empty() && job.attempts + 1 < TRIES_FOR_A_WHOLE_FILE {
+        // Tries that never got a file say nothing about it: only the same damage twice in a row is the file's own.
+        let is_lasting = job.attempts + 1 >= TRIES_FOR_A_WHOLE_FILE && job.last_error.as_ref() == Some(&damage);
+        if !damage.is_empty() && !is_lasting && self.age_ms(job) < HOPELESS_MS {
             return Ended::Later(damage);
         }
         let is_whole = damage.is_empty();

@@ -18,6 +18,11 @@ impl Ids {
         Self { last }
     }
 
+    /// Goes on after `newest`, which somebody else has made.
+    pub fn go_on_after(&mut self, newest: i64) {
+        self.last = self.last.max(newest);
+    }
+
     /// The next id at `now`. A clock set back does not make ids repeat: they go on from the last one.
     pub fn next(&mut self, now: Timestamp) -> i64 {
         self.last = (self.last + 1).max(first_id_at(now));

@@ -47,6 +47,8 @@ pub struct Job {
     pub created_at: Timestamp,
     /// Tries before this one.
     pub attempts: i64,
+    /// Why the last one of them failed.
+    pub last_error: Option<String>,
 }
 
 /// How the queue stands.
@@ -126,6 +128,7 @@ impl Store {
                             subject: columns.get("subject")?,
                             created_at: columns.time("created_at")?,
                             attempts: columns.get("attempts")?,
+                            last_error: columns.get("last_error")?,
                         })
                     })
                     .collect()
@@ -222,7 +225,7 @@ statements! {
             ORDER BY run_at, id
             LIMIT $3)
           AND (leased_until IS NULL OR leased_until <= $1)
-        RETURNING id, kind, subject, created_at, attempts";
+        RETURNING id, kind, subject, created_at, attempts, last_error";
     FINISH_JOB = "DELETE FROM job WHERE id = $1";
     RETRY_JOB = "
         UPDATE job SET run_at = $2, last_error = $3, attempts = attempts + 1, leased_until = NULL

@@ -57,6 +57,13 @@ pub enum StoreError {
     Closed,
 }
 
+impl StoreError {
+    /// A row of this key is there already.
+    fn is_unique_violation(&self) -> bool {
+        matches!(self, Self::Unavailable(error) if error.as_database_error().is_some_and(|it| it.is_unique_violation()))
+    }
+}
+
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         Self::Unavailable(Arc::new(error))

@@ -21,6 +21,8 @@ use crate::time::Timestamp;
 pub(super) const QUEUE: usize = 4096;
 /// The largest batch of one commit.
 const BATCH: usize = 512;
+/// How often a delivery is tried again when another house has taken its ids.
+const TRIES_FOR_FREE_IDS: usize = 4;
 
 /// What waits for the writer.
 #[expect(
@@ -180,7 +182,7 @@ impl Writer {
                 warn!(error = %failed, batch = size, "A commit of {size} failed; its deliveries are redone one by one");
                 errands.into_iter().for_each(|errand| errand.answer(Some(failed.clone())));
                 for (delivery, answer) in deliveries.into_iter().zip(answers) {
-                    let alone = self.commit(std::slice::from_ref(&delivery), &mut []).await;
+                    let alone = self.commit_alone(&delivery).await;
                     if let Err(failed) = &alone {
                         error!(error = %failed, provider = %delivery.provider, "A delivery could not be kept");
                     }
@@ -189,6 +191,23 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// One delivery. Two houses on one PostgreSQL may make the same id in the same millisecond: then ours go on somewhere
+    /// after the newest that is there, and the delivery is tried again.
+    async fn commit_alone(&mut self, delivery: &Delivery) -> Result<Vec<Kept>> {
+        for _ in 0..TRIES_FOR_FREE_IDS {
+            let failed = match self.commit(std::slice::from_ref(delivery), &mut []).await {
+                Err(failed) if failed.is_unique_violation() => failed,
+                done => return done,
+            };
+            let Some(connection) = self.connection.as_mut() else { return Err(failed) };
+            let mut apart = [0];
+            // Without randomness both houses may meet once more, and try once more.
+            let _ = getrandom::fill(&mut apart);
+            self.ids.go_on_after(super::ids::newest(connection).await? + 16 * i64::from(apart[0]));
+        }
+        self.commit(std::slice::from_ref(delivery), &mut []).await
     }
 
     /// One transaction over everything. On an error nothing of it has happened.

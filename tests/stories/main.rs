@@ -5,4 +5,12 @@
 mod harness;
 
 mod arriving;
+mod callers;
+mod desk;
+mod evening;
+mod fetching;
+mod heard;
 mod licences;
+mod outage;
+mod reconciling;
+mod refused;

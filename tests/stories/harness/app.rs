@@ -353,6 +353,11 @@ impl App {
         panic!("the jobs never end: {:?}", self.unfinished_jobs().await);
     }
 
+    /// Takes the jobs away: they are not what this story is about.
+    pub async fn leave_the_jobs(&self) {
+        self.sql("DELETE FROM job").await;
+    }
+
     /// Jobs that should have run by now. Those planned for later are told on standard output.
     pub async fn unfinished_jobs(&self) -> Vec<String> {
         let now = self.now().as_millisecond();
@@ -387,6 +392,11 @@ impl App {
 
     pub async fn number(&self, sql: &str) -> i64 {
         self.optional_number(sql).await.unwrap_or_else(|| panic!("{sql}: no number"))
+    }
+
+    /// The text in the first column of the first row.
+    pub async fn text(&self, sql: &str) -> String {
+        self.rows(sql).await[0].get(0)
     }
 
     pub async fn count(&self, table: &str) -> i64 {

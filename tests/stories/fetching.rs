@@ -1,0 +1,316 @@
+//! The sound of a message: fetched from the provider by a durable job, checked, kept, and only then deleted there.
+
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use perezvon::app::demo::{AtSignal, CallPlan, Ending, Purpose, RestFaults, Sound};
+use perezvon::store::{Voicemail, VoicemailState};
+use perezvon::time::SignedDuration;
+use std::sync::{Arc, Mutex};
+
+use crate::harness::{App, Form, PARENTS, stories};
+
+/// Someone calls over loopback and leaves a message of twelve seconds. The answer is the recording's id.
+async fn a_message(app: &App) -> String {
+    let plan = CallPlan::new("+79280000001", PARENTS).leaving(12_000, Ending::HangsUp);
+    let report = app.exchange.call(plan).await;
+    assert_eq!(report.warnings, Vec::<String>::new());
+    report.recordings[0].sid.clone()
+}
+
+async fn voicemail(app: &App) -> Voicemail {
+    let mut all = app.voicemails().await;
+    assert_eq!(all.len(), 1, "{all:?}");
+    all.remove(0)
+}
+
+async fn stored_bytes(app: &App) -> Vec<u8> {
+    let sound = voicemail(app).await.sound.expect("the sound is here");
+    std::fs::read(app.folder.path().join("recordings").join(sound.name)).expect("its file is there")
+}
+
+/// Another provider's HTTP side in place of the simulated one: one answer to everything, and what it was asked.
+async fn scripted(
+    app: &App,
+    answer: impl Fn() -> Response + Clone + Send + Sync + 'static,
+) -> (String, Arc<Mutex<Vec<(String, bool)>>>) {
+    let asked: Arc<Mutex<Vec<(String, bool)>>> = Arc::default();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let seen = asked.clone();
+    let router = axum::Router::new().fallback(async move |uri: Uri, headers: HeaderMap| {
+        seen.lock().unwrap().push((uri.path().to_owned(), headers.contains_key(header::AUTHORIZATION)));
+        answer()
+    });
+    tokio::spawn(async { axum::serve(listener, router).await });
+    let api_base = base.clone();
+    app.restart(|setup| setup.api_base = api_base).await;
+    (base, asked)
+}
+
+/// A message that lies at `base`.
+async fn a_message_at(app: &App, base: &str) {
+    app.post("voice", &Form::call("CA1")).await;
+    let ended = Form::call("CA1").status("completed").recording("RE1", "7", base);
+    app.post("recording", &ended.with("RecordingStatus", "completed")).await;
+    app.post("status", &Form::call("CA1").status("completed")).await;
+}
+
+stories! {
+    async fn a_message_is_fetched_measured_and_then_deleted_at_the_provider(app) {
+        let sid = a_message(app).await;
+        assert_eq!(voicemail(app).await.state, VoicemailState::Pending);
+        app.run_jobs().await;
+        let kept = voicemail(app).await;
+        assert_eq!(kept.state, VoicemailState::Stored);
+        let sound = kept.sound.unwrap();
+        assert!(sound.speech_ms > 2_000 && (11_000..13_500).contains(&sound.length_ms), "{sound:?}");
+        assert_eq!(stored_bytes(app).await, app.exchange.recording_wav(&sid).unwrap());
+        assert_eq!(app.exchange.counters().deleted, [sid]);
+        assert!(kept.deleted_at_provider_at.is_some());
+    }
+
+    async fn a_recording_that_is_not_ready_yet_is_asked_for_again(app) {
+        app.exchange.set_faults(RestFaults { not_ready: 3, server_errors: 2, ..RestFaults::default() });
+        let sid = a_message(app).await;
+        app.run_jobs().await;
+        assert_eq!(voicemail(app).await.state, VoicemailState::Pending);
+        assert!(app.exchange.counters().deleted.is_empty());
+        app.run_all_jobs().await;
+        assert_eq!(stored_bytes(app).await, app.exchange.recording_wav(&sid).unwrap());
+        assert_eq!((app.exchange.counters().fetched[&sid], app.exchange.counters().faults), (1, 5));
+    }
+
+    async fn a_download_that_breaks_off_leaves_nothing_and_is_repeated(app) {
+        app.exchange.set_faults(RestFaults { lost_connections: 2, ..RestFaults::default() });
+        let sid = a_message(app).await;
+        app.run_jobs().await;
+        let partial = app.folder.path().join("recordings/.partial");
+        assert_eq!(std::fs::read_dir(&partial).unwrap().count(), 0);
+        app.run_all_jobs().await;
+        assert_eq!(stored_bytes(app).await, app.exchange.recording_wav(&sid).unwrap());
+    }
+
+    async fn a_file_cut_short_is_fetched_again_and_never_costs_the_original(app) {
+        app.exchange.set_faults(RestFaults { cut_files: 1, ..RestFaults::default() });
+        let sid = a_message(app).await;
+        app.run_jobs().await;
+        assert!(app.exchange.counters().deleted.is_empty());
+        app.run_all_jobs().await;
+        assert_eq!(stored_bytes(app).await, app.exchange.recording_wav(&sid).unwrap());
+        assert_eq!(voicemail(app).await.sound.unwrap().damage, "");
+        assert_eq!(app.exchange.counters().deleted, [sid]);
+    }
+
+    /// The tries that found nothing were once counted as tries of the damaged file, which then was kept as it was.
+    async fn a_file_cut_short_after_a_slow_beginning_is_fetched_again_all_the_same(app) {
+        app.exchange.set_faults(RestFaults { not_ready: 5, cut_files: 1, ..RestFaults::default() });
+        let sid = a_message(app).await;
+        app.run_all_jobs().await;
+        assert_eq!(stored_bytes(app).await, app.exchange.recording_wav(&sid).unwrap());
+        assert_eq!(app.exchange.counters().deleted, [sid]);
+    }
+
+    async fn a_file_that_stays_damaged_is_kept_as_it_is_with_an_alarm_and_the_original_is_left(app) {
+        app.exchange.set_faults(RestFaults { cut_files: 100, ..RestFaults::default() });
+        a_message(app).await;
+        app.run_all_jobs().await;
+        let kept = voicemail(app).await;
+        assert_eq!(kept.state, VoicemailState::Stored);
+        assert!(!kept.sound.unwrap().damage.is_empty());
+        assert!(app.exchange.counters().deleted.is_empty());
+        assert_eq!(app.alarm_kinds().await, ["recording_damaged"]);
+    }
+
+    async fn somebody_is_told_after_an_hour_and_the_alarm_goes_with_its_cause(app) {
+        app.exchange.set_faults(RestFaults { not_ready: 10_000, ..RestFaults::default() });
+        a_message(app).await;
+        let began_at = app.now();
+        while app.alarms().await.is_empty() {
+            let next_at = app.store().next_job_at().await.unwrap().unwrap();
+            app.clock.set(app.now().max(next_at));
+            app.run_jobs().await;
+        }
+        assert_eq!(app.alarm_kinds().await, ["recording_late"]);
+        let waited = app.now().duration_since(began_at);
+        assert!((SignedDuration::from_mins(60)..SignedDuration::from_mins(125)).contains(&waited), "{waited}");
+        app.exchange.set_faults(RestFaults::default());
+        app.run_all_jobs().await;
+        assert_eq!(app.alarm_kinds().await, Vec::<String>::new());
+        assert_eq!(voicemail(app).await.state, VoicemailState::Stored);
+    }
+
+    async fn what_cannot_be_had_for_a_week_is_given_up_and_the_caller_stays_on_the_list(app) {
+        app.exchange.set_faults(RestFaults { not_ready: 10_000, ..RestFaults::default() });
+        a_message(app).await;
+        app.run_all_jobs().await;
+        let lost = voicemail(app).await;
+        assert_eq!(lost.state, VoicemailState::Failed);
+        assert!(lost.failure.unwrap().contains("404"));
+        assert!(app.alarm_kinds().await.contains(&"recording_lost".to_owned()));
+        assert_eq!(app.callbacks().await.len(), 1);
+        assert_eq!(app.store().jobs_summary().await.unwrap().given_up, 1);
+    }
+
+    async fn a_redirect_to_a_stranger_is_refused_and_he_never_sees_the_password(app) {
+        let met: Arc<Mutex<u32>> = Arc::default();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stranger = format!("http://localhost:{}/RE1.wav", listener.local_addr().unwrap().port());
+        let count = met.clone();
+        let router = axum::Router::new().fallback(async move |headers: HeaderMap| {
+            *count.lock().unwrap() += u32::from(headers.contains_key(header::AUTHORIZATION));
+            "nothing that sounds"
+        });
+        tokio::spawn(async { axum::serve(listener, router).await });
+        for location in [stranger.as_str(), "http://169.254.169.254/latest/meta-data", "file:///etc/passwd", "//evil.example/x", "http://a:b@127.0.0.1/"] {
+            app.exchange.set_faults(RestFaults { redirect_to: Some(location.to_owned()), ..RestFaults::default() });
+            app.sql("DELETE FROM voicemail").await;
+            a_message(app).await;
+            app.run_jobs().await;
+            assert_ne!(voicemail(app).await.state, VoicemailState::Stored, "{location}");
+            let error = app.text("SELECT last_error FROM job WHERE kind = 'fetch_recording' ORDER BY id DESC").await;
+            // Another port of this very machine may be looked at, as the configuration itself is here; but as a stranger.
+            let is_refused = error.contains("trust") || error.contains("307") || location == stranger;
+            assert!(is_refused, "{location}: {error}");
+            app.leave_the_jobs().await;
+            app.sql("DELETE FROM callback").await;
+        }
+        assert_eq!(*met.lock().unwrap(), 0, "the password was shown to a stranger");
+        assert!(app.exchange.counters().deleted.is_empty());
+    }
+
+    async fn an_address_from_a_webhook_that_is_not_the_providers_is_never_asked(app) {
+        let (base, asked) = scripted(app, || StatusCode::NOT_FOUND.into_response()).await;
+        let stranger = base.replace("127.0.0.1", "localhost");
+        for (n, url) in [stranger.as_str(), "https://evil.example/RE1", "http://127.0.0.1:1@evil.example/", "gopher://127.0.0.1/"].into_iter().enumerate() {
+            let form = Form::call(&format!("CA{n}")).from(&format!("+7928000000{n}")).status("completed");
+            let form = form.recording("RE1", "7", "x").with("RecordingUrl", url).with("RecordingStatus", "completed");
+            app.post("recording", &form).await;
+        }
+        app.run_jobs().await;
+        let states: Vec<_> = app.voicemails().await.iter().map(|voicemail| voicemail.state).collect();
+        assert_eq!(states, [VoicemailState::Failed; 4]);
+        assert_eq!(*asked.lock().unwrap(), []);
+        assert!(app.alarm_kinds().await.iter().all(|kind| kind == "recording_lost"));
+    }
+
+    async fn an_error_page_with_status_200_is_no_recording(app) {
+        let xml = "<?xml version=\"1.0\"?><TwilioResponse><RestException><Status>404</Status></RestException></TwilioResponse>";
+        let (base, _) = scripted(app, move || ([(header::CONTENT_TYPE, "application/xml")], xml).into_response()).await;
+        a_message_at(app, &base).await;
+        app.run_jobs().await;
+        assert_eq!(voicemail(app).await.state, VoicemailState::Pending);
+        assert!(!app.text("SELECT last_error FROM job WHERE kind = 'fetch_recording'").await.is_empty());
+    }
+
+    async fn an_empty_answer_is_no_recording(app) {
+        let (base, _) = scripted(app, || StatusCode::OK.into_response()).await;
+        a_message_at(app, &base).await;
+        app.run_jobs().await;
+        assert_eq!(voicemail(app).await.state, VoicemailState::Pending);
+    }
+
+    async fn a_refused_password_raises_an_alarm_at_once_and_is_tried_again(app) {
+        let (base, asked) = scripted(app, || StatusCode::UNAUTHORIZED.into_response()).await;
+        a_message_at(app, &base).await;
+        app.run_jobs().await;
+        assert_eq!(app.alarm_kinds().await, ["recording_late"]);
+        assert_eq!(voicemail(app).await.state, VoicemailState::Pending);
+        assert!(asked.lock().unwrap().iter().all(|(_, with_credentials)| *with_credentials));
+    }
+
+    async fn a_recording_larger_than_any_message_is_refused(app) {
+        let (base, _) = scripted(app, || {
+            let megabyte = bytes::Bytes::from(vec![0; 1 << 20]);
+            let begin = bytes::Bytes::from(perezvon::recordings::tone::wav_bytes(&[0; 800]));
+            let pieces = std::iter::once(begin).chain(std::iter::repeat_n(megabyte, 140));
+            axum::body::Body::from_stream(futures_util::stream::iter(pieces.map(Ok::<_, std::io::Error>))).into_response()
+        })
+        .await;
+        a_message_at(app, &base).await;
+        app.run_jobs().await;
+        let refused = voicemail(app).await;
+        assert_eq!(refused.state, VoicemailState::Failed);
+        assert!(refused.failure.unwrap().contains("larger"));
+        assert_eq!(app.alarm_kinds().await, ["recording_lost"]);
+        assert_eq!(std::fs::read_dir(app.folder.path().join("recordings/.partial")).unwrap().count(), 0);
+    }
+
+    async fn nothing_is_deleted_at_the_provider_while_the_disk_refuses(app) {
+        a_message(app).await;
+        let partial = app.folder.path().join("recordings/.partial");
+        std::fs::remove_dir_all(&partial).unwrap();
+        std::fs::write(&partial, "in the way").unwrap();
+        app.run_jobs().await;
+        assert_eq!(voicemail(app).await.state, VoicemailState::Pending);
+        assert!(app.exchange.counters().deleted.is_empty());
+        assert_eq!(app.get("/readyz").await.status, 503);
+        std::fs::remove_file(&partial).unwrap();
+        std::fs::create_dir(&partial).unwrap();
+        app.run_all_jobs().await;
+        assert_eq!(voicemail(app).await.state, VoicemailState::Stored);
+        assert_eq!(app.exchange.counters().deleted.len(), 1);
+    }
+
+    async fn deletion_is_repeated_until_it_is_done_and_gone_counts_as_done(app) {
+        app.exchange.set_faults(RestFaults { deletion_errors: 3, ..RestFaults::default() });
+        let sid = a_message(app).await;
+        app.run_all_jobs().await;
+        assert_eq!(app.exchange.counters().deleted, [sid]);
+        let (base, _) = scripted(app, || StatusCode::NOT_FOUND.into_response()).await;
+        let _ = base;
+        let id = voicemail(app).await.id;
+        app.sql("UPDATE voicemail SET deleted_at_provider_at = NULL").await;
+        app.store().plan_job(perezvon::store::JobKind::DeleteRecording, id, app.now()).await.unwrap();
+        app.run_jobs().await;
+        assert!(voicemail(app).await.deleted_at_provider_at.is_some());
+        assert_eq!(app.count("job").await, 0);
+    }
+
+    async fn a_fetch_cut_off_by_a_crash_is_done_again_after_its_lease(app) {
+        a_message(app).await;
+        let leased = app.store().lease_jobs(10, app.now()).await.unwrap();
+        assert!(!leased.is_empty());
+        app.restart(|_| ()).await;
+        assert_eq!(app.run_jobs().await, 0, "somebody may still be at it");
+        app.advance_minutes(10);
+        app.run_jobs().await;
+        assert_eq!(voicemail(app).await.state, VoicemailState::Stored);
+    }
+
+    async fn a_message_of_a_provider_that_is_configured_no_longer_waits_with_an_alarm(app) {
+        a_message(app).await;
+        app.restart(|setup| setup.provider = "other").await;
+        app.run_jobs().await;
+        assert_eq!(app.alarm_kinds().await, ["recording_late"]);
+        assert_eq!(voicemail(app).await.state, VoicemailState::Pending);
+        app.restart(|setup| setup.provider = "twilio").await;
+        app.run_all_jobs().await;
+        assert_eq!(app.alarm_kinds().await, Vec::<String>::new());
+        assert_eq!(voicemail(app).await.state, VoicemailState::Stored);
+    }
+
+    async fn an_absent_recording_closes_the_call_and_leaves_the_caller_on_the_list(app) {
+        let report = app.exchange.call(CallPlan::new("+79280000001", PARENTS).at_signal(AtSignal::StaysSilent)).await;
+        assert_eq!(report.sent(Purpose::Recording).next().unwrap().field("RecordingStatus"), "absent");
+        assert_eq!(app.call(&report.sid).await.outcome().as_str(), "no_message");
+        assert_eq!((app.callbacks().await.len(), app.voicemails().await.len()), (1, 0));
+        app.run_all_jobs().await;
+        assert_eq!(app.callbacks().await.len(), 1);
+    }
+
+    async fn a_tone_and_a_very_short_message_are_labelled_and_never_thrown_away(app) {
+        for (caller, sound) in [
+            ("+79280000001", Sound::BusyTone { length_ms: 8_000 }),
+            ("+79280000002", Sound::Speech { length_ms: 1_200, voice: 3, number: String::new() }),
+        ] {
+            let plan = CallPlan::new(caller, PARENTS).at_signal(AtSignal::Leaves { sound, then: Ending::HangsUp });
+            app.exchange.call(plan).await;
+        }
+        app.run_jobs().await;
+        let kept = app.voicemails().await;
+        assert_eq!(kept.iter().map(|voicemail| voicemail.state).collect::<Vec<_>>(), [VoicemailState::Stored; 2]);
+        let speech: Vec<i64> = kept.iter().map(|voicemail| voicemail.sound.as_ref().unwrap().speech_ms).collect();
+        assert!(speech.iter().all(|speech_ms| *speech_ms < 2_000), "{speech:?}");
+        assert_eq!(app.callbacks().await.len(), 2);
+    }
+}

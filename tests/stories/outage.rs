@@ -1,0 +1,98 @@
+//! Our own failures: a caller never hears them, a provider is told to repeat, and what came meanwhile is applied later.
+
+use perezvon::core::call::Outcome;
+
+use crate::harness::{Form, stories};
+
+stories! {
+    async fn without_the_database_callers_get_the_offer_and_status_callbacks_a_503(app) {
+        app.post("voice", &Form::call("CA0").from("+79280000000")).await;
+        app.take_the_database_away().await;
+        let offer = app.post("voice", &Form::call("CA1")).await;
+        assert!(offer.offers_to_record(), "{offer:?}");
+        assert!(app.post("fallback", &Form::call("CA1")).await.offers_to_record());
+        assert!(app.post("dialled/0", &Form::call("CA1")).await.offers_to_record());
+        let thanks = app.post("message", &Form::call("CA1").recording("RE1", "7", app.exchange.api_base())).await;
+        assert_eq!((thanks.status, thanks.verbs()), (200, vec!["Say", "Hangup"]), "the message is at the provider");
+        let status = app.post("status", &Form::call("CA1").status("completed")).await;
+        assert_eq!(status.status, 503, "{status:?}");
+        app.bring_the_database_back().await;
+        assert!(app.find("CA1").await.is_none());
+
+        assert_eq!(app.store().deliver_late().await, 4);
+        app.post("status", &Form::call("CA1").status("completed")).await;
+        let call = app.call("CA1").await;
+        assert_eq!((call.outcome(), call.line.unwrap().as_str()), (Outcome::Voicemail, "parents"));
+        assert_eq!(app.callback().await.caller.unwrap().e164(), "+79280000001");
+        assert_eq!(app.count("voicemail").await, 1);
+        app.leave_the_jobs().await;
+    }
+
+    async fn the_worker_applies_what_came_during_an_outage_by_itself(app) {
+        app.take_the_database_away().await;
+        assert!(app.post("voice", &Form::call("CA1")).await.offers_to_record());
+        assert_eq!(app.store().deliver_late().await, 0, "still away");
+        app.bring_the_database_back().await;
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let working = tokio::spawn(app.worker().run(stopped));
+        while app.find("CA1").await.is_none() {
+            tokio::task::yield_now().await;
+        }
+        stop.send(true).unwrap();
+        working.await.unwrap();
+        assert_eq!(app.view("CA1").await.deliveries.len(), 1);
+    }
+
+    async fn a_database_that_is_away_fails_readiness_and_not_health(app) {
+        assert_eq!(app.get("/readyz").await.status, 200);
+        if app.engine == crate::harness::Engine::Postgres {
+            app.take_the_database_away().await;
+            assert_eq!((app.get("/readyz").await.status, app.get("/healthz").await.status), (503, 200));
+            app.bring_the_database_back().await;
+            assert_eq!(app.get("/readyz").await.status, 200, "and readiness comes back by itself");
+        }
+    }
+
+    async fn one_table_broken_fails_no_officers_later_action(app) {
+        app.post("status", &Form::call("CA1").status("completed")).await;
+        let id = app.callback().await.id;
+        let madina = perezvon::core::officer::Actor::officer(1, "Мадина И.");
+        app.sql("ALTER TABLE audit RENAME TO audit_away").await;
+        let failed = app.act(id, &madina, perezvon::core::callback::Action::Claim).await;
+        assert!(matches!(failed, Err(perezvon::store::ActError::Store(_))), "{failed:?}");
+        assert_eq!(app.post("status", &Form::call("CA2").from("+79280000002").status("completed")).await.status, 200);
+        app.sql("ALTER TABLE audit_away RENAME TO audit").await;
+        let claimed = app.act(id, &madina, perezvon::core::callback::Action::Claim).await.unwrap();
+        assert_eq!(claimed.registration_number.as_deref(), Some("2026-000001"), "the failure took no number");
+    }
+
+    async fn more_than_may_wait_are_told_to_repeat_and_callers_still_get_the_offer(app) {
+        let lock = match app.engine {
+            crate::harness::Engine::Sqlite => "BEGIN IMMEDIATE",
+            crate::harness::Engine::Postgres => "BEGIN; LOCK TABLE call_key IN ACCESS EXCLUSIVE MODE",
+        };
+        for statement in lock.split("; ") {
+            app.sql(statement).await;
+        }
+        let waiting: Vec<_> = (0..4096 + 512 + 100)
+            .map(|n| {
+                let (form, app) = (Form::call(&format!("CA{n}")).status("completed"), app);
+                async move { app.post("status", &form).await.status }
+            })
+            .collect();
+        let mut waiting = Box::pin(futures_util::future::join_all(waiting));
+        // All are begun before the first one can have an answer: the writer stands before the lock.
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        let offer = app.post("voice", &Form::call("CAx")).await;
+        assert!(offer.offers_to_record(), "{offer:?}");
+        app.sql("ROLLBACK").await;
+        let statuses = waiting.await;
+        let kept = statuses.iter().filter(|status| **status == 200).count();
+        let refused = statuses.iter().filter(|status| **status == 503).count();
+        assert_eq!(kept + refused, statuses.len());
+        assert!(refused > 0 && kept >= 4096, "{kept} kept, {refused} refused");
+        assert_eq!(app.count("call").await as usize, kept, "who was told 200 is kept, and nobody else");
+        assert_eq!(app.store().deliver_late().await, 1);
+        assert!(app.find("CAx").await.is_some());
+    }
+}
