@@ -8,7 +8,6 @@ use axum::extract::ConnectInfo;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE};
 use axum::http::request::Builder;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
-use metrics_exporter_prometheus::PrometheusBuilder;
 use tempfile::TempDir;
 use tower::ServiceExt;
 
@@ -18,7 +17,6 @@ use crate::core::callback::{Action, Channel, Notes};
 use crate::core::line::{Line, LineId, Lines};
 use crate::core::officer::{Actor, Role};
 use crate::core::phone::{Caller, PhoneNumber};
-use crate::recordings::Folder;
 use crate::store::{Delivery, NewCallback, Store};
 use crate::time::{Clock, SignedDuration, Timestamp};
 use crate::web::{self, House, password};
@@ -55,19 +53,8 @@ impl School {
         let folder = tempfile::tempdir().unwrap();
         let now: Timestamp = "2026-11-23T09:12:00+03:00".parse().unwrap();
         let calendar = Calendar::new(Hours::default());
-        let parents = Line {
-            id: LineId::new("parents"),
-            number: PhoneNumber::parse("89288328088").ok(),
-            aliases: Vec::new(),
-            title: "Родители".to_owned(),
-            audience: String::new(),
-            ring: Vec::new(),
-            ring_seconds: 20,
-            max_message_seconds: 180,
-            response_term: None,
-            callback_without_message: true,
-            calendar: calendar.clone(),
-        };
+        let number = PhoneNumber::parse("89288328088").ok();
+        let parents = Line::new(LineId::new("parents"), number, "Родители", calendar.clone());
         let lines = Lines::new(vec![parents], calendar);
         let file = folder.path().join("perezvon.db");
         let store = Store::open(&format!("sqlite:{}", file.display()), lines.clone()).await.unwrap();
@@ -80,16 +67,7 @@ impl School {
             assert!(store.add_officer(login, name, role, &hash, now).await.unwrap());
         }
         let clock = Clock::standing_at(now);
-        let house = House::new(web::Parts {
-            clock: clock.clone(),
-            store,
-            folder: Folder::open(folder.path().join("recordings")).unwrap(),
-            lines,
-            providers: Default::default(),
-            public_url: "https://calls.example.org".to_owned(),
-            metrics: PrometheusBuilder::new().build_recorder().handle(),
-            rehearsal: false,
-        });
+        let house = House::on_trial(folder.path(), clock.clone(), store, lines);
         Self { router: web::router(house.clone()), house, clock, _folder: folder }
     }
 

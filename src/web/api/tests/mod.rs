@@ -12,7 +12,6 @@ use axum::body::{Body, to_bytes};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, Request, StatusCode};
 use bytes::Bytes;
-use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -23,10 +22,9 @@ use crate::core::call::{CallEvent, CallKey, Direction, Fact, RecordingState};
 use crate::core::line::{Line, LineId, Lines};
 use crate::core::officer::Role;
 use crate::core::phone::{Caller, PhoneNumber};
-use crate::recordings::Folder;
 use crate::store::{Delivery, Store, StoredSound};
 use crate::time::{Clock, Timestamp, ToSpan};
-use crate::web::{House, Parts, router};
+use crate::web::{House, router};
 
 /// Friday evening, after hours.
 const FRIDAY_EVENING: &str = "2026-11-20T19:30:00+03:00";
@@ -83,18 +81,11 @@ fn instant(text: &str) -> Timestamp {
 }
 
 fn line(id: &str, number: &str, hours: Value) -> Line {
+    let number = PhoneNumber::parse(number).unwrap();
+    let calendar = Calendar::new(Hours::from_json(&hours).unwrap());
     Line {
-        id: LineId::new(id),
-        number: Some(PhoneNumber::parse(number).unwrap()),
         aliases: vec!["88712000000".to_owned() + &id.len().to_string()],
-        title: id.to_uppercase(),
-        audience: String::new(),
-        ring: Vec::new(),
-        ring_seconds: 20,
-        max_message_seconds: 180,
-        response_term: None,
-        callback_without_message: true,
-        calendar: Calendar::new(Hours::from_json(&hours).unwrap()),
+        ..Line::new(LineId::new(id), Some(number), &id.to_uppercase(), calendar)
     }
 }
 
@@ -114,16 +105,7 @@ impl School {
         for (name, role) in [(OFFICER, Role::Officer), (COLLEAGUE, Role::Officer), (OBSERVER, Role::Observer)] {
             store.add_token(name, role, Sha256::digest(secret(name)).to_vec(), clock.now()).await.unwrap();
         }
-        let house = House::new(Parts {
-            clock,
-            store,
-            folder: Folder::open(place.path().join("recordings")).unwrap(),
-            lines,
-            providers: Default::default(),
-            public_url: "https://calls.example.org".to_owned(),
-            metrics: PrometheusBuilder::new().build_recorder().handle(),
-            rehearsal: false,
-        });
+        let house = House::on_trial(place.path(), clock, store, lines);
         Self { house, place }
     }
 
