@@ -1,6 +1,7 @@
 -- The first schema. One dialect for SQLite and PostgreSQL: TEXT, BIGINT, BYTEA; times in Unix milliseconds;
 -- a flag is a time or NULL. Row ids are made from the time of their making (milliseconds * 1024 + a counter),
 -- so that big indexes grow at their end.
+-- SQLite gets this text with two changes (store/mod.rs), so that a row and its key are one tree and not two.
 
 CREATE TABLE meta (
     key TEXT NOT NULL PRIMARY KEY,          -- 'rehearsal'
@@ -27,7 +28,7 @@ CREATE TABLE call_key (
     provider_call_id TEXT NOT NULL,
     call_id BIGINT NOT NULL,
     PRIMARY KEY (provider, provider_call_id)
-);
+) /* WITHOUT ROWID */;
 CREATE INDEX call_key_by_call ON call_key (call_id);
 
 CREATE TABLE call (
@@ -96,7 +97,7 @@ CREATE TABLE callback (
     channel TEXT NOT NULL,
     received_at BIGINT NOT NULL,
     registered_at BIGINT,
-    registration_number TEXT UNIQUE,        -- 2026-000123
+    registration_number TEXT,               -- 2026-000123
     period_starts_at BIGINT,                -- the list it stands on
     period_ends_at BIGINT,
     due_at BIGINT NOT NULL,                 -- end of that period; the greatest number if no working hours exist
@@ -118,6 +119,7 @@ CREATE TABLE callback (
 );
 -- One open callback for a line and a number, under any concurrency.
 CREATE UNIQUE INDEX callback_one_open ON callback (line, caller) WHERE closed_at IS NULL AND caller IS NOT NULL;
+CREATE UNIQUE INDEX callback_by_registration ON callback (registration_number) WHERE registration_number IS NOT NULL;
 CREATE INDEX callback_open_by_due ON callback (due_at, received_at, id) WHERE closed_at IS NULL;
 CREATE INDEX callback_by_due ON callback (due_at, received_at, id);
 

@@ -81,6 +81,7 @@ pub fn run(built: Built, listener: TcpListener) -> anyhow::Result<Running> {
     let Built { house, worker, store } = built;
     let address = listener.local_addr()?;
     let (stop, stopped) = watch::channel(false);
+    tokio::spawn(telemetry::keep_metrics_small(house.metrics.clone(), stopped.clone()));
     let serving = tokio::spawn(listener::serve(listener, crate::web::router(house), stopped.clone()));
     let working = tokio::spawn(worker.clone().run(stopped));
     Ok(Running { address, worker, store, stop, serving, working })

@@ -1,8 +1,10 @@
 //! The diary: structured logs on standard error, counters and distributions for Prometheus.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
 /// Logs as text on a terminal, as JSON lines elsewhere (journald, a file). `PEREZVON_LOG` chooses what is told, in the
@@ -16,6 +18,18 @@ pub fn start_logs() {
     };
     // Somebody has started logs already: theirs go on.
     let _ = started;
+}
+
+/// Folds what the distributions have gathered, until `stop` changes. They keep every value until somebody reads them, and
+/// where nobody does they would grow for ever.
+pub async fn keep_metrics_small(metrics: PrometheusHandle, mut stop: watch::Receiver<bool>) {
+    let mut minutes = tokio::time::interval(Duration::from_secs(60));
+    loop {
+        tokio::select! {
+            _ = minutes.tick() => metrics.run_upkeep(),
+            _ = stop.changed() => return,
+        }
+    }
 }
 
 /// The metrics of this process. One recorder serves all houses in it.
