@@ -10,7 +10,7 @@ use sqlx::{AnyConnection, Row};
 use super::calls::{self, LOAD_CALLS, SAVE_CALLS};
 use super::ids::Ids;
 use super::sql::{Column, Columns, ManyRows};
-use super::{Result, alarms, callback_list, callbacks, jobs, voicemails};
+use super::{Result, Statement, alarms, callback_list, callbacks, jobs, voicemails};
 use crate::core::call::{Call, CallEvent, CallKey, Direction, Outcome, RecordingState};
 use crate::core::line::{LineId, Lines};
 use crate::time::{Timestamp, from_millisecond};
@@ -418,7 +418,7 @@ const KEEP_VOICEMAILS: ManyRows = ManyRows {
 };
 
 /// The statements of many rows, at one row and at two, for the test that prepares each on both engines.
-pub(super) fn many_row_statements() -> Vec<(&'static str, String)> {
+pub(super) fn many_row_statements() -> Vec<Statement> {
     [
         &HOLD_CALL_KEYS,
         &KEEP_DELIVERIES,
@@ -432,6 +432,6 @@ pub(super) fn many_row_statements() -> Vec<(&'static str, String)> {
     .into_iter()
     .chain(callback_list::MANY_ROW_STATEMENTS)
     .chain(voicemails::MANY_ROW_STATEMENTS)
-    .flat_map(|statement| [1, 2].map(|rows| (statement.name, statement.sql(rows))))
+    .flat_map(|statement| [1, 2].map(|rows| statement.described(rows)))
     .collect()
 }

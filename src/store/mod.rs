@@ -153,8 +153,17 @@ sql::statements! {
         ON CONFLICT (key) DO UPDATE SET value = excluded.value";
 }
 
-/// Every statement of the house, for the test that prepares each on both engines.
-pub fn statements() -> Vec<(&'static str, String)> {
+/// One statement of the house, for the test that prepares each on both engines.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    pub name: &'static str,
+    pub sql: String,
+    /// `TEXT`, `BIGINT` or `BYTEA` of each parameter where the text alone does not tell; empty where it does.
+    pub parameters: Vec<&'static str>,
+}
+
+/// Every statement of the house.
+pub fn statements() -> Vec<Statement> {
     [
         STATEMENTS,
         alarms::STATEMENTS,
@@ -170,7 +179,7 @@ pub fn statements() -> Vec<(&'static str, String)> {
     ]
     .concat()
     .into_iter()
-    .map(|(name, sql)| (name, sql.to_owned()))
+    .map(|(name, sql)| Statement { name, sql: sql.to_owned(), parameters: Vec::new() })
     .chain(ingest::many_row_statements())
     .collect()
 }

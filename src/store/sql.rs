@@ -6,7 +6,7 @@ use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, Arguments, AssertSqlSafe, Decode, Encode, Row, Type};
 
-use super::{Result, StoreError};
+use super::{Result, Statement, StoreError};
 use crate::time::{Timestamp, from_millisecond};
 
 /// Declares constants of SQL and lists them in `STATEMENTS`, so that the test prepares each on both engines.
@@ -57,6 +57,16 @@ impl ManyRows {
         sql.push_str(") AS given ");
         sql.push_str(self.tail);
         sql
+    }
+
+    /// The statement for `rows` rows with the types of its parameters.
+    pub fn described(&self, rows: usize) -> Statement {
+        let types = self.columns.iter().map(|column| match column {
+            Column::Text => "TEXT",
+            Column::Number => "BIGINT",
+            Column::Bytes => "BYTEA",
+        });
+        Statement { name: self.name, sql: self.sql(rows), parameters: (0..rows).flat_map(|_| types.clone()).collect() }
     }
 
     /// A query over `rows`, each written into [`Params`] by `bind`.

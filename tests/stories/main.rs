@@ -4,6 +4,7 @@
 
 mod harness;
 
+mod architecture;
 mod arriving;
 mod callers;
 mod desk;
@@ -14,3 +15,4 @@ mod licences;
 mod outage;
 mod reconciling;
 mod refused;
+mod statements;
