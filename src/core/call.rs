@@ -320,3 +320,6 @@ fn fill<T: Ord>(slot: &mut Option<T>, value: T) {
         _ => *slot = Some(value),
     }
 }
+
+#[cfg(test)]
+mod properties;

@@ -248,7 +248,7 @@ const STEPS_OF_CALLBACKS: ManyRows = ManyRows {
     tail: "JOIN callback_history AS step ON step.callback_id = column1 AND step.undone_at IS NULL ORDER BY step.id",
 };
 
-pub(super) const MANY_ROW_STATEMENTS: [&ManyRows; 2] = [&CALLS_OF_CALLBACKS, &STEPS_OF_CALLBACKS];
+pub(super) const MANY_ROW_STATEMENTS: &[&ManyRows] = &[&CALLS_OF_CALLBACKS, &STEPS_OF_CALLBACKS];
 
 statements! {
     READ_CALLBACK = "SELECT * FROM callback WHERE id = $1";

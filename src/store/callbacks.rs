@@ -472,6 +472,8 @@ pub(super) const OPEN_OR_JOIN: ManyRows = ManyRows {
         RETURNING id, line, caller",
 };
 
+pub(super) const MANY_ROW_STATEMENTS: &[&ManyRows] = &[&OPEN_OR_JOIN];
+
 statements! {
     HOLD_CALLBACK = "UPDATE callback SET id = id WHERE id = $1 RETURNING *";
     SAVE_CALLBACK = "

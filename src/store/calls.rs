@@ -240,6 +240,8 @@ impl CallPage {
 /// The longest time after which a provider may still repeat a delivery, with a month to spare.
 const REPEATED_FOR: SignedDuration = SignedDuration::from_hours(90 * 24);
 
+pub(super) const MANY_ROW_STATEMENTS: &[&ManyRows] = &[&LOAD_CALLS, &SAVE_CALLS];
+
 statements! {
     FORGET_CALL_KEYS = "DELETE FROM call_key WHERE call_id < $1";
     READ_CALL = "SELECT * FROM call WHERE id = $1";

@@ -9,8 +9,8 @@ use sqlx::{AnyConnection, Row};
 
 use super::calls::{self, LOAD_CALLS, SAVE_CALLS};
 use super::ids::Ids;
-use super::sql::{Column, Columns, ManyRows, Marks};
-use super::{Result, alarms, callback_list, callbacks, jobs, voicemails};
+use super::sql::{Column, Columns, ManyRows};
+use super::{Result, alarms, callbacks, jobs};
 use crate::core::call::{Call, CallEvent, CallKey, Direction, Outcome, RecordingState};
 use crate::core::line::{LineId, Lines};
 use crate::time::{Timestamp, from_millisecond};
@@ -434,21 +434,5 @@ const KEEP_VOICEMAILS: ManyRows = ManyRows {
         RETURNING id",
 };
 
-/// The statements of many rows with numbered parameters, at one row and at two, for the test that prepares each on both engines.
-pub(super) fn many_row_statements() -> Vec<(&'static str, String)> {
-    [
-        &HOLD_CALL_KEYS,
-        &KEEP_DELIVERIES,
-        &FIND_WAITING,
-        &KEEP_VOICEMAILS,
-        &LOAD_CALLS,
-        &SAVE_CALLS,
-        &callbacks::OPEN_OR_JOIN,
-        &jobs::PLAN_JOBS,
-    ]
-    .into_iter()
-    .chain(callback_list::MANY_ROW_STATEMENTS)
-    .chain(voicemails::MANY_ROW_STATEMENTS)
-    .flat_map(|statement| [1, 2].map(|rows| (statement.name, statement.sql(rows, Marks::Numbered))))
-    .collect()
-}
+pub(super) const MANY_ROW_STATEMENTS: &[&ManyRows] =
+    &[&HOLD_CALL_KEYS, &KEEP_DELIVERIES, &FIND_WAITING, &KEEP_VOICEMAILS];

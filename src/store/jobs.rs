@@ -209,6 +209,8 @@ pub(super) const PLAN_JOBS: ManyRows = ManyRows {
         ON CONFLICT (kind, subject) DO NOTHING",
 };
 
+pub(super) const MANY_ROW_STATEMENTS: &[&ManyRows] = &[&PLAN_JOBS];
+
 statements! {
     PLAN_ONE = "
         INSERT INTO job (id, kind, subject, created_at, run_at, attempts) VALUES ($1, $2, $3, $4, $4, 0)

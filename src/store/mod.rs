@@ -155,8 +155,17 @@ sql::statements! {
         ON CONFLICT (key) DO UPDATE SET value = excluded.value";
 }
 
-/// Every statement of the house, for the test that prepares each on both engines.
-pub fn statements() -> Vec<(&'static str, String)> {
+/// One statement of the house, for the test that prepares each on both engines.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    pub name: &'static str,
+    pub sql: String,
+    /// `TEXT`, `BIGINT` or `BYTEA` of each parameter where the text alone does not tell; empty where it does.
+    pub parameters: Vec<&'static str>,
+}
+
+/// Every statement of the house; those of many rows at one row and at two.
+pub fn statements() -> Vec<Statement> {
     [
         STATEMENTS,
         alarms::STATEMENTS,
@@ -172,8 +181,20 @@ pub fn statements() -> Vec<(&'static str, String)> {
     ]
     .concat()
     .into_iter()
-    .map(|(name, sql)| (name, sql.to_owned()))
-    .chain(ingest::many_row_statements())
+    .map(|(name, sql)| Statement { name, sql: sql.to_owned(), parameters: Vec::new() })
+    .chain(
+        [
+            calls::MANY_ROW_STATEMENTS,
+            callback_list::MANY_ROW_STATEMENTS,
+            callbacks::MANY_ROW_STATEMENTS,
+            ingest::MANY_ROW_STATEMENTS,
+            jobs::MANY_ROW_STATEMENTS,
+            voicemails::MANY_ROW_STATEMENTS,
+        ]
+        .concat()
+        .into_iter()
+        .flat_map(|statement| [1, 2].map(|rows| statement.described(rows))),
+    )
     .collect()
 }
 

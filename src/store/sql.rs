@@ -6,7 +6,7 @@ use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, Arguments, AssertSqlSafe, Decode, Encode, Row, Type};
 
-use super::{Result, StoreError};
+use super::{Result, Statement, StoreError};
 use crate::time::{Timestamp, from_millisecond};
 
 /// Declares constants of SQL and lists them in `STATEMENTS`, so that the test prepares each on both engines.
@@ -41,7 +41,7 @@ pub(super) enum Column {
 /// How a parameter is written. SQLite finds a numbered one by going through all names before it, which takes a million steps
 /// for a statement of a thousand; one without a number is bound at once. PostgreSQL knows numbers only.
 #[derive(Clone, Copy)]
-pub(super) enum Marks {
+enum Marks {
     Numbered,
     Plain,
 }
@@ -54,7 +54,7 @@ impl Marks {
 
 impl ManyRows {
     /// The text for `rows` rows.
-    pub fn sql(&self, rows: usize, marks: Marks) -> String {
+    fn sql(&self, rows: usize, marks: Marks) -> String {
         let mut sql = String::with_capacity(self.head.len() + self.tail.len() + rows * self.columns.len() * 7 + 24);
         sql.push_str(self.head);
         sql.push_str(" FROM (VALUES ");
@@ -75,6 +75,17 @@ impl ManyRows {
         sql.push_str(") AS given ");
         sql.push_str(self.tail);
         sql
+    }
+
+    /// The statement for `rows` rows with numbered parameters and their types.
+    pub fn described(&self, rows: usize) -> Statement {
+        let types = self.columns.iter().map(|column| match column {
+            Column::Text => "TEXT",
+            Column::Number => "BIGINT",
+            Column::Bytes => "BYTEA",
+        });
+        let parameters = (0..rows).flat_map(|_| types.clone()).collect();
+        Statement { name: self.name, sql: self.sql(rows, Marks::Numbered), parameters }
     }
 
     /// A query over `rows` for the engine of `connection`, each row written into [`Params`] by `bind`.

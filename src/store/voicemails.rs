@@ -225,7 +225,7 @@ const VOICEMAILS_OF_CALLBACKS: ManyRows = ManyRows {
         ORDER BY voicemail.received_at, voicemail.id",
 };
 
-pub(super) const MANY_ROW_STATEMENTS: [&ManyRows; 2] = [&VOICEMAILS_OF_CALLS, &VOICEMAILS_OF_CALLBACKS];
+pub(super) const MANY_ROW_STATEMENTS: &[&ManyRows] = &[&VOICEMAILS_OF_CALLS, &VOICEMAILS_OF_CALLBACKS];
 
 statements! {
     READ_VOICEMAIL = "

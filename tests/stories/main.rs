@@ -4,13 +4,17 @@
 
 mod harness;
 
+mod architecture;
 mod arriving;
 mod callers;
+mod crash;
 mod desk;
 mod evening;
 mod fetching;
 mod heard;
 mod licences;
+mod official;
 mod outage;
 mod reconciling;
 mod refused;
+mod statements;

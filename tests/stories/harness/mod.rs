@@ -13,7 +13,7 @@ use perezvon::time::Timestamp;
 
 pub use app::{App, PARENTS, STAFF, Setup, TECHNICAL, TOKEN};
 pub use form::{Answer, Form};
-pub use postgres::database as fresh_postgres_database;
+pub use postgres::{database as fresh_postgres_database, drop_database as drop_postgres_database};
 
 /// The two databases that every story runs on, from one text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

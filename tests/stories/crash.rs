@@ -1,0 +1,233 @@
+//! The real program, killed without warning and asked to end: what it acknowledged is there, and it acknowledges what it
+//! has in hand.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use perezvon::app::demo::signature;
+use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
+
+use crate::harness::{Form, TOKEN};
+
+const PUBLIC_URL: &str = "https://calls.example.org";
+const CONNECTIONS: usize = 6;
+
+/// A running `perezvon serve`. Dropped, it is killed.
+struct Program {
+    child: Child,
+    address: String,
+}
+
+impl Program {
+    fn start(folder: &Path) -> Self {
+        let config = folder.join("perezvon.toml");
+        let text = format!(
+            r#"
+            [server]
+            listen = "127.0.0.1:0"
+            public_url = "{PUBLIC_URL}"
+            [storage]
+            database = "sqlite:{0}/perezvon.db"
+            recordings = "{0}/recordings"
+            [[providers]]
+            name = "twilio"
+            kind = "twiml"
+            signature = "twilio"
+            account_sid = "AC1"
+            auth_tokens = ["{TOKEN}"]
+            api_base = "http://127.0.0.1:1/nobody"
+            "#,
+            folder.display()
+        );
+        std::fs::write(&config, text).unwrap();
+        // Should we be killed ourselves, the program goes with us.
+        let mut child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "--", env!("CARGO_BIN_EXE_perezvon"), "serve", "--config"])
+            .arg(&config)
+            .env("PEREZVON_LOG", "perezvon=info")
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut told = String::new();
+        let address = loop {
+            let mut line = String::new();
+            assert!(log.read_line(&mut line).unwrap() > 0, "the program ended at its start:\n{told}");
+            if let Some((_, rest)) = line.split_once("Listening at http://") {
+                break rest.chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
+            }
+            told.push_str(&line);
+        };
+        // Somebody has to read on, or the program would wait for its own diary.
+        std::thread::spawn(move || for _ in log.lines().map_while(Result::ok) {});
+        Self { child, address }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One webhook that was answered with 200.
+#[derive(Clone)]
+struct Acknowledged {
+    sid: String,
+    endpoint: &'static str,
+    body: String,
+}
+
+/// Sends webhooks over several connections that stay open, until `stop`; each call arrives and ends.
+fn load(
+    address: &str,
+    round: usize,
+    stop: &Arc<AtomicBool>,
+    acknowledged: &Arc<Mutex<Vec<Acknowledged>>>,
+) -> Vec<tokio::task::JoinHandle<()>> {
+    static SENT: AtomicUsize = AtomicUsize::new(0);
+    // The client asks for ciphers even to speak plain HTTP.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    (0..CONNECTIONS)
+        .map(|connection| {
+            let (base, stop, acknowledged) = (format!("http://{address}"), stop.clone(), acknowledged.clone());
+            tokio::spawn(async move {
+                let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(1).build().unwrap();
+                while !stop.load(Ordering::Relaxed) {
+                    let n = SENT.fetch_add(1, Ordering::Relaxed);
+                    let sid = format!("CA{round}x{connection}x{n}");
+                    let form = Form::call(&sid).from(&format!("+7928000{:04}", n % 50));
+                    for (endpoint, form) in [("voice", form.clone()), ("status", form.status("completed"))] {
+                        let path = format!("/webhooks/twilio/{endpoint}");
+                        let sent = client
+                            .post(format!("{base}{path}"))
+                            .header("x-twilio-signature", signature(TOKEN, &format!("{PUBLIC_URL}{path}"), &form.0))
+                            .header("content-type", "application/x-www-form-urlencoded")
+                            .body(form.encoded())
+                            .send()
+                            .await;
+                        let Ok(response) = sent else { return };
+                        let (status, body) = (response.status(), response.bytes().await);
+                        if body.is_err() {
+                            return;
+                        }
+                        assert_eq!(status, 200);
+                        acknowledged.lock().unwrap().push(Acknowledged {
+                            sid: sid.clone(),
+                            endpoint,
+                            body: form.encoded(),
+                        });
+                    }
+                }
+            })
+        })
+        .collect()
+}
+
+/// Returns when so many were acknowledged.
+async fn wait_for(enough: usize, acknowledged: &Mutex<Vec<Acknowledged>>, connections: &[tokio::task::JoinHandle<()>]) {
+    while acknowledged.lock().unwrap().len() < enough {
+        assert!(!connections.iter().all(|connection| connection.is_finished()), "all connections broke off");
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn number(database: &mut SqliteConnection, sql: &str) -> i64 {
+    sqlx::query(AssertSqlSafe(sql)).fetch_one(database).await.unwrap().get(0)
+}
+
+/// Everything acknowledged is kept raw and applied, no call is there twice, nobody stands on the list twice.
+async fn check(folder: &Path, acknowledged: &[Acknowledged]) -> i64 {
+    let mut database =
+        SqliteConnection::connect(&format!("sqlite:{}", folder.join("perezvon.db").display())).await.unwrap();
+    for Acknowledged { sid, endpoint, body } in acknowledged {
+        let kept = sqlx::query(
+            "SELECT call.ended_at, call.line, call.callback_id FROM delivery JOIN call ON call.id = delivery.call_id
+             WHERE call.provider_call_id = ? AND delivery.endpoint = ? AND delivery.body = ?",
+        )
+        .bind(sid)
+        .bind(*endpoint)
+        .bind(body.as_bytes())
+        .fetch_all(&mut database)
+        .await
+        .unwrap();
+        assert_eq!(kept.len(), 1, "{endpoint} of {sid} was acknowledged");
+        assert_eq!(kept[0].get::<Option<String>, _>("line").as_deref(), Some("parents"));
+        if *endpoint == "status" {
+            assert!(kept[0].get::<Option<i64>, _>("ended_at").is_some(), "the end of {sid} was applied");
+            assert!(kept[0].get::<Option<i64>, _>("callback_id").is_some(), "{sid} is on the list");
+        }
+    }
+    for twice in [
+        "SELECT COUNT(*) - COUNT(DISTINCT provider_call_id) FROM call",
+        "SELECT COUNT(*) - COUNT(DISTINCT line || caller) FROM callback WHERE closed_at IS NULL",
+        "SELECT COUNT(*) FROM call WHERE callback_id IS NOT NULL AND callback_id NOT IN (SELECT id FROM callback)",
+        "SELECT COUNT(*) FROM delivery WHERE call_id NOT IN (SELECT id FROM call)",
+    ] {
+        assert_eq!(number(&mut database, twice).await, 0, "{twice}");
+    }
+    let deliveries = number(&mut database, "SELECT COUNT(*) FROM delivery").await;
+    database.close().await.unwrap();
+    deliveries
+}
+
+/// A small generator, so that a run can be had again by its seed.
+fn next(seed: &mut u64) -> u64 {
+    *seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+    *seed >> 33
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_was_acknowledged_survives_a_kill_at_any_moment() {
+    let rounds: usize = std::env::var("PEREZVON_TEST_CRASHES").ok().and_then(|text| text.parse().ok()).unwrap_or(10);
+    let given = std::env::var("PEREZVON_TEST_SEED").ok().and_then(|text| text.parse().ok());
+    let mut seed = given.unwrap_or_else(|| RandomState::new().hash_one(()) >> 1);
+    println!("PEREZVON_TEST_SEED={seed}");
+    let folder = tempfile::Builder::new().prefix("perezvon-crash-").tempdir().unwrap();
+    let acknowledged: Arc<Mutex<Vec<Acknowledged>>> = Arc::default();
+    for round in 0..rounds {
+        let mut program = Program::start(folder.path());
+        let stop = Arc::default();
+        let before = acknowledged.lock().unwrap().len();
+        let connections = load(&program.address, round, &stop, &acknowledged);
+        let enough = before + 1 + (next(&mut seed) % 150) as usize;
+        wait_for(enough, &acknowledged, &connections).await;
+        program.child.kill().unwrap();
+        program.child.wait().unwrap();
+        stop.store(true, Ordering::Relaxed);
+        for connection in connections {
+            connection.await.unwrap();
+        }
+        drop(Program::start(folder.path()));
+        let all = acknowledged.lock().unwrap().clone();
+        check(folder.path(), &all).await;
+    }
+    println!("{} webhooks acknowledged in {rounds} lives", acknowledged.lock().unwrap().len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn asked_to_end_it_answers_what_it_has_in_hand_and_ends_well() {
+    let folder = tempfile::Builder::new().prefix("perezvon-end-").tempdir().unwrap();
+    let acknowledged: Arc<Mutex<Vec<Acknowledged>>> = Arc::default();
+    let mut program = Program::start(folder.path());
+    let stop = Arc::default();
+    let connections = load(&program.address, 0, &stop, &acknowledged);
+    wait_for(200, &acknowledged, &connections).await;
+    let asked = Command::new("bash").args(["-c", &format!("kill -TERM {}", program.child.id())]).status().unwrap();
+    assert!(asked.success());
+    let status = tokio::task::block_in_place(|| program.child.wait()).unwrap();
+    assert_eq!(status.code(), Some(0));
+    stop.store(true, Ordering::Relaxed);
+    for connection in connections {
+        connection.await.unwrap();
+    }
+    let acknowledged = acknowledged.lock().unwrap().clone();
+    let kept = check(folder.path(), &acknowledged).await;
+    assert_eq!(kept as usize, acknowledged.len(), "nothing was kept without its answer");
+}
