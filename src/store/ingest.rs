@@ -10,7 +10,7 @@ use sqlx::{AnyConnection, Row};
 use super::calls::{self, LOAD_CALLS, SAVE_CALLS};
 use super::ids::Ids;
 use super::sql::{Column, Columns, ManyRows};
-use super::{Result, alarms, callbacks, jobs};
+use super::{Result, alarms, jobs, openings};
 use crate::core::call::{Call, CallEvent, CallKey, Direction, Outcome, RecordingState};
 use crate::core::line::{LineId, Lines};
 use crate::time::{Timestamp, from_millisecond};
@@ -260,7 +260,7 @@ async fn open_callbacks(
     lines: &Lines,
     calls: &mut BTreeMap<CallKey, Folded>,
 ) -> Result<()> {
-    let mut opening: Vec<callbacks::Opening> = Vec::new();
+    let mut opening: Vec<openings::Opening> = Vec::new();
     let mut joined: BTreeMap<(String, String), usize> = BTreeMap::new();
     let mut opening_of: Vec<(CallKey, usize)> = Vec::new();
     for (key, Folded { call, .. }) in calls.iter() {
@@ -268,14 +268,14 @@ async fn open_callbacks(
         if call.callback_id.is_some() || !call.wants_callback(line) {
             continue;
         }
-        let new = callbacks::Opening::for_call(ids.next(call.started_at), call, line);
+        let new = openings::Opening::for_call(ids.next(call.started_at), call, line);
         let index = match waiter(call) {
             Some(waiter) => *joined.entry(waiter).or_insert_with(|| push(&mut opening, new)),
             None => push(&mut opening, new),
         };
         opening_of.push((key.clone(), index));
     }
-    let opened = callbacks::open_or_join(connection, &opening).await?;
+    let opened = openings::open_or_join(connection, &opening).await?;
     for (key, index) in opening_of {
         if let Some(folded) = calls.get_mut(&key) {
             folded.call.callback_id = Some(opened[index]);

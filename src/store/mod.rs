@@ -12,10 +12,12 @@ mod audit;
 mod callback_list;
 mod callbacks;
 mod calls;
+mod desk;
 mod ids;
 mod ingest;
 mod jobs;
 mod late;
+mod openings;
 mod people;
 mod sql;
 mod voicemails;
@@ -31,8 +33,8 @@ use tokio::sync::mpsc;
 pub use alarms::Alarm;
 pub use audit::AuditEntry;
 pub use callback_list::{CallBrief, CallbackPage, CallbackView, ListFilter, ListPeriod, StateFilter, Step};
-pub use callbacks::{ActError, NewCallback};
 pub use calls::{CallFilter, CallPage, CallView, KeptDelivery};
+pub use desk::{ActError, NewCallback};
 pub use ingest::{Delivery, Kept};
 pub use jobs::{Job, JobKind, JobsSummary};
 pub use people::{Officer, Person, Token};
@@ -173,6 +175,7 @@ pub fn statements() -> Vec<Statement> {
         callback_list::STATEMENTS,
         callbacks::STATEMENTS,
         calls::STATEMENTS,
+        desk::STATEMENTS,
         ids::STATEMENTS,
         ingest::STATEMENTS,
         jobs::STATEMENTS,
@@ -186,9 +189,9 @@ pub fn statements() -> Vec<Statement> {
         [
             calls::MANY_ROW_STATEMENTS,
             callback_list::MANY_ROW_STATEMENTS,
-            callbacks::MANY_ROW_STATEMENTS,
             ingest::MANY_ROW_STATEMENTS,
             jobs::MANY_ROW_STATEMENTS,
+            openings::MANY_ROW_STATEMENTS,
             voicemails::MANY_ROW_STATEMENTS,
         ]
         .concat()

@@ -1,0 +1,264 @@
+//! The officers' desk: each action holds the row first, asks `core`, and writes row, history and audit in one commit.
+
+use sqlx::Row;
+
+use super::callbacks::{hold, save};
+use super::openings::{Opening, open_or_join, term_due_at};
+use super::sql::{Columns, statements};
+use super::writer::Writing;
+use super::{Result, Store, StoreError};
+use crate::core::callback::{Action, Bench, Callback, Channel, Desk, HistoryEntry, Notes, Refusal, State};
+use crate::core::line::{LineId, Lines};
+use crate::core::officer::Actor;
+use crate::core::phone::PhoneNumber;
+use crate::time::Timestamp;
+
+/// Why an officer's action changed nothing.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ActError {
+    #[error("there is no callback {0}")]
+    NotFound(i64),
+    /// The officer saw an older state; the present one is here.
+    #[error("the callback has changed meanwhile (version {})", .0.version)]
+    Stale(Box<Callback>),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Reopening or undoing would make two open callbacks of one number.
+    #[error("another callback of this number is open already")]
+    AnotherOpen,
+    /// The last step of this callback was not yours, or cannot be taken back.
+    #[error("there is nothing of yours to undo here")]
+    NothingToUndo,
+    #[error("nobody waits")]
+    NobodyWaits,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for ActError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// A request that came in another way than by telephone (R13).
+#[derive(Clone, Debug)]
+pub struct NewCallback {
+    pub line: LineId,
+    pub callback_number: Option<PhoneNumber>,
+    pub channel: Channel,
+    pub notes: Notes,
+}
+
+impl Store {
+    /// One action of an officer. `version`: the one the officer saw; `None` takes whatever is there.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "who does what to which, seen how, by which rules, when: none is optional"
+    )]
+    pub async fn act(
+        &self,
+        id: i64,
+        version: Option<i64>,
+        action: Action,
+        notes: Notes,
+        by: &Actor,
+        lines: &Lines,
+        now: Timestamp,
+    ) -> Result<Callback, ActError> {
+        let (by, lines) = (by.clone(), lines.clone());
+        self.write(move |mut writing| {
+            Box::pin(async move {
+                let callback = hold(writing.sql, id).await?.ok_or(ActError::NotFound(id))?;
+                if version.is_some_and(|version| version != callback.version) {
+                    return Err(ActError::Stale(Box::new(callback)));
+                }
+                act(&mut writing, callback, &action, notes, &by, &lines, now).await
+            })
+        })
+        .await
+    }
+
+    /// Claims the next one nobody holds: overdue first, then by due time, then oldest (R10). What is put off waits until
+    /// its time.
+    pub async fn claim_next(
+        &self,
+        line: Option<LineId>,
+        by: &Actor,
+        lines: &Lines,
+        now: Timestamp,
+    ) -> Result<Callback, ActError> {
+        let (by, lines) = (by.clone(), lines.clone());
+        self.write(move |mut writing| {
+            Box::pin(async move {
+                loop {
+                    let found = sqlx::query(FIND_NEXT)
+                        .bind(now.as_millisecond())
+                        .bind(line.as_ref().map(LineId::to_string))
+                        .bind(by.id.clone())
+                        .fetch_optional(&mut *writing.sql)
+                        .await?;
+                    let id: i64 = found.ok_or(ActError::NobodyWaits)?.try_get("id")?;
+                    let callback = hold(writing.sql, id).await?.ok_or(ActError::NotFound(id))?;
+                    match act(&mut writing, callback, &Action::Claim, Notes::default(), &by, &lines, now).await {
+                        // Taken between finding and holding, by another instance: look again.
+                        Err(ActError::Refused(_)) => continue,
+                        claimed => return claimed,
+                    }
+                }
+            })
+        })
+        .await
+    }
+
+    /// Registers a request that came in another way. Joins the open callback of the same line and number, if any.
+    pub async fn register_by_hand(
+        &self,
+        new: NewCallback,
+        by: &Actor,
+        lines: &Lines,
+        now: Timestamp,
+    ) -> Result<Callback, ActError> {
+        let (by, lines) = (by.clone(), lines.clone());
+        self.write(move |mut writing| {
+            Box::pin(async move {
+                let line = lines.by_id(&new.line);
+                let opening = Opening {
+                    id: writing.new_id(now),
+                    line: new.line.clone(),
+                    caller: new.callback_number.clone(),
+                    callback_number: new.callback_number,
+                    channel: new.channel,
+                    received_at: now,
+                    period: line.calendar.period_at(now).or_else(|| line.calendar.next_period(now)),
+                    term_due_at: term_due_at(line, now),
+                };
+                let id = open_or_join(writing.sql, &[opening]).await?[0];
+                let callback = hold(writing.sql, id).await?.ok_or(ActError::NotFound(id))?;
+                act(&mut writing, callback, &Action::Describe, new.notes, &by, &lines, now).await
+            })
+        })
+        .await
+    }
+
+    /// Takes back the last step of this callback, if it was this officer's.
+    pub async fn undo(&self, id: i64, version: Option<i64>, by: &Actor, now: Timestamp) -> Result<Callback, ActError> {
+        let by = by.clone();
+        self.write(move |mut writing| {
+            Box::pin(async move {
+                let mut callback = hold(writing.sql, id).await?.ok_or(ActError::NotFound(id))?;
+                if version.is_some_and(|version| version != callback.version) {
+                    return Err(ActError::Stale(Box::new(callback)));
+                }
+                let last = sqlx::query(LAST_STEP).bind(id).fetch_optional(&mut *writing.sql).await?;
+                let last = last.ok_or(ActError::NothingToUndo)?;
+                let columns = Columns::of("callback_history", &last);
+                if columns.get::<String>("actor_id")? != by.id {
+                    return Err(ActError::NothingToUndo);
+                }
+                let before = columns.optional_parsed("before_desk", |text| serde_json::from_str::<Desk>(text).ok())?;
+                let entry = HistoryEntry {
+                    at: now,
+                    by: by.clone(),
+                    kind: "undo",
+                    outcome: None,
+                    note: columns.get("kind")?,
+                    before: callback.desk.clone(),
+                };
+                callback.desk = before.ok_or(ActError::NothingToUndo)?;
+                callback.version += 1;
+                sqlx::query(MARK_UNDONE)
+                    .bind(now.as_millisecond())
+                    .bind(columns.get::<i64>("id")?)
+                    .execute(&mut *writing.sql)
+                    .await?;
+                match save(&mut writing, &callback, &entry, None).await? {
+                    true => Ok(callback),
+                    false => Err(ActError::AnotherOpen),
+                }
+            })
+        })
+        .await
+    }
+}
+
+impl Store {
+    /// The machine's clock was set on or back by `by_ms`: claims that were alive at `before` (its old time) are moved
+    /// along, so that an officer who is on the telephone keeps what he holds.
+    pub async fn move_leases(&self, by_ms: i64, before: Timestamp) -> Result<()> {
+        self.write(move |writing| {
+            Box::pin(async move {
+                sqlx::query(MOVE_LEASES).bind(by_ms).bind(before.as_millisecond()).execute(writing.sql).await?;
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await
+    }
+}
+
+/// The action on a held callback: decided by `core`, registered, written, with history and audit.
+async fn act(
+    writing: &mut Writing<'_>,
+    mut callback: Callback,
+    action: &Action,
+    notes: Notes,
+    by: &Actor,
+    lines: &Lines,
+    now: Timestamp,
+) -> Result<Callback, ActError> {
+    let line = lines.by_id(&callback.line);
+    let vain: i64 =
+        sqlx::query(COUNT_VAIN_ATTEMPTS).bind(callback.id).fetch_one(&mut *writing.sql).await?.try_get(0)?;
+    let bench = Bench {
+        now,
+        by,
+        calendar: &line.calendar,
+        vain_attempts: vain.try_into().unwrap_or(0),
+        regulation_reasons: lines.regulation_reasons,
+    };
+    let before = callback.desk.clone();
+    let entry = callback.act(action, notes, &bench)?;
+    if callback.registration_number.is_none() && callback.registered_at.is_some() {
+        let year = i64::from(now.to_zoned(line.calendar.time_zone().clone()).year());
+        let number: i64 = sqlx::query(NEXT_REGISTRATION).bind(year).fetch_one(&mut *writing.sql).await?.try_get(0)?;
+        callback.registration_number = Some(format!("{year}-{number:06}"));
+    }
+    // A renewed lease is no step of its own: undo goes back to what the officer did before it.
+    let is_renewal =
+        matches!(action, Action::Claim) && before.state.as_str() == "claimed" && holder_is(&before.state, by);
+    match save(writing, &callback, &entry, (!is_renewal).then_some(&entry.before)).await? {
+        true => Ok(callback),
+        false => Err(ActError::AnotherOpen),
+    }
+}
+
+fn holder_is(state: &State, by: &Actor) -> bool {
+    matches!(state, State::Claimed { by: holder, .. } if holder.id == by.id)
+}
+
+statements! {
+    LAST_STEP = "
+        SELECT id, actor_id, kind, before_desk FROM callback_history
+        WHERE callback_id = $1 AND undone_at IS NULL AND kind <> 'undo' AND before_desk IS NOT NULL
+        ORDER BY id DESC
+        LIMIT 1";
+    MARK_UNDONE = "UPDATE callback_history SET undone_at = $1 WHERE id = $2";
+    COUNT_VAIN_ATTEMPTS = "
+        SELECT COUNT(*) FROM callback_history
+        WHERE callback_id = $1 AND kind = 'attempt' AND outcome <> 'reached' AND undone_at IS NULL";
+    NEXT_REGISTRATION = "
+        INSERT INTO registration (year, last_number) VALUES ($1, 1)
+        ON CONFLICT (year) DO UPDATE SET last_number = registration.last_number + 1
+        RETURNING last_number";
+    MOVE_LEASES = "
+        UPDATE callback SET until_at = until_at + $1
+        WHERE closed_at IS NULL AND state = 'claimed' AND until_at > $2";
+    FIND_NEXT = "
+        SELECT id FROM callback
+        WHERE closed_at IS NULL
+          AND (CAST($2 AS TEXT) IS NULL OR line = $2)
+          AND (state = 'open' OR (state = 'later' AND until_at <= $1)
+               OR (state = 'claimed' AND (until_at <= $1 OR actor_id = $3)))
+        ORDER BY due_at, received_at, id
+        LIMIT 1";
+}
