@@ -5,12 +5,10 @@ mod in_words;
 use std::io::{BufRead, Write};
 
 use anyhow::{Context, bail};
-use jiff::tz::Offset;
-use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use crate::core::calendar::{Answer, Calendar, Hours, HoursError, Period, WorkingHours};
-use crate::time::{TimeZone, Timestamp};
+use crate::core::calendar::{Calendar, Hours, HoursError, Question, WorkingHours};
+use crate::time::Timestamp;
 
 /// Ответить, рабочее ли время, почему, когда следующее и к какому сроку нужен ответ.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -52,9 +50,9 @@ pub fn run(
     if args.stdin {
         return answer_lines(calendar, input, output);
     }
-    let question = Question::of_args(args)?;
+    let question = question_of_args(args)?;
     if args.json {
-        writeln!(output, "{}", serde_json::to_string(&Reply::new(calendar, &question))?)?;
+        writeln!(output, "{}", serde_json::to_string(&calendar.reply(&question))?)?;
     } else {
         write!(output, "{}", in_words::reply(calendar, &question))?;
     }
@@ -83,10 +81,10 @@ fn answer_lines(calendar: &Calendar, input: &mut dyn BufRead, output: &mut dyn W
 
 fn answer_line(calendar: &Calendar, line: &[u8]) -> anyhow::Result<String> {
     let request: Value = serde_json::from_slice(line).context("строка не читается как JSON")?;
-    let question = Question::of_json(&request)?;
+    let question = question_of_json(&request)?;
     let reply = match request.get("config") {
-        None | Some(Value::Null) => Reply::new(calendar, &question),
-        Some(config) => Reply::new(&Calendar::new(hours_of_sample(config)?), &question),
+        None | Some(Value::Null) => calendar.reply(&question),
+        Some(config) => Calendar::new(hours_of_sample(config)?).reply(&question),
     };
     Ok(serde_json::to_string(&reply)?)
 }
@@ -103,40 +101,29 @@ fn hours_of_sample(config: &Value) -> anyhow::Result<Hours> {
     })
 }
 
-/// A question that can be answered. Numbers and later instants keep the text they were written with: it names them in
-/// the answer.
-struct Question {
-    at: Timestamp,
-    due_hours: Vec<(String, WorkingHours)>,
-    due_working_days: Vec<(String, u32)>,
-    until: Vec<(String, Timestamp)>,
+fn question_of_args(args: &HoursArgs) -> anyhow::Result<Question> {
+    let at = args.at.as_deref().context("не указан момент: --at 2026-11-20T19:30:00+03:00")?;
+    Ok(Question {
+        at: instant(at).context("--at")?,
+        due_hours: named(&args.due_hours, working_hours).context("--due-hours")?,
+        due_working_days: named(&args.due_working_days, working_days).context("--due-working-days")?,
+        until: named(&args.until, instant).context("--until")?,
+    })
 }
 
-impl Question {
-    fn of_args(args: &HoursArgs) -> anyhow::Result<Self> {
-        let at = args.at.as_deref().context("не указан момент: --at 2026-11-20T19:30:00+03:00")?;
-        Ok(Self {
-            at: instant(at).context("--at")?,
-            due_hours: named(&args.due_hours, working_hours).context("--due-hours")?,
-            due_working_days: named(&args.due_working_days, working_days).context("--due-working-days")?,
-            until: named(&args.until, instant).context("--until")?,
-        })
-    }
-
-    fn of_json(request: &Value) -> anyhow::Result<Self> {
-        let request = request.as_object().context("нужен объект вида {\"at\":\"2026-11-20T19:30:00+03:00\"}")?;
-        let texts = |key: &str| texts(request.get(key)).with_context(|| key.to_owned());
-        let at = request
-            .get("at")
-            .and_then(Value::as_str)
-            .context("at: нужен момент, например \"2026-11-20T19:30:00+03:00\"")?;
-        Ok(Self {
-            at: instant(at).context("at")?,
-            due_hours: named(&texts("due_hours")?, working_hours).context("due_hours")?,
-            due_working_days: named(&texts("due_working_days")?, working_days).context("due_working_days")?,
-            until: named(&texts("until")?, instant).context("until")?,
-        })
-    }
+fn question_of_json(request: &Value) -> anyhow::Result<Question> {
+    let request = request.as_object().context("нужен объект вида {\"at\":\"2026-11-20T19:30:00+03:00\"}")?;
+    let texts = |key: &str| texts(request.get(key)).with_context(|| key.to_owned());
+    let at = request
+        .get("at")
+        .and_then(Value::as_str)
+        .context("at: нужен момент, например \"2026-11-20T19:30:00+03:00\"")?;
+    Ok(Question {
+        at: instant(at).context("at")?,
+        due_hours: named(&texts("due_hours")?, working_hours).context("due_hours")?,
+        due_working_days: named(&texts("due_working_days")?, working_days).context("due_working_days")?,
+        until: named(&texts("until")?, instant).context("until")?,
+    })
 }
 
 /// Each text once, with what it means.
@@ -175,71 +162,6 @@ fn working_hours(text: &str) -> anyhow::Result<WorkingHours> {
 
 fn working_days(text: &str) -> anyhow::Result<u32> {
     text.parse().map_err(|_| anyhow::anyhow!("«{text}» — не число дней; напишите целое число, например 3"))
-}
-
-/// The answer for programs; its keys are those of the sample cases.
-#[derive(Serialize)]
-struct Reply {
-    open: bool,
-    local: String,
-    day_rule: &'static str,
-    shortened: bool,
-    time_state: &'static str,
-    current_period: Option<WrittenPeriod>,
-    next_period: Option<WrittenPeriod>,
-    #[serde(serialize_with = "as_object")]
-    due_hours: Vec<(String, Option<String>)>,
-    #[serde(serialize_with = "as_object")]
-    due_working_days: Vec<(String, Option<String>)>,
-    #[serde(serialize_with = "as_object")]
-    working_ms_until: Vec<(String, i64)>,
-}
-
-#[derive(Serialize)]
-struct WrittenPeriod {
-    start: String,
-    end: String,
-}
-
-impl Reply {
-    fn new(calendar: &Calendar, question: &Question) -> Self {
-        let zone = calendar.time_zone();
-        let Question { at, due_hours, due_working_days, until } = question;
-        let Answer { open, day_rule, shortened, time_state, current_period, next_period, .. } = calendar.answer(*at);
-        let write = |at: Timestamp| written(zone, at);
-        let period = |period: Period| WrittenPeriod { start: write(period.start), end: write(period.end) };
-        let due_hours =
-            due_hours.iter().map(|(name, hours)| (name.clone(), calendar.due_after_hours(*at, *hours).map(write)));
-        let due_working_days = due_working_days
-            .iter()
-            .map(|(name, days)| (name.clone(), calendar.due_after_working_days(*at, *days).map(write)));
-        let until = until.iter().map(|(name, until)| (name.clone(), calendar.working_ms_between(*at, *until)));
-        Self {
-            open,
-            local: write(*at),
-            day_rule: day_rule.as_str(),
-            shortened,
-            time_state: time_state.as_str(),
-            current_period: current_period.map(period),
-            next_period: next_period.map(period),
-            due_hours: due_hours.collect(),
-            due_working_days: due_working_days.collect(),
-            working_ms_until: until.collect(),
-        }
-    }
-}
-
-/// RFC 3339 with the zone's offset at that instant. An offset of odd seconds (before 1920 or so) has no RFC 3339 form; it is
-/// rounded to minutes and the wall time with it, so that the instant stays the same.
-fn written(zone: &TimeZone, at: Timestamp) -> String {
-    let seconds = zone.to_offset(at).seconds();
-    let minutes = (seconds + 30 * seconds.signum()) / 60;
-    let offset = Offset::from_seconds(minutes * 60).unwrap_or(Offset::UTC);
-    at.display_with_offset(offset).to_string()
-}
-
-fn as_object<V: Serialize, S: Serializer>(entries: &[(String, V)], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(entries.iter().map(|(name, value)| (name, value)))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ pub mod config;
 pub mod demo;
 pub mod hours;
 pub mod house;
-mod listener;
+pub mod listener;
 pub mod people;
 pub mod serve;
 pub mod telemetry;

@@ -2,8 +2,8 @@
 //!
 //! The meaning of the words is that of the regulation, «daily 9:00 to 18:00 except weekends and public holidays», made
 //! exact: `days` holds what the law says about a date (`published` reads its files), `hours` what the administrator says
-//! (`reading` finds his mistakes), `periods` turns both into instants, `terms` counts inside them, and `warnings` says what
-//! the data do not know yet.
+//! (`reading` finds his mistakes), `periods` turns both into instants, `terms` counts inside them, `reply` writes the
+//! answers down for programs, and `warnings` says what the data do not know yet.
 
 mod days;
 mod hours;
@@ -13,6 +13,7 @@ mod periods;
 mod properties;
 mod published;
 mod reading;
+mod reply;
 mod terms;
 mod warnings;
 
@@ -28,6 +29,7 @@ pub use self::interval::{Interval, IntervalError};
 use self::periods::Schedule;
 pub use self::periods::{HORIZON_DAYS, Period};
 pub use self::reading::HoursError;
+pub use self::reply::{Question, Reply, WrittenPeriod};
 pub use self::terms::{WorkingHours, WorkingHoursError};
 pub use self::warnings::CalendarWarning;
 use crate::time::{Date, TimeZone, Timestamp};

@@ -118,7 +118,7 @@ pub struct Callback {
     pub desk: Desk,
     /// The call in which the caller was reached without this callback: it proposes to close (R12).
     pub proposed_call_id: Option<i64>,
-    /// Grows by one with each change of an officer.
+    /// Grows by one with each change of an officer and with each call or message that joins.
     pub version: i64,
 }
 
@@ -230,6 +230,7 @@ impl Callback {
         self.check_turn(action, bench)?;
         let before = self.desk.clone();
         let mut desk = before.clone();
+        let remark = notes.remark.clone().unwrap_or_default();
         desk.notes.update(notes);
         desk.state = next_state(action, &desk, bench)?;
         let (outcome, note) = match action {
@@ -239,7 +240,7 @@ impl Callback {
             | Action::Later { note, .. }
             | Action::Clarify { note, .. }
             | Action::Exceptional { note } => (None, note),
-            Action::Claim | Action::Release | Action::Reopen | Action::Describe => (None, &String::new()),
+            Action::Claim | Action::Release | Action::Reopen | Action::Describe => (None, &remark),
         };
         check_length("note", note)?;
         let entry = HistoryEntry {

@@ -61,6 +61,25 @@ pub struct Line {
     pub calendar: Calendar,
 }
 
+impl Line {
+    /// A line with the usual values: no aliases, nobody rung, messages of three minutes.
+    pub fn new(id: LineId, number: Option<PhoneNumber>, title: &str, calendar: Calendar) -> Self {
+        Self {
+            id,
+            number,
+            aliases: Vec::new(),
+            title: title.to_owned(),
+            audience: String::new(),
+            ring: Vec::new(),
+            ring_seconds: 20,
+            max_message_seconds: 180,
+            response_term: None,
+            callback_without_message: true,
+            calendar,
+        }
+    }
+}
+
 /// All lines of the house. Looking one up always gives a line: the unknown one if need be.
 #[derive(Clone, Debug)]
 pub struct Lines {
@@ -81,19 +100,7 @@ impl Lines {
                 by_number.entry(spelling(number)).or_insert(index);
             }
         }
-        let unknown = Line {
-            id: LineId::unknown(),
-            number: None,
-            aliases: Vec::new(),
-            title: "Неизвестная линия".to_owned(),
-            audience: String::new(),
-            ring: Vec::new(),
-            ring_seconds: 20,
-            max_message_seconds: 180,
-            response_term: None,
-            callback_without_message: true,
-            calendar: default_calendar,
-        };
+        let unknown = Line::new(LineId::unknown(), None, "Неизвестная линия", default_calendar);
         Self { lines: lines.into(), by_number: by_number.into(), unknown: unknown.into(), regulation_reasons: true }
     }
 

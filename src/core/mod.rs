@@ -7,4 +7,4 @@ pub mod line;
 pub mod officer;
 pub mod phone;
 pub mod script;
-mod wording;
+pub(crate) mod wording;

@@ -1,7 +1,7 @@
 //! The way out: requests to providers, with bounds on time and size, and credentials for configured hosts alone.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -20,8 +20,9 @@ const LARGEST_ANSWER: usize = 1024 * 1024;
 /// Why a provider's answer could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
+    /// In words, without the address: it may be signed.
     #[error("the provider cannot be reached: {0}")]
-    Unreachable(#[from] reqwest::Error),
+    Unreachable(String),
     #[error("the provider answered {0}")]
     Status(StatusCode),
     #[error("the provider sends us on to {0}, which the configuration does not trust")]
@@ -30,15 +31,28 @@ pub enum HttpError {
     TooLarge,
 }
 
-/// A client that follows no redirect by itself and reaches no private address by a public name.
+impl From<reqwest::Error> for HttpError {
+    fn from(error: reqwest::Error) -> Self {
+        let error = error.without_url();
+        let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+        Self::Unreachable(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
+    }
+}
+
+/// A client that follows no redirect by itself and reaches no private address by a public name. It is made when it is
+/// first needed: reading the machine's certificates takes longer than all the rest of a start.
 #[derive(Clone)]
-pub struct Http(Client);
+pub struct Http(Arc<LazyLock<Client>>);
 
 impl Http {
     pub fn new() -> Self {
+        Self(Arc::new(LazyLock::new(Self::client)))
+    }
+
+    fn client() -> Client {
         // Two parts of this program may ask for it; the second time it is there already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
+        Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .connect_timeout(Duration::from_secs(10))
@@ -46,8 +60,7 @@ impl Http {
             .dns_resolver(Arc::new(PublicNames))
             .user_agent(concat!("perezvon/", env!("CARGO_PKG_VERSION")))
             .build()
-            .expect("these settings need nothing from outside but the crypto provider installed above");
-        Self(client)
+            .expect("these settings need nothing from outside but the crypto provider installed above")
     }
 
     /// Begins a download. Redirects are followed only where the provider's configuration allows, and the credentials

@@ -2,16 +2,17 @@
 
 use std::collections::HashMap;
 
-use sqlx::{AnyPool, Row};
+use sqlx::{AnyConnection, Row};
 
 use super::callbacks;
 use super::sql::{Column, Columns, ManyRows, statements};
 use super::voicemails::{self, Voicemail};
 use super::{Result, Store};
+use crate::core::calendar::{Calendar, Period};
 use crate::core::callback::Callback;
 use crate::core::line::LineId;
 use crate::core::officer::Actor;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, from_millisecond};
 
 /// Which working period's list is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +21,32 @@ pub enum ListPeriod {
     UpTo(Timestamp),
     /// Only what stands on the list of the period that starts here.
     Exactly(Timestamp),
+    /// What stands on the lists of all periods that start from here to there, both included.
+    Between(Timestamp, Timestamp),
     All,
+}
+
+impl ListPeriod {
+    /// The list that is worked now, with all that was carried over; while closed, the one being prepared. Lines have hours
+    /// of their own, so it is all that starts before the period ends, not only what starts together with it.
+    pub fn current(calendar: &Calendar, now: Timestamp) -> (Option<Period>, Self) {
+        let period = calendar.period_at(now).or_else(|| calendar.next_period(now));
+        (period, period.map_or(Self::All, |period| Self::UpTo(last_instant(period))))
+    }
+
+    /// While open, the list after the present one; while closed, the one being prepared, as [`ListPeriod::current`]. The
+    /// two leave no gap, so no callback is in neither.
+    pub fn next(calendar: &Calendar, now: Timestamp) -> (Option<Period>, Self) {
+        match (calendar.period_at(now), calendar.next_period(now)) {
+            (None, _) => Self::current(calendar, now),
+            (Some(current), next) => (next, Self::Between(current.end, next.map_or(Timestamp::MAX, last_instant))),
+        }
+    }
+}
+
+/// The last millisecond that belongs to the period.
+fn last_instant(period: Period) -> Timestamp {
+    from_millisecond(period.end.as_millisecond() - 1)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +133,7 @@ impl Store {
         let (from, to) = match filter.period {
             ListPeriod::UpTo(start) => (i64::MIN, start.as_millisecond()),
             ListPeriod::Exactly(start) => (start.as_millisecond(), start.as_millisecond()),
+            ListPeriod::Between(from, to) => (from.as_millisecond(), to.as_millisecond()),
             ListPeriod::All => (i64::MIN, i64::MAX),
         };
         let (sql, state) = match filter.state {
@@ -115,6 +142,7 @@ impl Store {
             StateFilter::Only(word) => (LIST_ALL, Some(word)),
             StateFilter::All => (LIST_ALL, None),
         };
+        let mut connection = self.readers.acquire().await?;
         let rows = sqlx::query(sql)
             .bind(due)
             .bind(received)
@@ -124,7 +152,7 @@ impl Store {
             .bind(filter.line.as_ref().map(LineId::to_string))
             .bind(state.map(str::to_owned))
             .bind(limit as i64 + 1)
-            .fetch_all(&self.readers)
+            .fetch_all(&mut *connection)
             .await?;
         let mut keys = rows
             .iter()
@@ -135,14 +163,15 @@ impl Store {
         found.truncate(limit);
         keys.truncate(limit);
         let next = if more { keys.last().copied() } else { None };
-        Ok(CallbackPage { items: with_everything(&self.readers, found).await?, next })
+        Ok(CallbackPage { items: with_everything(&mut connection, found).await?, next })
     }
 
     pub async fn callback(&self, id: i64) -> Result<Option<CallbackView>> {
-        let Some(row) = sqlx::query(READ_CALLBACK).bind(id).fetch_optional(&self.readers).await? else {
+        let mut connection = self.readers.acquire().await?;
+        let Some(row) = sqlx::query(READ_CALLBACK).bind(id).fetch_optional(&mut *connection).await? else {
             return Ok(None);
         };
-        Ok(with_everything(&self.readers, vec![callbacks::read(&row)?]).await?.pop())
+        Ok(with_everything(&mut connection, vec![callbacks::read(&row)?]).await?.pop())
     }
 
     /// Open and overdue callbacks of each line, for metrics and the page head: (line, open, overdue).
@@ -157,26 +186,27 @@ impl Store {
     }
 }
 
-async fn with_everything(readers: &AnyPool, callbacks: Vec<Callback>) -> Result<Vec<CallbackView>> {
+async fn with_everything(connection: &mut AnyConnection, callbacks: Vec<Callback>) -> Result<Vec<CallbackView>> {
     if callbacks.is_empty() {
         return Ok(Vec::new());
     }
     let ids: Vec<i64> = callbacks.iter().map(|callback| callback.id).collect();
     let mut calls: HashMap<i64, Vec<CallBrief>> = HashMap::new();
-    let mut callback_of: HashMap<i64, i64> = HashMap::new();
-    for row in CALLS_OF_CALLBACKS.query(&ids, |params, id| params.add(*id)).fetch_all(readers).await? {
+    for row in
+        CALLS_OF_CALLBACKS.query(connection, &ids, |params, id| params.add(*id)).fetch_all(&mut *connection).await?
+    {
         let columns = Columns::of("call", &row);
         let brief = CallBrief {
             id: columns.get("id")?,
             started_at: columns.time("started_at")?,
             outcome: columns.get("outcome")?,
         };
-        let callback_id = columns.get("callback_id")?;
-        callback_of.insert(brief.id, callback_id);
-        calls.entry(callback_id).or_default().push(brief);
+        calls.entry(columns.get("callback_id")?).or_default().push(brief);
     }
     let mut history: HashMap<i64, Vec<Step>> = HashMap::new();
-    for row in STEPS_OF_CALLBACKS.query(&ids, |params, id| params.add(*id)).fetch_all(readers).await? {
+    for row in
+        STEPS_OF_CALLBACKS.query(connection, &ids, |params, id| params.add(*id)).fetch_all(&mut *connection).await?
+    {
         let columns = Columns::of("callback_history", &row);
         let step = Step {
             at: columns.time("at")?,
@@ -187,12 +217,9 @@ async fn with_everything(readers: &AnyPool, callbacks: Vec<Callback>) -> Result<
         };
         history.entry(columns.get("callback_id")?).or_default().push(step);
     }
-    let call_ids: Vec<i64> = callback_of.keys().copied().collect();
     let mut messages: HashMap<i64, Vec<Voicemail>> = HashMap::new();
-    for voicemail in voicemails::of_calls(readers, &call_ids).await? {
-        if let Some(callback_id) = callback_of.get(&voicemail.call_id) {
-            messages.entry(*callback_id).or_default().push(voicemail);
-        }
+    for (callback_id, voicemail) in voicemails::of_callbacks(connection, &ids).await? {
+        messages.entry(callback_id).or_default().push(voicemail);
     }
     Ok(callbacks
         .into_iter()

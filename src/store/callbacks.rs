@@ -1,5 +1,7 @@
 //! Callbacks: opened by ingest, worked by officers. Every change of an officer holds the row first, asks `core`, writes.
 
+use std::collections::HashMap;
+
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
@@ -96,7 +98,7 @@ pub(super) async fn open_or_join(connection: &mut AnyConnection, openings: &[Ope
         return Ok(Vec::new());
     }
     let rows = OPEN_OR_JOIN
-        .query(openings, |params, opening| {
+        .query(connection, openings, |params, opening| {
             params.add(opening.id);
             params.add(opening.line.to_string());
             params.add(opening.caller.as_ref().map(|number| number.e164().to_owned()));
@@ -110,24 +112,27 @@ pub(super) async fn open_or_join(connection: &mut AnyConnection, openings: &[Ope
         })
         .fetch_all(&mut *connection)
         .await?;
-    let mut ids: Vec<i64> = openings.iter().map(|opening| opening.id).collect();
+    let mut id_of = HashMap::with_capacity(rows.len());
     for row in &rows {
         let columns = Columns::of("callback", row);
         let (line, caller): (String, Option<String>) = (columns.get("line")?, columns.get("caller")?);
         if let Some(caller) = caller {
-            let same = |opening: &Opening| {
-                opening.line.as_str() == line && opening.caller.as_ref().is_some_and(|number| number.e164() == caller)
-            };
-            if let Some(index) = openings.iter().position(same) {
-                ids[index] = columns.get("id")?;
-            }
+            id_of.insert((line, caller), columns.get("id")?);
         }
     }
-    Ok(ids)
+    let opened = |opening: &Opening| {
+        let caller = opening.caller.as_ref()?.e164().to_owned();
+        id_of.get(&(opening.line.to_string(), caller)).copied()
+    };
+    Ok(openings.iter().map(|opening| opened(opening).unwrap_or(opening.id)).collect())
 }
 
 impl Store {
     /// One action of an officer. `version`: the one the officer saw; `None` takes whatever is there.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "who does what to which, seen how, by which rules, when: none is optional"
+    )]
     pub async fn act(
         &self,
         id: i64,
@@ -413,6 +418,7 @@ pub(super) fn read(row: &AnyRow) -> Result<Callback> {
                 topic: columns.get("topic")?,
                 summary: columns.get("summary")?,
                 reference: columns.get("reference")?,
+                remark: None,
             },
         },
         proposed_call_id: columns.get("proposed_call_id")?,
@@ -441,8 +447,8 @@ fn read_state(columns: &Columns<'_>) -> Result<State> {
     })
 }
 
-/// Opens callbacks; an open one of the same line and number is joined instead. The update that changes nothing makes the
-/// row come back.
+/// Opens callbacks; an open one of the same line and number is joined instead. The version grows, so that nobody closes it
+/// without having seen who joined; and whoever calls again was not helped by the talk that proposed to close it.
 pub(super) const OPEN_OR_JOIN: ManyRows = ManyRows {
     name: "OPEN_OR_JOIN",
     head: "INSERT INTO callback (id, line, caller, callback_number, channel, received_at, period_starts_at,
@@ -462,7 +468,7 @@ pub(super) const OPEN_OR_JOIN: ManyRows = ManyRows {
     ],
     tail: "WHERE column1 IS NOT NULL
         ON CONFLICT (line, caller) WHERE closed_at IS NULL AND caller IS NOT NULL
-        DO UPDATE SET id = callback.id
+        DO UPDATE SET version = callback.version + 1, proposed_call_id = NULL
         RETURNING id, line, caller",
 };
 

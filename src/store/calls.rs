@@ -83,9 +83,12 @@ impl Store {
     }
 
     pub async fn call(&self, id: i64) -> Result<Option<CallView>> {
-        let Some(row) = sqlx::query(READ_CALL).bind(id).fetch_optional(&self.readers).await? else { return Ok(None) };
+        let mut connection = self.readers.acquire().await?;
+        let Some(row) = sqlx::query(READ_CALL).bind(id).fetch_optional(&mut *connection).await? else {
+            return Ok(None);
+        };
         let call = read(&row)?;
-        let rows = sqlx::query(DELIVERIES_OF_CALL).bind(id).fetch_all(&self.readers).await?;
+        let rows = sqlx::query(DELIVERIES_OF_CALL).bind(id).fetch_all(&mut *connection).await?;
         let deliveries = rows
             .iter()
             .map(|row| {
@@ -99,7 +102,7 @@ impl Store {
                 })
             })
             .collect::<Result<_>>()?;
-        let voicemails = voicemails::of_calls(&self.readers, &[id]).await?;
+        let voicemails = voicemails::of_calls(&mut connection, &[id]).await?;
         Ok(Some(CallView { call, voicemails, deliveries }))
     }
 

@@ -73,7 +73,7 @@ pub(super) async fn ingest(
     }
     let now = deliveries.iter().map(|delivery| delivery.received_at).max().expect("the batch is not empty");
     recognise_waiting_callers(connection, &mut calls).await?;
-    leave_closed_callbacks(connection, &mut calls).await?;
+    bring_late_messages(connection, &mut calls).await?;
     open_callbacks(connection, ids, lines, &mut calls).await?;
     let mut jobs = keep_voicemails(connection, ids, &calls).await?;
     let askable: BTreeSet<_> = deliveries
@@ -89,7 +89,10 @@ pub(super) async fn ingest(
         .map(|folded| &folded.call)
         .collect();
     if !changed.is_empty() {
-        SAVE_CALLS.query(&changed, |params, call| calls::bind(params, call)).execute(&mut *connection).await?;
+        SAVE_CALLS
+            .query(connection, &changed, |params, call| calls::bind(params, call))
+            .execute(&mut *connection)
+            .await?;
     }
     tell_rare_things(connection, ids, &calls, now).await?;
     Ok(deliveries
@@ -106,19 +109,13 @@ async fn hold_calls(
     ids: &mut Ids,
     deliveries: &[Delivery],
 ) -> Result<BTreeMap<CallKey, Folded>> {
-    let mut first_seen: BTreeMap<&CallKey, Timestamp> = BTreeMap::new();
-    for delivery in deliveries {
-        if let Some(key) = &delivery.key {
-            let seen_at = first_seen.entry(key).or_insert(delivery.received_at);
-            *seen_at = (*seen_at).min(delivery.received_at);
-        }
-    }
+    let first_seen = first_seen(deliveries);
     if first_seen.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let proposed: Vec<(&CallKey, i64)> = first_seen.iter().map(|(key, seen_at)| (*key, ids.next(*seen_at))).collect();
+    let proposed: Vec<(&CallKey, i64)> = first_seen.iter().map(|(key, seen)| (*key, ids.next(seen.at))).collect();
     let held = HOLD_CALL_KEYS
-        .query(&proposed, |params, (key, id)| {
+        .query(connection, &proposed, |params, (key, id)| {
             params.add(key.provider.to_string());
             params.add(key.provider_call_id.clone());
             params.add(*id);
@@ -139,11 +136,13 @@ async fn hold_calls(
         if id != proposed_id {
             known.push(id);
         }
-        let call = Call::new(id, key.clone(), first_event_at(deliveries, key, first_seen[key]));
+        let seen = &first_seen[key];
+        let call = Call::new(id, key.clone(), seen.event_at.unwrap_or(seen.at));
         calls.insert(key.clone(), Folded { call, before: None });
     }
     if !known.is_empty() {
-        let rows = LOAD_CALLS.query(&known, |params, id| params.add(*id)).fetch_all(&mut *connection).await?;
+        let rows =
+            LOAD_CALLS.query(connection, &known, |params, id| params.add(*id)).fetch_all(&mut *connection).await?;
         for row in &rows {
             let call = calls::read(row)?;
             if let Some(folded) = calls.get_mut(&call.key) {
@@ -155,14 +154,23 @@ async fn hold_calls(
     Ok(calls)
 }
 
-/// A new call starts with its earliest event.
-fn first_event_at(deliveries: &[Delivery], key: &CallKey, received_at: Timestamp) -> Timestamp {
-    deliveries
-        .iter()
-        .filter(|delivery| delivery.key.as_ref() == Some(key))
-        .flat_map(|delivery| delivery.events.iter().map(|event| event.at))
-        .min()
-        .unwrap_or(received_at)
+/// When a batch first hears of a call, and of what: a new call starts with its earliest event.
+struct FirstSeen {
+    at: Timestamp,
+    event_at: Option<Timestamp>,
+}
+
+fn first_seen(deliveries: &[Delivery]) -> BTreeMap<&CallKey, FirstSeen> {
+    let mut first_seen: BTreeMap<&CallKey, FirstSeen> = BTreeMap::new();
+    for delivery in deliveries {
+        if let Some(key) = &delivery.key {
+            let seen = first_seen.entry(key).or_insert(FirstSeen { at: delivery.received_at, event_at: None });
+            seen.at = seen.at.min(delivery.received_at);
+            let events = delivery.events.iter().map(|event| event.at);
+            seen.event_at = events.chain(seen.event_at).min();
+        }
+    }
+    first_seen
 }
 
 async fn keep_deliveries(
@@ -172,7 +180,7 @@ async fn keep_deliveries(
     deliveries: &[Delivery],
 ) -> Result<()> {
     KEEP_DELIVERIES
-        .query(deliveries, |params, delivery| {
+        .query(connection, deliveries, |params, delivery| {
             params.add(ids.next(delivery.received_at));
             params.add(delivery.provider.to_string());
             params.add(delivery.endpoint.clone());
@@ -204,7 +212,7 @@ async fn recognise_waiting_callers(
         return Ok(());
     }
     let rows = FIND_WAITING
-        .query(&arriving, |params, (line, caller)| {
+        .query(connection, &arriving, |params, (line, caller)| {
             params.add(line.clone());
             params.add(caller.clone());
         })
@@ -230,13 +238,14 @@ fn waiter(call: &Call) -> Option<(String, String)> {
     Some((call.line.as_ref()?.to_string(), call.other_party()?.e164().to_owned()))
 }
 
-/// A message that becomes known only after its callback was closed has not been heard by anybody: its call leaves the
-/// closed callback, and [`open_callbacks`] puts it on the list again.
-async fn leave_closed_callbacks(connection: &mut AnyConnection, calls: &mut BTreeMap<CallKey, Folded>) -> Result<()> {
+/// Messages that become known after their call has its callback. If that one is open, its version grows, so that nobody
+/// closes it unheard; if it is closed, nobody has heard the message: the call leaves it, and [`open_callbacks`] puts it on
+/// the list again.
+async fn bring_late_messages(connection: &mut AnyConnection, calls: &mut BTreeMap<CallKey, Folded>) -> Result<()> {
     for folded in calls.values_mut() {
         let Some(callback_id) = folded.call.callback_id else { continue };
         if folded.newly(Call::has_message)
-            && sqlx::query(IS_CLOSED).bind(callback_id).fetch_optional(&mut *connection).await?.is_some()
+            && sqlx::query(SHOW_MESSAGE).bind(callback_id).execute(&mut *connection).await?.rows_affected() == 0
         {
             folded.call.callback_id = None;
         }
@@ -302,7 +311,7 @@ async fn keep_voicemails(
         return Ok(Vec::new());
     }
     let rows = KEEP_VOICEMAILS
-        .query(&new, |params, (id, call_id, recording_id, recording)| {
+        .query(connection, &new, |params, (id, call_id, recording_id, recording)| {
             params.add(*id);
             params.add(*call_id);
             params.add((*recording_id).clone());
@@ -351,7 +360,13 @@ async fn tell_rare_things(
         if folded.newly(Call::was_talked)
             && let Some((line, caller)) = waiter(call)
         {
-            sqlx::query(PROPOSE_TO_CLOSE).bind(call.id).bind(line).bind(caller).execute(&mut *connection).await?;
+            sqlx::query(PROPOSE_TO_CLOSE)
+                .bind(call.id)
+                .bind(line)
+                .bind(caller)
+                .bind(call.started_at.as_millisecond())
+                .execute(&mut *connection)
+                .await?;
         }
         let keyed =
             folded.newly(|call| call.keyed_number().is_some()) || folded.newly(|call| call.callback_id.is_some());
@@ -364,11 +379,13 @@ async fn tell_rare_things(
 }
 
 super::sql::statements! {
-    /// R12: the caller was reached in another way; one key closes the callback.
+    /// R12: the caller was reached in another way, after he began to wait; one key closes the callback.
     PROPOSE_TO_CLOSE = "
         UPDATE callback SET proposed_call_id = $1
-        WHERE line = $2 AND caller = $3 AND closed_at IS NULL";
-    IS_CLOSED = "SELECT id FROM callback WHERE id = $1 AND closed_at IS NOT NULL";
+        WHERE line = $2 AND caller = $3 AND received_at <= $4 AND closed_at IS NULL";
+    SHOW_MESSAGE = "
+        UPDATE callback SET version = version + 1, proposed_call_id = NULL
+        WHERE id = $1 AND closed_at IS NULL";
     /// A withheld caller typed a number: the callback becomes one that can be dialled.
     LEARN_NUMBER = "UPDATE callback SET callback_number = $1 WHERE id = $2 AND caller IS NULL";
 }
@@ -417,7 +434,7 @@ const KEEP_VOICEMAILS: ManyRows = ManyRows {
         RETURNING id",
 };
 
-/// The statements of many rows, at one row and at two, for the test that prepares each on both engines.
+/// The statements of many rows, at one row and at two, as each engine is told them.
 pub(super) fn many_row_statements() -> Vec<Statement> {
     [
         &HOLD_CALL_KEYS,

@@ -73,7 +73,7 @@ pub(super) async fn plan(
         return Ok(());
     }
     PLAN_JOBS
-        .query(jobs, |params, (kind, subject)| {
+        .query(connection, jobs, |params, (kind, subject)| {
             params.add(ids.next(now));
             params.add(kind.as_str().to_owned());
             params.add(*subject);

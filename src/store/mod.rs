@@ -93,6 +93,8 @@ impl Store {
             .map_err(|error| sqlx::Error::Migrate(Box::new(error)))?;
         let readers = AnyPoolOptions::new()
             .max_connections(4)
+            // A file does not go away as a server may, and asking first doubles the time of a short read.
+            .test_before_acquire(options.database_url.scheme() != "sqlite")
             .after_connect(|connection, _| Box::pin(prepare_connection(connection)))
             .connect_with(options.clone())
             .await?;
@@ -157,7 +159,9 @@ sql::statements! {
 #[derive(Clone, Debug)]
 pub struct Statement {
     pub name: &'static str,
-    pub sql: String,
+    /// The texts differ only where rows are many, in how a parameter is written.
+    pub for_sqlite: String,
+    pub for_postgres: String,
     /// `TEXT`, `BIGINT` or `BYTEA` of each parameter where the text alone does not tell; empty where it does.
     pub parameters: Vec<&'static str>,
 }
@@ -179,7 +183,12 @@ pub fn statements() -> Vec<Statement> {
     ]
     .concat()
     .into_iter()
-    .map(|(name, sql)| Statement { name, sql: sql.to_owned(), parameters: Vec::new() })
+    .map(|(name, sql)| Statement {
+        name,
+        for_sqlite: sql.to_owned(),
+        for_postgres: sql.to_owned(),
+        parameters: Vec::new(),
+    })
     .chain(ingest::many_row_statements())
     .collect()
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
-use sqlx::{Any, Arguments, AssertSqlSafe, Decode, Encode, Row, Type};
+use sqlx::{Any, AnyConnection, Arguments, AssertSqlSafe, Decode, Encode, Row, Type};
 
 use super::{Result, Statement, StoreError};
 use crate::time::{Timestamp, from_millisecond};
@@ -38,9 +38,23 @@ pub(super) enum Column {
     Bytes,
 }
 
+/// How a parameter is written. SQLite finds a numbered one by going through all names before it, which takes a million steps
+/// for a statement of a thousand; one without a number is bound at once. PostgreSQL knows numbers only.
+#[derive(Clone, Copy)]
+pub(super) enum Marks {
+    Numbered,
+    Plain,
+}
+
+impl Marks {
+    fn of(connection: &AnyConnection) -> Self {
+        if connection.backend_name() == "SQLite" { Self::Plain } else { Self::Numbered }
+    }
+}
+
 impl ManyRows {
     /// The text for `rows` rows.
-    pub fn sql(&self, rows: usize) -> String {
+    pub fn sql(&self, rows: usize, marks: Marks) -> String {
         let mut sql = String::with_capacity(self.head.len() + self.tail.len() + rows * self.columns.len() * 7 + 24);
         sql.push_str(self.head);
         sql.push_str(" FROM (VALUES ");
@@ -49,8 +63,12 @@ impl ManyRows {
             sql.push_str(if row == 0 { "(" } else { ", (" });
             for column in 0..self.columns.len() {
                 parameter += 1;
-                // Writing to a String cannot fail.
-                let _ = write!(sql, "{}${parameter}", if column == 0 { "" } else { ", " });
+                sql.push_str(if column == 0 { "" } else { ", " });
+                match marks {
+                    Marks::Plain => sql.push('?'),
+                    // Writing to a String cannot fail.
+                    Marks::Numbered => drop(write!(sql, "${parameter}")),
+                }
             }
             sql.push(')');
         }
@@ -66,13 +84,24 @@ impl ManyRows {
             Column::Number => "BIGINT",
             Column::Bytes => "BYTEA",
         });
-        Statement { name: self.name, sql: self.sql(rows), parameters: (0..rows).flat_map(|_| types.clone()).collect() }
+        Statement {
+            name: self.name,
+            for_sqlite: self.sql(rows, Marks::Plain),
+            for_postgres: self.sql(rows, Marks::Numbered),
+            parameters: (0..rows).flat_map(|_| types.clone()).collect(),
+        }
     }
 
-    /// A query over `rows`, each written into [`Params`] by `bind`.
-    pub fn query<'q, T>(&self, rows: &[T], mut bind: impl FnMut(&mut Params, &T)) -> Query<'q, Any, AnyArguments> {
+    /// A query over `rows` for the engine of `connection`, each row written into [`Params`] by `bind`.
+    pub fn query<'q, T>(
+        &self,
+        connection: &AnyConnection,
+        rows: &[T],
+        mut bind: impl FnMut(&mut Params, &T),
+    ) -> Query<'q, Any, AnyArguments> {
         let padded = rows.len().next_power_of_two();
         let mut params = Params(AnyArguments::default());
+        params.0.reserve(padded * self.columns.len(), 0);
         for row in rows {
             bind(&mut params, row);
         }
@@ -85,7 +114,7 @@ impl ManyRows {
                 }
             }
         }
-        sqlx::query_with(AssertSqlSafe(self.sql(padded)), params.0)
+        sqlx::query_with(AssertSqlSafe(self.sql(padded, Marks::of(connection))), params.0)
     }
 }
 

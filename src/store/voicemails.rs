@@ -1,6 +1,6 @@
 //! Voicemails: what we hold, or shall hold, of the messages callers left.
 
-use sqlx::AnyPool;
+use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 use super::jobs::{self, JobKind};
@@ -79,6 +79,11 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
+    /// The voicemails of these calls, oldest first.
+    pub async fn voicemails_of_calls(&self, call_ids: &[i64]) -> Result<Vec<Voicemail>> {
+        of_calls(&mut *self.readers.acquire().await?, call_ids).await
+    }
+
     /// Stored voicemails with an id after `after`, at most 100, by id: for the check of all checksums.
     pub async fn stored_voicemails(&self, after: i64) -> Result<Vec<Voicemail>> {
         let rows = sqlx::query(LIST_STORED).bind(after).fetch_all(&self.readers).await?;
@@ -144,12 +149,28 @@ impl Store {
 }
 
 /// The voicemails of these calls, oldest first.
-pub(super) async fn of_calls(readers: &AnyPool, call_ids: &[i64]) -> Result<Vec<Voicemail>> {
+pub(super) async fn of_calls(connection: &mut AnyConnection, call_ids: &[i64]) -> Result<Vec<Voicemail>> {
     if call_ids.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = VOICEMAILS_OF_CALLS.query(call_ids, |params, id| params.add(*id)).fetch_all(readers).await?;
+    let rows = VOICEMAILS_OF_CALLS
+        .query(connection, call_ids, |params, id| params.add(*id))
+        .fetch_all(&mut *connection)
+        .await?;
     rows.iter().map(read).collect()
+}
+
+/// The voicemails of these callbacks, each with the id of its callback, oldest first. Asked for by callback: one of them
+/// may have more calls than a statement may have parameters.
+pub(super) async fn of_callbacks(
+    connection: &mut AnyConnection,
+    callback_ids: &[i64],
+) -> Result<Vec<(i64, Voicemail)>> {
+    let rows = VOICEMAILS_OF_CALLBACKS
+        .query(connection, callback_ids, |params, id| params.add(*id))
+        .fetch_all(&mut *connection)
+        .await?;
+    rows.iter().map(|row| Ok((Columns::of("call", row).get("callback_id")?, read(row)?))).collect()
 }
 
 fn read(row: &AnyRow) -> Result<Voicemail> {
@@ -194,7 +215,17 @@ const VOICEMAILS_OF_CALLS: ManyRows = ManyRows {
         ORDER BY voicemail.received_at, voicemail.id",
 };
 
-pub(super) const MANY_ROW_STATEMENTS: [&ManyRows; 1] = [&VOICEMAILS_OF_CALLS];
+const VOICEMAILS_OF_CALLBACKS: ManyRows = ManyRows {
+    name: "VOICEMAILS_OF_CALLBACKS",
+    head: "SELECT voicemail.*, call.provider AS provider, call.provider_call_id AS provider_call_id,
+        call.callback_id AS callback_id",
+    columns: &[Column::Number],
+    tail: "JOIN call ON call.callback_id = column1
+        JOIN voicemail ON voicemail.call_id = call.id
+        ORDER BY voicemail.received_at, voicemail.id",
+};
+
+pub(super) const MANY_ROW_STATEMENTS: [&ManyRows; 2] = [&VOICEMAILS_OF_CALLS, &VOICEMAILS_OF_CALLBACKS];
 
 statements! {
     READ_VOICEMAIL = "

@@ -25,6 +25,10 @@ const BATCH: usize = 512;
 const TRIES_FOR_FREE_IDS: usize = 4;
 
 /// What waits for the writer.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all work is deliveries: boxing them would cost each one an allocation"
+)]
 pub(super) enum Work {
     Deliver(Delivery, oneshot::Sender<Result<Kept>>),
     Errand(Box<dyn Errand>),

@@ -64,13 +64,8 @@ impl Error {
             }
             Self::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::SlowDown(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Store(StoreError::Corrupt { .. }) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
-    }
-}
-
-impl axum::response::IntoResponse for Error {
-    fn into_response(self) -> axum::response::Response {
-        self.status().into_response()
     }
 }

@@ -9,7 +9,7 @@ mod health;
 mod pages;
 pub mod password;
 mod session;
-mod webhooks;
+pub mod webhooks;
 
 use std::sync::Arc;
 
@@ -47,6 +47,23 @@ impl House {
     }
 }
 
+#[cfg(test)]
+impl House {
+    /// A house for tests in `folder`, behind `https://calls.example.org`, without providers.
+    fn on_trial(folder: &std::path::Path, clock: Clock, store: Store, lines: Lines) -> Self {
+        Self::new(Parts {
+            clock,
+            store,
+            folder: Folder::open(folder.join("recordings")).unwrap(),
+            lines,
+            providers: Providers::default(),
+            public_url: "https://calls.example.org".to_owned(),
+            metrics: metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle(),
+            rehearsal: false,
+        })
+    }
+}
+
 impl std::ops::Deref for House {
     type Target = Parts;
     fn deref(&self) -> &Parts {
@@ -58,7 +75,7 @@ impl std::ops::Deref for House {
 pub fn router(house: House) -> Router {
     Router::new()
         .merge(webhooks::router())
-        .nest("/api", api::router())
+        .nest("/api", api::router().layer(pages::csrf(&house)))
         .merge(pages::router(&house))
         .merge(health::router())
         .with_state(house)

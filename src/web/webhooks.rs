@@ -90,7 +90,7 @@ async fn webhook(
 }
 
 /// Reads the request as it came; too large a body is refused with 413.
-async fn raw(request: Request, endpoint: String) -> Result<RawRequest, Response> {
+pub async fn raw(request: Request, endpoint: String) -> Result<RawRequest, Response> {
     let (parts, body): (_, Body) = request.into_parts();
     let body = to_bytes(body, LARGEST_BODY).await.map_err(|_| {
         (StatusCode::PAYLOAD_TOO_LARGE, format!("a webhook may have at most {LARGEST_BODY} bytes\n")).into_response()
@@ -164,6 +164,7 @@ fn script_without_state(step: Step) -> Script {
     }
 }
 
-fn replied(reply: Reply) -> Response {
+/// A provider's document with status 200.
+pub fn replied(reply: Reply) -> Response {
     ([(CONTENT_TYPE, reply.content_type)], reply.body).into_response()
 }

@@ -15,6 +15,8 @@ use super::tree::{Kind, Node};
 /// The limit and the usual value of `ring_seconds` and `max_message_seconds`.
 const RING_SECONDS: (std::ops::RangeInclusive<u32>, u32) = (5..=120, 20);
 const MESSAGE_SECONDS: (std::ops::RangeInclusive<u32>, u32) = (10..=600, 180);
+/// All phones of a line together, seconds.
+const LONGEST_RINGING_SECONDS: u64 = 120;
 /// About a working year; a longer term would never be over and is a slip of the keyboard.
 const LONGEST_TERM_HOURS: f64 = 2000.0;
 
@@ -74,6 +76,7 @@ pub(super) fn lines(root: &Node, default_calendar: Option<&Calendar>, notes: &mu
                 None => common.clone(),
             },
         };
+        ringing_ends(&line, &section, notes);
         lines.push(line);
     }
     if matches!(&list.kind, Kind::List(elements) if elements.is_empty()) {
@@ -148,6 +151,18 @@ fn one_line_a_number(taken: &[Taken], notes: &mut Notes) {
             let what = format!("номер {} уже принадлежит {}", shown(&second.number), first.path);
             notes.add(&second.at, what, "Оставьте номер только у одной линии, иначе неясно, кому звонят");
         }
+    }
+}
+
+/// However many phones ring, the caller gets the offer within a bounded time (R3).
+fn ringing_ends(line: &Line, section: &Section<'_>, notes: &mut Notes) {
+    let seconds = line.ring.len() as u64 * u64::from(line.ring_seconds);
+    if seconds > LONGEST_RINGING_SECONDS {
+        let instead = format!(
+            "Уменьшите ring_seconds или число телефонов: все вместе не дольше {LONGEST_RINGING_SECONDS} с, никто не \
+             ждёт дольше"
+        );
+        notes.add(&section.at("ring"), format!("звонящий слушал бы гудки {seconds} с"), &instead);
     }
 }
 

@@ -116,7 +116,9 @@ fn database_mistake(text: &str) -> Option<(String, &'static str)> {
             empty.then(|| ("у базы SQLite не назван файл".to_owned(), "Напишите, например, \"sqlite:perezvon.db\""))
         }
         Some(("postgres" | "postgresql", _)) => {
-            let usable = Url::parse(text).is_ok_and(|url| url.has_host());
+            // A server on a socket has no host in the address but a folder among its parameters.
+            let on_a_socket = |url: &Url| url.query_pairs().any(|(name, _)| name == "host");
+            let usable = Url::parse(text).is_ok_and(|url| url.has_host() || on_a_socket(&url));
             (!usable).then(|| ("адрес PostgreSQL не читается".to_owned(), example))
         }
         Some((scheme, _)) => Some((format!("неизвестный вид базы {}", shown(scheme)), example)),

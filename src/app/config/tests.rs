@@ -167,6 +167,8 @@ fn lines_have_names_numbers_and_limits_of_their_own() {
     says(&one("родители", ""), 2, "lines[0].id", &["латинскими"]);
     says(&one("a", "ring_seconds = 4"), 4, "lines.a.ring_seconds", &["от 5 до 120"]);
     says(&one("a", "max_message_seconds = 601"), 4, "lines.a.max_message_seconds", &["от 10 до 600"]);
+    let three_minutes = "ring_seconds = 60\nring = [\"89280000001\", \"89280000002\", \"89280000003\"]";
+    says(&one("a", three_minutes), 5, "lines.a.ring", &["180 с", "120 с"]);
     for hours in ["0", "-1", "nan", "1e9"] {
         says(&one("a", &format!("response_term_hours = {hours}")), 4, "lines.a.response_term_hours", &["больше 0"]);
     }

@@ -18,7 +18,7 @@ mod sounds;
 mod tests;
 mod twiml;
 mod verbs;
-mod wire;
+pub mod wire;
 
 pub use account::tell;
 pub use exchange::{Exchange, ExchangeSettings};

@@ -2,26 +2,11 @@
 
 use std::fmt::Write;
 
-use super::Question;
-use crate::core::calendar::{Answer, Calendar, DayRule, Period, TimeState};
+use crate::core::calendar::{Answer, Calendar, DayRule, Period, Question, TimeState};
+use crate::core::wording::day_and_month;
 use crate::time::{Time, Timestamp, Zoned};
 
 const WEEKDAYS: [&str; 7] = ["пн", "вт", "ср", "чт", "пт", "сб", "вс"];
-
-const MONTHS: [&str; 12] = [
-    "января",
-    "февраля",
-    "марта",
-    "апреля",
-    "мая",
-    "июня",
-    "июля",
-    "августа",
-    "сентября",
-    "октября",
-    "ноября",
-    "декабря",
-];
 
 pub(super) fn reply(calendar: &Calendar, question: &Question) -> String {
     let answer = calendar.answer(question.at);
@@ -120,9 +105,8 @@ impl Words<'_> {
     /// «пн, 23 ноября, 9:00»
     fn wall(&self, at: &Zoned) -> String {
         let weekday = WEEKDAYS[at.weekday().to_monday_zero_offset() as usize];
-        let month = MONTHS[at.month() as usize - 1];
         let year = if at.year() == self.year { String::new() } else { format!(" {} года", at.year()) };
-        format!("{weekday}, {} {month}{year}, {}", at.day(), clock(at.time()))
+        format!("{weekday}, {}{year}, {}", day_and_month(at.date()), clock(at.time()))
     }
 }
 

@@ -19,6 +19,11 @@ impl WorkingHours {
     pub fn from_milliseconds(milliseconds: u64) -> Self {
         Self(SignedDuration::from_millis(milliseconds.try_into().unwrap_or(i64::MAX)))
     }
+
+    /// For showing; 8.0 for eight hours.
+    pub fn as_hours(self) -> f64 {
+        self.0.as_secs_f64() / 3600.0
+    }
 }
 
 /// A text that is not a number of hours. For people, in Russian.

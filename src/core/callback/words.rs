@@ -109,6 +109,10 @@ pub struct Notes {
     pub summary: Option<String>,
     /// An earlier callback or document where it was discussed before.
     pub reference: Option<String>,
+    /// Said along with a step that has no note of its own (claim, release, reopen, describe): it stands in the history
+    /// line of that step and nowhere else.
+    #[serde(skip)]
+    pub remark: Option<String>,
 }
 
 pub const ASKERS: [&str; 4] = ["employee", "parent", "legal_representative", "not_established"];

@@ -14,18 +14,11 @@ use crate::core::script::{farewell, next, offer};
 
 fn line() -> Line {
     let number = |text| PhoneNumber::parse(text).unwrap();
+    let calendar = Calendar::new(Hours::default());
     Line {
-        id: LineId::new("parents"),
-        number: Some(number("89288328088")),
-        aliases: vec![],
-        title: "Родители".to_owned(),
         audience: "родителям".to_owned(),
         ring: vec![number("89285550001"), number("89285550002")],
-        ring_seconds: 20,
-        max_message_seconds: 180,
-        response_term: None,
-        callback_without_message: true,
-        calendar: Calendar::new(Hours::default()),
+        ..Line::new(LineId::new("parents"), Some(number("89288328088")), "Родители", calendar)
     }
 }
 

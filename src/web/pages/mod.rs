@@ -1,9 +1,132 @@
-//! The officer's pages.
+//! The officer's pages. They work with scripts switched off: every action is a form, every answer a page or a redirect.
 
+mod assets;
+mod call;
+mod desk;
+mod frame;
+mod gate;
+mod log;
+mod refused;
+mod sign_in;
+mod steps;
+#[cfg(test)]
+mod tests;
+mod waveform;
+mod words;
+
+use std::any::Any;
+
+use askama::Template;
 use axum::Router;
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Query, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method};
+use axum::middleware::map_response_with_state;
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::get;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::csrf::{CsrfLayer, ProtectionError};
 
-use super::House;
+use self::refused::{Failure, PageError};
+use super::{Error, House, session};
+use crate::core::officer::Role;
+use crate::store::Person;
 
-pub(super) fn router(_house: &House) -> Router<House> {
+/// The largest form: a note of 2000 Cyrillic letters, percent-encoded, with room to spare.
+const LARGEST_FORM: usize = 64 * 1024;
+
+const POLICY: &str =
+    "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// What every page says to the browser. Pages hold personal data: nothing keeps a copy, and no address of ours leaves.
+const HEADERS: [(HeaderName, &str); 5] = [
+    (CONTENT_SECURITY_POLICY, POLICY),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (X_FRAME_OPTIONS, "DENY"),
+    (REFERRER_POLICY, "same-origin"),
+    (CACHE_CONTROL, "no-store"),
+];
+
+pub(super) fn router(house: &House) -> Router<House> {
     Router::new()
+        .route("/", get(|| async { Redirect::to("/callbacks") }))
+        .merge(sign_in::router())
+        .merge(desk::router())
+        .merge(log::router())
+        .merge(call::router())
+        .fallback(|| async { PageError::from(Error::NotFound) })
+        .layer(DefaultBodyLimit::max(LARGEST_FORM))
+        .layer(csrf(house).with_rejection_response(|_: ProtectionError| Failure::foreign_form().into_response()))
+        .layer(CatchPanicLayer::custom(|_: Box<dyn Any + Send>| Failure::ours("a page panicked").into_response()))
+        .layer(map_response_with_state(house.clone(), dress))
+        .merge(assets::router())
+        .layer(CompressionLayer::new())
+}
+
+/// Refuses what changes something and comes from a page of another site. The address of `public_url` is trusted
+/// whatever `Host` a proxy sends on. Programs with a token send neither `Origin` nor `Sec-Fetch-Site` and pass.
+pub(super) fn csrf(house: &House) -> CsrfLayer {
+    let origin = url::Url::parse(&house.public_url).map(|url| url.origin().ascii_serialization());
+    origin.ok().and_then(|origin| CsrfLayer::new().add_trusted_origin(origin).ok()).unwrap_or_default()
+}
+
+/// The last hand on every answer: a failure becomes a page, and all get their headers.
+async fn dress(State(house): State<House>, mut response: Response) -> Response {
+    if let Some(failure) = response.extensions_mut().remove::<Failure>() {
+        response = failure.page(&house);
+    }
+    for (name, value) in HEADERS {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Whoever looks at a page. Others are shown the way in.
+struct Visitor(Person);
+
+impl Visitor {
+    fn may_act(&self) -> bool {
+        self.0.role >= Role::Officer
+    }
+
+    /// The person, if their role lets them work the list.
+    fn officer(self) -> Result<Person, PageError> {
+        match self.may_act() {
+            true => Ok(self.0),
+            false => Err(Error::RoleNeeded(Role::Officer).into()),
+        }
+    }
+}
+
+impl FromRequestParts<House> for Visitor {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, house: &House) -> Result<Self, PageError> {
+        let wanted = || match parts.method {
+            Method::GET => parts.uri.path_and_query().map_or_else(String::new, ToString::to_string),
+            _ => String::new(),
+        };
+        session::person(parts, house).await?.map(Self).ok_or_else(|| PageError::sign_in(wanted()))
+    }
+}
+
+/// A query that makes no sense is no query.
+type AnyQuery<T> = Result<Query<T>, QueryRejection>;
+
+fn query<T: Default>(query: AnyQuery<T>) -> T {
+    query.map(|Query(query)| query).unwrap_or_default()
+}
+
+/// A template as a page.
+fn page(template: &impl Template) -> Response {
+    match template.render() {
+        Ok(html) => Html(Body::from(html)).into_response(),
+        Err(error) => Failure::ours(&error.to_string()).into_response(),
+    }
 }

@@ -1,0 +1,93 @@
+//! The lines and their hours.
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::extract::{self, Asked, given};
+use super::problem::Problem;
+use super::refusals::{Asking, Signing};
+use super::words;
+use crate::core::calendar::{Question, Reply};
+use crate::core::line;
+use crate::time::Timestamp;
+use crate::web::House;
+use crate::web::auth::SignedIn;
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct HoursParams {
+    /// Id of a line; without it the hours of the house.
+    line: Option<String>,
+    /// An instant, RFC 3339; now if left out.
+    #[param(value_type = Option<String>, format = DateTime)]
+    at: Option<String>,
+}
+
+/// Open or closed at an instant, and why: the same object as `perezvon hours --json` prints.
+#[utoipa::path(
+    get, path = "/v1/hours", tag = "lines", operation_id = "hours", params(HoursParams),
+    responses((status = 200, description = "The answer", body = Reply), Asking)
+)]
+pub async fn at(
+    State(house): State<House>,
+    _: SignedIn,
+    Asked(params): Asked<HoursParams>,
+) -> Result<Json<Reply>, Problem> {
+    let line = extract::line(&house.lines, given(&params.line))?;
+    let at = extract::instant("at", given(&params.at))?.unwrap_or_else(|| house.clock.now());
+    let calendar = line.map_or(house.lines.default_calendar(), |line| &line.calendar);
+    Ok(Json(calendar.reply(&Question::at(at))))
+}
+
+/// One published line.
+#[derive(Serialize, ToSchema)]
+pub struct Line {
+    id: String,
+    /// E.164.
+    number: Option<String>,
+    title: String,
+    #[schema(schema_with = words::aliases)]
+    aliases: Vec<String>,
+    /// How long each officer's phone rings.
+    ring_seconds: u32,
+    max_message_seconds: u32,
+    /// The regulation's response term in working hours; null: not set.
+    response_term_hours: Option<f64>,
+    open_now: bool,
+    #[schema(schema_with = words::configured_hours)]
+    hours: serde_json::Value,
+}
+
+impl Line {
+    fn of(line: &line::Line, now: Timestamp) -> Self {
+        Self {
+            id: line.id.to_string(),
+            number: line.number.as_ref().map(ToString::to_string),
+            title: line.title.clone(),
+            aliases: line.aliases.clone(),
+            ring_seconds: line.ring_seconds,
+            max_message_seconds: line.max_message_seconds,
+            response_term_hours: line.response_term.map(|term| term.as_hours()),
+            open_now: line.calendar.is_open(now),
+            hours: line.calendar.hours().to_json(),
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct LineList {
+    items: Vec<Line>,
+}
+
+/// All published lines, in the order of the configuration.
+#[utoipa::path(
+    get, path = "/v1/lines", tag = "lines", operation_id = "lines",
+    responses((status = 200, description = "All of them", body = LineList), Signing)
+)]
+pub async fn lines(State(house): State<House>, _: SignedIn) -> Json<LineList> {
+    let now = house.clock.now();
+    Json(LineList { items: house.lines.iter().map(|line| Line::of(line, now)).collect() })
+}

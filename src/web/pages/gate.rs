@@ -1,0 +1,151 @@
+//! How often somebody may try to sign in: ten failures in a quarter of an hour, for one address and for one login.
+//!
+//! The address is the one of the connection, never of a header that anybody can write. Behind a proxy all share one.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Semaphore;
+
+use crate::time::{Timestamp, elapsed_ms};
+
+const MOST_FAILURES: u32 = 10;
+const WINDOW_MS: i64 = 15 * 60 * 1000;
+/// Keys remembered at most, some 1 MB. When all are in use those with the fewest failures are forgotten.
+const MOST_KEYS: usize = 10_000;
+/// Passwords hashed at once: each takes 19 MiB and a core.
+const AT_ONCE: usize = 2;
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Key {
+    Address(IpAddr),
+    Login(String),
+}
+
+struct Tries {
+    since: Timestamp,
+    count: u32,
+}
+
+/// Counts tries. One for the process: a second instance counts for itself.
+pub(super) struct Gate {
+    tries: Mutex<HashMap<Key, Tries>>,
+    pub hashing: Semaphore,
+}
+
+impl Gate {
+    pub fn new() -> Self {
+        Self { tries: Mutex::default(), hashing: Semaphore::new(AT_ONCE) }
+    }
+
+    /// Counts a try as failed before it is made, so that many at once cannot slip through. `Err`: seconds to wait.
+    pub fn enter(&self, address: IpAddr, login: &str, now: Timestamp) -> Result<(), u64> {
+        let mut tries = self.lock();
+        let keys = keys(address, login);
+        for key in &keys {
+            if let Some(known) = tries.get(key) {
+                let left = WINDOW_MS - elapsed_ms(known.since, now);
+                if left > 0 && known.count >= MOST_FAILURES {
+                    return Err((left as u64).div_ceil(1000));
+                }
+            }
+        }
+        for key in keys {
+            if tries.len() >= MOST_KEYS && !tries.contains_key(&key) {
+                make_room(&mut tries, now);
+            }
+            let known = tries.entry(key).or_insert(Tries { since: now, count: 0 });
+            if elapsed_ms(known.since, now) >= WINDOW_MS {
+                *known = Tries { since: now, count: 0 };
+            }
+            known.count += 1;
+        }
+        Ok(())
+    }
+
+    /// The try counted by [`Gate::enter`] was a good one: it is taken back, and the login starts afresh.
+    pub fn passed(&self, address: IpAddr, login: &str) {
+        let mut tries = self.lock();
+        let [address, login] = keys(address, login);
+        tries.remove(&login);
+        if let Some(known) = tries.get_mut(&address) {
+            known.count = known.count.saturating_sub(1);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Tries>> {
+        self.tries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One household has a whole IPv6 network: it counts as one address.
+fn keys(address: IpAddr, login: &str) -> [Key; 2] {
+    let address = match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        address => address,
+    };
+    [Key::Address(address), Key::Login(login.to_lowercase())]
+}
+
+/// Forgets what has run out; if that is not enough, the tenth with the fewest failures, so that who is shut out stays
+/// out.
+fn make_room(tries: &mut HashMap<Key, Tries>, now: Timestamp) {
+    tries.retain(|_, known| elapsed_ms(known.since, now) < WINDOW_MS);
+    if tries.len() >= MOST_KEYS {
+        let mut keys: Vec<_> = tries.iter().map(|(key, known)| (known.count, known.since, key.clone())).collect();
+        keys.sort_by_key(|(count, since, _)| (*count, *since));
+        for (_, _, key) in &keys[..MOST_KEYS / 10] {
+            tries.remove(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::SignedDuration;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    #[test]
+    fn the_eleventh_failure_waits_for_the_end_of_the_window() {
+        let gate = Gate::new();
+        for _ in 0..10 {
+            assert_eq!(gate.enter(address(1), "madina", NOW), Ok(()));
+        }
+        assert_eq!(gate.enter(address(1), "aishat", NOW), Err(900), "the address is known");
+        assert_eq!(gate.enter(address(2), "Madina", NOW), Err(900), "the login is known");
+        assert_eq!(gate.enter(address(2), "aishat", NOW), Ok(()));
+        let just_before = NOW + SignedDuration::from_secs(899);
+        assert_eq!(gate.enter(address(1), "madina", just_before), Err(1));
+        assert_eq!(gate.enter(address(1), "madina", NOW + SignedDuration::from_secs(900)), Ok(()));
+    }
+
+    #[test]
+    fn signing_in_well_costs_nothing() {
+        let gate = Gate::new();
+        for _ in 0..100 {
+            assert_eq!(gate.enter(address(1), "madina", NOW), Ok(()));
+            gate.passed(address(1), "madina");
+        }
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let gate = Gate::new();
+        for _ in 0..MOST_FAILURES {
+            assert_eq!(gate.enter(address(1), "madina", NOW), Ok(()));
+        }
+        for number in 0..2 * MOST_KEYS {
+            let address = IpAddr::from((number as u32).to_be_bytes());
+            assert_eq!(gate.enter(address, &number.to_string(), NOW), Ok(()));
+        }
+        assert!(gate.lock().len() <= MOST_KEYS);
+        assert_eq!(gate.enter(address(1), "aishat", NOW), Err(900), "who is shut out stays out");
+    }
+}

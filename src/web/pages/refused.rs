@@ -1,0 +1,184 @@
+//! What an officer reads when something was not done: what happened, what was kept, and the way on.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use tracing::error;
+
+use super::frame::Frame;
+use super::words::{Wall, counted};
+use crate::core::callback::{Callback, LONGEST_NOTE, Refusal, State};
+use crate::store::{ActError, StoreError};
+use crate::web::password::{hex, random};
+use crate::web::{Error, House};
+
+/// An [`Error`] on its way to an officer.
+pub(super) struct PageError {
+    error: Error,
+    /// The page that was wanted, for the way back after signing in.
+    wanted: String,
+}
+
+impl PageError {
+    pub fn sign_in(wanted: String) -> Self {
+        Self { error: Error::SignInFirst, wanted }
+    }
+}
+
+impl<E: Into<Error>> From<E> for PageError {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), wanted: String::new() }
+    }
+}
+
+impl IntoResponse for PageError {
+    fn into_response(self) -> Response {
+        let status = self.error.status();
+        match self.error {
+            Error::SignInFirst if self.wanted.is_empty() => Redirect::to("/login").into_response(),
+            Error::SignInFirst => {
+                let to: String = form_urlencoded::byte_serialize(self.wanted.as_bytes()).collect();
+                Redirect::to(&format!("/login?to={to}")).into_response()
+            }
+            Error::RoleNeeded(role) => Failure {
+                status,
+                title: "Нет доступа".to_owned(),
+                text: format!("Нет доступа: нужна роль «{}». Роли меняет администратор.", role.title()),
+            }
+            .into_response(),
+            Error::Store(cause) => Failure::of_store(&cause).into_response(),
+            Error::SlowDown(seconds) => {
+                let text = format!("Слишком много попыток. Подождите {}.", minutes(seconds));
+                let failure = Failure { status, title: "Слишком много попыток".to_owned(), text };
+                ([(RETRY_AFTER, seconds.to_string())], failure).into_response()
+            }
+            Error::BadRequest(text) => Failure { status, title: "Запрос не понят".to_owned(), text }.into_response(),
+            Error::NotFound
+            | Error::SoundMissing
+            | Error::NobodyWaits
+            | Error::Refused(_)
+            | Error::Stale(_)
+            | Error::AnotherOpen
+            | Error::NothingToUndo => Failure {
+                status,
+                title: "Такой страницы нет".to_owned(),
+                text: "Такой страницы нет. Возможно, в адресе опечатка.".to_owned(),
+            }
+            .into_response(),
+        }
+    }
+}
+
+/// A page without content of its own. Travels in the response's extensions until the house is at hand to draw it.
+#[derive(Clone)]
+pub(super) struct Failure {
+    pub status: StatusCode,
+    pub title: String,
+    pub text: String,
+}
+
+impl Failure {
+    /// Our fault: the officer quotes the code, the log has it with the cause.
+    pub fn ours(cause: &str) -> Self {
+        let code = hex(&random::<2>()).to_uppercase();
+        error!(code, cause, "A page failed, code {code}: {cause}");
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            title: "Ошибка у нас".to_owned(),
+            text: format!("Ошибка у нас, код {code}. Ничего не потеряно: звонки записываются."),
+        }
+    }
+
+    fn of_store(cause: &StoreError) -> Self {
+        match cause {
+            StoreError::Corrupt { .. } => Self::ours(&cause.to_string()),
+            StoreError::Unavailable(_) | StoreError::Busy | StoreError::Closed => {
+                Self { status: StatusCode::SERVICE_UNAVAILABLE, ..Self::ours(&cause.to_string()) }
+            }
+        }
+    }
+
+    /// A form that stands on somebody else's page.
+    pub fn foreign_form() -> Self {
+        Self {
+            status: StatusCode::FORBIDDEN,
+            title: "Запрос с другого сайта".to_owned(),
+            text: "Запрос пришёл с другого сайта, поэтому ничего не изменено. Откройте «Перезвонить» и повторите."
+                .to_owned(),
+        }
+    }
+
+    pub fn page(self, house: &House) -> Response {
+        let frame = Frame::bare(house, house.clock.now());
+        let page = FailurePage { frame, title: &self.title, text: &self.text };
+        (self.status, Html(page.render().unwrap_or(self.text.clone()))).into_response()
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+#[derive(Template)]
+#[template(path = "failure.html")]
+struct FailurePage<'a> {
+    frame: Frame,
+    title: &'a str,
+    text: &'a str,
+}
+
+/// «15 минут», never 0.
+pub(super) fn minutes(seconds: u64) -> String {
+    counted(seconds.div_ceil(60).max(1) as i64, ["минуту", "минуты", "минут"])
+}
+
+/// Why an action on a callback was not done, as a sentence beside that callback; `None` where a whole page must say it.
+pub(super) fn sentence(error: &ActError, wall: &Wall<'_>) -> Option<String> {
+    Some(match error {
+        ActError::Stale(present) => changed_meanwhile(present, wall),
+        ActError::Refused(refusal) => refused(refusal, wall),
+        ActError::AnotherOpen => {
+            "По этому номеру уже открыто другое обращение. Новое сообщение попадёт в него, это останется закрытым."
+                .to_owned()
+        }
+        ActError::NothingToUndo => "Отменить нечего: последнее действие здесь не ваше или уже отменено.".to_owned(),
+        ActError::NobodyWaits => "Всех обзвонили: свободных обращений нет.".to_owned(),
+        ActError::NotFound(_) | ActError::Store(_) => return None,
+    })
+}
+
+fn changed_meanwhile(present: &Callback, wall: &Wall<'_>) -> String {
+    let now = match &present.desk.state {
+        State::Open => "теперь оно открыто".to_owned(),
+        State::Claimed { by, at, .. } => format!("теперь оно в работе: {by}, с {}", wall.clock(*at)),
+        State::Later { by, until, .. } => format!("теперь оно отложено {}: {by}", wall.until(*until)),
+        State::Done { by, at, .. } | State::Exceptional { by, at, .. } | State::Declined { by, at, .. } => {
+            format!("теперь оно закрыто: {by}, {}", wall.moment(*at))
+        }
+    };
+    format!("Пока вы работали с обращением, оно изменилось: {now}. То, что вы написали, осталось в поле.")
+}
+
+fn refused(refusal: &Refusal, wall: &Wall<'_>) -> String {
+    match refusal {
+        Refusal::ClaimedByOther { by, at } => {
+            format!("Это обращение уже в работе: {by}, с {}. Можно слушать, звонить пока не нужно.", wall.clock(*at))
+        }
+        Refusal::Closed { .. } => "Это обращение уже закрыто. Чтобы продолжить, откройте его снова.".to_owned(),
+        Refusal::NotClosed => "Это обращение и так открыто.".to_owned(),
+        Refusal::NoteNeeded(_) => "Нужна заметка: напишите одним предложением, чего не хватает.".to_owned(),
+        Refusal::ReferenceNeeded => "Укажите, где уже есть ответ: номер обращения или документ.".to_owned(),
+        Refusal::ReasonOff(reason) => format!("Причина «{reason}» выключена администратором. Выберите другую."),
+        Refusal::TooLong { .. } => {
+            format!("Слишком длинно: не больше {}.", counted(LONGEST_NOTE as i64, ["знака", "знаков", "знаков"]))
+        }
+        Refusal::UnknownWord { .. } => "Выберите значение из списка.".to_owned(),
+        Refusal::InThePast => "Это время уже прошло. Выберите более позднее.".to_owned(),
+        Refusal::NoWorkingHours => "Рабочее время не задано, отложить не на что. Скажите администратору.".to_owned(),
+    }
+}

@@ -1,0 +1,45 @@
+//! The steps of a callback's history, in words: as the button that was pressed, and as what happened.
+
+use crate::core::callback::Reason;
+use crate::store::Step;
+
+/// The button: «Готово».
+pub(super) fn button(step: &Step) -> String {
+    match (step.kind.as_str(), step.outcome.as_deref()) {
+        ("claim", _) => "Беру".to_owned(),
+        ("release", _) => "Отпустить".to_owned(),
+        ("attempt", Some("reached")) => "Дозвонились".to_owned(),
+        ("attempt", Some("busy")) => "Занято".to_owned(),
+        ("attempt", _) => "Не дозвонились".to_owned(),
+        ("done", _) => "Готово".to_owned(),
+        ("later", _) => "Отложить".to_owned(),
+        ("clarify", _) => "Уточнить".to_owned(),
+        ("exceptional", _) => "Нештатная ситуация".to_owned(),
+        ("decline", _) => "Отклонить".to_owned(),
+        ("reopen", _) => "Открыть снова".to_owned(),
+        ("describe", _) => "Записать".to_owned(),
+        _ => "Отменить".to_owned(),
+    }
+}
+
+/// What happened: «взято в работу».
+pub(super) fn past(step: &Step) -> String {
+    match (step.kind.as_str(), step.outcome.as_deref()) {
+        ("claim", _) => "взято в работу".to_owned(),
+        ("release", _) => "отпущено".to_owned(),
+        ("attempt", Some("reached")) => "дозвонились".to_owned(),
+        ("attempt", Some("busy")) => "было занято".to_owned(),
+        ("attempt", _) => "не дозвонились".to_owned(),
+        ("done", _) => "готово".to_owned(),
+        ("later", _) => "отложено".to_owned(),
+        ("clarify", _) => "нужно уточнение".to_owned(),
+        ("exceptional", _) => "нештатная ситуация, направлен в поддержку портала".to_owned(),
+        ("decline", reason) => {
+            let reason = Reason::ALL.into_iter().find(|known| Some(known.as_str()) == reason);
+            reason.map_or("отклонено".to_owned(), |reason| format!("отклонено: {}", reason.title()))
+        }
+        ("reopen", _) => "открыто снова".to_owned(),
+        ("describe", _) => "записаны сведения".to_owned(),
+        _ => "последнее действие отменено".to_owned(),
+    }
+}
