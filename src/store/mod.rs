@@ -161,7 +161,8 @@ sql::statements! {
 #[derive(Clone, Debug)]
 pub struct Statement {
     pub name: &'static str,
-    pub sql: String,
+    pub for_sqlite: String,
+    pub for_postgres: String,
     /// `TEXT`, `BIGINT` or `BYTEA` of each parameter where the text alone does not tell; empty where it does.
     pub parameters: Vec<&'static str>,
 }
@@ -184,7 +185,12 @@ pub fn statements() -> Vec<Statement> {
     ]
     .concat()
     .into_iter()
-    .map(|(name, sql)| Statement { name, sql: sql.to_owned(), parameters: Vec::new() })
+    .map(|(name, sql)| Statement {
+        name,
+        for_sqlite: sql.to_owned(),
+        for_postgres: sql.to_owned(),
+        parameters: Vec::new(),
+    })
     .chain(
         [
             calls::MANY_ROW_STATEMENTS,

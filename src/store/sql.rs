@@ -77,7 +77,7 @@ impl ManyRows {
         sql
     }
 
-    /// The statement for `rows` rows with numbered parameters and their types.
+    /// The statement for `rows` rows on either engine, with the types of its parameters.
     pub fn described(&self, rows: usize) -> Statement {
         let types = self.columns.iter().map(|column| match column {
             Column::Text => "TEXT",
@@ -85,7 +85,8 @@ impl ManyRows {
             Column::Bytes => "BYTEA",
         });
         let parameters = (0..rows).flat_map(|_| types.clone()).collect();
-        Statement { name: self.name, sql: self.sql(rows, Marks::Numbered), parameters }
+        let [for_sqlite, for_postgres] = [Marks::Plain, Marks::Numbered].map(|marks| self.sql(rows, marks));
+        Statement { name: self.name, for_sqlite, for_postgres, parameters }
     }
 
     /// A query over `rows` for the engine of `connection`, each row written into [`Params`] by `bind`.

@@ -11,7 +11,7 @@ use std::pin::Pin;
 use futures_util::FutureExt;
 use perezvon::time::Timestamp;
 
-pub use app::{App, PARENTS, STAFF, Setup, TECHNICAL, TOKEN};
+pub use app::{App, PARENTS, STAFF, TECHNICAL, TOKEN};
 pub use form::{Answer, Form};
 pub use postgres::{database as fresh_postgres_database, drop_database as drop_postgres_database};
 
