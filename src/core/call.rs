@@ -78,7 +78,7 @@ pub struct CallEvent {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
-    /// Who calls whom. Most requests repeat it.
+    /// Who calls whom. Most requests repeat it. An empty `dialled` tells nothing.
     Parties { direction: Direction, dialled: String, forwarded_from: Option<String>, caller: Caller },
     /// Picked up: by the provider's machine for incoming calls.
     Answered,
@@ -198,7 +198,9 @@ impl Call {
         match fact {
             Fact::Parties { direction, dialled, forwarded_from, caller } => {
                 fill(&mut self.direction, direction);
-                fill(&mut self.dialled, dialled);
+                if !dialled.is_empty() {
+                    fill(&mut self.dialled, dialled);
+                }
                 if let Some(forwarded_from) = forwarded_from {
                     fill(&mut self.forwarded_from, forwarded_from);
                 }
@@ -235,9 +237,15 @@ impl Call {
         }
     }
 
-    /// Finds the line and settles open or closed, the first time both parties are known; afterwards it stays.
+    /// Finds the line and settles open or closed, as soon as the dialled number is known; afterwards it stays. A call that
+    /// came to its message or its end without one is on the unknown line: its caller is not forgotten (R18).
     pub fn decide(&mut self, lines: &Lines) {
-        let (None, Some(dialled)) = (&self.line, &self.dialled) else { return };
+        let is_late = self.ended_at.is_some() || self.message_over_at.is_some() || !self.recordings.is_empty();
+        let dialled = match (&self.line, &self.dialled) {
+            (None, Some(dialled)) => dialled.as_str(),
+            (None, None) if is_late => "",
+            _ => return,
+        };
         let line = match self.direction {
             // We dial out from the published number: it stands in the caller's place.
             Some(Direction::Outbound) => lines.of_call(self.caller.as_ref().map_or("", |caller| &caller.raw), None),
@@ -303,13 +311,14 @@ impl Call {
     /// Whether somebody waits to be called back after this call (R6 and UX §2, «What becomes an entry on the list»).
     /// A withheld number without a message stays in the log alone: there is nobody to dial.
     pub fn wants_callback(&self, line: &Line) -> bool {
-        let reachable = self.other_party().is_some() || self.keyed_number().is_some();
-        self.is_inbound()
-            && match self.outcome() {
-                Outcome::Voicemail => true,
-                Outcome::NoMessage | Outcome::Abandoned | Outcome::Missed => reachable && line.callback_without_message,
-                Outcome::InProgress | Outcome::Answered => false,
+        let without_message = match self.outcome() {
+            Outcome::NoMessage | Outcome::Abandoned | Outcome::Missed => {
+                self.keyed_number().is_some() || (self.other_party().is_some() && line.callback_without_message)
             }
+            Outcome::InProgress | Outcome::Answered | Outcome::Voicemail => false,
+        };
+        // A message counts whatever else happened: it may have been left after a talk that broke off.
+        self.is_inbound() && (self.has_message() || without_message)
     }
 }
 

@@ -19,6 +19,9 @@ use super::officer::Actor;
 use super::phone::PhoneNumber;
 use crate::time::{SignedDuration, Timestamp};
 
+/// How far an officer may put a callback off: the summer holidays. A slip of the keyboard must not hide a caller for years.
+pub const LONGEST_DELAY_DAYS: i64 = 100;
+
 /// How long a claim holds without a sign of life from its officer (R10).
 pub const LEASE: SignedDuration = SignedDuration::from_mins(15);
 
@@ -126,6 +129,8 @@ pub struct Callback {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     Claim,
+    /// «Всё равно перезвонить»: claims a callback that proposes to close, and drops the proposal (R12).
+    CallAnyway,
     Release,
     /// `next_at`: the officer's wish for the next attempt; moved into working time if it lies outside.
     Attempt {
@@ -162,6 +167,7 @@ impl Action {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Claim => "claim",
+            Self::CallAnyway => "call_anyway",
             Self::Release => "release",
             Self::Attempt { .. } => "attempt",
             Self::Done { .. } => "done",
@@ -196,6 +202,8 @@ pub enum Refusal {
     UnknownWord { field: &'static str, value: String, known: String },
     #[error("the time lies in the past")]
     InThePast,
+    #[error("the time lies more than {LONGEST_DELAY_DAYS} days ahead")]
+    TooFar,
     #[error("no working hours are configured within 400 days")]
     NoWorkingHours,
 }
@@ -240,7 +248,7 @@ impl Callback {
             | Action::Later { note, .. }
             | Action::Clarify { note, .. }
             | Action::Exceptional { note } => (None, note),
-            Action::Claim | Action::Release | Action::Reopen | Action::Describe => (None, &remark),
+            Action::Claim | Action::CallAnyway | Action::Release | Action::Reopen | Action::Describe => (None, &remark),
         };
         check_length("note", note)?;
         let entry = HistoryEntry {
@@ -254,8 +262,7 @@ impl Callback {
         self.desk = desk;
         self.version += 1;
         self.registered_at = self.registered_at.or(Some(bench.now));
-        if matches!(action, Action::Claim) {
-            // «Всё равно перезвонить»: whoever takes it has seen the proposal.
+        if matches!(action, Action::CallAnyway) {
             self.proposed_call_id = None;
         }
         Ok(entry)
@@ -284,7 +291,9 @@ impl Callback {
 fn next_state(action: &Action, desk: &Desk, bench: &Bench<'_>) -> Result<State, Refusal> {
     let (by, at) = (bench.by.clone(), bench.now);
     Ok(match action {
-        Action::Claim => State::Claimed { by, at: claimed_at(&desk.state, bench), until: lease_end(at) },
+        Action::Claim | Action::CallAnyway => {
+            State::Claimed { by, at: claimed_at(&desk.state, bench), until: lease_end(at) }
+        }
         Action::Release | Action::Reopen => State::Open,
         Action::Describe => desk.state.clone(),
         Action::Attempt { outcome: AttemptOutcome::Reached, .. } => {

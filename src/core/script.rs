@@ -78,7 +78,7 @@ pub fn next(call: &Call, line: &Line, step: Step, now: Timestamp) -> Script {
         Step::Dialled(_) if call.was_talked() => vec![Verb::Hangup],
         Step::Dialled(n) => ring_or_offer(call, line, decision, n + 1, now),
         Step::Signal => vec![record(line), Verb::Redirect(Step::MessageOver)],
-        Step::MessageOver => thank(call),
+        Step::MessageOver => thank(call, line),
         Step::Keyed(n) => after_the_keypad(call, n),
         Step::Fallback => offer(),
     }
@@ -125,14 +125,14 @@ fn record(line: &Line) -> Verb {
 }
 
 /// The message is safe by now: only here may anything be asked (R4).
-fn thank(call: &Call) -> Script {
+fn thank(call: &Call, line: &Line) -> Script {
     let visible = call.other_party().is_some() || call.keyed_number().is_some();
     // Some providers announce an empty recording as well; nobody is thanked for that.
     let heard =
         call.recordings.values().any(|it| matches!(it.state, RecordingState::Begun | RecordingState::Completed));
     match (heard, visible) {
         (true, true) => vec![Verb::Say(wording::RECORDED.to_owned()), Verb::Hangup],
-        (false, true) => vec![Verb::Say(wording::not_heard(call)), Verb::Hangup],
+        (false, true) => vec![Verb::Say(wording::not_heard(call.wants_callback(line))), Verb::Hangup],
         (true, false) => ask_for_a_number(format!("{} {}", wording::SAVED, wording::ASK_NUMBER), 0),
         (false, false) => ask_for_a_number(wording::ASK_NUMBER.to_owned(), 0),
     }

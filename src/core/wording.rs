@@ -1,7 +1,7 @@
 //! The sentences a caller hears, word for word from the school's UX texts, with dates and hours filled in.
 
 use super::calendar::{DayRule, Period};
-use super::call::{Call, Decision};
+use super::call::Decision;
 use super::line::Line;
 use super::phone::PhoneNumber;
 use crate::time::{Date, TimeZone, Timestamp, Weekday, elapsed_ms};
@@ -69,14 +69,14 @@ pub fn greeting_busy(decision: &Decision, now: Timestamp) -> String {
     )
 }
 
-/// Nothing could be heard, but the number is there.
-pub fn not_heard(call: &Call) -> String {
-    match &call.decision {
-        Some(decision) if decision.promise.is_some() => {
-            "Мы вас не услышали. Мы перезвоним на ваш номер в рабочее время. До свидания.".to_owned()
-        }
-        _ => "Мы вас не услышали. До свидания.".to_owned(),
-    }
+/// Nothing could be heard, but the number is there. Only what will be done is promised.
+pub fn not_heard(is_called_back: bool) -> String {
+    let promise = if is_called_back {
+        "Мы перезвоним на ваш номер в рабочее время. "
+    } else {
+        ""
+    };
+    format!("Мы вас не услышали. {promise}До свидания.")
 }
 
 /// Reads the typed number back digit by digit, a Russian one with the 8 that people dial.

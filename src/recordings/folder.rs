@@ -107,7 +107,7 @@ impl Folder {
         Ok(file.take(length.min(size_bytes - start)))
     }
 
-    /// All of it, for [`super::analyse`].
+    /// All of it, for [`super::analyse()`].
     pub async fn read(&self, name: &RecordingName) -> Result<Vec<u8>, ReadError> {
         tokio::fs::read(name.inside(&self.root)).await.map_err(ReadError::of(name))
     }

@@ -1,7 +1,7 @@
 //! The sound of the messages: kept in a folder, checked, measured, read back.
 //!
 //! Knows nothing of HTTP, providers or SQL. Two halves that never meet here: [`Folder`] keeps bytes and survives power
-//! loss, [`analyse`] listens to bytes and touches no disk.
+//! loss, [`analyse()`] listens to bytes and touches no disk.
 
 mod analyse;
 mod container;

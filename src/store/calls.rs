@@ -243,7 +243,13 @@ const REPEATED_FOR: SignedDuration = SignedDuration::from_hours(90 * 24);
 pub(super) const MANY_ROW_STATEMENTS: &[&ManyRows] = &[&LOAD_CALLS, &SAVE_CALLS];
 
 statements! {
-    FORGET_CALL_KEYS = "DELETE FROM call_key WHERE call_id < $1";
+    /// Not of calls that are still asked about: what their provider answers is delivered under the key.
+    FORGET_CALL_KEYS = "
+        DELETE FROM call_key
+        WHERE call_id < $1
+          AND NOT EXISTS (SELECT 1 FROM call WHERE call.id = call_key.call_id AND call.ended_at IS NULL)
+          AND NOT EXISTS (
+              SELECT 1 FROM job WHERE job.kind = 'reconcile_call' AND job.subject = call_key.call_id)";
     READ_CALL = "SELECT * FROM call WHERE id = $1";
     DELIVERIES_OF_CALL = "
         SELECT id, endpoint, received_at, content_type, body FROM delivery

@@ -79,7 +79,8 @@ impl Store {
         .await
     }
 
-    /// Claims the next one nobody holds: overdue first, then by due time, then oldest (R10). What is put off waits until
+    /// Claims the next one nobody holds: overdue first, then by due time, then oldest (R10); those who got through in
+    /// another way come last, for they only have to be closed. What is put off waits until
     /// its time.
     pub async fn claim_next(
         &self,
@@ -133,9 +134,19 @@ impl Store {
                     period: line.calendar.period_at(now).or_else(|| line.calendar.next_period(now)),
                     term_due_at: term_due_at(line, now),
                 };
+                let own_id = opening.id;
                 let id = open_or_join(writing.sql, &[opening]).await?[0];
                 let callback = hold(writing.sql, id).await?.ok_or(ActError::NotFound(id))?;
-                act(&mut writing, callback, &Action::Describe, new.notes, &by, &lines, now).await
+                let is_held = callback.desk.state.holder(now).is_some_and(|holder| holder.id != by.id);
+                let mut notes = new.notes;
+                if id != own_id {
+                    let told = [Some(new.channel.title().to_owned()), notes.remark.filter(|remark| !remark.is_empty())];
+                    notes.remark = Some(told.into_iter().flatten().collect::<Vec<_>>().join(": "));
+                }
+                match is_held {
+                    false => act(&mut writing, callback, &Action::Describe, notes, &by, &lines, now).await,
+                    true => join_by_hand(&mut writing, callback, &notes, &by, now).await,
+                }
             })
         })
         .await
@@ -193,6 +204,30 @@ impl Store {
             })
         })
         .await
+    }
+}
+
+/// A request that joins what a colleague holds is written into the history: nothing told is lost, and his desk stays as
+/// it is.
+async fn join_by_hand(
+    writing: &mut Writing<'_>,
+    callback: Callback,
+    notes: &Notes,
+    by: &Actor,
+    now: Timestamp,
+) -> Result<Callback, ActError> {
+    let told = [notes.remark.as_deref(), notes.summary.as_deref()];
+    let entry = HistoryEntry {
+        at: now,
+        by: by.clone(),
+        kind: "joined",
+        outcome: None,
+        note: told.into_iter().flatten().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": "),
+        before: callback.desk.clone(),
+    };
+    match save(writing, &callback, &entry, None).await? {
+        true => Ok(callback),
+        false => Err(ActError::AnotherOpen),
     }
 }
 
@@ -259,6 +294,6 @@ statements! {
           AND (CAST($2 AS TEXT) IS NULL OR line = $2)
           AND (state = 'open' OR (state = 'later' AND until_at <= $1)
                OR (state = 'claimed' AND (until_at <= $1 OR actor_id = $3)))
-        ORDER BY due_at, received_at, id
+        ORDER BY CASE WHEN proposed_call_id IS NULL THEN 0 ELSE 1 END, due_at, received_at, id
         LIMIT 1";
 }

@@ -54,6 +54,17 @@ impl Folded {
     }
 }
 
+impl Folded {
+    /// Whether a recording has become complete in this batch.
+    fn has_new_message(&self) -> bool {
+        self.call.recordings.keys().any(|id| self.newly(|call| is_complete(call, id)))
+    }
+}
+
+fn is_complete(call: &Call, recording_id: &str) -> bool {
+    call.recordings.get(recording_id).is_some_and(|known| known.state == RecordingState::Completed)
+}
+
 pub(super) async fn ingest(
     connection: &mut AnyConnection,
     ids: &mut Ids,
@@ -239,13 +250,21 @@ fn waiter(call: &Call) -> Option<(String, String)> {
 }
 
 /// Messages that become known after their call has its callback. If that one is open, its version grows, so that nobody
-/// closes it unheard; if it is closed, nobody has heard the message: the call leaves it, and [`open_callbacks`] puts it on
+/// closes it unheard, and what was put off comes back in the period promised; if it is closed, nobody has heard the message: the call leaves it, and [`open_callbacks`] puts it on
 /// the list again.
 async fn bring_late_messages(connection: &mut AnyConnection, calls: &mut BTreeMap<CallKey, Folded>) -> Result<()> {
     for folded in calls.values_mut() {
         let Some(callback_id) = folded.call.callback_id else { continue };
-        if folded.newly(Call::has_message)
-            && sqlx::query(SHOW_MESSAGE).bind(callback_id).execute(&mut *connection).await?.rows_affected() == 0
+        let promised_at =
+            folded.call.decision.as_ref().and_then(|decision| decision.promise).map(|promise| promise.start);
+        if folded.has_new_message()
+            && sqlx::query(SHOW_MESSAGE)
+                .bind(callback_id)
+                .bind(promised_at.map(Timestamp::as_millisecond))
+                .execute(&mut *connection)
+                .await?
+                .rows_affected()
+                == 0
         {
             folded.call.callback_id = None;
         }
@@ -298,10 +317,7 @@ async fn keep_voicemails(
     let mut new = Vec::new();
     for folded in calls.values() {
         for (recording_id, recording) in &folded.call.recordings {
-            let complete = |call: &Call| {
-                call.recordings.get(recording_id).is_some_and(|known| known.state == RecordingState::Completed)
-            };
-            if folded.newly(complete) {
+            if folded.newly(|call| is_complete(call, recording_id)) {
                 let received_at = from_millisecond(recording.received_at_ms);
                 new.push((ids.next(received_at), folded.call.id, recording_id, recording));
             }
@@ -381,10 +397,12 @@ async fn tell_rare_things(
 super::sql::statements! {
     /// R12: the caller was reached in another way, after he began to wait; one key closes the callback.
     PROPOSE_TO_CLOSE = "
-        UPDATE callback SET proposed_call_id = $1
+        UPDATE callback SET proposed_call_id = $1, version = version + 1
         WHERE line = $2 AND caller = $3 AND received_at <= $4 AND closed_at IS NULL";
     SHOW_MESSAGE = "
-        UPDATE callback SET version = version + 1, proposed_call_id = NULL
+        UPDATE callback
+        SET version = version + 1, proposed_call_id = NULL,
+            until_at = CASE WHEN state = 'later' AND $2 < until_at THEN $2 ELSE until_at END
         WHERE id = $1 AND closed_at IS NULL";
     /// A withheld caller typed a number: the callback becomes one that can be dialled.
     LEARN_NUMBER = "UPDATE callback SET callback_number = $1 WHERE id = $2 AND caller IS NULL";

@@ -4,7 +4,7 @@
 //! sums cast, NULL order written out, keyset pages. Statements stand beside the functions that run them and are all
 //! in [`statements`], so that a test prepares each on both engines.
 //!
-//! One task writes ([`writer`]), and shares each commit among all who wait; readers have their own small pool and never
+//! One task writes (`writer.rs`), and shares each commit among all who wait; readers have their own small pool and never
 //! wait for it.
 
 mod alarms;

@@ -85,7 +85,8 @@ pub(super) async fn open_or_join(connection: &mut AnyConnection, openings: &[Ope
 }
 
 /// Opens callbacks; an open one of the same line and number is joined instead. The version grows, so that nobody closes it
-/// without having seen who joined; and whoever calls again was not helped by the talk that proposed to close it.
+/// without having seen who joined; whoever calls again was not helped by the talk that proposed to close it; and what was put
+/// off comes back in the period that the caller has just been promised (R7).
 const OPEN_OR_JOIN: ManyRows = ManyRows {
     name: "OPEN_OR_JOIN",
     head: "INSERT INTO callback (id, line, caller, callback_number, channel, received_at, period_starts_at,
@@ -105,7 +106,12 @@ const OPEN_OR_JOIN: ManyRows = ManyRows {
     ],
     tail: "WHERE column1 IS NOT NULL
         ON CONFLICT (line, caller) WHERE closed_at IS NULL AND caller IS NOT NULL
-        DO UPDATE SET version = callback.version + 1, proposed_call_id = NULL
+        DO UPDATE SET version = callback.version + 1, proposed_call_id = NULL,
+            until_at = CASE
+                WHEN callback.state = 'later' AND excluded.period_starts_at < callback.until_at
+                THEN excluded.period_starts_at
+                ELSE callback.until_at
+            END
         RETURNING id, line, caller",
 };
 

@@ -50,6 +50,8 @@ impl Writing<'_> {
 /// A piece of writing other than a delivery, with the one who waits for its answer.
 pub(super) trait Errand: Send {
     fn run<'a>(&'a mut self, writing: Writing<'a>) -> BoxFuture<'a, bool>;
+    /// Whether it had its turn: a task runs once.
+    fn has_run(&self) -> bool;
     /// `committed` is the error that undid it all, if any.
     fn answer(self: Box<Self>, committed: Option<StoreError>);
 }
@@ -70,6 +72,10 @@ impl<T: Send, E: From<StoreError> + Send> Errand for Writeup<T, E> {
             }
             matches!(self.result, Some(Ok(_)))
         })
+    }
+
+    fn has_run(&self) -> bool {
+        self.task.is_none()
     }
 
     fn answer(self: Box<Self>, committed: Option<StoreError>) {
@@ -180,7 +186,6 @@ impl Writer {
             Err(failed) => {
                 metrics::counter!("perezvon_commit_failures_total").increment(1);
                 warn!(error = %failed, batch = size, "A commit of {size} failed; its deliveries are redone one by one");
-                errands.into_iter().for_each(|errand| errand.answer(Some(failed.clone())));
                 for (delivery, answer) in deliveries.into_iter().zip(answers) {
                     let alone = self.commit_alone(&delivery).await;
                     if let Err(failed) = &alone {
@@ -189,6 +194,11 @@ impl Writer {
                     // One delivery went in, so one comes out.
                     let _ = answer.send(alone.map(|mut kept| kept.remove(0)));
                 }
+                let (undone, mut waiting): (Vec<_>, Vec<_>) = errands.into_iter().partition(|errand| errand.has_run());
+                undone.into_iter().for_each(|errand| errand.answer(Some(failed.clone())));
+                // What never had its turn was not the cause: an officer does not pay for a neighbour's delivery.
+                let failed = self.commit(&[], &mut waiting).await.err();
+                waiting.into_iter().for_each(|errand| errand.answer(failed.clone()));
             }
         }
     }

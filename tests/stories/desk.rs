@@ -189,7 +189,58 @@ stories! {
         let waiting = app.callback().await;
         assert_eq!(waiting.proposed_call_id, Some(app.call("CA2").await.id));
         assert_eq!(waiting.desk.state, State::Open);
-        assert_eq!(app.act(waiting.id, &madina(), Action::Claim).await.unwrap().proposed_call_id, None);
+        let stale = app.store().act(waiting.id, Some(waiting.version - 1), Action::Claim, Notes::default(), &madina(), &app.lines(), app.now()).await;
+        assert!(matches!(stale, Err(ActError::Stale(_))), "a page from before the talk does not dial");
+        let claimed = app.act(waiting.id, &madina(), Action::Claim).await.unwrap();
+        assert_eq!(claimed.proposed_call_id, waiting.proposed_call_id, "a claim does not hide the talk");
+        assert_eq!(app.act(waiting.id, &madina(), Action::CallAnyway).await.unwrap().proposed_call_id, None);
+        app.leave_the_jobs().await;
+    }
+
+    async fn who_got_through_is_the_last_that_next_hands_out(app) {
+        app.post("status", &Form::call("CA1").status("completed")).await;
+        app.advance_minutes(1);
+        app.post("status", &Form::call("CA2").from("+79280000002").status("completed")).await;
+        app.clock.set(monday("09:05"));
+        app.post("voice", &Form::call("CA3")).await;
+        app.post("dialled/0", &Form::call("CA3").with("DialCallStatus", "completed").with("DialCallDuration", "60")).await;
+        let first = app.next(&madina()).await.unwrap();
+        assert_eq!(first.caller.unwrap().e164(), "+79280000002", "though the other one waits longer");
+        app.act(first.id, &madina(), Action::Done { note: String::new() }).await.unwrap();
+        let last = app.next(&madina()).await.unwrap();
+        assert!(last.proposed_call_id.is_some());
+        app.leave_the_jobs().await;
+    }
+
+    async fn who_calls_again_is_not_put_off_beyond_the_new_promise(app) {
+        app.post("status", &Form::call("CA1").status("completed")).await;
+        app.clock.set(monday("09:05"));
+        let id = app.callback().await.id;
+        let until = monday("09:00") + SignedDuration::from_hours(4 * 24);
+        app.act(id, &madina(), Action::Later { until, note: String::new() }).await.unwrap();
+        app.clock.set(monday("19:30"));
+        app.post("status", &Form::call("CA2").status("completed")).await;
+        let tuesday = monday("09:00") + SignedDuration::from_hours(24);
+        let State::Later { until, .. } = app.callback().await.desk.state else { panic!("still put off") };
+        assert_eq!(until, tuesday);
+        app.leave_the_jobs().await;
+    }
+
+    async fn a_request_by_hand_joins_though_a_colleague_holds_the_callback(app) {
+        app.post("status", &Form::call("CA1").status("completed")).await;
+        app.clock.set(monday("09:05"));
+        let id = app.callback().await.id;
+        app.act(id, &madina(), Action::Claim).await.unwrap();
+        let new = NewCallback {
+            line: LineId::new("parents"),
+            callback_number: PhoneNumber::parse("+79280000001").ok(),
+            channel: Channel::Meeting,
+            notes: Notes { summary: Some("не видно оценок".to_owned()), ..Notes::default() },
+        };
+        let joined = app.store().register_by_hand(new, &aishat(), &app.lines(), app.now()).await.unwrap();
+        assert_eq!((joined.id, joined.desk.state.as_str()), (id, "claimed"));
+        let told = app.store().callback(id).await.unwrap().unwrap().history.pop().unwrap();
+        assert_eq!((told.kind.as_str(), told.note.as_str()), ("joined", "Родительское собрание: не видно оценок"));
         app.leave_the_jobs().await;
     }
 

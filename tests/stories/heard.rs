@@ -17,6 +17,41 @@ stories! {
         assert!(third.said().contains("перезвоним сегодня"), "{}", third.said());
     }
 
+    async fn a_message_left_after_a_talk_that_broke_off_is_on_the_list(app) {
+        app.clock.set(friday("12:00"));
+        app.post("voice", &Form::call("CA1")).await;
+        let talked = Form::call("CA1").with("DialCallStatus", "completed").with("DialCallDuration", "60");
+        app.post("dialled/0", &talked).await;
+        app.post("fallback", &Form::call("CA1")).await;
+        app.post("message", &Form::call("CA1").recording("RE1", "7", "https://api.twilio.com/2010-04-01")).await;
+        assert_eq!(app.call("CA1").await.outcome(), Outcome::Answered);
+        assert_eq!(app.callback().await.desk.state.as_str(), "open");
+        app.leave_the_jobs().await;
+    }
+
+    async fn a_trunk_that_does_not_tell_the_dialled_number_loses_no_caller(app) {
+        let call = Form::call("CA1").without("To");
+        assert!(app.post("voice", &call).await.offers_to_record());
+        app.post("message", &call.recording("RE1", "7", "https://api.twilio.com/2010-04-01")).await;
+        let waiting = app.callback().await;
+        assert!(waiting.line.is_unknown());
+        assert_eq!(waiting.caller.unwrap().e164(), "+79280000001");
+        assert_eq!(app.alarm_kinds().await, ["unknown_line"]);
+        app.leave_the_jobs().await;
+    }
+
+    async fn a_second_message_of_a_call_that_comes_after_closing_is_on_the_list_again(app) {
+        let base = "https://api.twilio.com/2010-04-01";
+        app.post("voice", &Form::call("CA1")).await;
+        app.post("message", &Form::call("CA1").recording("RE1", "7", base)).await;
+        let first = app.callback().await.id;
+        let done = perezvon::core::callback::Action::Done { note: String::new() };
+        app.act(first, &perezvon::core::officer::Actor::officer(1, "Мадина И."), done).await.unwrap();
+        app.post("message", &Form::call("CA1").recording("RE2", "9", base)).await;
+        assert_ne!(app.callbacks().await.last().unwrap().callback.id, first);
+        app.leave_the_jobs().await;
+    }
+
     async fn whoever_talked_with_an_officer_is_not_called_back(app) {
         app.clock.set(friday("12:00"));
         app.post("voice", &Form::call("CA1")).await;

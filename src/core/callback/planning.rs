@@ -1,6 +1,6 @@
 //! When the next attempt is made: inside working time, never outside (R11).
 
-use super::{Bench, Refusal};
+use super::{Bench, LONGEST_DELAY_DAYS, Refusal};
 use crate::core::calendar::{Calendar, WorkingHours};
 use crate::time::{Timestamp, ToSpan};
 
@@ -34,6 +34,9 @@ fn next_day(now: Timestamp, calendar: &Calendar) -> Option<Timestamp> {
 pub(super) fn into_working_time(wish: Timestamp, bench: &Bench<'_>) -> Result<Timestamp, Refusal> {
     if wish < bench.now {
         return Err(Refusal::InThePast);
+    }
+    if wish.as_millisecond() - bench.now.as_millisecond() > LONGEST_DELAY_DAYS * 24 * 3_600_000 {
+        return Err(Refusal::TooFar);
     }
     bench.calendar.first_working_instant(wish).ok_or(Refusal::NoWorkingHours)
 }

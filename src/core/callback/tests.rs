@@ -215,8 +215,17 @@ fn overdue_is_later_than_due_not_at_it() {
 }
 
 #[test]
-fn taking_what_proposes_to_close_drops_the_proposal() {
+fn a_proposal_to_close_outlives_a_claim_and_ends_only_by_word() {
     let mut callback = Callback { proposed_call_id: Some(7), ..waiting() };
     act(&mut callback, Action::Claim, &madina(), MONDAY_9).unwrap();
+    assert_eq!(callback.proposed_call_id, Some(7));
+    act(&mut callback, Action::CallAnyway, &madina(), MONDAY_9).unwrap();
     assert_eq!(callback.proposed_call_id, None);
+}
+
+#[test]
+fn nobody_is_put_off_for_longer_than_a_hundred_days() {
+    let later = |until: &str| Action::Later { until: at(until), note: String::new() };
+    act(&mut waiting(), later("2027-03-03T09:00:00+03:00"), &madina(), MONDAY_9).unwrap();
+    assert_eq!(act(&mut waiting(), later("2027-03-04T09:00:00+03:00"), &madina(), MONDAY_9), Err(Refusal::TooFar));
 }

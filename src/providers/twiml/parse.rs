@@ -62,19 +62,23 @@ fn is_leg(form: &Form) -> Result<bool, Malformed> {
     Ok(direction == Some("outbound-dial") || (form.word("ParentCallSid")?.is_some() && direction != Some("inbound")))
 }
 
-/// Who calls whom. Without the dialled number nothing is told: an empty one would hide the real one of a later request.
+/// Who calls whom, if the request tells: recording callbacks do not. A trunk may leave out the dialled number; the caller is
+/// told all the same.
 fn parties(form: &Form, at: Timestamp) -> Result<Option<CallEvent>, Malformed> {
     let either = |names: [&'static str; 2]| -> Result<Option<&str>, Malformed> {
         Ok(form.text(names[0], MAX_PARTY)?.or(form.text(names[1], MAX_PARTY)?))
     };
-    let caller = either(["From", "Caller"])?.unwrap_or("");
+    let caller = either(["From", "Caller"])?;
     let forwarded_from = form.text("ForwardedFrom", MAX_PARTY)?.map(|number| number.trim().to_owned());
-    let Some(dialled) = either(["To", "Called"])? else { return Ok(None) };
+    let dialled = either(["To", "Called"])?;
+    if caller.is_none() && dialled.is_none() {
+        return Ok(None);
+    }
     let fact = Fact::Parties {
         direction: direction(form)?,
-        dialled: dialled.trim().to_owned(),
+        dialled: dialled.unwrap_or("").trim().to_owned(),
         forwarded_from,
-        caller: Caller::from_provider(caller),
+        caller: Caller::from_provider(caller.unwrap_or("")),
     };
     Ok(Some(CallEvent { at, fact }))
 }

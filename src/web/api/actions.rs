@@ -119,6 +119,9 @@ actions! {
     /// Takes the callback for 15 minutes. Claiming one's own again renews that; a colleague's claim is refused with 409.
     "/v1/callbacks/{id}/claim" claim(said: Said as Option<Said>, _note) => Action::Claim;
 
+    /// Takes one that proposes to close (the caller got through in another way), and drops the proposal.
+    "/v1/callbacks/{id}/call-anyway" call_anyway(said: Said as Option<Said>, _note) => Action::CallAnyway;
+
     /// Gives it back to all.
     "/v1/callbacks/{id}/release" release(said: Said as Option<Said>, _note) => Action::Release;
 

@@ -88,6 +88,7 @@ fn described() -> OpenApiRouter<House> {
         .routes(routes!(callbacks::claim_next))
         .routes(routes!(callbacks::read))
         .routes(routes!(actions::claim))
+        .routes(routes!(actions::call_anyway))
         .routes(routes!(actions::release))
         .routes(routes!(actions::attempts))
         .routes(routes!(actions::done))

@@ -8,7 +8,7 @@ use tracing::error;
 
 use super::frame::Frame;
 use super::words::{Wall, counted};
-use crate::core::callback::{Callback, LONGEST_NOTE, Refusal, State};
+use crate::core::callback::{Callback, LONGEST_DELAY_DAYS, LONGEST_NOTE, Refusal, State};
 use crate::store::{ActError, StoreError};
 use crate::web::password::{hex, random};
 use crate::web::{Error, House};
@@ -178,6 +178,7 @@ fn refused(refusal: &Refusal, wall: &Wall<'_>) -> String {
             format!("Слишком длинно: не больше {}.", counted(LONGEST_NOTE as i64, ["знака", "знаков", "знаков"]))
         }
         Refusal::UnknownWord { .. } => "Выберите значение из списка.".to_owned(),
+        Refusal::TooFar => format!("Отложить можно не дальше чем на {LONGEST_DELAY_DAYS} дней."),
         Refusal::InThePast => "Это время уже прошло. Выберите более позднее.".to_owned(),
         Refusal::NoWorkingHours => "Рабочее время не задано, отложить не на что. Скажите администратору.".to_owned(),
     }

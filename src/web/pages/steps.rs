@@ -7,6 +7,7 @@ use crate::store::Step;
 pub(super) fn button(step: &Step) -> String {
     match (step.kind.as_str(), step.outcome.as_deref()) {
         ("claim", _) => "Беру".to_owned(),
+        ("call_anyway", _) => "Всё равно перезвонить".to_owned(),
         ("release", _) => "Отпустить".to_owned(),
         ("attempt", Some("reached")) => "Дозвонились".to_owned(),
         ("attempt", Some("busy")) => "Занято".to_owned(),
@@ -26,6 +27,8 @@ pub(super) fn button(step: &Step) -> String {
 pub(super) fn past(step: &Step) -> String {
     match (step.kind.as_str(), step.outcome.as_deref()) {
         ("claim", _) => "взято в работу".to_owned(),
+        ("call_anyway", _) => "взято, хотя дозвонились сами".to_owned(),
+        ("joined", _) => "обратились ещё раз".to_owned(),
         ("release", _) => "отпущено".to_owned(),
         ("attempt", Some("reached")) => "дозвонились".to_owned(),
         ("attempt", Some("busy")) => "было занято".to_owned(),

@@ -14,8 +14,19 @@ async fn the_description_names_every_route_and_needs_no_login() {
         described.extend(fields(methods).into_iter().map(|method| format!("{} {path}", method.to_uppercase())));
     }
     let action = |action| format!("POST /api/v1/callbacks/{{id}}/{action}");
-    let actions =
-        ["claim", "release", "attempts", "done", "later", "clarify", "exceptional", "decline", "reopen", "undo"];
+    let actions = [
+        "claim",
+        "call-anyway",
+        "release",
+        "attempts",
+        "done",
+        "later",
+        "clarify",
+        "exceptional",
+        "decline",
+        "reopen",
+        "undo",
+    ];
     let expected = actions.map(action).into_iter().chain(
         [
             "GET /api/v1/callbacks",
