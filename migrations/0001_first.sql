@@ -29,7 +29,8 @@ CREATE TABLE call_key (
     call_id BIGINT NOT NULL,
     PRIMARY KEY (provider, provider_call_id)
 ) /* WITHOUT ROWID */;
-CREATE INDEX call_key_by_call ON call_key (call_id);
+-- Unique: two programs that make the same id in the same millisecond must not write over each other's call.
+CREATE UNIQUE INDEX call_key_by_call ON call_key (call_id);
 
 CREATE TABLE call (
     id BIGINT NOT NULL PRIMARY KEY,

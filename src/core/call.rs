@@ -238,12 +238,11 @@ impl Call {
     }
 
     /// Finds the line and settles open or closed, as soon as the dialled number is known; afterwards it stays. A call that
-    /// came to its message or its end without one is on the unknown line: its caller is not forgotten (R18).
+    /// ended without one is on the unknown line: its caller is not forgotten (R18).
     pub fn decide(&mut self, lines: &Lines) {
-        let is_late = self.ended_at.is_some() || self.message_over_at.is_some() || !self.recordings.is_empty();
         let dialled = match (&self.line, &self.dialled) {
             (None, Some(dialled)) => dialled.as_str(),
-            (None, None) if is_late => "",
+            (None, None) if self.ended_at.is_some() => "",
             _ => return,
         };
         let line = match self.direction {

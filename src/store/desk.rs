@@ -141,7 +141,9 @@ impl Store {
                 let mut notes = new.notes;
                 if id != own_id {
                     let told = [Some(new.channel.title().to_owned()), notes.remark.filter(|remark| !remark.is_empty())];
-                    notes.remark = Some(told.into_iter().flatten().collect::<Vec<_>>().join(": "));
+                    let known = &callback.desk.notes;
+                    let also = notes.summary.take_if(|summary| known.summary.as_ref().is_some_and(|it| it != summary));
+                    notes.remark = Some(told.into_iter().flatten().chain(also).collect::<Vec<_>>().join(": "));
                 }
                 match is_held {
                     false => act(&mut writing, callback, &Action::Describe, notes, &by, &lines, now).await,

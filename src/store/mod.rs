@@ -54,6 +54,9 @@ pub enum StoreError {
     /// More requests wait for the writer than may wait: worth trying again.
     #[error("too many requests wait for the database")]
     Busy,
+    /// A commit did not end in time: the connection hangs. Worth trying again.
+    #[error("the database does not answer")]
+    TimedOut,
     /// The writer has stopped: the service is shutting down.
     #[error("the store is closed")]
     Closed,
@@ -61,6 +64,19 @@ pub enum StoreError {
 
 impl StoreError {
     /// A row of this key is there already.
+    /// Whether it may be the fault of one row, so that its neighbours in the batch deserve a turn of their own. Trying each
+    /// alone on a database that is away or locked would only make all wait longer.
+    fn may_be_one_rows_fault(&self) -> bool {
+        use sqlx::error::ErrorKind;
+        match self {
+            Self::Corrupt { .. } => true,
+            Self::Unavailable(error) => error.as_database_error().is_some_and(|error| {
+                !matches!(error.kind(), ErrorKind::Other) || error.code().is_some_and(|code| code.starts_with("22"))
+            }),
+            _ => false,
+        }
+    }
+
     fn is_unique_violation(&self) -> bool {
         matches!(self, Self::Unavailable(error) if error.as_database_error().is_some_and(|it| it.is_unique_violation()))
     }

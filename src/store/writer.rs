@@ -3,7 +3,7 @@
 //! While one flush runs, the next batch gathers: no timer, no delay when idle. A batch that fails is rolled back and
 //! its deliveries redone one by one, so that one bad row does not fail its neighbours.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use sqlx::any::AnyConnectOptions;
@@ -19,6 +19,8 @@ use crate::time::Timestamp;
 
 /// How many requests may wait for the writer. Beyond that the answer is «busy», never an unbounded queue.
 pub(super) const QUEUE: usize = 4096;
+/// The longest a commit may take. A locked SQLite file gives up after 5 s by itself.
+const COMMIT_WITHIN: Duration = Duration::from_secs(10);
 /// The largest batch of one commit.
 const BATCH: usize = 512;
 /// How often a delivery is tried again when another house has taken its ids.
@@ -185,9 +187,12 @@ impl Writer {
             }
             Err(failed) => {
                 metrics::counter!("perezvon_commit_failures_total").increment(1);
-                warn!(error = %failed, batch = size, "A commit of {size} failed; its deliveries are redone one by one");
+                warn!(error = %failed, batch = size, "A commit of {size} failed");
                 for (delivery, answer) in deliveries.into_iter().zip(answers) {
-                    let alone = self.commit_alone(&delivery).await;
+                    let alone = match failed.may_be_one_rows_fault() {
+                        true => self.commit_alone(&delivery).await,
+                        false => Err(failed.clone()),
+                    };
                     if let Err(failed) = &alone {
                         error!(error = %failed, provider = %delivery.provider, "A delivery could not be kept");
                     }
@@ -197,7 +202,10 @@ impl Writer {
                 let (undone, mut waiting): (Vec<_>, Vec<_>) = errands.into_iter().partition(|errand| errand.has_run());
                 undone.into_iter().for_each(|errand| errand.answer(Some(failed.clone())));
                 // What never had its turn was not the cause: an officer does not pay for a neighbour's delivery.
-                let failed = self.commit(&[], &mut waiting).await.err();
+                let failed = match failed.may_be_one_rows_fault() {
+                    true => self.commit(&[], &mut waiting).await.err(),
+                    false => Some(failed),
+                };
                 waiting.into_iter().for_each(|errand| errand.answer(failed.clone()));
             }
         }
@@ -220,8 +228,18 @@ impl Writer {
         self.commit(std::slice::from_ref(delivery), &mut []).await
     }
 
-    /// One transaction over everything. On an error nothing of it has happened.
+    /// One transaction over everything, within a bounded time: a connection that hangs is dropped, the next batch connects
+    /// anew. On an error nothing of it has happened, or nobody has been told so.
     async fn commit(&mut self, deliveries: &[Delivery], errands: &mut [Box<dyn Errand>]) -> Result<Vec<Kept>> {
+        let within = tokio::time::timeout(COMMIT_WITHIN, self.commit_unbounded(deliveries, errands));
+        within.await.unwrap_or(Err(StoreError::TimedOut))
+    }
+
+    async fn commit_unbounded(
+        &mut self,
+        deliveries: &[Delivery],
+        errands: &mut [Box<dyn Errand>],
+    ) -> Result<Vec<Kept>> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => super::connect(&self.options).await?,

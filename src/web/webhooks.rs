@@ -10,7 +10,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::any;
+use axum::routing::{MethodFilter, on};
 use tracing::{error, info, warn};
 
 use super::House;
@@ -25,7 +25,7 @@ pub const LARGEST_BODY: usize = 64 * 1024;
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 pub(super) fn router() -> Router<House> {
-    Router::new().route("/webhooks/{name}/{*endpoint}", any(webhook))
+    Router::new().route("/webhooks/{name}/{*endpoint}", on(MethodFilter::GET.or(MethodFilter::POST), webhook))
 }
 
 /// Keep the event, apply it to its call, answer with what the caller hears next.

@@ -32,11 +32,22 @@ stories! {
     async fn a_trunk_that_does_not_tell_the_dialled_number_loses_no_caller(app) {
         let call = Form::call("CA1").without("To");
         assert!(app.post("voice", &call).await.offers_to_record());
-        app.post("message", &call.recording("RE1", "7", "https://api.twilio.com/2010-04-01")).await;
+        let message = call.recording("RE1", "7", "https://api.twilio.com/2010-04-01");
+        app.post("message", &message.status("completed")).await;
         let waiting = app.callback().await;
         assert!(waiting.line.is_unknown());
         assert_eq!(waiting.caller.unwrap().e164(), "+79280000001");
         assert_eq!(app.alarm_kinds().await, ["unknown_line"]);
+        app.leave_the_jobs().await;
+    }
+
+    async fn a_recording_that_is_told_before_its_call_does_not_lose_the_line(app) {
+        let news = Form(vec![("CallSid".to_owned(), "CA1".to_owned())]).with("RecordingStatus", "completed");
+        app.post("recording", &news.recording("RE1", "7", "https://api.twilio.com/2010-04-01")).await;
+        assert_eq!(app.call("CA1").await.line, None);
+        app.post("voice", &Form::call("CA1")).await;
+        let waiting = app.callback().await;
+        assert_eq!((waiting.line.as_str(), waiting.caller.unwrap().e164()), ("parents", "+79280000001"));
         app.leave_the_jobs().await;
     }
 

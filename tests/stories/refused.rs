@@ -49,7 +49,7 @@ stories! {
             Form::call(" "),
             Form::call("CA1\u{0}"),
             Form::call(&"C".repeat(201)),
-            Form::call("CA1").from("a\u{1}b"),
+            Form::call("CA1").with("CallSid", "CA1\u{1}b"),
         ] {
             let answer = app.post("voice", &form).await;
             assert_eq!(answer.status, 400, "{form:?}: {}", answer.body);

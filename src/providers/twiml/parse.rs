@@ -216,18 +216,18 @@ impl<'a> Form<'a> {
         Ok(Self(form_urlencoded::parse(encoded).collect()))
     }
 
-    /// A field as it came; blank is as good as missing.
+    /// A field as it came. Blank is as good as missing; so is one that is too long or holds control characters, for a caller
+    /// is not refused for an oddity beside his call. The raw delivery keeps it.
     fn text(&self, field: &'static str, limit: usize) -> Result<Option<&str>, Malformed> {
+        let odd = |value: &str| value.len() > limit || value.contains(char::is_control);
+        Ok(self.single(field)?.filter(|value| !odd(value)))
+    }
+
+    fn single(&self, field: &'static str) -> Result<Option<&str>, Malformed> {
         let mut values = self.0.iter().filter(|(name, _)| name == field).map(|(_, value)| &**value);
         let Some(value) = values.next() else { return Ok(None) };
         if values.any(|other| other != value) {
             return Err(Malformed::Contradiction(field));
-        }
-        if value.len() > limit {
-            return Err(Malformed::TooLong { field, limit });
-        }
-        if value.contains(char::is_control) {
-            return Err(Malformed::ControlCharacter(field));
         }
         Ok(Some(value).filter(|value| !value.trim().is_empty()))
     }
@@ -237,7 +237,14 @@ impl<'a> Form<'a> {
     }
 
     fn required(&self, field: &'static str, limit: usize) -> Result<&str, Malformed> {
-        self.text(field, limit)?.ok_or(Malformed::Missing(field))
+        let value = self.single(field)?.ok_or(Malformed::Missing(field))?;
+        if value.len() > limit {
+            return Err(Malformed::TooLong { field, limit });
+        }
+        match value.contains(char::is_control) {
+            true => Err(Malformed::ControlCharacter(field)),
+            false => Ok(value),
+        }
     }
 
     fn seconds(&self, field: &'static str) -> Result<Option<u32>, Malformed> {
