@@ -115,8 +115,7 @@ impl Worker {
     async fn missed(&self, job: &Job, voicemail: &Voicemail, missed: Missed, now: Timestamp) -> Ended {
         let age_ms = self.age_ms(job);
         let (reason, is_final) = match &missed {
-            Missed::Forbidden(forbidden) => (forbidden.to_string(), true),
-            Missed::Http(error @ HttpError::ForbiddenRedirect(_)) => (error.to_string(), age_ms > LATE_MS),
+            Missed::Forbidden(forbidden) => (forbidden.to_string(), age_ms > HOPELESS_MS),
             Missed::Http(error) => (error.to_string(), age_ms > HOPELESS_MS),
             Missed::NotSound(what) => (what.clone(), age_ms > HOPELESS_MS),
             Missed::Disk(error @ KeepError::TooLarge { .. }) => (error.to_string(), true),
@@ -141,7 +140,23 @@ impl Worker {
                 self.alarm("recording_late", voicemail.id, &told, now).await;
                 Ended::Later(reason)
             }
-            _ => {
+            // Most often the storage's host is missing in the configuration: the message waits until somebody adds it.
+            Missed::Forbidden(
+                ForbiddenUrl::UnlistedHost(_)
+                | ForbiddenUrl::Private(_)
+                | ForbiddenUrl::NotHttps
+                | ForbiddenUrl::WithCredentials
+                | ForbiddenUrl::Unreadable,
+            )
+            | Missed::Http(HttpError::ForbiddenRedirect(_)) => {
+                let told = format!(
+                    "Запись лежит там, откуда её брать не разрешено: {reason}. \
+                     Если это хранилище оператора связи, добавьте его в recording_hosts."
+                );
+                self.alarm("recording_late", voicemail.id, &told, now).await;
+                Ended::After(SignedDuration::from_hours(1), reason)
+            }
+            Missed::Forbidden(ForbiddenUrl::Missing) | Missed::Http(_) | Missed::NotSound(_) | Missed::Disk(_) => {
                 if age_ms >= LATE_MS {
                     let told = format!("Записи нет уже час: {reason}. Попытки продолжаются.");
                     self.alarm("recording_late", voicemail.id, &told, now).await;

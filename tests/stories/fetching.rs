@@ -187,10 +187,44 @@ stories! {
             app.post("recording", &form).await;
         }
         app.run_jobs().await;
-        let states: Vec<_> = app.voicemails().await.iter().map(|voicemail| voicemail.state).collect();
-        assert_eq!(states, [VoicemailState::Failed; 4]);
+        let states = async || app.voicemails().await.iter().map(|voicemail| voicemail.state).collect::<Vec<_>>();
+        assert_eq!(states().await, [VoicemailState::Pending; 4]);
+        assert_eq!(app.alarm_kinds().await, ["recording_late"; 4]);
+        app.run_all_jobs().await;
+        assert_eq!(states().await, [VoicemailState::Failed; 4]);
         assert_eq!(*asked.lock().unwrap(), []);
-        assert!(app.alarm_kinds().await.iter().all(|kind| kind == "recording_lost"));
+        assert!(app.alarm_kinds().await.contains(&"recording_lost".to_owned()));
+    }
+
+    /// A host forgotten in `recording_hosts` once cost the message at the first try.
+    async fn a_storage_that_the_configuration_forgot_costs_no_message(app) {
+        a_message(app).await;
+        let url = app.text("SELECT url FROM voicemail").await;
+        app.sql("UPDATE voicemail SET url = 'https://storage.example/RE1'").await;
+        app.run_jobs().await;
+        assert_eq!(voicemail(app).await.state, VoicemailState::Pending);
+        let alarms = app.alarms().await;
+        assert_eq!((alarms.len(), alarms[0].kind.as_str()), (1, "recording_late"));
+        assert!(alarms[0].told.contains("storage.example") && alarms[0].told.contains("recording_hosts"), "{alarms:?}");
+        app.sql(&format!("UPDATE voicemail SET url = '{url}'")).await;
+        app.advance_minutes(60);
+        app.run_jobs().await;
+        assert_eq!(voicemail(app).await.state, VoicemailState::Stored);
+        assert_eq!(app.alarm_kinds().await, Vec::<String>::new());
+    }
+
+    async fn a_redirect_that_is_not_allowed_costs_no_message(app) {
+        let redirect_to = Some("http://169.254.169.254/latest/meta-data".to_owned());
+        app.exchange.set_faults(RestFaults { redirect_to, ..RestFaults::default() });
+        a_message(app).await;
+        app.run_jobs().await;
+        assert_eq!(app.alarm_kinds().await, ["recording_late"]);
+        app.advance_minutes(120);
+        app.run_jobs().await;
+        assert_eq!(voicemail(app).await.state, VoicemailState::Pending);
+        app.exchange.set_faults(RestFaults::default());
+        app.run_all_jobs().await;
+        assert_eq!(voicemail(app).await.state, VoicemailState::Stored);
     }
 
     async fn an_error_page_with_status_200_is_no_recording(app) {
