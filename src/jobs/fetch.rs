@@ -27,6 +27,8 @@ enum Missed {
     /// The answer was no sound, or the download broke off.
     NotSound(String),
     Disk(KeepError),
+    /// It was kept and cannot be read again.
+    Unreadable(String),
 }
 
 impl Worker {
@@ -77,7 +79,7 @@ impl Worker {
     async fn keep(&self, job: &Job, voicemail: &Voicemail, provider: &Provider, kept: Kept, now: Timestamp) -> Ended {
         let analysis = match self.analyse(&kept.name).await {
             Ok(analysis) => analysis,
-            Err(reason) => return Ended::Later(reason),
+            Err(reason) => return self.missed(job, voicemail, Missed::Unreadable(reason), now).await,
         };
         let length_ms = analysis.as_ref().map_or(0, |analysis| analysis.sound.length_ms);
         let is_short = voicemail
@@ -106,10 +108,9 @@ impl Worker {
         }
     }
 
-    /// Measuring is work for a thread of its own: tens of milliseconds per minute of sound.
     async fn analyse(&self, name: &RecordingName) -> Result<Result<Analysis, Unplayable>, String> {
         let bytes = self.folder.read(name).await.map_err(|error| error.to_string())?;
-        tokio::task::spawn_blocking(move || recordings::analyse(&bytes)).await.map_err(|error| error.to_string())
+        measured_apart(move || recordings::analyse(&bytes)).await
     }
 
     async fn missed(&self, job: &Job, voicemail: &Voicemail, missed: Missed, now: Timestamp) -> Ended {
@@ -120,6 +121,7 @@ impl Worker {
             Missed::NotSound(what) => (what.clone(), age_ms > HOPELESS_MS),
             Missed::Disk(error @ KeepError::TooLarge { .. }) => (error.to_string(), true),
             Missed::Disk(error) => (error.to_string(), false),
+            Missed::Unreadable(why) => (why.clone(), false),
         };
         if is_final {
             let told = format!("Запись получить не удалось: {reason}. Обращение осталось в списке.");
@@ -156,7 +158,11 @@ impl Worker {
                 self.alarm("recording_late", voicemail.id, &told, now).await;
                 Ended::After(SignedDuration::from_hours(1), reason)
             }
-            Missed::Forbidden(ForbiddenUrl::Missing) | Missed::Http(_) | Missed::NotSound(_) | Missed::Disk(_) => {
+            Missed::Forbidden(ForbiddenUrl::Missing)
+            | Missed::Http(_)
+            | Missed::NotSound(_)
+            | Missed::Disk(_)
+            | Missed::Unreadable(_) => {
                 if age_ms >= LATE_MS {
                     let told = format!("Записи нет уже час: {reason}. Попытки продолжаются.");
                     self.alarm("recording_late", voicemail.id, &told, now).await;
@@ -193,6 +199,18 @@ impl Worker {
             }
             Err(failed) => Ended::Later(failed.to_string()),
         }
+    }
+}
+
+/// Measuring is work for a thread of its own: tens of milliseconds per minute of sound. A file that brings the decoder
+/// down is a broken file, and the next try would bring it down again.
+async fn measured_apart(
+    measure: impl FnOnce() -> Result<Analysis, Unplayable> + Send + 'static,
+) -> Result<Result<Analysis, Unplayable>, String> {
+    match tokio::task::spawn_blocking(measure).await {
+        Ok(analysis) => Ok(analysis),
+        Err(died) if died.is_panic() => Ok(Err(Unplayable::Broken("measuring it failed".to_owned()))),
+        Err(cancelled) => Err(cancelled.to_string()),
     }
 }
 
@@ -236,5 +254,17 @@ fn stored_sound(kept: Kept, analysis: Option<Analysis>, damage: String) -> Store
             peaks: Vec::new(),
             damage,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_brings_the_decoder_down_is_a_broken_file_and_no_reason_to_try_for_ever() {
+        let analysis = measured_apart(|| panic!("as a decoder may")).await.expect("an answer about the file");
+        assert!(matches!(analysis, Err(Unplayable::Broken(_))));
+        assert!(!damage(&analysis, false).is_empty());
     }
 }
