@@ -33,12 +33,16 @@ enum Missed {
 
 impl Worker {
     pub(super) async fn fetch_recording(&self, job: &Job) -> Ended {
+        let now = self.clock.now();
         let voicemail = match self.store.voicemail(job.subject).await {
             Ok(Some(voicemail)) if voicemail.state == VoicemailState::Pending => voicemail,
-            Ok(_) => return Ended::Done,
+            // Also after a crash between the commit that stored it and the end of the alarm.
+            Ok(_) => {
+                self.clear_alarm("recording_late", job.subject, now).await;
+                return Ended::Done;
+            }
             Err(failed) => return failed.into(),
         };
-        let now = self.clock.now();
         let Some(provider) = self.providers.get(&voicemail.provider) else {
             let told =
                 format!("Запись осталась у оператора связи «{}», которого нет в настройках.", voicemail.provider);
@@ -101,6 +105,10 @@ impl Worker {
         match self.store.voicemail_stored(voicemail.id, sound, delete_there, now).await {
             Ok(()) => {
                 self.clear_alarm("recording_late", voicemail.id, now).await;
+                self.clear_alarm("recording_lost", voicemail.id, now).await;
+                if is_whole {
+                    self.clear_alarm("recording_damaged", voicemail.id, now).await;
+                }
                 self.clear_alarm("no_space", 0, now).await;
                 Ended::Done
             }
@@ -127,7 +135,10 @@ impl Worker {
             let told = format!("Запись получить не удалось: {reason}. Обращение осталось в списке.");
             self.alarm("recording_lost", voicemail.id, &told, now).await;
             return match self.store.voicemail_failed(voicemail.id, &reason).await {
-                Ok(()) => Ended::GivenUp(reason),
+                Ok(()) => {
+                    self.clear_alarm("recording_late", voicemail.id, now).await;
+                    Ended::GivenUp(reason)
+                }
                 Err(failed) => failed.into(),
             };
         }
@@ -180,15 +191,26 @@ impl Worker {
             Err(failed) => return failed.into(),
         };
         let now = self.clock.now();
-        let provider = self.providers.get(&voicemail.provider);
-        let Some(request) = provider.and_then(|provider| provider.deletion_request(&voicemail.recording_id)) else {
+        let Some(provider) = self.providers.get(&voicemail.provider) else {
+            let told = format!(
+                "Копия записи не удалена у оператора связи «{}», которого нет в настройках.",
+                voicemail.provider
+            );
+            self.alarm("recording_not_deleted", voicemail.id, &told, now).await;
+            return Ended::After(SignedDuration::from_hours(1), "the provider is configured no longer".to_owned());
+        };
+        let Some(request) = provider.deletion_request(&voicemail.recording_id) else {
+            self.clear_alarm("recording_not_deleted", voicemail.id, now).await;
             return Ended::Done;
         };
         let deleted = self.http.ask(request).await;
         match deleted {
             Ok(_) | Err(HttpError::Status(StatusCode::NOT_FOUND | StatusCode::GONE)) => {
                 match self.store.voicemail_deleted_at_provider(voicemail.id, now).await {
-                    Ok(()) => Ended::Done,
+                    Ok(()) => {
+                        self.clear_alarm("recording_not_deleted", voicemail.id, now).await;
+                        Ended::Done
+                    }
                     Err(failed) => failed.into(),
                 }
             }

@@ -146,7 +146,7 @@ stories! {
         let lost = voicemail(app).await;
         assert_eq!(lost.state, VoicemailState::Failed);
         assert!(lost.failure.unwrap().contains("404"));
-        assert!(app.alarm_kinds().await.contains(&"recording_lost".to_owned()));
+        assert_eq!(app.alarm_kinds().await, ["recording_lost"], "it is late no longer");
         assert_eq!(app.callbacks().await.len(), 1);
         assert_eq!(app.store().jobs_summary().await.unwrap().given_up, 1);
     }
@@ -193,7 +193,7 @@ stories! {
         app.run_all_jobs().await;
         assert_eq!(states().await, [VoicemailState::Failed; 4]);
         assert_eq!(*asked.lock().unwrap(), []);
-        assert!(app.alarm_kinds().await.contains(&"recording_lost".to_owned()));
+        assert_eq!(app.alarm_kinds().await, ["recording_lost"; 4]);
     }
 
     /// A host forgotten in `recording_hosts` once cost the message at the first try.
@@ -298,6 +298,35 @@ stories! {
         app.run_jobs().await;
         assert!(voicemail(app).await.deleted_at_provider_at.is_some());
         assert_eq!(app.count("job").await, 0);
+    }
+
+    /// The copy of a provider that was taken out of the configuration once counted as deleted.
+    async fn a_copy_of_a_provider_that_is_configured_no_longer_is_deleted_when_it_is_back(app) {
+        app.exchange.set_faults(RestFaults { deletion_errors: 1, ..RestFaults::default() });
+        let sid = a_message(app).await;
+        app.run_jobs().await;
+        assert_eq!(voicemail(app).await.state, VoicemailState::Stored);
+        app.restart(|setup| setup.provider = "other").await;
+        app.advance_minutes(60);
+        app.run_jobs().await;
+        assert_eq!(app.alarm_kinds().await, ["recording_not_deleted"]);
+        assert_eq!(app.number("SELECT COUNT(*) FROM job WHERE kind = 'delete_recording'").await, 1);
+        app.restart(|setup| setup.provider = "twilio").await;
+        app.run_all_jobs().await;
+        assert_eq!(app.exchange.counters().deleted, [sid]);
+        assert_eq!(app.alarm_kinds().await, Vec::<String>::new());
+    }
+
+    /// Raised before a commit that failed, it once stood for ever.
+    async fn alarms_about_a_recording_end_when_it_is_stored_whole(app) {
+        a_message(app).await;
+        let id = voicemail(app).await.id.to_string();
+        for kind in ["recording_late", "recording_damaged", "recording_lost"] {
+            app.store().raise_alarm(kind, &id, "Что-то с записью.", app.now()).await.unwrap();
+        }
+        app.run_jobs().await;
+        assert_eq!(voicemail(app).await.state, VoicemailState::Stored);
+        assert_eq!(app.alarm_kinds().await, Vec::<String>::new());
     }
 
     async fn a_fetch_cut_off_by_a_crash_is_done_again_after_its_lease(app) {
