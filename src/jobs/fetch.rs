@@ -1,10 +1,11 @@
 //! The sound of a message: fetched from the provider, checked, measured, kept; only then deleted there (R5).
 
-use reqwest::StatusCode;
+use reqwest::{Response, StatusCode, Url};
 
 use super::http::HttpError;
 use super::{Ended, Worker};
-use crate::providers::{ForbiddenUrl, Provider};
+use crate::core::call::{CallKey, Fact};
+use crate::providers::{ApiRequest, ForbiddenUrl, Provider};
 use crate::recordings::{self, Analysis, KeepError, Kept, RecordingName, Unplayable};
 use crate::store::{Job, StoredSound, Voicemail, VoicemailState};
 use crate::time::{SignedDuration, Timestamp};
@@ -49,17 +50,14 @@ impl Worker {
             self.alarm("recording_late", voicemail.id, &told, now).await;
             return Ended::After(SignedDuration::from_hours(1), "the provider is configured no longer".to_owned());
         };
-        match self.download(provider, &voicemail).await {
+        match self.download(provider, &voicemail, now).await {
             Ok(kept) => self.keep(job, &voicemail, provider, kept, now).await,
             Err(missed) => self.missed(job, &voicemail, missed, now).await,
         }
     }
 
-    async fn download(&self, provider: &Provider, voicemail: &Voicemail) -> Result<Kept, Missed> {
-        let request = provider
-            .recording_request(&voicemail.provider_call_id, &voicemail.recording_id, voicemail.url.as_deref())
-            .map_err(Missed::Forbidden)?;
-        let mut response = self.http.fetch(provider, request).await.map_err(Missed::Http)?;
+    async fn download(&self, provider: &Provider, voicemail: &Voicemail, now: Timestamp) -> Result<Kept, Missed> {
+        let mut response = self.begin_download(provider, voicemail, now).await?;
         let broke_off = |error: reqwest::Error| Missed::Http(error.into());
         let mut beginning = Vec::new();
         while beginning.len() < 64 {
@@ -77,6 +75,63 @@ impl Worker {
             incoming.write(&chunk).await.map_err(Missed::Disk)?;
         }
         incoming.finish().await.map_err(Missed::Disk)
+    }
+
+    /// The answer with the sound. Telnyx's addresses live ten minutes: one that has expired, or was never told, is asked
+    /// for anew.
+    async fn begin_download(
+        &self,
+        provider: &Provider,
+        voicemail: &Voicemail,
+        now: Timestamp,
+    ) -> Result<Response, Missed> {
+        let call_id = &voicemail.provider_call_id;
+        let told = provider.recording_request(call_id, &voicemail.recording_id, voicemail.url.as_deref());
+        let (missed, ask_anew) = match told {
+            Ok(mut request) => {
+                let ask_anew = request.fallback.take();
+                match self.http.fetch(provider, request).await {
+                    Ok(response) => return Ok(response),
+                    Err(HttpError::Status(status)) if may_have_expired(status) => {
+                        (Missed::Http(HttpError::Status(status)), ask_anew)
+                    }
+                    Err(failed) => return Err(Missed::Http(failed)),
+                }
+            }
+            Err(missing @ ForbiddenUrl::Missing) => {
+                (Missed::Forbidden(missing), Some(provider.recordings_of_call_request(call_id)))
+            }
+            Err(forbidden) => return Err(Missed::Forbidden(forbidden)),
+        };
+        let Some(ask_anew) = ask_anew else { return Err(missed) };
+        let Some(fresh) = self.fresh_address(provider, voicemail, ask_anew, now).await? else { return Err(missed) };
+        let request =
+            provider.recording_request(call_id, &voicemail.recording_id, Some(&fresh)).map_err(Missed::Forbidden)?;
+        self.http.fetch(provider, request).await.map_err(Missed::Http)
+    }
+
+    /// Where the recording lies now, among the recordings of its call. Its id may be one of our making, the end of the
+    /// address; then the address is the same but for its signature.
+    async fn fresh_address(
+        &self,
+        provider: &Provider,
+        voicemail: &Voicemail,
+        ask_anew: ApiRequest,
+        now: Timestamp,
+    ) -> Result<Option<String>, Missed> {
+        let list = self.http.ask(ask_anew).await.map_err(Missed::Http)?;
+        let key = CallKey { provider: provider.name().clone(), provider_call_id: voicemail.provider_call_id.clone() };
+        let events = provider.parse_recordings(&list, &key, now).map_err(|bad| Missed::NotSound(bad.to_string()))?;
+        let place = |url: &str| Url::parse(url).ok().map(|url| (url.origin(), url.path().to_owned()));
+        let told_place = voicemail.url.as_deref().and_then(place);
+        Ok(events.into_iter().find_map(|event| match event.fact {
+            Fact::Recording { id, url: Some(url), .. }
+                if id == voicemail.recording_id || told_place.is_some() && place(&url) == told_place =>
+            {
+                Some(url)
+            }
+            _ => None,
+        }))
     }
 
     /// The file is on our disk: measured, written down, and the provider's copy to be deleted if ours is whole.
@@ -149,7 +204,9 @@ impl Worker {
                 Ended::After(SignedDuration::from_mins(5), reason)
             }
             Missed::Http(HttpError::Status(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) => {
-                let told = format!("Оператор связи не отдаёт запись: {reason}. Проверьте account_sid и auth_tokens.");
+                let told = format!(
+                    "Оператор связи не отдаёт запись: {reason}. Проверьте account_sid, auth_tokens и api_token."
+                );
                 self.alarm("recording_late", voicemail.id, &told, now).await;
                 Ended::Later(reason)
             }
@@ -222,6 +279,11 @@ impl Worker {
             Err(failed) => Ended::Later(failed.to_string()),
         }
     }
+}
+
+/// Storages answer an expired signature in any of these ways.
+fn may_have_expired(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::GONE)
 }
 
 /// Measuring is work for a thread of its own: tens of milliseconds per minute of sound. A file that brings the decoder

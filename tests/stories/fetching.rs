@@ -47,6 +47,40 @@ async fn scripted(
     (base, asked)
 }
 
+/// Telnyx in place of the simulated provider: its storage knows the signature `fresh` alone, and its list of recordings
+/// tells it to whoever shows the API key.
+async fn telnyx(app: &App) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let storage = base.clone();
+    let router = axum::Router::new().fallback(async move |uri: Uri, headers: HeaderMap| {
+        let key = headers.get(header::AUTHORIZATION).map(|key| key.to_str().unwrap().to_owned());
+        match (uri.path(), uri.query(), key.as_deref()) {
+            ("/stored/RE1", Some("signature=fresh"), None) => {
+                perezvon::recordings::tone::wav_bytes(&[900; 7 * 8_000]).into_response()
+            }
+            (path, Some("CallSid=CA1"), Some("Bearer api-key")) if path.ends_with("/Recordings.json") => {
+                let recording = |sid: &str| {
+                    let url = format!("{storage}/stored/{sid}?signature=fresh");
+                    format!(r#"{{"sid": "{sid}", "call_sid": "CA1", "status": "completed", "media_url": "{url}"}}"#)
+                };
+                format!(r#"{{"recordings": [{}, {}]}}"#, recording("RE2"), recording("RE1")).into_response()
+            }
+            _ => StatusCode::FORBIDDEN.into_response(),
+        }
+    });
+    tokio::spawn(async { axum::serve(listener, router).await });
+    let api_base = base.clone();
+    app.restart(|setup| {
+        let public_key = format!("{}=", "A".repeat(43));
+        setup.provider_keys =
+            format!("signature = \"telnyx\"\nauth_tokens = [\"{public_key}\"]\napi_token = \"api-key\"");
+        setup.api_base = api_base;
+    })
+    .await;
+    base
+}
+
 /// A message that lies at `base`.
 async fn a_message_at(app: &App, base: &str) {
     app.post("voice", &Form::call("CA1")).await;
@@ -327,6 +361,24 @@ stories! {
         app.run_jobs().await;
         assert_eq!(voicemail(app).await.state, VoicemailState::Stored);
         assert_eq!(app.alarm_kinds().await, Vec::<String>::new());
+    }
+
+    /// The way to ask for a fresh address was there, and nobody went it: after ten minutes the message was out of reach.
+    async fn an_address_that_has_expired_is_asked_for_anew(app) {
+        a_message_at(app, "http://127.0.0.1:1").await;
+        let base = telnyx(app).await;
+        let id = voicemail(app).await.id;
+        let told_urls = [format!("'{base}/stored/RE1?signature=old'"), "NULL".to_owned()];
+        for (recording_id, url) in [("RE1", &told_urls[0]), ("of-our-making", &told_urls[0]), ("RE1", &told_urls[1])] {
+            let pending = format!("state = 'pending', name = NULL, url = {url}, recording_id = '{recording_id}'");
+            app.sql(&format!("UPDATE voicemail SET {pending}")).await;
+            app.sql("DELETE FROM job").await;
+            app.store().plan_job(perezvon::store::JobKind::FetchRecording, id, app.now()).await.unwrap();
+            app.run_jobs().await;
+            assert_eq!(voicemail(app).await.state, VoicemailState::Stored, "{recording_id} {url}");
+        }
+        assert_eq!(app.alarm_kinds().await, Vec::<String>::new());
+        app.leave_the_jobs().await;
     }
 
     async fn a_fetch_cut_off_by_a_crash_is_done_again_after_its_lease(app) {
