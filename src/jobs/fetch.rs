@@ -1,10 +1,11 @@
 //! The sound of a message: fetched from the provider, checked, measured, kept; only then deleted there (R5).
 
-use reqwest::StatusCode;
+use reqwest::{Response, StatusCode, Url};
 
 use super::http::HttpError;
 use super::{Ended, Worker};
-use crate::providers::{ForbiddenUrl, Provider};
+use crate::core::call::{CallKey, Fact};
+use crate::providers::{ApiRequest, ForbiddenUrl, Provider};
 use crate::recordings::{self, Analysis, KeepError, Kept, RecordingName, Unplayable};
 use crate::store::{Job, StoredSound, Voicemail, VoicemailState};
 use crate::time::{SignedDuration, Timestamp};
@@ -27,33 +28,36 @@ enum Missed {
     /// The answer was no sound, or the download broke off.
     NotSound(String),
     Disk(KeepError),
+    /// It was kept and cannot be read again.
+    Unreadable(String),
 }
 
 impl Worker {
     pub(super) async fn fetch_recording(&self, job: &Job) -> Ended {
+        let now = self.clock.now();
         let voicemail = match self.store.voicemail(job.subject).await {
             Ok(Some(voicemail)) if voicemail.state == VoicemailState::Pending => voicemail,
-            Ok(_) => return Ended::Done,
+            // Also after a crash between the commit that stored it and the end of the alarm.
+            Ok(_) => {
+                self.clear_alarm("recording_late", job.subject, now).await;
+                return Ended::Done;
+            }
             Err(failed) => return failed.into(),
         };
-        let now = self.clock.now();
         let Some(provider) = self.providers.get(&voicemail.provider) else {
             let told =
                 format!("Запись осталась у оператора связи «{}», которого нет в настройках.", voicemail.provider);
             self.alarm("recording_late", voicemail.id, &told, now).await;
             return Ended::After(SignedDuration::from_hours(1), "the provider is configured no longer".to_owned());
         };
-        match self.download(provider, &voicemail).await {
+        match self.download(provider, &voicemail, now).await {
             Ok(kept) => self.keep(job, &voicemail, provider, kept, now).await,
             Err(missed) => self.missed(job, &voicemail, missed, now).await,
         }
     }
 
-    async fn download(&self, provider: &Provider, voicemail: &Voicemail) -> Result<Kept, Missed> {
-        let request = provider
-            .recording_request(&voicemail.provider_call_id, &voicemail.recording_id, voicemail.url.as_deref())
-            .map_err(Missed::Forbidden)?;
-        let mut response = self.http.fetch(provider, request).await.map_err(Missed::Http)?;
+    async fn download(&self, provider: &Provider, voicemail: &Voicemail, now: Timestamp) -> Result<Kept, Missed> {
+        let mut response = self.begin_download(provider, voicemail, now).await?;
         let broke_off = |error: reqwest::Error| Missed::Http(error.into());
         let mut beginning = Vec::new();
         while beginning.len() < 64 {
@@ -73,11 +77,68 @@ impl Worker {
         incoming.finish().await.map_err(Missed::Disk)
     }
 
+    /// The answer with the sound. Telnyx's addresses live ten minutes: one that has expired, or was never told, is asked
+    /// for anew.
+    async fn begin_download(
+        &self,
+        provider: &Provider,
+        voicemail: &Voicemail,
+        now: Timestamp,
+    ) -> Result<Response, Missed> {
+        let call_id = &voicemail.provider_call_id;
+        let told = provider.recording_request(call_id, &voicemail.recording_id, voicemail.url.as_deref());
+        let (missed, ask_anew) = match told {
+            Ok(mut request) => {
+                let ask_anew = request.fallback.take();
+                match self.http.fetch(provider, request).await {
+                    Ok(response) => return Ok(response),
+                    Err(HttpError::Status(status)) if may_have_expired(status) => {
+                        (Missed::Http(HttpError::Status(status)), ask_anew)
+                    }
+                    Err(failed) => return Err(Missed::Http(failed)),
+                }
+            }
+            Err(missing @ ForbiddenUrl::Missing) => {
+                (Missed::Forbidden(missing), Some(provider.recordings_of_call_request(call_id)))
+            }
+            Err(forbidden) => return Err(Missed::Forbidden(forbidden)),
+        };
+        let Some(ask_anew) = ask_anew else { return Err(missed) };
+        let Some(fresh) = self.fresh_address(provider, voicemail, ask_anew, now).await? else { return Err(missed) };
+        let request =
+            provider.recording_request(call_id, &voicemail.recording_id, Some(&fresh)).map_err(Missed::Forbidden)?;
+        self.http.fetch(provider, request).await.map_err(Missed::Http)
+    }
+
+    /// Where the recording lies now, among the recordings of its call. Its id may be one of our making, the end of the
+    /// address; then the address is the same but for its signature.
+    async fn fresh_address(
+        &self,
+        provider: &Provider,
+        voicemail: &Voicemail,
+        ask_anew: ApiRequest,
+        now: Timestamp,
+    ) -> Result<Option<String>, Missed> {
+        let list = self.http.ask(ask_anew).await.map_err(Missed::Http)?;
+        let key = CallKey { provider: provider.name().clone(), provider_call_id: voicemail.provider_call_id.clone() };
+        let events = provider.parse_recordings(&list, &key, now).map_err(|bad| Missed::NotSound(bad.to_string()))?;
+        let place = |url: &str| Url::parse(url).ok().map(|url| (url.origin(), url.path().to_owned()));
+        let told_place = voicemail.url.as_deref().and_then(place);
+        Ok(events.into_iter().find_map(|event| match event.fact {
+            Fact::Recording { id, url: Some(url), .. }
+                if id == voicemail.recording_id || told_place.is_some() && place(&url) == told_place =>
+            {
+                Some(url)
+            }
+            _ => None,
+        }))
+    }
+
     /// The file is on our disk: measured, written down, and the provider's copy to be deleted if ours is whole.
     async fn keep(&self, job: &Job, voicemail: &Voicemail, provider: &Provider, kept: Kept, now: Timestamp) -> Ended {
         let analysis = match self.analyse(&kept.name).await {
             Ok(analysis) => analysis,
-            Err(reason) => return Ended::Later(reason),
+            Err(reason) => return self.missed(job, voicemail, Missed::Unreadable(reason), now).await,
         };
         let length_ms = analysis.as_ref().map_or(0, |analysis| analysis.sound.length_ms);
         let is_short = voicemail
@@ -99,6 +160,10 @@ impl Worker {
         match self.store.voicemail_stored(voicemail.id, sound, delete_there, now).await {
             Ok(()) => {
                 self.clear_alarm("recording_late", voicemail.id, now).await;
+                self.clear_alarm("recording_lost", voicemail.id, now).await;
+                if is_whole {
+                    self.clear_alarm("recording_damaged", voicemail.id, now).await;
+                }
                 self.clear_alarm("no_space", 0, now).await;
                 Ended::Done
             }
@@ -106,27 +171,29 @@ impl Worker {
         }
     }
 
-    /// Measuring is work for a thread of its own: tens of milliseconds per minute of sound.
     async fn analyse(&self, name: &RecordingName) -> Result<Result<Analysis, Unplayable>, String> {
         let bytes = self.folder.read(name).await.map_err(|error| error.to_string())?;
-        tokio::task::spawn_blocking(move || recordings::analyse(&bytes)).await.map_err(|error| error.to_string())
+        measured_apart(move || recordings::analyse(&bytes)).await
     }
 
     async fn missed(&self, job: &Job, voicemail: &Voicemail, missed: Missed, now: Timestamp) -> Ended {
         let age_ms = self.age_ms(job);
         let (reason, is_final) = match &missed {
-            Missed::Forbidden(forbidden) => (forbidden.to_string(), true),
-            Missed::Http(error @ HttpError::ForbiddenRedirect(_)) => (error.to_string(), age_ms > LATE_MS),
+            Missed::Forbidden(forbidden) => (forbidden.to_string(), age_ms > HOPELESS_MS),
             Missed::Http(error) => (error.to_string(), age_ms > HOPELESS_MS),
             Missed::NotSound(what) => (what.clone(), age_ms > HOPELESS_MS),
             Missed::Disk(error @ KeepError::TooLarge { .. }) => (error.to_string(), true),
             Missed::Disk(error) => (error.to_string(), false),
+            Missed::Unreadable(why) => (why.clone(), false),
         };
         if is_final {
             let told = format!("Запись получить не удалось: {reason}. Обращение осталось в списке.");
             self.alarm("recording_lost", voicemail.id, &told, now).await;
             return match self.store.voicemail_failed(voicemail.id, &reason).await {
-                Ok(()) => Ended::GivenUp(reason),
+                Ok(()) => {
+                    self.clear_alarm("recording_late", voicemail.id, now).await;
+                    Ended::GivenUp(reason)
+                }
                 Err(failed) => failed.into(),
             };
         }
@@ -137,11 +204,33 @@ impl Worker {
                 Ended::After(SignedDuration::from_mins(5), reason)
             }
             Missed::Http(HttpError::Status(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) => {
-                let told = format!("Оператор связи не отдаёт запись: {reason}. Проверьте account_sid и auth_tokens.");
+                let told = format!(
+                    "Оператор связи не отдаёт запись: {reason}. Проверьте account_sid, auth_tokens и api_token."
+                );
                 self.alarm("recording_late", voicemail.id, &told, now).await;
                 Ended::Later(reason)
             }
-            _ => {
+            // Most often the storage's host is missing in the configuration: the message waits until somebody adds it.
+            Missed::Forbidden(
+                ForbiddenUrl::UnlistedHost(_)
+                | ForbiddenUrl::Private(_)
+                | ForbiddenUrl::NotHttps
+                | ForbiddenUrl::WithCredentials
+                | ForbiddenUrl::Unreadable,
+            )
+            | Missed::Http(HttpError::ForbiddenRedirect(_)) => {
+                let told = format!(
+                    "Запись лежит там, откуда её брать не разрешено: {reason}. \
+                     Если это хранилище оператора связи, добавьте его в recording_hosts."
+                );
+                self.alarm("recording_late", voicemail.id, &told, now).await;
+                Ended::After(SignedDuration::from_hours(1), reason)
+            }
+            Missed::Forbidden(ForbiddenUrl::Missing)
+            | Missed::Http(_)
+            | Missed::NotSound(_)
+            | Missed::Disk(_)
+            | Missed::Unreadable(_) => {
                 if age_ms >= LATE_MS {
                     let told = format!("Записи нет уже час: {reason}. Попытки продолжаются.");
                     self.alarm("recording_late", voicemail.id, &told, now).await;
@@ -159,15 +248,26 @@ impl Worker {
             Err(failed) => return failed.into(),
         };
         let now = self.clock.now();
-        let provider = self.providers.get(&voicemail.provider);
-        let Some(request) = provider.and_then(|provider| provider.deletion_request(&voicemail.recording_id)) else {
+        let Some(provider) = self.providers.get(&voicemail.provider) else {
+            let told = format!(
+                "Копия записи не удалена у оператора связи «{}», которого нет в настройках.",
+                voicemail.provider
+            );
+            self.alarm("recording_not_deleted", voicemail.id, &told, now).await;
+            return Ended::After(SignedDuration::from_hours(1), "the provider is configured no longer".to_owned());
+        };
+        let Some(request) = provider.deletion_request(&voicemail.recording_id) else {
+            self.clear_alarm("recording_not_deleted", voicemail.id, now).await;
             return Ended::Done;
         };
         let deleted = self.http.ask(request).await;
         match deleted {
             Ok(_) | Err(HttpError::Status(StatusCode::NOT_FOUND | StatusCode::GONE)) => {
                 match self.store.voicemail_deleted_at_provider(voicemail.id, now).await {
-                    Ok(()) => Ended::Done,
+                    Ok(()) => {
+                        self.clear_alarm("recording_not_deleted", voicemail.id, now).await;
+                        Ended::Done
+                    }
                     Err(failed) => failed.into(),
                 }
             }
@@ -178,6 +278,23 @@ impl Worker {
             }
             Err(failed) => Ended::Later(failed.to_string()),
         }
+    }
+}
+
+/// Storages answer an expired signature in any of these ways.
+fn may_have_expired(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::GONE)
+}
+
+/// Measuring is work for a thread of its own: tens of milliseconds per minute of sound. A file that brings the decoder
+/// down is a broken file, and the next try would bring it down again.
+async fn measured_apart(
+    measure: impl FnOnce() -> Result<Analysis, Unplayable> + Send + 'static,
+) -> Result<Result<Analysis, Unplayable>, String> {
+    match tokio::task::spawn_blocking(measure).await {
+        Ok(analysis) => Ok(analysis),
+        Err(died) if died.is_panic() => Ok(Err(Unplayable::Broken("measuring it failed".to_owned()))),
+        Err(cancelled) => Err(cancelled.to_string()),
     }
 }
 
@@ -221,5 +338,17 @@ fn stored_sound(kept: Kept, analysis: Option<Analysis>, damage: String) -> Store
             peaks: Vec::new(),
             damage,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_brings_the_decoder_down_is_a_broken_file_and_no_reason_to_try_for_ever() {
+        let analysis = measured_apart(|| panic!("as a decoder may")).await.expect("an answer about the file");
+        assert!(matches!(analysis, Err(Unplayable::Broken(_))));
+        assert!(!damage(&analysis, false).is_empty());
     }
 }

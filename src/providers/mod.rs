@@ -130,32 +130,9 @@ pub struct Reply {
     pub body: String,
 }
 
-/// How far a provider lets us lead a call that is under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Steering {
-    /// Every next verb is ours.
-    Full,
-    /// We may only say where the call goes.
-    RedirectOnly,
-    None,
-}
-
-/// How a message comes to us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Voicemail {
-    /// Recorded in our own dialogue.
-    Live,
-    /// Recorded by the provider's own voicemail, which tells us.
-    FromEvent,
-    /// Recorded by the provider's own voicemail, which has to be asked.
-    FromPoll,
-}
-
+/// What a provider can do that another cannot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    pub steers_live: Steering,
-    pub voicemail: Voicemail,
-    pub click_to_call: bool,
     /// It can be asked later what it knows of a call and its recordings.
     pub can_be_asked: bool,
 }
@@ -230,12 +207,7 @@ impl Provider {
     }
 
     pub fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            steers_live: Steering::Full,
-            voicemail: Voicemail::Live,
-            click_to_call: true,
-            can_be_asked: true,
-        }
+        Capabilities { can_be_asked: true }
     }
 
     /// Checks that the provider sent this, by its signature over the public address and the body.

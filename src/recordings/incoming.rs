@@ -71,6 +71,7 @@ pub(super) struct Partial(PathBuf);
 impl Partial {
     pub fn create(folder: &Path) -> Result<(Self, fs::File), KeepError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
+        let mut was_made = false;
         loop {
             let path = folder.join(format!("{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
             match fs::OpenOptions::new().write(true).create_new(true).open(&path) {
@@ -81,6 +82,16 @@ impl Partial {
                     return Ok((Self(path), file));
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                // Somebody tidied up. The folder above it is not made: where it is missing, a disk is not mounted.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !was_made => {
+                    was_made = true;
+                    match fs::create_dir(folder) {
+                        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                            return Err(KeepError::at(folder)(error));
+                        }
+                        _ => {}
+                    }
+                }
                 Err(error) => return Err(KeepError::at(&path)(error)),
             }
         }
@@ -197,6 +208,22 @@ mod tests {
             incoming.finish().await.unwrap();
         }
         assert_eq!(folder.read(&name()).await.unwrap(), b"second");
+    }
+
+    /// Every fetch once failed until the next start.
+    #[tokio::test]
+    async fn a_partial_folder_that_somebody_deleted_is_made_again_but_never_a_disk_that_is_not_mounted() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::open(place.path().join("recordings")).unwrap();
+        fs::remove_dir_all(folder.path().join(".partial")).unwrap();
+        let mut incoming = folder.begin(name(), 100).await.unwrap();
+        incoming.write(b"sound").await.unwrap();
+        incoming.finish().await.unwrap();
+        assert_eq!(folder.read(&name()).await.unwrap(), b"sound");
+
+        fs::remove_dir_all(folder.path()).unwrap();
+        assert!(matches!(folder.begin(name(), 100).await, Err(KeepError::Io { .. })));
+        assert!(!folder.path().exists());
     }
 
     #[tokio::test]

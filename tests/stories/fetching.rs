@@ -47,6 +47,40 @@ async fn scripted(
     (base, asked)
 }
 
+/// Telnyx in place of the simulated provider: its storage knows the signature `fresh` alone, and its list of recordings
+/// tells it to whoever shows the API key.
+async fn telnyx(app: &App) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let storage = base.clone();
+    let router = axum::Router::new().fallback(async move |uri: Uri, headers: HeaderMap| {
+        let key = headers.get(header::AUTHORIZATION).map(|key| key.to_str().unwrap().to_owned());
+        match (uri.path(), uri.query(), key.as_deref()) {
+            ("/stored/RE1", Some("signature=fresh"), None) => {
+                perezvon::recordings::tone::wav_bytes(&[900; 7 * 8_000]).into_response()
+            }
+            (path, Some("CallSid=CA1"), Some("Bearer api-key")) if path.ends_with("/Recordings.json") => {
+                let recording = |sid: &str| {
+                    let url = format!("{storage}/stored/{sid}?signature=fresh");
+                    format!(r#"{{"sid": "{sid}", "call_sid": "CA1", "status": "completed", "media_url": "{url}"}}"#)
+                };
+                format!(r#"{{"recordings": [{}, {}]}}"#, recording("RE2"), recording("RE1")).into_response()
+            }
+            _ => StatusCode::FORBIDDEN.into_response(),
+        }
+    });
+    tokio::spawn(async { axum::serve(listener, router).await });
+    let api_base = base.clone();
+    app.restart(|setup| {
+        let public_key = format!("{}=", "A".repeat(43));
+        setup.provider_keys =
+            format!("signature = \"telnyx\"\nauth_tokens = [\"{public_key}\"]\napi_token = \"api-key\"");
+        setup.api_base = api_base;
+    })
+    .await;
+    base
+}
+
 /// A message that lies at `base`.
 async fn a_message_at(app: &App, base: &str) {
     app.post("voice", &Form::call("CA1")).await;
@@ -146,7 +180,7 @@ stories! {
         let lost = voicemail(app).await;
         assert_eq!(lost.state, VoicemailState::Failed);
         assert!(lost.failure.unwrap().contains("404"));
-        assert!(app.alarm_kinds().await.contains(&"recording_lost".to_owned()));
+        assert_eq!(app.alarm_kinds().await, ["recording_lost"], "it is late no longer");
         assert_eq!(app.callbacks().await.len(), 1);
         assert_eq!(app.store().jobs_summary().await.unwrap().given_up, 1);
     }
@@ -187,10 +221,44 @@ stories! {
             app.post("recording", &form).await;
         }
         app.run_jobs().await;
-        let states: Vec<_> = app.voicemails().await.iter().map(|voicemail| voicemail.state).collect();
-        assert_eq!(states, [VoicemailState::Failed; 4]);
+        let states = async || app.voicemails().await.iter().map(|voicemail| voicemail.state).collect::<Vec<_>>();
+        assert_eq!(states().await, [VoicemailState::Pending; 4]);
+        assert_eq!(app.alarm_kinds().await, ["recording_late"; 4]);
+        app.run_all_jobs().await;
+        assert_eq!(states().await, [VoicemailState::Failed; 4]);
         assert_eq!(*asked.lock().unwrap(), []);
-        assert!(app.alarm_kinds().await.iter().all(|kind| kind == "recording_lost"));
+        assert_eq!(app.alarm_kinds().await, ["recording_lost"; 4]);
+    }
+
+    /// A host forgotten in `recording_hosts` once cost the message at the first try.
+    async fn a_storage_that_the_configuration_forgot_costs_no_message(app) {
+        a_message(app).await;
+        let url = app.text("SELECT url FROM voicemail").await;
+        app.sql("UPDATE voicemail SET url = 'https://storage.example/RE1'").await;
+        app.run_jobs().await;
+        assert_eq!(voicemail(app).await.state, VoicemailState::Pending);
+        let alarms = app.alarms().await;
+        assert_eq!((alarms.len(), alarms[0].kind.as_str()), (1, "recording_late"));
+        assert!(alarms[0].told.contains("storage.example") && alarms[0].told.contains("recording_hosts"), "{alarms:?}");
+        app.sql(&format!("UPDATE voicemail SET url = '{url}'")).await;
+        app.advance_minutes(60);
+        app.run_jobs().await;
+        assert_eq!(voicemail(app).await.state, VoicemailState::Stored);
+        assert_eq!(app.alarm_kinds().await, Vec::<String>::new());
+    }
+
+    async fn a_redirect_that_is_not_allowed_costs_no_message(app) {
+        let redirect_to = Some("http://169.254.169.254/latest/meta-data".to_owned());
+        app.exchange.set_faults(RestFaults { redirect_to, ..RestFaults::default() });
+        a_message(app).await;
+        app.run_jobs().await;
+        assert_eq!(app.alarm_kinds().await, ["recording_late"]);
+        app.advance_minutes(120);
+        app.run_jobs().await;
+        assert_eq!(voicemail(app).await.state, VoicemailState::Pending);
+        app.exchange.set_faults(RestFaults::default());
+        app.run_all_jobs().await;
+        assert_eq!(voicemail(app).await.state, VoicemailState::Stored);
     }
 
     async fn an_error_page_with_status_200_is_no_recording(app) {
@@ -264,6 +332,53 @@ stories! {
         app.run_jobs().await;
         assert!(voicemail(app).await.deleted_at_provider_at.is_some());
         assert_eq!(app.count("job").await, 0);
+    }
+
+    /// The copy of a provider that was taken out of the configuration once counted as deleted.
+    async fn a_copy_of_a_provider_that_is_configured_no_longer_is_deleted_when_it_is_back(app) {
+        app.exchange.set_faults(RestFaults { deletion_errors: 1, ..RestFaults::default() });
+        let sid = a_message(app).await;
+        app.run_jobs().await;
+        assert_eq!(voicemail(app).await.state, VoicemailState::Stored);
+        app.restart(|setup| setup.provider = "other").await;
+        app.advance_minutes(60);
+        app.run_jobs().await;
+        assert_eq!(app.alarm_kinds().await, ["recording_not_deleted"]);
+        assert_eq!(app.number("SELECT COUNT(*) FROM job WHERE kind = 'delete_recording'").await, 1);
+        app.restart(|setup| setup.provider = "twilio").await;
+        app.run_all_jobs().await;
+        assert_eq!(app.exchange.counters().deleted, [sid]);
+        assert_eq!(app.alarm_kinds().await, Vec::<String>::new());
+    }
+
+    /// Raised before a commit that failed, it once stood for ever.
+    async fn alarms_about_a_recording_end_when_it_is_stored_whole(app) {
+        a_message(app).await;
+        let id = voicemail(app).await.id.to_string();
+        for kind in ["recording_late", "recording_damaged", "recording_lost"] {
+            app.store().raise_alarm(kind, &id, "Что-то с записью.", app.now()).await.unwrap();
+        }
+        app.run_jobs().await;
+        assert_eq!(voicemail(app).await.state, VoicemailState::Stored);
+        assert_eq!(app.alarm_kinds().await, Vec::<String>::new());
+    }
+
+    /// The way to ask for a fresh address was there, and nobody went it: after ten minutes the message was out of reach.
+    async fn an_address_that_has_expired_is_asked_for_anew(app) {
+        a_message_at(app, "http://127.0.0.1:1").await;
+        let base = telnyx(app).await;
+        let id = voicemail(app).await.id;
+        let told_urls = [format!("'{base}/stored/RE1?signature=old'"), "NULL".to_owned()];
+        for (recording_id, url) in [("RE1", &told_urls[0]), ("of-our-making", &told_urls[0]), ("RE1", &told_urls[1])] {
+            let pending = format!("state = 'pending', name = NULL, url = {url}, recording_id = '{recording_id}'");
+            app.sql(&format!("UPDATE voicemail SET {pending}")).await;
+            app.sql("DELETE FROM job").await;
+            app.store().plan_job(perezvon::store::JobKind::FetchRecording, id, app.now()).await.unwrap();
+            app.run_jobs().await;
+            assert_eq!(voicemail(app).await.state, VoicemailState::Stored, "{recording_id} {url}");
+        }
+        assert_eq!(app.alarm_kinds().await, Vec::<String>::new());
+        app.leave_the_jobs().await;
     }
 
     async fn a_fetch_cut_off_by_a_crash_is_done_again_after_its_lease(app) {

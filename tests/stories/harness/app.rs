@@ -57,12 +57,14 @@ pub struct Setup {
     /// Further keys of both lines.
     pub line_keys: String,
     pub provider: &'static str,
+    /// How it signs and is asked.
+    pub provider_keys: String,
     pub api_base: String,
 }
 
 impl Setup {
     fn text(&self, database: &str, folder: &Path) -> String {
-        let Self { hours, ring, line_keys, provider, api_base } = self;
+        let Self { hours, ring, line_keys, provider, provider_keys, api_base } = self;
         let recordings = folder.join("recordings");
         format!(
             r#"
@@ -87,9 +89,8 @@ impl Setup {
             [[providers]]
             name = "{provider}"
             kind = "twiml"
-            signature = "twilio"
+            {provider_keys}
             account_sid = "{ACCOUNT}"
-            auth_tokens = ["{TOKEN}"]
             api_base = "{api_base}"
             recording_hosts = ["127.0.0.1"]
             "#,
@@ -145,6 +146,7 @@ impl App {
             ring: vec!["+79280000055", "+79280000056"],
             line_keys: String::new(),
             provider: "twilio",
+            provider_keys: format!("signature = \"twilio\"\nauth_tokens = [\"{TOKEN}\"]"),
             api_base: exchange.api_base().to_owned(),
         };
         let app = Self {
