@@ -26,6 +26,9 @@ const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// How long a waiting caller's script may take. Providers give 5 s at the most and most never ask again.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
+const ASKED_FOR_THE_FALLBACK: &str = "Провайдер не получил от нас ответа и попросил запасной: звонившему предложили \
+    оставить сообщение. Проверьте, что служба и прокси перед ней работают, и посмотрите журнал службы за это время.";
+
 pub(super) fn router() -> Router<House> {
     Router::new().route("/webhooks/{name}/{*endpoint}", any(webhook))
 }
@@ -69,6 +72,11 @@ async fn webhook(
         }
     };
     let step = parsed.step;
+    if step == Some(Step::Fallback) {
+        let (store, name) = (house.store.clone(), name.clone());
+        // The caller does not wait for it.
+        tokio::spawn(async move { store.alarm_of_ours(&name, ASKED_FOR_THE_FALLBACK, now).await });
+    }
     match (keep(&house, provider, delivery(provider, request, parsed, now), step).await, step) {
         (Ok(kept), Some(step)) => {
             counted("accepted");
@@ -138,21 +146,18 @@ async fn keep(house: &House, provider: &Provider, delivery: Delivery, step: Opti
         return house.store.deliver(delivery).await;
     }
     let arrived = step == Some(Step::Arrived);
-    let kept = match tokio::time::timeout(ANSWER_WITHIN, house.store.deliver(delivery.clone())).await {
-        Ok(kept) => kept,
-        Err(_) => Err(StoreError::Busy),
-    };
-    match &kept {
-        Ok(Kept { call: Some(call) }) if arrived => info!(
+    let kept = house.store.deliver_within(ANSWER_WITHIN, delivery).await;
+    if let Ok(Kept { call: Some(call) }) = &kept
+        && arrived
+    {
+        info!(
             call.id = call.id,
             provider = %provider.name(),
             line.id = call.line.as_ref().map_or("?", |line| line.as_str()),
             caller = call.caller.as_ref().map(|caller| caller.shortened()),
             "A call on the {} line",
             call.line.as_ref().map_or("?", |line| line.as_str()),
-        ),
-        Ok(_) => {}
-        Err(_) => house.store.deliver_later(delivery),
+        );
     }
     kept
 }
