@@ -41,6 +41,9 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
     }
     let folder = Folder::open(&config.storage.recordings)
         .with_context(|| format!("папка записей {} не открывается", config.storage.recordings.display()))?;
+    let store = store
+        .with_late_folder(&config.storage.recordings.join(".late"))
+        .with_context(|| format!("в папке записей {} нельзя писать", config.storage.recordings.display()))?;
     let providers = Providers::new(config.providers.iter().map(provider));
     let house = House::new(Parts {
         clock: clock.clone(),

@@ -25,18 +25,26 @@ const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 const FINISH_WITHIN: Duration = Duration::from_secs(20);
 
 /// Serves until `stop` changes; then takes no new connection and finishes the requests in hand.
-pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
-    let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+pub async fn serve(listener: TcpListener, router: Router, stop: watch::Receiver<bool>) {
+    serve_at_most(MOST_CONNECTIONS, listener, router, stop).await;
+}
+
+async fn serve_at_most(most: usize, listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
+    let room = Arc::new(Semaphore::new(most));
     let in_hand = GracefulShutdown::new();
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN).max_buf_size(64 * 1024);
     loop {
-        let Ok(place) = room.clone().acquire_owned().await else { break };
+        let arriving = async {
+            let place = room.clone().acquire_owned().await.expect("nobody closes the room");
+            listener.accept().await.map(|(stream, peer)| (stream, peer, place))
+        };
+        // A full house hears the end as well: the place is waited for on this side of the choice.
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = arriving => accepted,
             _ = stop.changed() => break,
         };
-        let (stream, peer) = match accepted {
+        let (stream, peer, place) = match accepted {
             Ok(accepted) => accepted,
             Err(failed) => {
                 // Out of file descriptors, mostly: the next one may be closed soon.
@@ -72,4 +80,31 @@ fn service(
         request.extensions_mut().insert(ConnectInfo(peer));
         router.clone().oneshot(request.map(axum::body::Body::new))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_house_hears_that_it_shall_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let router = Router::new().route("/", get(|| async { "inside" }));
+        let serving = tokio::spawn(serve_at_most(1, listener, router, stopped));
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        let mut answer = vec![0; 12];
+        client.read_exact(&mut answer).await.unwrap();
+        assert_eq!(answer, b"HTTP/1.1 200");
+        // The only place stays taken for as long as this client likes.
+        stop.send(true).unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(5), serving).await;
+        ended.expect("the end is heard though nobody leaves").unwrap();
+    }
 }

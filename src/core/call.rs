@@ -27,14 +27,16 @@ impl fmt::Display for CallKey {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Direction {
     Inbound,
     Outbound,
 }
 
 /// How ringing the officers ended. The furthest one counts: who was reached once was reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Ringing {
     Failed,
     Cancelled,
@@ -70,13 +72,14 @@ pub struct Recording {
 }
 
 /// Something a provider told about a call, and when it happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallEvent {
     pub at: Timestamp,
     pub fact: Fact,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Fact {
     /// Who calls whom. Most requests repeat it. An empty `dialled` tells nothing.
     Parties { direction: Direction, dialled: String, forwarded_from: Option<String>, caller: Caller },

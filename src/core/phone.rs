@@ -3,10 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat, Region};
 
 /// A number that can be dialled, as E.164 (`+79288328088`). Spelling is settled here and nowhere else.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct PhoneNumber(String);
 
 /// Why a text is not a telephone number.
@@ -105,6 +108,14 @@ fn usual_russian(text: &str, digits: &str) -> Option<PhoneNumber> {
     national.starts_with(['3', '4', '8', '9']).then(|| PhoneNumber(format!("+7{national}")))
 }
 
+impl TryFrom<String> for PhoneNumber {
+    type Error = NotANumber;
+
+    fn try_from(text: String) -> Result<Self, NotANumber> {
+        Self::parse(&text)
+    }
+}
+
 impl FromStr for PhoneNumber {
     type Err = NotANumber;
     fn from_str(text: &str) -> Result<Self, NotANumber> {
@@ -119,7 +130,7 @@ impl fmt::Display for PhoneNumber {
 }
 
 /// Who calls, as far as the network tells.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Caller {
     /// `None`: withheld, or nothing that could be dialled.
     pub number: Option<PhoneNumber>,

@@ -1,5 +1,6 @@
 //! Who did what and when. Rows are only ever added.
 
+use super::ids::first_id_at;
 use super::sql::statements;
 use super::writer::Writing;
 use super::{Result, Store};
@@ -28,6 +29,18 @@ impl Store {
             })
         })
         .await
+    }
+
+    /// Whether this person did this to this thing since `since`.
+    pub async fn audited_since(&self, by: &Actor, action: &str, object: &str, since: Timestamp) -> Result<bool> {
+        let row = sqlx::query(AUDITED_SINCE)
+            .bind(first_id_at(since))
+            .bind(by.id.clone())
+            .bind(action.to_owned())
+            .bind(object.to_owned())
+            .fetch_optional(&self.readers)
+            .await?;
+        Ok(row.is_some())
     }
 }
 
@@ -59,4 +72,9 @@ statements! {
     KEEP_AUDIT = "
         INSERT INTO audit (id, at, actor_id, actor_name, action, object, detail, address)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    /// Ids are made from time, so the last minutes are the end of the table's own key: no further index.
+    AUDITED_SINCE = "
+        SELECT id FROM audit
+        WHERE id >= $1 AND actor_id = $2 AND action = $3 AND object = $4
+        LIMIT 1";
 }

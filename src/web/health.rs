@@ -9,6 +9,7 @@ use axum::{Json, Router};
 use serde_json::json;
 
 use super::House;
+use crate::core::line::LineId;
 use crate::store::StoreError;
 use crate::time::elapsed_ms;
 
@@ -41,7 +42,12 @@ async fn scrape(State(house): State<House>) -> Response {
 /// Gauges are read from the tables when somebody asks.
 async fn measure(house: &House) -> Result<(), StoreError> {
     let now = house.clock.now();
-    for (line, open, overdue) in house.store.count_open(now).await? {
+    let waiting = house.store.count_open(now).await?;
+    let all = house.lines.iter().map(|line| line.id.clone()).chain([LineId::unknown()]);
+    // A line nobody waits on has no row, and a gauge nobody sets keeps its last value.
+    let silent = all.filter(|id| waiting.iter().all(|(line, ..)| line != id)).map(|id| (id, 0, 0));
+    let silent: Vec<_> = silent.collect();
+    for (line, open, overdue) in waiting.into_iter().chain(silent) {
         metrics::gauge!("perezvon_callbacks_open", "line" => line.to_string()).set(open as f64);
         metrics::gauge!("perezvon_callbacks_overdue", "line" => line.to_string()).set(overdue as f64);
     }

@@ -12,9 +12,12 @@ mod session;
 pub mod webhooks;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
+use axum::http::StatusCode;
 use metrics_exporter_prometheus::PrometheusHandle;
+use tower_http::timeout::TimeoutLayer;
 
 pub use self::error::Error;
 use crate::core::line::Lines;
@@ -22,6 +25,10 @@ use crate::providers::Providers;
 use crate::recordings::Folder;
 use crate::store::Store;
 use crate::time::Clock;
+
+/// An answer to a person or program of the school begins within this time, the sending of their form included, or a
+/// slow sender would hold a connection for ever.
+const ANSWER_PEOPLE_WITHIN: Duration = Duration::from_secs(30);
 
 /// What a request may use. Cheap to clone.
 #[derive(Clone)]
@@ -73,10 +80,10 @@ impl std::ops::Deref for House {
 
 /// All addresses of the service.
 pub fn router(house: House) -> Router {
+    let people = Router::new().nest("/api", api::router().layer(pages::csrf(&house))).merge(pages::router(&house));
     Router::new()
+        .merge(people.layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ANSWER_PEOPLE_WITHIN)))
         .merge(webhooks::router())
-        .nest("/api", api::router().layer(pages::csrf(&house)))
-        .merge(pages::router(&house))
         .merge(health::router())
         .with_state(house)
 }

@@ -21,8 +21,13 @@ use crate::time::Timestamp;
 
 /// The largest webhook, bytes. Real ones have about 600; the largest forms of the contracts stay below 8 kB.
 pub const LARGEST_BODY: usize = 64 * 1024;
+/// How long a body may take to come. Providers send theirs in one piece; this is for those who hold connections.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// How long a waiting caller's script may take. Providers give 5 s at the most and most never ask again.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+const ASKED_FOR_THE_FALLBACK: &str = "Провайдер не получил от нас ответа и попросил запасной: звонившему предложили \
+    оставить сообщение. Проверьте, что служба и прокси перед ней работают, и посмотрите журнал службы за это время.";
 
 pub(super) fn router() -> Router<House> {
     Router::new().route("/webhooks/{name}/{*endpoint}", on(MethodFilter::GET.or(MethodFilter::POST), webhook))
@@ -44,7 +49,7 @@ async fn webhook(
     let request = match raw(request, endpoint).await {
         Ok(request) => request,
         Err(refused) => {
-            counted("oversized");
+            counted("unreadable");
             return refused;
         }
     };
@@ -67,6 +72,11 @@ async fn webhook(
         }
     };
     let step = parsed.step;
+    if step == Some(Step::Fallback) {
+        let (store, name) = (house.store.clone(), name.clone());
+        // The caller does not wait for it.
+        tokio::spawn(async move { store.alarm_of_ours(&name, ASKED_FOR_THE_FALLBACK, now).await });
+    }
     match (keep(&house, provider, delivery(provider, request, parsed, now), step).await, step) {
         (Ok(kept), Some(step)) => {
             counted("accepted");
@@ -89,12 +99,21 @@ async fn webhook(
     }
 }
 
-/// Reads the request as it came; too large a body is refused with 413.
+/// Reads the request as it came; too large a body is refused with 413, too slow a one with 408.
 pub async fn raw(request: Request, endpoint: String) -> Result<RawRequest, Response> {
+    raw_within(BODY_WITHIN, request, endpoint).await
+}
+
+async fn raw_within(limit: Duration, request: Request, endpoint: String) -> Result<RawRequest, Response> {
     let (parts, body): (_, Body) = request.into_parts();
-    let body = to_bytes(body, LARGEST_BODY).await.map_err(|_| {
-        (StatusCode::PAYLOAD_TOO_LARGE, format!("a webhook may have at most {LARGEST_BODY} bytes\n")).into_response()
-    })?;
+    let body = match tokio::time::timeout(limit, to_bytes(body, LARGEST_BODY)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => {
+            let told = format!("a webhook may have at most {LARGEST_BODY} bytes\n");
+            return Err((StatusCode::PAYLOAD_TOO_LARGE, told).into_response());
+        }
+        Err(_) => return Err((StatusCode::REQUEST_TIMEOUT, "the body came too slowly\n").into_response()),
+    };
     let headers = parts
         .headers
         .iter()
@@ -127,21 +146,18 @@ async fn keep(house: &House, provider: &Provider, delivery: Delivery, step: Opti
         return house.store.deliver(delivery).await;
     }
     let arrived = step == Some(Step::Arrived);
-    let kept = match tokio::time::timeout(ANSWER_WITHIN, house.store.deliver(delivery.clone())).await {
-        Ok(kept) => kept,
-        Err(_) => Err(StoreError::Busy),
-    };
-    match &kept {
-        Ok(Kept { call: Some(call) }) if arrived => info!(
+    let kept = house.store.deliver_within(ANSWER_WITHIN, delivery).await;
+    if let Ok(Kept { call: Some(call) }) = &kept
+        && arrived
+    {
+        info!(
             call.id = call.id,
             provider = %provider.name(),
             line.id = call.line.as_ref().map_or("?", |line| line.as_str()),
             caller = call.caller.as_ref().map(|caller| caller.shortened()),
             "A call on the {} line",
             call.line.as_ref().map_or("?", |line| line.as_str()),
-        ),
-        Ok(_) => {}
-        Err(_) => house.store.deliver_later(delivery),
+        );
     }
     kept
 }
@@ -167,4 +183,18 @@ fn script_without_state(step: Step) -> Script {
 /// A provider's document with status 200.
 pub fn replied(reply: Reply) -> Response {
     ([(CONTENT_TYPE, reply.content_type)], reply.body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_never_ends_is_not_waited_for() {
+        let first = futures_util::stream::iter([Ok::<_, std::io::Error>("CallSid=")]);
+        let trickling = futures_util::StreamExt::chain(first, futures_util::stream::pending());
+        let request = Request::post("/webhooks/twilio/voice").body(Body::from_stream(trickling)).unwrap();
+        let refused = raw_within(Duration::from_millis(20), request, "voice".to_owned()).await.unwrap_err();
+        assert_eq!(refused.status(), StatusCode::REQUEST_TIMEOUT);
+    }
 }

@@ -43,6 +43,68 @@ stories! {
         assert_eq!(app.view("CA1").await.deliveries.len(), 1);
     }
 
+    async fn what_came_during_an_outage_outlives_the_program(app) {
+        app.take_the_database_away().await;
+        assert!(app.post("voice", &Form::call("CA1")).await.offers_to_record());
+        let message = Form::call("CA1").recording("RE1", "7", app.exchange.api_base());
+        assert_eq!(app.post("message", &message).await.status, 200);
+        assert_eq!(app.late_files(), 2);
+        app.crash().await;
+        app.bring_the_database_back().await;
+        app.restart(|_| ()).await;
+        assert_eq!(app.store().deliver_late().await, 2);
+        assert_eq!((app.view("CA1").await.deliveries.len(), app.late_files()), (2, 0));
+        assert_eq!(app.callback().await.caller.unwrap().e164(), "+79280000001");
+        let alarm = app.alarms().await.remove(0);
+        assert_eq!((alarm.kind.as_str(), alarm.subject.as_str()), ("we_failed", "database"));
+        assert!(alarm.told.contains("Проверьте"), "{}", alarm.told);
+        app.leave_the_jobs().await;
+    }
+
+    async fn a_late_delivery_that_can_never_be_kept_lets_the_others_pass(app) {
+        app.post("voice", &Form::call("CA1")).await;
+        app.take_the_database_away().await;
+        app.post("dialled/0", &Form::call("CA1")).await;
+        app.post("voice", &Form::call("CA2").from("+79280000002")).await;
+        app.bring_the_database_back().await;
+        app.sql("UPDATE call SET direction = 'sideways'").await;
+        assert_eq!(app.store().deliver_late().await, 1);
+        assert!(app.find("CA2").await.is_some());
+        assert_eq!(app.late_files(), 1, "set aside, for somebody to look at");
+        let mut subjects: Vec<_> = app.alarms().await.into_iter().map(|alarm| alarm.subject).collect();
+        subjects.sort();
+        assert_eq!(subjects, ["database", "late"]);
+        assert_eq!(app.store().deliver_late().await, 0);
+    }
+
+    async fn a_delivery_that_takes_too_long_is_kept_once(app) {
+        let lock = match app.engine {
+            crate::harness::Engine::Sqlite => "BEGIN IMMEDIATE",
+            crate::harness::Engine::Postgres => "BEGIN; LOCK TABLE call_key IN ACCESS EXCLUSIVE MODE",
+        };
+        for statement in lock.split("; ") {
+            app.sql(statement).await;
+        }
+        assert!(app.post("voice", &Form::call("CA1")).await.offers_to_record());
+        assert_eq!(app.late_files(), 1, "it outlives a crash while it waits in the queue");
+        app.sql("ROLLBACK").await;
+        while app.late_files() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(app.store().deliver_late().await, 0);
+        assert_eq!(app.view("CA1").await.deliveries.len(), 1);
+    }
+
+    async fn whoever_asks_for_the_fallback_tells_of_a_fault_of_ours(app) {
+        assert!(app.post("fallback", &Form::call("CA1")).await.offers_to_record());
+        while app.alarms().await.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let alarm = app.alarms().await.remove(0);
+        assert_eq!((alarm.kind.as_str(), alarm.subject.as_str()), ("we_failed", "twilio"));
+        assert!(alarm.told.contains("Проверьте"), "{}", alarm.told);
+    }
+
     async fn a_database_that_is_away_fails_readiness_and_not_health(app) {
         assert_eq!(app.get("/readyz").await.status, 200);
         if app.engine == crate::harness::Engine::Postgres {

@@ -1,6 +1,8 @@
 //! How often somebody may try to sign in: ten failures in a quarter of an hour, for one address and for one login.
 //!
-//! The address is the one of the connection, never of a header that anybody can write. Behind a proxy all share one.
+//! The address is the connection's, or what the proxy on this machine says it is, never a header that anybody can write.
+//! A proxy that says nothing has all its clients at loopback; then only logins are counted, or ten wrong passwords from
+//! anywhere would shut the door for the whole school.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -43,8 +45,8 @@ impl Gate {
     pub fn enter(&self, address: IpAddr, login: &str, now: Timestamp) -> Result<(), u64> {
         let mut tries = self.lock();
         let keys = keys(address, login);
-        for key in &keys {
-            if let Some(known) = tries.get(key) {
+        for key in keys.clone() {
+            if let Some(known) = tries.get(&key) {
                 let left = WINDOW_MS - elapsed_ms(known.since, now);
                 if left > 0 && known.count >= MOST_FAILURES {
                     return Err((left as u64).div_ceil(1000));
@@ -67,10 +69,15 @@ impl Gate {
     /// The try counted by [`Gate::enter`] was a good one: it is taken back, and the login starts afresh.
     pub fn passed(&self, address: IpAddr, login: &str) {
         let mut tries = self.lock();
-        let [address, login] = keys(address, login);
-        tries.remove(&login);
-        if let Some(known) = tries.get_mut(&address) {
-            known.count = known.count.saturating_sub(1);
+        for key in keys(address, login) {
+            match key {
+                Key::Login(_) => drop(tries.remove(&key)),
+                Key::Address(_) => {
+                    if let Some(known) = tries.get_mut(&key) {
+                        known.count = known.count.saturating_sub(1);
+                    }
+                }
+            }
         }
     }
 
@@ -80,12 +87,12 @@ impl Gate {
 }
 
 /// One household has a whole IPv6 network: it counts as one address.
-fn keys(address: IpAddr, login: &str) -> [Key; 2] {
-    let address = match address.to_canonical() {
+fn keys(address: IpAddr, login: &str) -> impl Iterator<Item = Key> + Clone {
+    let counted = (!address.is_loopback()).then(|| match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
         address => address,
-    };
-    [Key::Address(address), Key::Login(login.to_lowercase())]
+    });
+    counted.map(Key::Address).into_iter().chain([Key::Login(login.to_lowercase())])
 }
 
 /// Forgets what has run out; if that is not enough, the tenth with the fewest failures, so that who is shut out stays
@@ -124,6 +131,17 @@ mod tests {
         let just_before = NOW + SignedDuration::from_secs(899);
         assert_eq!(gate.enter(address(1), "madina", just_before), Err(1));
         assert_eq!(gate.enter(address(1), "madina", NOW + SignedDuration::from_secs(900)), Ok(()));
+    }
+
+    #[test]
+    fn a_proxy_that_tells_no_addresses_shuts_nobody_else_out() {
+        let gate = Gate::new();
+        let proxy = IpAddr::from([127, 0, 0, 1]);
+        for number in 0..100 {
+            assert_eq!(gate.enter(proxy, &format!("guess {}", number / 10), NOW), Ok(()));
+        }
+        assert_eq!(gate.enter(proxy, "guess 1", NOW), Err(900), "a login is counted all the same");
+        assert_eq!(gate.enter(proxy, "madina", NOW), Ok(()));
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! The way in and out.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 
 use askama::Template;
-use axum::extract::{ConnectInfo, Extension, Request, State};
+use axum::extract::{Extension, Request, State};
+use axum::http::StatusCode;
 use axum::http::header::{RETRY_AFTER, SET_COOKIE};
-use axum::http::{Extensions, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Form, RequestExt, Router};
@@ -19,7 +19,7 @@ use super::refused::{PageError, minutes};
 use super::{AnyQuery, Visitor, page, query};
 use crate::core::officer::Actor;
 use crate::store::{AuditEntry, Officer};
-use crate::web::{Error, House, password, session};
+use crate::web::{Error, House, auth, password, session};
 
 /// The longest login that is looked at, in bytes.
 const LONGEST_LOGIN: usize = 200;
@@ -66,7 +66,7 @@ async fn sign_in(
     request: Request,
 ) -> Result<Response, PageError> {
     let now = house.clock.now();
-    let (headers, address) = (request.headers().clone(), address(request.extensions()));
+    let (headers, address) = (request.headers().clone(), auth::address(request.extensions(), request.headers()));
     let Ok(Form(credentials)) = request.extract::<Form<Credentials>, _>().await else {
         return Err(Error::BadRequest("Заполните логин и пароль.".to_owned()).into());
     };
@@ -119,7 +119,8 @@ async fn sign_out(
 ) -> Result<Response, PageError> {
     let now = house.clock.now();
     if let Ok(Visitor(person)) = visitor {
-        audit(&house, person.actor, "logout", address(request.extensions()), now).await?;
+        let address = auth::address(request.extensions(), request.headers());
+        audit(&house, person.actor, "logout", address, now).await?;
     }
     let cookie = session::end(&house, request.headers()).await?;
     Ok(([(SET_COOKIE, cookie)], Redirect::to("/login")).into_response())
@@ -135,12 +136,6 @@ async fn audit(
     let object = by.id.replace(':', " ");
     let entry = AuditEntry { by, action, object, detail: String::new(), address: address.to_string() };
     Ok(house.store.audit(entry, now).await?)
-}
-
-/// The address of the connection. Unspecified if the server does not tell: then all share one.
-fn address(extensions: &Extensions) -> IpAddr {
-    let connected = extensions.get::<ConnectInfo<SocketAddr>>();
-    connected.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip().to_canonical())
 }
 
 /// Where to go after signing in: only ever a page of ours.

@@ -185,6 +185,16 @@ impl App {
         }
     }
 
+    /// Ends the house at once: what only its memory holds is gone.
+    pub async fn crash(&self) {
+        self.open.write().unwrap().take();
+    }
+
+    /// The files of deliveries that the database could not take.
+    pub fn late_files(&self) -> usize {
+        std::fs::read_dir(self.folder.path().join("recordings/.late")).unwrap().count()
+    }
+
     /// Stops the house and starts it again on the same database with another configuration.
     pub async fn restart(&self, change: impl FnOnce(&mut Setup)) {
         self.close_house().await;

@@ -46,7 +46,7 @@ async fn the_whole_sound_is_private_and_has_its_checksum_as_name() {
     assert!(saved.header("content-disposition").starts_with("attachment; filename=\"voicemail-"));
     let known = school.hears(&path, &[("if-none-match", whole.header("etag"))]).await;
     assert_eq!((known.status, known.bytes.len()), (StatusCode::NOT_MODIFIED, 0));
-    assert_eq!(school.times_listened().await, 2);
+    assert_eq!(school.times_listened().await, 1);
 }
 
 #[tokio::test]
@@ -92,16 +92,29 @@ async fn what_is_no_range_or_several_gives_the_whole() {
 }
 
 #[tokio::test]
-async fn each_listening_from_the_beginning_is_written_down_once() {
+async fn each_listening_is_written_down_once_however_many_parts_it_takes() {
     let (school, path) = with_sound().await;
+    school.send(signed(OFFICER, "HEAD", &path).body(Body::empty()).unwrap()).await;
+    school.hears(&path, &[("range", "bytes=50-")]).await;
+    school.get(OBSERVER, &path).await.problem(403);
+    assert_eq!(school.times_listened().await, 0, "nobody heard anything");
     school.hears(&path, &[]).await;
     school.hears(&path, &[("range", "bytes=0-4")]).await;
     school.hears(&path, &[("range", "bytes=5-")]).await;
-    school.hears(&path, &[("range", "bytes=50-")]).await;
-    school.send(signed(OFFICER, "HEAD", &path).body(Body::empty()).unwrap()).await;
-    assert_eq!(school.times_listened().await, 2);
-    school.get(OBSERVER, &path).await.problem(403);
-    assert_eq!(school.times_listened().await, 2);
+    assert_eq!(school.times_listened().await, 1);
+    school.get(COLLEAGUE, &path).await;
+    assert_eq!(school.times_listened().await, 2, "another person");
+    school.moves_to("2026-11-20T19:40:01+03:00");
+    school.hears(&path, &[]).await;
+    assert_eq!(school.times_listened().await, 3, "another time");
+}
+
+#[tokio::test]
+async fn whoever_skips_the_first_byte_is_written_down_all_the_same() {
+    let (school, path) = with_sound().await;
+    let part = school.hears(&path, &[("range", "bytes=1-")]).await;
+    assert_eq!(&*part.bytes, &SOUND[1..]);
+    assert_eq!(school.times_listened().await, 1);
 }
 
 #[tokio::test]
