@@ -249,6 +249,7 @@ pub(super) async fn with_everything(
         .collect())
 }
 
+// LEFT JOIN: else SQLite would rather walk all calls in the order wanted than sort these few.
 const CALLS_OF_CALLBACKS: ManyRows = ManyRows {
     name: "CALLS_OF_CALLBACKS",
     head: "SELECT call.id AS id, call.started_at AS started_at, call.outcome AS outcome,
@@ -259,9 +260,9 @@ const CALLS_OF_CALLBACKS: ManyRows = ManyRows {
     columns: &[Column::Number, Column::Number],
     tail: "JOIN call ON call.callback_id = column1
         ) AS joined
-        JOIN call ON call.id = joined.id
+        LEFT JOIN call ON call.id = joined.id
         WHERE joined.place <= joined.newest
-        ORDER BY call.id",
+        ORDER BY joined.id",
 };
 
 const STEPS_OF_CALLBACKS: ManyRows = ManyRows {

@@ -238,8 +238,8 @@ const VOICEMAILS_OF_CALLBACKS: ManyRows = ManyRows {
     tail: "JOIN call ON call.callback_id = column1
             JOIN voicemail ON voicemail.call_id = call.id
         ) AS left_there
-        JOIN voicemail ON voicemail.id = left_there.id
-        JOIN call ON call.id = voicemail.call_id
+        LEFT JOIN voicemail ON voicemail.id = left_there.id
+        LEFT JOIN call ON call.id = voicemail.call_id
         WHERE left_there.place <= left_there.newest
         ORDER BY voicemail.received_at, voicemail.id",
 };

@@ -101,6 +101,9 @@ async fn no_list_walks_a_whole_table() {
         ("LIST_UNCLOSED", "callback_open_by_due"),
         ("LIST_ALL", "callback_by_due"),
         ("LIST_IN_STATE", "callback_by_state"),
+        ("LIST_TO_CALL", "callback_open_by_due"),
+        ("LIST_CLOSED_SINCE", "callback_by_closing"),
+        ("COUNT_CLOSED_SINCE", "callback_by_closing"),
     ] {
         assert!(indices[name].contains(&format!("INDEX {index} (")), "{name}: {}", indices[name]);
     }
