@@ -61,6 +61,8 @@ CREATE TABLE call (
     callback_id BIGINT
 );
 CREATE INDEX call_by_start ON call (started_at, id);
+CREATE INDEX call_by_line ON call (line, started_at, id);
+CREATE INDEX call_by_outcome ON call (outcome, started_at, id);
 CREATE INDEX call_by_line_and_outcome ON call (line, outcome, started_at, id);
 CREATE INDEX call_by_caller ON call (caller, started_at, id) WHERE caller IS NOT NULL;
 CREATE INDEX call_by_callback ON call (callback_id, id) WHERE callback_id IS NOT NULL;
@@ -123,6 +125,8 @@ CREATE UNIQUE INDEX callback_one_open ON callback (line, caller) WHERE closed_at
 CREATE UNIQUE INDEX callback_by_registration ON callback (registration_number) WHERE registration_number IS NOT NULL;
 CREATE INDEX callback_open_by_due ON callback (due_at, received_at, id) WHERE closed_at IS NULL;
 CREATE INDEX callback_by_due ON callback (due_at, received_at, id);
+CREATE INDEX callback_by_state ON callback (state, due_at, received_at, id);
+CREATE INDEX callback_by_closing ON callback (closed_at, id) WHERE closed_at IS NOT NULL;
 
 CREATE TABLE callback_history (
     id BIGINT NOT NULL PRIMARY KEY,

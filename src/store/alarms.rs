@@ -2,13 +2,16 @@
 
 use sqlx::AnyConnection;
 
+use super::audit;
 use super::sql::{Columns, statements};
 use super::{Result, Store, StoreError};
+use crate::core::officer::Actor;
 use crate::time::Timestamp;
 
 /// An alarm that has not been cleared.
 #[derive(Clone, Debug)]
 pub struct Alarm {
+    pub id: i64,
     pub kind: String,
     pub subject: String,
     /// A Russian sentence: what happened and what to do.
@@ -60,6 +63,31 @@ impl Store {
         .await
     }
 
+    /// Somebody has read it and will see to it. `false`: it is no longer open, or there is no such alarm.
+    pub async fn acknowledge_alarm(&self, id: i64, by: &Actor, now: Timestamp) -> Result<bool> {
+        let by = by.clone();
+        self.write(move |mut writing| {
+            Box::pin(async move {
+                let row = sqlx::query(ACKNOWLEDGE)
+                    .bind(now.as_millisecond())
+                    .bind(id)
+                    .fetch_optional(&mut *writing.sql)
+                    .await?;
+                let Some(row) = row else { return Ok::<_, StoreError>(false) };
+                let columns = Columns::of("alarm", &row);
+                let detail = format!("{} {}", columns.get::<String>("kind")?, columns.get::<String>("subject")?);
+                audit::keep(&mut writing, &by, "seen", &format!("alarm {id}"), &detail, "", now).await?;
+                Ok(true)
+            })
+        })
+        .await
+    }
+
+    /// All open alarms, also those beyond the first 50.
+    pub async fn count_alarms(&self) -> Result<i64> {
+        Ok(sqlx::query_scalar(COUNT_ALARMS).fetch_one(&self.readers).await?)
+    }
+
     /// Open alarms, newest first, at most 50.
     pub async fn alarms(&self) -> Result<Vec<Alarm>> {
         let rows = sqlx::query(OPEN_ALARMS).fetch_all(&self.readers).await?;
@@ -67,6 +95,7 @@ impl Store {
             .map(|row| {
                 let columns = Columns::of("alarm", row);
                 Ok(Alarm {
+                    id: columns.get("id")?,
                     kind: columns.get("kind")?,
                     subject: columns.get("subject")?,
                     told: columns.get("told")?,
@@ -82,8 +111,13 @@ statements! {
         INSERT INTO alarm (id, kind, subject, told, raised_at) VALUES ($1, $2, $3, $4, $5)
         ON CONFLICT (kind, subject) WHERE cleared_at IS NULL DO NOTHING";
     CLEAR = "UPDATE alarm SET cleared_at = $1 WHERE kind = $2 AND subject = $3 AND cleared_at IS NULL";
+    ACKNOWLEDGE = "
+        UPDATE alarm SET cleared_at = $1
+        WHERE id = $2 AND cleared_at IS NULL
+        RETURNING id, kind, subject";
+    COUNT_ALARMS = "SELECT COUNT(*) FROM alarm WHERE cleared_at IS NULL";
     OPEN_ALARMS = "
-        SELECT kind, subject, told, raised_at FROM alarm
+        SELECT id, kind, subject, told, raised_at FROM alarm
         WHERE cleared_at IS NULL
         ORDER BY raised_at DESC, id DESC
         LIMIT 50";

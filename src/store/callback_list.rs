@@ -80,13 +80,19 @@ pub struct CallbackPage {
 #[derive(Clone, Debug)]
 pub struct CallbackView {
     pub callback: Callback,
-    /// Oldest first.
+    /// The newest of them, oldest first.
     pub calls: Vec<CallBrief>,
-    /// Oldest first.
+    /// All of them, also those not in `calls`.
+    pub calls_count: i64,
+    /// The newest of them, oldest first.
     pub voicemails: Vec<Voicemail>,
+    pub voicemails_count: i64,
     /// All steps, oldest first, without those taken back.
     pub history: Vec<Step>,
 }
+
+/// How many calls, and how many messages, come with one callback at most: who calls all night makes no page endless.
+pub const NEWEST: i64 = 200;
 
 /// What the list says of a call.
 #[derive(Clone, Debug)]
@@ -129,31 +135,33 @@ impl CallbackPage {
 impl Store {
     pub async fn callbacks(&self, filter: &ListFilter) -> Result<CallbackPage> {
         let limit = filter.limit.clamp(1, 500) as usize;
-        let (due, received, id) = filter.after.unwrap_or((i64::MIN, i64::MIN, i64::MIN));
         let (from, to) = match filter.period {
             ListPeriod::UpTo(start) => (i64::MIN, start.as_millisecond()),
             ListPeriod::Exactly(start) => (start.as_millisecond(), start.as_millisecond()),
             ListPeriod::Between(from, to) => (from.as_millisecond(), to.as_millisecond()),
             ListPeriod::All => (i64::MIN, i64::MAX),
         };
+        // What stands on a period's list is due at that period's end: never before the first of the periods begins.
+        let (due, received, id) = filter.after.unwrap_or(FIRST).max((from, i64::MIN, i64::MIN));
         let (sql, state) = match filter.state {
-            StateFilter::Only(word @ ("open" | "claimed" | "later")) => (LIST_UNCLOSED, Some(word)),
+            StateFilter::Only(word @ ("open" | "claimed" | "later")) => (LIST_UNCLOSED_IN_STATE, Some(word)),
             StateFilter::Unclosed => (LIST_UNCLOSED, None),
-            StateFilter::Only(word) => (LIST_ALL, Some(word)),
+            StateFilter::Only(word) => (LIST_IN_STATE, Some(word)),
             StateFilter::All => (LIST_ALL, None),
         };
         let mut connection = self.readers.acquire().await?;
-        let rows = sqlx::query(sql)
+        let listed = sqlx::query(sql)
             .bind(due)
             .bind(received)
             .bind(id)
             .bind(from)
             .bind(to)
             .bind(filter.line.as_ref().map(LineId::to_string))
-            .bind(state.map(str::to_owned))
-            .bind(limit as i64 + 1)
-            .fetch_all(&mut *connection)
-            .await?;
+            .bind(limit as i64 + 1);
+        let rows = match state {
+            Some(word) => listed.bind(word).fetch_all(&mut *connection).await?,
+            None => listed.fetch_all(&mut *connection).await?,
+        };
         let mut keys = rows
             .iter()
             .map(|row| Ok((row.try_get("due_at")?, row.try_get("received_at")?, row.try_get("id")?)))
@@ -163,7 +171,7 @@ impl Store {
         found.truncate(limit);
         keys.truncate(limit);
         let next = if more { keys.last().copied() } else { None };
-        Ok(CallbackPage { items: with_everything(&mut connection, found).await?, next })
+        Ok(CallbackPage { items: with_everything(&mut connection, found, NEWEST).await?, next })
     }
 
     pub async fn callback(&self, id: i64) -> Result<Option<CallbackView>> {
@@ -171,7 +179,7 @@ impl Store {
         let Some(row) = sqlx::query(READ_CALLBACK).bind(id).fetch_optional(&mut *connection).await? else {
             return Ok(None);
         };
-        Ok(with_everything(&mut connection, vec![callbacks::read(&row)?]).await?.pop())
+        Ok(with_everything(&mut connection, vec![callbacks::read(&row)?], NEWEST).await?.pop())
     }
 
     /// Open and overdue callbacks of each line, for metrics and the page head: (line, open, overdue).
@@ -186,22 +194,34 @@ impl Store {
     }
 }
 
-async fn with_everything(connection: &mut AnyConnection, callbacks: Vec<Callback>) -> Result<Vec<CallbackView>> {
+/// Before every callback in the order of the list.
+const FIRST: (i64, i64, i64) = (i64::MIN, i64::MIN, i64::MIN);
+
+/// These callbacks with their steps and the `newest` calls and messages of each.
+pub(super) async fn with_everything(
+    connection: &mut AnyConnection,
+    callbacks: Vec<Callback>,
+    newest: i64,
+) -> Result<Vec<CallbackView>> {
     if callbacks.is_empty() {
         return Ok(Vec::new());
     }
     let ids: Vec<i64> = callbacks.iter().map(|callback| callback.id).collect();
-    let mut calls: HashMap<i64, Vec<CallBrief>> = HashMap::new();
-    for row in
-        CALLS_OF_CALLBACKS.query(connection, &ids, |params, id| params.add(*id)).fetch_all(&mut *connection).await?
-    {
+    let mut calls: HashMap<i64, (i64, Vec<CallBrief>)> = HashMap::new();
+    let asked = CALLS_OF_CALLBACKS.query(connection, &ids, |params, id| {
+        params.add(*id);
+        params.add(newest);
+    });
+    for row in asked.fetch_all(&mut *connection).await? {
         let columns = Columns::of("call", &row);
         let brief = CallBrief {
             id: columns.get("id")?,
             started_at: columns.time("started_at")?,
             outcome: columns.get("outcome")?,
         };
-        calls.entry(columns.get("callback_id")?).or_default().push(brief);
+        let (count, briefs) = calls.entry(columns.get("callback_id")?).or_default();
+        *count = columns.get("of_all")?;
+        briefs.push(brief);
     }
     let mut history: HashMap<i64, Vec<Step>> = HashMap::new();
     for row in
@@ -217,27 +237,32 @@ async fn with_everything(connection: &mut AnyConnection, callbacks: Vec<Callback
         };
         history.entry(columns.get("callback_id")?).or_default().push(step);
     }
-    let mut messages: HashMap<i64, Vec<Voicemail>> = HashMap::new();
-    for (callback_id, voicemail) in voicemails::of_callbacks(connection, &ids).await? {
-        messages.entry(callback_id).or_default().push(voicemail);
-    }
+    let mut messages = voicemails::of_callbacks(connection, &ids, newest).await?;
     Ok(callbacks
         .into_iter()
-        .map(|callback| CallbackView {
-            calls: calls.remove(&callback.id).unwrap_or_default(),
-            voicemails: messages.remove(&callback.id).unwrap_or_default(),
-            history: history.remove(&callback.id).unwrap_or_default(),
-            callback,
+        .map(|callback| {
+            let (calls_count, calls) = calls.remove(&callback.id).unwrap_or_default();
+            let (voicemails_count, voicemails) = messages.remove(&callback.id).unwrap_or_default();
+            let history = history.remove(&callback.id).unwrap_or_default();
+            CallbackView { callback, calls, calls_count, voicemails, voicemails_count, history }
         })
         .collect())
 }
 
+// LEFT JOIN: else SQLite would rather walk all calls in the order wanted than sort these few.
 const CALLS_OF_CALLBACKS: ManyRows = ManyRows {
     name: "CALLS_OF_CALLBACKS",
     head: "SELECT call.id AS id, call.started_at AS started_at, call.outcome AS outcome,
-        call.callback_id AS callback_id",
-    columns: &[Column::Number],
-    tail: "JOIN call ON call.callback_id = column1 ORDER BY call.id",
+        call.callback_id AS callback_id, joined.of_all AS of_all
+        FROM (
+            SELECT call.id AS id, column2 AS newest, COUNT(*) OVER (PARTITION BY call.callback_id) AS of_all,
+                ROW_NUMBER() OVER (PARTITION BY call.callback_id ORDER BY call.id DESC) AS place",
+    columns: &[Column::Number, Column::Number],
+    tail: "JOIN call ON call.callback_id = column1
+        ) AS joined
+        LEFT JOIN call ON call.id = joined.id
+        WHERE joined.place <= joined.newest
+        ORDER BY joined.id",
 };
 
 const STEPS_OF_CALLBACKS: ManyRows = ManyRows {
@@ -256,16 +281,30 @@ statements! {
         SELECT * FROM callback
         WHERE closed_at IS NULL AND (due_at, received_at, id) > ($1, $2, $3)
           AND (period_starts_at IS NULL OR period_starts_at BETWEEN $4 AND $5)
-          AND (CAST($6 AS TEXT) IS NULL OR line = $6) AND (CAST($7 AS TEXT) IS NULL OR state = $7)
+          AND (CAST($6 AS TEXT) IS NULL OR line = $6)
         ORDER BY due_at, received_at, id
-        LIMIT $8";
+        LIMIT $7";
+    LIST_UNCLOSED_IN_STATE = "
+        SELECT * FROM callback
+        WHERE closed_at IS NULL AND state = $8 AND (due_at, received_at, id) > ($1, $2, $3)
+          AND (period_starts_at IS NULL OR period_starts_at BETWEEN $4 AND $5)
+          AND (CAST($6 AS TEXT) IS NULL OR line = $6)
+        ORDER BY due_at, received_at, id
+        LIMIT $7";
     LIST_ALL = "
         SELECT * FROM callback
         WHERE (due_at, received_at, id) > ($1, $2, $3)
           AND (period_starts_at IS NULL OR period_starts_at BETWEEN $4 AND $5)
-          AND (CAST($6 AS TEXT) IS NULL OR line = $6) AND (CAST($7 AS TEXT) IS NULL OR state = $7)
+          AND (CAST($6 AS TEXT) IS NULL OR line = $6)
         ORDER BY due_at, received_at, id
-        LIMIT $8";
+        LIMIT $7";
+    LIST_IN_STATE = "
+        SELECT * FROM callback
+        WHERE state = $8 AND (due_at, received_at, id) > ($1, $2, $3)
+          AND (period_starts_at IS NULL OR period_starts_at BETWEEN $4 AND $5)
+          AND (CAST($6 AS TEXT) IS NULL OR line = $6)
+        ORDER BY due_at, received_at, id
+        LIMIT $7";
     COUNT_OPEN = "
         SELECT line, COUNT(*) AS open, CAST(SUM(CASE WHEN due_at < $1 THEN 1 ELSE 0 END) AS BIGINT) AS overdue
         FROM callback

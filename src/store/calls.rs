@@ -57,22 +57,26 @@ impl Store {
     pub async fn calls(&self, filter: &CallFilter) -> Result<CallPage> {
         let limit = filter.limit.clamp(1, 200) as usize;
         let (after_at, after_id) = filter.after.unwrap_or((Timestamp::MAX, i64::MAX));
-        let sql = match (&filter.caller, &filter.line, filter.outcome) {
-            (Some(_), _, _) => LIST_CALLS_OF_CALLER,
-            (None, Some(_), Some(_)) => LIST_CALLS_OF_LINE_AND_OUTCOME,
-            (None, _, _) => LIST_CALLS,
+        let line = filter.line.as_ref().map(LineId::to_string);
+        let outcome = filter.outcome.map(|outcome| outcome.as_str().to_owned());
+        let caller = filter.caller.as_ref().map(|caller| caller.e164().to_owned());
+        let part = |sql: &'static str| {
+            sqlx::query(sql)
+                .bind(after_at.as_millisecond())
+                .bind(after_id)
+                .bind(filter.from.map_or(i64::MIN, |from| from.as_millisecond()))
+                .bind(filter.to.map_or(i64::MAX, |to| to.as_millisecond()))
+                .bind(limit as i64 + 1)
         };
-        let rows = sqlx::query(sql)
-            .bind(after_at.as_millisecond())
-            .bind(after_id)
-            .bind(filter.from.map_or(i64::MIN, |from| from.as_millisecond()))
-            .bind(filter.to.map_or(i64::MAX, |to| to.as_millisecond()))
-            .bind(filter.line.as_ref().map(LineId::to_string))
-            .bind(filter.outcome.map(|outcome| outcome.as_str().to_owned()))
-            .bind(filter.caller.as_ref().map(|caller| caller.e164().to_owned()))
-            .bind(limit as i64 + 1)
-            .fetch_all(&self.readers)
-            .await?;
+        // Each combination has a statement of its own, so that each walks an index that begins with what is asked for.
+        let listed = match (caller, line, outcome) {
+            (Some(caller), line, outcome) => part(LIST_CALLS_OF_CALLER).bind(caller).bind(line).bind(outcome),
+            (None, Some(line), Some(outcome)) => part(LIST_CALLS_OF_LINE_AND_OUTCOME).bind(line).bind(outcome),
+            (None, Some(line), None) => part(LIST_CALLS_OF_LINE).bind(line),
+            (None, None, Some(outcome)) => part(LIST_CALLS_OF_OUTCOME).bind(outcome),
+            (None, None, None) => part(LIST_CALLS),
+        };
+        let rows = listed.fetch_all(&self.readers).await?;
         let mut calls = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
         let next = (calls.len() > limit).then(|| {
             calls.truncate(limit);
@@ -259,24 +263,32 @@ statements! {
     LIST_CALLS = "
         SELECT * FROM call
         WHERE (started_at, id) < ($1, $2) AND started_at >= $3 AND started_at < $4
-          AND (CAST($5 AS TEXT) IS NULL OR line = $5) AND (CAST($6 AS TEXT) IS NULL OR outcome = $6)
-          AND (CAST($7 AS TEXT) IS NULL OR caller = $7)
         ORDER BY started_at DESC, id DESC
-        LIMIT $8";
+        LIMIT $5";
+    LIST_CALLS_OF_LINE = "
+        SELECT * FROM call
+        WHERE (started_at, id) < ($1, $2) AND started_at >= $3 AND started_at < $4
+          AND line = $6
+        ORDER BY started_at DESC, id DESC
+        LIMIT $5";
+    LIST_CALLS_OF_OUTCOME = "
+        SELECT * FROM call
+        WHERE (started_at, id) < ($1, $2) AND started_at >= $3 AND started_at < $4
+          AND outcome = $6
+        ORDER BY started_at DESC, id DESC
+        LIMIT $5";
     LIST_CALLS_OF_LINE_AND_OUTCOME = "
         SELECT * FROM call
         WHERE (started_at, id) < ($1, $2) AND started_at >= $3 AND started_at < $4
-          AND line = $5 AND outcome = $6
-          AND (CAST($7 AS TEXT) IS NULL OR caller = $7)
+          AND line = $6 AND outcome = $7
         ORDER BY started_at DESC, id DESC
-        LIMIT $8";
+        LIMIT $5";
     LIST_CALLS_OF_CALLER = "
         SELECT * FROM call
         WHERE (started_at, id) < ($1, $2) AND started_at >= $3 AND started_at < $4
-          AND (CAST($5 AS TEXT) IS NULL OR line = $5) AND (CAST($6 AS TEXT) IS NULL OR outcome = $6)
-          AND caller = $7
+          AND caller = $6 AND (CAST($7 AS TEXT) IS NULL OR line = $7) AND (CAST($8 AS TEXT) IS NULL OR outcome = $8)
         ORDER BY started_at DESC, id DESC
-        LIMIT $8";
+        LIMIT $5";
     LIST_GOING_ON = "
         SELECT * FROM call
         WHERE ended_at IS NULL AND started_at < $1

@@ -13,6 +13,7 @@ mod callback_list;
 mod callbacks;
 mod calls;
 mod desk;
+mod desk_page;
 mod ids;
 mod ingest;
 mod jobs;
@@ -35,6 +36,7 @@ pub use audit::AuditEntry;
 pub use callback_list::{CallBrief, CallbackPage, CallbackView, ListFilter, ListPeriod, StateFilter, Step};
 pub use calls::{CallFilter, CallPage, CallView, KeptDelivery};
 pub use desk::{ActError, NewCallback};
+pub use desk_page::{DeskFilter, DeskPart, Standing};
 pub use ingest::{Delivery, Kept};
 pub use jobs::{Job, JobKind, JobsSummary};
 pub use people::{Officer, Person, Token};
@@ -193,6 +195,7 @@ pub fn statements() -> Vec<Statement> {
         callbacks::STATEMENTS,
         calls::STATEMENTS,
         desk::STATEMENTS,
+        desk_page::STATEMENTS,
         ids::STATEMENTS,
         ingest::STATEMENTS,
         jobs::STATEMENTS,

@@ -1,5 +1,7 @@
 //! Voicemails: what we hold, or shall hold, of the messages callers left.
 
+use std::collections::HashMap;
+
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
@@ -160,17 +162,25 @@ pub(super) async fn of_calls(connection: &mut AnyConnection, call_ids: &[i64]) -
     rows.iter().map(read).collect()
 }
 
-/// The voicemails of these callbacks, each with the id of its callback, oldest first. Asked for by callback: one of them
-/// may have more calls than a statement may have parameters.
+/// The `newest` voicemails of each of these callbacks, oldest first, after the count of all it has. Asked for by callback:
+/// one of them may have more calls than a statement may have parameters.
 pub(super) async fn of_callbacks(
     connection: &mut AnyConnection,
     callback_ids: &[i64],
-) -> Result<Vec<(i64, Voicemail)>> {
-    let rows = VOICEMAILS_OF_CALLBACKS
-        .query(connection, callback_ids, |params, id| params.add(*id))
-        .fetch_all(&mut *connection)
-        .await?;
-    rows.iter().map(|row| Ok((Columns::of("call", row).get("callback_id")?, read(row)?))).collect()
+    newest: i64,
+) -> Result<HashMap<i64, (i64, Vec<Voicemail>)>> {
+    let asked = VOICEMAILS_OF_CALLBACKS.query(connection, callback_ids, |params, id| {
+        params.add(*id);
+        params.add(newest);
+    });
+    let mut messages: HashMap<i64, (i64, Vec<Voicemail>)> = HashMap::new();
+    for row in asked.fetch_all(&mut *connection).await? {
+        let columns = Columns::of("call", &row);
+        let (count, voicemails) = messages.entry(columns.get("callback_id")?).or_default();
+        *count = columns.get("of_all")?;
+        voicemails.push(read(&row)?);
+    }
+    Ok(messages)
 }
 
 fn read(row: &AnyRow) -> Result<Voicemail> {
@@ -218,10 +228,19 @@ const VOICEMAILS_OF_CALLS: ManyRows = ManyRows {
 const VOICEMAILS_OF_CALLBACKS: ManyRows = ManyRows {
     name: "VOICEMAILS_OF_CALLBACKS",
     head: "SELECT voicemail.*, call.provider AS provider, call.provider_call_id AS provider_call_id,
-        call.callback_id AS callback_id",
-    columns: &[Column::Number],
+        call.callback_id AS callback_id, left_there.of_all AS of_all
+        FROM (
+            SELECT voicemail.id AS id, column2 AS newest, COUNT(*) OVER (PARTITION BY call.callback_id) AS of_all,
+                ROW_NUMBER() OVER (
+                    PARTITION BY call.callback_id ORDER BY voicemail.received_at DESC, voicemail.id DESC
+                ) AS place",
+    columns: &[Column::Number, Column::Number],
     tail: "JOIN call ON call.callback_id = column1
-        JOIN voicemail ON voicemail.call_id = call.id
+            JOIN voicemail ON voicemail.call_id = call.id
+        ) AS left_there
+        LEFT JOIN voicemail ON voicemail.id = left_there.id
+        LEFT JOIN call ON call.id = voicemail.call_id
+        WHERE left_there.place <= left_there.newest
         ORDER BY voicemail.received_at, voicemail.id",
 };
 

@@ -91,6 +91,16 @@ stories! {
         assert_eq!((waiting.len(), waiting[0].calls.len()), (1, 50));
     }
 
+    async fn who_calls_all_night_makes_his_entry_no_longer_than_two_hundred_calls(app) {
+        for n in 0..205 {
+            app.post("status", &Form::call(&format!("CA{n}")).from("+79280000001").status("completed")).await;
+        }
+        let waiting = app.callbacks().await;
+        assert_eq!((waiting.len(), waiting[0].calls.len(), waiting[0].calls_count), (1, 200, 205));
+        assert_eq!(waiting[0].calls[199].id, app.call("CA204").await.id, "the newest, oldest first");
+        app.leave_the_jobs().await;
+    }
+
     async fn two_houses_on_one_database_open_one_callback_for_one_number(app) {
         if app.engine == crate::harness::Engine::Sqlite {
             return; // One process at a time: two writers of one SQLite file are not offered.

@@ -4,7 +4,7 @@ use perezvon::core::calendar::{Calendar, Hours};
 use perezvon::core::line::Lines;
 use perezvon::store::{Store, statements};
 use sqlx::postgres::PgTypeInfo;
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqlSafeStr, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, SqlSafeStr, SqliteConnection};
 
 use crate::harness::{drop_postgres_database, fresh_postgres_database};
 
@@ -65,4 +65,47 @@ fn no_statement_leaves_the_common_dialect() {
             assert!(!sql.contains(word), "{} uses {word}:\n{}", statement.name, statement.for_postgres);
         }
     }
+}
+
+/// A list that read the whole log for one line's calls was fast for a week and slow for ever after.
+#[tokio::test]
+async fn no_list_walks_a_whole_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("perezvon.db").display());
+    make_schema(&url).await;
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    let mut indices = std::collections::BTreeMap::new();
+    for statement in statements() {
+        let explained = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", statement.for_sqlite)).into_sql_str();
+        let plan: Vec<String> = sqlx::query(explained)
+            .fetch_all(&mut connection)
+            .await
+            .unwrap_or_else(|error| panic!("{}: {error}", statement.name))
+            .iter()
+            .map(|row| row.get("detail"))
+            .collect();
+        let told = plan.join("; ");
+        let whole = |table: &str| plan.iter().any(|step| step.strip_prefix("SCAN ").is_some_and(|it| it == table));
+        assert!(!whole("call") && !whole("callback"), "{}: {told}", statement.name);
+        if statement.name.starts_with("LIST_") && statement.for_sqlite.contains("FROM call") {
+            assert!(!told.contains("SCAN") && !told.contains("TEMP B-TREE"), "{}: {told}", statement.name);
+        }
+        indices.insert(statement.name, told);
+    }
+    for (name, index) in [
+        ("LIST_CALLS", "call_by_start"),
+        ("LIST_CALLS_OF_LINE", "call_by_line"),
+        ("LIST_CALLS_OF_OUTCOME", "call_by_outcome"),
+        ("LIST_CALLS_OF_LINE_AND_OUTCOME", "call_by_line_and_outcome"),
+        ("LIST_CALLS_OF_CALLER", "call_by_caller"),
+        ("LIST_UNCLOSED", "callback_open_by_due"),
+        ("LIST_ALL", "callback_by_due"),
+        ("LIST_IN_STATE", "callback_by_state"),
+        ("LIST_TO_CALL", "callback_open_by_due"),
+        ("LIST_CLOSED_SINCE", "callback_by_closing"),
+        ("COUNT_CLOSED_SINCE", "callback_by_closing"),
+    ] {
+        assert!(indices[name].contains(&format!("INDEX {index} (")), "{name}: {}", indices[name]);
+    }
+    connection.close().await.unwrap();
 }

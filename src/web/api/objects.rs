@@ -81,10 +81,14 @@ pub struct Callback {
     pub topic: Option<String>,
     pub summary: Option<String>,
     pub reference: Option<String>,
-    /// Ids, oldest first.
+    /// Ids of its newest 200 calls, oldest first.
     pub calls: Vec<String>,
-    /// Oldest first.
+    /// How many calls it has, also those not named in `calls`.
+    pub calls_count: i64,
+    /// The newest 200, oldest first.
     pub voicemails: Vec<Voicemail>,
+    /// How many messages it has, also those not in `voicemails`.
+    pub voicemails_count: i64,
     /// Oldest first, without those taken back.
     pub attempts: Vec<Attempt>,
 }
@@ -131,7 +135,9 @@ impl Callback {
             summary: notes.summary.clone(),
             reference: notes.reference.clone(),
             calls: calls.iter().map(|call| call.id.to_string()).collect(),
+            calls_count: view.calls_count,
             voicemails: voicemails.iter().map(|voicemail| Voicemail::of(voicemail, calendar)).collect(),
+            voicemails_count: view.voicemails_count,
             attempts: view.attempts().map(|step| Attempt::of(step, calendar)).collect(),
         }
     }

@@ -1,6 +1,7 @@
 //! «Перезвонить»: the officer's main page. One question at a time: whom to call now, and how did it go.
 
 mod actions;
+mod alarms;
 mod card;
 mod list;
 mod message;
@@ -14,15 +15,16 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 
 use self::actions::Typed;
+use self::alarms::Alarms;
 use self::card::Card;
-use self::list::{closed_since, grouped, is_put_off, talk, unclosed};
+use self::list::{grouped, listed, talk};
 use super::frame::{Choice, Frame, Here, line_choices};
 use super::refused::PageError;
 use super::words::{Wall, counted};
 use super::{AnyQuery, Visitor, page, query};
 use crate::core::line::LineId;
 use crate::core::officer::Role;
-use crate::store::{CallbackView, StoreError};
+use crate::store::{DeskPart, Standing};
 use crate::time::Timestamp;
 use crate::web::{Error, House};
 
@@ -33,6 +35,7 @@ pub(super) fn router() -> Router<House> {
         .route("/callbacks", get(show))
         .route("/callbacks/{id}", get(one))
         .route("/callbacks/{id}/{verb}", post(actions::act))
+        .route("/alarms/{id}/seen", post(alarms::seen))
 }
 
 /// Which part of the list is looked at. Stands in the address, so every view can be kept and sent.
@@ -41,6 +44,8 @@ pub(super) fn router() -> Router<House> {
 struct View {
     line: String,
     show: String,
+    /// Where this page of the list begins; empty for the first.
+    after: String,
     /// The entry that is unfolded.
     at: Option<i64>,
     /// The entry just worked on: it offers to be undone.
@@ -62,7 +67,7 @@ impl View {
     /// `?line=parents&show=all`, or nothing.
     fn query(&self) -> String {
         let mut pairs = form_urlencoded::Serializer::new(String::new());
-        for (name, value) in [("line", &self.line), ("show", &self.show)] {
+        for (name, value) in [("line", &self.line), ("show", &self.show), ("after", &self.after)] {
             if !value.is_empty() {
                 pairs.append_pair(name, value);
             }
@@ -74,6 +79,20 @@ impl View {
         }
         let pairs = pairs.finish();
         if pairs.is_empty() { pairs } else { format!("?{pairs}") }
+    }
+
+    fn parts(&self, midnight: Timestamp) -> Vec<DeskPart> {
+        match self.show.as_str() {
+            "later" => vec![DeskPart::PutOff],
+            "done" => vec![DeskPart::ClosedSince(midnight)],
+            "all" => vec![DeskPart::Waiting, DeskPart::ClosedSince(midnight)],
+            _ => vec![DeskPart::ToCall],
+        }
+    }
+
+    /// The same from its first page.
+    fn from_start(&self) -> Self {
+        Self { after: String::new(), ..self.plain() }
     }
 
     /// The view itself, without what happened in it.
@@ -102,10 +121,13 @@ struct DeskPage {
     shows: Vec<Link>,
     /// The query of the forms and links: the view.
     view: String,
-    alarms: Vec<String>,
+    alarms: Alarms,
     told: Option<(i64, String)>,
     undo: Option<card::Undo>,
     groups: Vec<Group>,
+    /// The address of the next page, and of the first where this is another one.
+    more: Option<String>,
+    start: Option<String>,
     empty: Vec<String>,
     may_act: bool,
 }
@@ -120,6 +142,8 @@ struct Link {
 struct Group {
     title: String,
     number: Option<String>,
+    /// How many there are, where all of them are on this page.
+    count: Option<usize>,
     cards: Vec<Card>,
 }
 
@@ -144,23 +168,10 @@ async fn draw(
     let calendar = house.lines.default_calendar();
     let wall = Wall::new(calendar.time_zone(), now);
     let midnight = wall.local(now).start_of_day().map_or(now, |start| start.timestamp());
-    let unclosed = unclosed(&house.store, view.line()).await?;
-    let closed = closed_since(&house.store, view.line(), midnight).await?;
-    let (left, done) = (unclosed.len() as i64, closed.len() as i64);
-    let put_off = unclosed.iter().filter(|view| is_put_off(view, now)).count() as i64;
-    let strangers = view.line == "unknown" || unclosed.iter().any(|view| view.callback.line.is_unknown());
-    let last_closed = closed.iter().filter_map(|view| view.callback.desk.state.closed_at()).max();
-    let first_due = unclosed.iter().filter_map(|view| view.callback.due_at).filter(|due_at| *due_at >= now).min();
-
-    let mut wanted: Vec<CallbackView> = Vec::new();
-    wanted.extend(
-        unclosed
-            .into_iter()
-            .filter(|entry| view.shows("all") || view.shows(if is_put_off(entry, now) { "later" } else { "open" })),
-    );
-    if view.shows("all") || view.shows("done") {
-        wanted.extend(closed);
-    }
+    let standing = house.store.standing(view.line().as_ref(), midnight, now).await?;
+    let strangers = view.line == "unknown" || standing.strangers;
+    let (mut wanted, more) = listed(&house.store, &view.parts(midnight), view.line(), &view.after, now).await?;
+    let whole = view.after.is_empty() && more.is_none();
     let told_at = told.as_ref().map(|(_, told)| told.id);
     if let Some(at) = told_at.or(view.at)
         && !wanted.iter().any(|entry| entry.callback.id == at)
@@ -185,9 +196,10 @@ async fn draw(
             let bench = card::Bench { person, calendar, now, reasons: house.lines.regulation_reasons };
             cards.push(Card::of(entry, talk, told.as_ref(), &bench));
         }
-        groups.push(Group { title, number, cards });
+        let count = whole.then_some(cards.len());
+        groups.push(Group { title, number, count, cards });
     }
-    unfold(&mut groups, told_at.or(view.at));
+    unfold(&mut groups, told_at.or(view.at), &view);
     let period = calendar.period_at(now).or_else(|| calendar.next_period(now));
     let page = DeskPage {
         frame: Frame::of(house, person, Here::Desk, now).await?,
@@ -196,31 +208,34 @@ async fn draw(
         heading: period.map_or("Перезвонить".to_owned(), |period| {
             format!("Перезвонить {}", wall.working_day(period.start))
         }),
-        left,
-        summary: summary(left, put_off, done, first_due, &wall),
+        left: standing.waiting,
+        summary: summary(&standing, &wall),
         lines: line_links(house, &view, strangers),
         shows: show_links(&view),
         view: view.plain().query(),
         alarms: match person.role >= Role::Senior {
-            true => alarms(house, &wall).await?,
-            false => Vec::new(),
+            true => Alarms::open(&house.store, &wall).await?,
+            false => Alarms::default(),
         },
         told: told.map(|told| (told.id, told.sentence)),
         undo,
-        empty: empty(&view, &groups, last_closed, calendar.next_period(now).map(|period| period.start), &wall),
+        more: more.map(|after| format!("/callbacks{}", View { after, ..view.plain() }.query())),
+        start: (!view.after.is_empty()).then(|| format!("/callbacks{}", view.from_start().query())),
+        empty: empty(&view, &groups, standing.last_closed, calendar.next_period(now).map(|period| period.start), &wall),
         groups,
         may_act: visitor.may_act(),
     };
     Ok((status.unwrap_or_default(), self::page(&page)).into_response())
 }
 
-/// Opens the entry the address names, else the first, and tells each which comes after it.
-fn unfold(groups: &mut [Group], at: Option<i64>) {
+/// Unfolds the entry the address names, else the first, and tells each its place and which comes after it.
+fn unfold(groups: &mut [Group], at: Option<i64>, view: &View) {
     let order: Vec<i64> = groups.iter().flat_map(|group| &group.cards).map(|card| card.id).collect();
     let chosen = at.filter(|at| order.contains(at)).or_else(|| order.first().copied());
     for card in groups.iter_mut().flat_map(|group| &mut group.cards) {
         let place = order.iter().position(|id| *id == card.id).unwrap_or(0);
         card.unfolded = Some(card.id) == chosen;
+        card.link = format!("/callbacks{}#c{}", View { at: Some(card.id), ..view.plain() }.query(), card.id);
         card.place = format!("{} из {}", place + 1, order.len());
         card.next = order.get(place + 1).or_else(|| order.get(place.wrapping_sub(1))).copied();
     }
@@ -230,7 +245,7 @@ fn line_links(house: &House, view: &View, with_unknown: bool) -> Vec<Link> {
     let choices = line_choices(house, view.line().as_ref(), with_unknown).into_iter();
     choices
         .map(|Choice { value, label, chosen }| {
-            let address = format!("/callbacks{}", View { line: value, ..view.plain() }.query());
+            let address = format!("/callbacks{}", View { line: value, ..view.from_start() }.query());
             Link { address, label, chosen }
         })
         .collect()
@@ -240,7 +255,7 @@ fn show_links(view: &View) -> Vec<Link> {
     [("open", "", "Открытые"), ("later", "later", "Отложенные"), ("done", "done", "Сделанные"), ("all", "all", "Все")]
         .into_iter()
         .map(|(show, value, label)| Link {
-            address: format!("/callbacks{}", View { show: value.to_owned(), ..view.plain() }.query()),
+            address: format!("/callbacks{}", View { show: value.to_owned(), ..view.from_start() }.query()),
             label: label.to_owned(),
             chosen: view.shows(show),
         })
@@ -259,13 +274,14 @@ fn clock(house: &House, wall: &Wall<'_>) -> String {
     }
 }
 
-fn summary(left: i64, put_off: i64, done: i64, first_due: Option<Timestamp>, wall: &Wall<'_>) -> Vec<String> {
-    let mut parts = vec![match put_off {
+fn summary(standing: &Standing, wall: &Wall<'_>) -> Vec<String> {
+    let left = standing.waiting;
+    let mut parts = vec![match standing.put_off {
         0 => format!("Осталось {left}"),
-        _ => format!("Осталось {left}, из них {}", counted(put_off, ["отложено", "отложены", "отложено"])),
+        put_off => format!("Осталось {left}, из них {}", counted(put_off, ["отложено", "отложены", "отложено"])),
     }];
-    parts.push(format!("сделано {done}"));
-    parts.extend(first_due.map(|due_at| format!("ближайший срок {}", wall.until(due_at))));
+    parts.push(format!("сделано {}", standing.closed));
+    parts.extend(standing.first_due.map(|due_at| format!("ближайший срок {}", wall.until(due_at))));
     parts
 }
 
@@ -280,6 +296,7 @@ fn empty(
         return Vec::new();
     }
     let mut sentences = vec![match last_closed {
+        _ if !view.after.is_empty() => "Дальше никого нет.".to_owned(),
         _ if view.shows("later") => "Отложенных обращений нет.".to_owned(),
         _ if view.shows("done") => "Сегодня ещё ничего не закрыто.".to_owned(),
         Some(at) => format!("Всех обзвонили. Последнее обращение закрыто в {}.", wall.clock(at)),
@@ -289,9 +306,4 @@ fn empty(
         sentences.push(format!("Следующее рабочее время: {}.", wall.coming(next)));
     }
     sentences
-}
-
-async fn alarms(house: &House, wall: &Wall<'_>) -> Result<Vec<String>, StoreError> {
-    let alarms = house.store.alarms().await?;
-    Ok(alarms.iter().map(|alarm| format!("{} ({})", alarm.told, wall.moment(alarm.raised_at))).collect())
 }

@@ -1,18 +1,19 @@
 // The keys of the list and one player at a time. The page works without this file: every action is a form.
 // Keys are physical ones (KeyboardEvent.code), so they are the same under the Russian and the Latin layout.
 
-const cards = () => [...document.querySelectorAll("details.card")];
+const cards = () => [...document.querySelectorAll(".card")];
 
 /** The entry in hand: where the focus is, else the unfolded one. */
 const current = () =>
-  document.activeElement?.closest("details.card") ?? document.querySelector("details.card[open]") ?? cards()[0];
+  document.activeElement?.closest(".card") ?? document.querySelector("details.card[open]") ?? cards()[0];
 
-/** Unfolds an entry, folds the others, and moves the focus to it. */
+/** Goes to an entry: the unfolded one is on this page, any other is behind its link, which brings its forms and players. */
 function open(card) {
-  if (!card) return;
-  for (const other of cards()) other.open = other === card;
-  const summary = card.querySelector("summary");
-  summary.focus({ preventScroll: true });
+  const head = card?.querySelector(".head");
+  if (!head) return;
+  if (!card.matches("details")) return head.click();
+  card.open = true;
+  head.focus({ preventScroll: true });
   card.scrollIntoView({ block: "nearest" });
 }
 

@@ -72,7 +72,7 @@ pub(super) async fn act(
     };
     match done {
         Ok(_) => {
-            let goes_on = !matches!(typed.verb.as_str(), "claim" | "release" | "reopen" | "undo");
+            let goes_on = !matches!(typed.verb.as_str(), "claim" | "call-anyway" | "release" | "reopen" | "undo");
             let at = if goes_on { next.unwrap_or(id) } else { id };
             let did = (goes_on || typed.verb == "reopen").then_some(id);
             let address = format!("/callbacks{}#c{at}", View { at: Some(at), did, ..view }.query());
@@ -96,6 +96,7 @@ fn action(verb: &str, typed: &Typed, now: Timestamp, wall: &Wall<'_>) -> Option<
     let attempt = |outcome| Action::Attempt { outcome, note: note.clone(), next_at: None };
     let action = match verb {
         "claim" => Action::Claim,
+        "call-anyway" => Action::Claim,
         "release" => Action::Release,
         "reopen" => Action::Reopen,
         "done" => Action::Done { note },

@@ -38,7 +38,10 @@ enum Hand {
 pub(super) struct Card {
     pub id: i64,
     pub version: i64,
+    /// With all its forms and players; the others are one line each, or a list of hundreds would weigh megabytes.
     pub unfolded: bool,
+    /// The address at which it is unfolded.
+    pub link: String,
     /// «2 из 9».
     pub place: String,
     /// The entry to go on with.
@@ -59,6 +62,8 @@ pub(super) struct Card {
     pub calls: Option<String>,
     pub silent: bool,
     pub messages: Vec<Message>,
+    /// Messages older than those.
+    pub earlier_messages: i64,
     pub proposal: Option<String>,
     pub summary: Option<String>,
     pub steps: Vec<String>,
@@ -92,6 +97,7 @@ impl Card {
             id: callback.id,
             version: callback.version,
             unfolded: false,
+            link: String::new(),
             place: String::new(),
             next: None,
             number: number.map(PhoneNumber::spaced),
@@ -118,6 +124,7 @@ impl Card {
             calls: call_times(&view, &wall),
             silent: voicemails.is_empty() && callback.channel == Channel::Telephone,
             messages: messages(voicemails, bench.person, &wall),
+            earlier_messages: view.voicemails_count - voicemails.len() as i64,
             proposal: talk.filter(|_| !closed).map(|talk| proposal(&talk, &wall)),
             summary: callback.desk.notes.summary.clone(),
             steps: view.history.iter().rev().map(|step| step_words(step, &wall)).take(12).collect(),
@@ -226,7 +233,7 @@ fn state_words(state: &State, hand: Hand, wall: &Wall<'_>) -> Option<String> {
 
 /// «звонил 3 раза», «попыток 1»: what fits into one line of the list.
 fn counts(view: &CallbackView) -> Vec<String> {
-    let calls = view.calls.len() as i64;
+    let calls = view.calls_count;
     let attempts = view.attempts().count();
     let called = (calls > 1).then(|| format!("звонил {}", counted(calls, ["раз", "раза", "раз"])));
     called.into_iter().chain((attempts > 0).then(|| format!("попыток {attempts}"))).collect()
@@ -241,8 +248,8 @@ fn call_times(view: &CallbackView, wall: &Wall<'_>) -> Option<String> {
         let same_day = last_day.replace(day) == Some(day);
         times.push(if same_day { wall.clock(call.started_at) } else { wall.listed(call.started_at) });
     }
-    let count = counted(view.calls.len() as i64, ["раз", "раза", "раз"]);
-    let dots = if view.calls.len() > times.len() { "… " } else { "" };
+    let count = counted(view.calls_count, ["раз", "раза", "раз"]);
+    let dots = if view.calls_count > times.len() as i64 { "… " } else { "" };
     (times.len() > 1).then(|| format!("Звонил {count}: {dots}{}.", times.join("; ")))
 }
 

@@ -4,56 +4,47 @@ use super::card::Talk;
 use crate::core::callback::State;
 use crate::core::line::LineId;
 use crate::core::phone::PhoneNumber;
-use crate::store::{CallbackPage, CallbackView, ListFilter, ListPeriod, StateFilter, Store, StoreError};
-use crate::time::{SignedDuration, Timestamp};
+use crate::store::{CallbackPage, CallbackView, DeskFilter, DeskPart, Store, StoreError};
+use crate::time::Timestamp;
 use crate::web::House;
 
-/// Entries of one page of the store's list, and pages read: nobody works through more than this in one day.
-const PAGE: u32 = 500;
-const MOST_PAGES: usize = 4;
-/// How far back «Сделанные» looks for what was due then and closed today.
-const LATEST_CLOSED: SignedDuration = SignedDuration::from_hours(14 * 24);
+/// Entries of one page. What does not fit stands on the next one: nothing falls out of the list.
+pub(super) const PAGE: usize = 200;
 
 pub(super) fn is_put_off(view: &CallbackView, now: Timestamp) -> bool {
     matches!(view.callback.desk.state, State::Later { until, .. } if now < until)
 }
 
-pub(super) async fn unclosed(store: &Store, line: Option<LineId>) -> Result<Vec<CallbackView>, StoreError> {
-    let mut filter =
-        ListFilter { period: ListPeriod::All, line, state: StateFilter::Unclosed, after: None, limit: PAGE };
-    let mut all = Vec::new();
-    for _ in 0..MOST_PAGES {
-        let CallbackPage { items, next } = store.callbacks(&filter).await?;
-        all.extend(items);
-        filter.after = next;
-        if next.is_none() {
-            break;
+/// One page of the parts, one part after the other, and where the next page begins.
+pub(super) async fn listed(
+    store: &Store,
+    parts: &[DeskPart],
+    line: Option<LineId>,
+    after: &str,
+    now: Timestamp,
+) -> Result<(Vec<CallbackView>, Option<String>), StoreError> {
+    let (first, mut after) = place(after).unwrap_or((0, None));
+    let mut entries = Vec::new();
+    for (number, part) in parts.iter().enumerate().skip(first) {
+        if entries.len() >= PAGE {
+            return Ok((entries, Some(format!("{number}"))));
+        }
+        let filter = DeskFilter { part: *part, line: line.clone(), after: after.take(), limit: PAGE - entries.len() };
+        let CallbackPage { items, next } = store.desk_page(&filter, now).await?;
+        entries.extend(items);
+        if let Some(next) = next {
+            return Ok((entries, Some(format!("{number}.{}", CallbackPage::cursor(next)))));
         }
     }
-    Ok(all)
+    Ok((entries, None))
 }
 
-/// What was closed since then, newest first.
-pub(super) async fn closed_since(
-    store: &Store,
-    line: Option<LineId>,
-    since: Timestamp,
-) -> Result<Vec<CallbackView>, StoreError> {
-    let due_since = (since - LATEST_CLOSED).as_millisecond();
-    let mut closed = Vec::new();
-    for word in ["done", "exceptional", "declined"] {
-        let filter = ListFilter {
-            period: ListPeriod::All,
-            line: line.clone(),
-            state: StateFilter::Only(word),
-            after: Some((due_since, i64::MIN, i64::MIN)),
-            limit: PAGE,
-        };
-        closed.extend(store.callbacks(&filter).await?.items);
+/// «0.1795…», as [`listed`] writes it: the number of the part and the last entry seen of it. What is not so begins anew.
+fn place(after: &str) -> Option<(usize, Option<(i64, i64, i64)>)> {
+    match after.split_once('.') {
+        Some((number, cursor)) => Some((number.parse().ok()?, Some(CallbackPage::parse_cursor(cursor)?))),
+        None => Some((after.parse().ok()?, None)),
     }
-    closed.retain(|view| view.callback.desk.state.closed_at().is_some_and(|at| at >= since));
-    closed.sort_by_key(|view| std::cmp::Reverse(view.callback.desk.state.closed_at()));
-    Ok(closed)
 }
 
 /// The talk in which a waiting caller was reached without his callback.

@@ -1,0 +1,47 @@
+//! Alarms above the list: what somebody must look at, and the button that says somebody has.
+
+use axum::extract::{Path, State};
+use axum::response::Redirect;
+
+use super::View;
+use crate::core::officer::Role;
+use crate::store::{Store, StoreError};
+use crate::web::pages::refused::PageError;
+use crate::web::pages::words::Wall;
+use crate::web::pages::{AnyQuery, Visitor, query};
+use crate::web::{Error, House};
+
+/// Open alarms, newest first.
+#[derive(Default)]
+pub(super) struct Alarms {
+    /// Id and sentence.
+    pub shown: Vec<(i64, String)>,
+    /// How many more there are.
+    pub more: i64,
+}
+
+impl Alarms {
+    pub async fn open(store: &Store, wall: &Wall<'_>) -> Result<Self, StoreError> {
+        let open = store.alarms().await?;
+        let more = (store.count_alarms().await? - open.len() as i64).max(0);
+        let told = |raised_at| wall.moment(raised_at);
+        let shown =
+            open.iter().map(|alarm| (alarm.id, format!("{} ({})", alarm.told, told(alarm.raised_at)))).collect();
+        Ok(Self { shown, more })
+    }
+}
+
+/// «Прочитано»: the alarm goes, the audit keeps who has read it. Read twice is read once.
+pub(super) async fn seen(
+    State(house): State<House>,
+    Visitor(person): Visitor,
+    Path(id): Path<String>,
+    view: AnyQuery<View>,
+) -> Result<Redirect, PageError> {
+    if person.role < Role::Senior {
+        return Err(Error::RoleNeeded(Role::Senior).into());
+    }
+    let id: i64 = id.parse().map_err(|_| Error::NotFound)?;
+    house.store.acknowledge_alarm(id, &person.actor, house.clock.now()).await?;
+    Ok(Redirect::to(&format!("/callbacks{}", query(view).plain().query())))
+}
