@@ -96,6 +96,7 @@ async fn no_list_walks_a_whole_table() {
         ("LIST_CALLS", "call_by_start"),
         ("LIST_CALLS_OF_LINE", "call_by_line"),
         ("LIST_CALLS_OF_OUTCOME", "call_by_outcome"),
+        ("LIST_CALLS_OF_LINE_AND_OUTCOME", "call_by_line_and_outcome"),
         ("LIST_CALLS_OF_CALLER", "call_by_caller"),
         ("LIST_UNCLOSED", "callback_open_by_due"),
         ("LIST_ALL", "callback_by_due"),
