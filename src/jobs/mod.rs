@@ -136,9 +136,12 @@ impl Worker {
 
     /// The machine's clock jumped by `by_ms` after it had shown `before`.
     pub async fn clock_jumped(&self, by_ms: i64, before: Timestamp) {
-        warn!(by_ms, "The clock jumped by {} s; claims move along", by_ms / 1000);
+        warn!(by_ms, "The clock jumped by {} s; claims and jobs move along", by_ms / 1000);
         if let Err(failed) = self.store.move_leases(by_ms, before).await {
             warn!(error = %failed, "The claims could not be moved along with the clock");
+        }
+        if let Err(failed) = self.store.move_jobs_near(self.clock.now()).await {
+            warn!(error = %failed, "The jobs could not be moved along with the clock");
         }
     }
 
