@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
 use tracing::{error, warn};
 
 pub use self::http::Http;
@@ -24,6 +25,8 @@ use crate::time::{Clock, SignedDuration, Timestamp, elapsed_ms};
 const TICK: Duration = Duration::from_secs(1);
 /// How many jobs run at once. A school's uplink is thin.
 const AT_ONCE: u32 = 4;
+/// How long the jobs in hand may take to end when the program stops. A second try is safe.
+const PARTING: Duration = Duration::from_secs(5);
 /// Ticks between two looks at calls nobody told the end of.
 const SWEEP_EVERY: u32 = 60;
 
@@ -59,38 +62,64 @@ impl From<StoreError> for Ended {
 }
 
 impl Worker {
-    /// Works until `stop` changes, then finishes what is in hand.
+    /// Works until `stop` changes; what is in hand then has some seconds to end. A job that waits for a silent host holds
+    /// up no delivery, no sweep and no stop.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut tick: u32 = 0;
         let mut looked = (self.clock.now(), Instant::now());
+        let mut in_hand = JoinSet::new();
         loop {
             tokio::select! {
-                _ = ticks.tick() => {}
-                _ = stop.changed() => return,
+                _ = ticks.tick() => {
+                    let (shown, steady) = looked;
+                    looked = (self.clock.now(), Instant::now());
+                    let expected_ms = i64::try_from(steady.elapsed().as_millis()).unwrap_or(i64::MAX);
+                    let jump_ms = looked.0.as_millisecond() - shown.as_millisecond() - expected_ms;
+                    if jump_ms.abs() > JUMP_MS && self.clock.follows_the_machine() {
+                        self.clock_jumped(jump_ms, shown).await;
+                    }
+                    self.store.deliver_late().await;
+                    if tick.is_multiple_of(SWEEP_EVERY)
+                        && let Err(failed) = self.sweep().await
+                    {
+                        warn!(error = %failed, "Looking for calls without an end failed; trying again");
+                    }
+                    tick = tick.wrapping_add(1);
+                }
+                Some(ended) = in_hand.join_next() => told(ended),
+                _ = stop.changed() => break,
             }
-            let (shown, steady) = looked;
-            looked = (self.clock.now(), Instant::now());
-            let expected_ms = i64::try_from(steady.elapsed().as_millis()).unwrap_or(i64::MAX);
-            let jump_ms = looked.0.as_millisecond() - shown.as_millisecond() - expected_ms;
-            if jump_ms.abs() > JUMP_MS && self.clock.follows_the_machine() {
-                self.clock_jumped(jump_ms, shown).await;
-            }
-            self.store.deliver_late().await;
-            if let Err(failed) = self.run_due().await {
+            if let Err(failed) = self.take_in_hand(&mut in_hand).await {
                 warn!(error = %failed, "The queue cannot be read; trying again");
             }
-            if tick.is_multiple_of(SWEEP_EVERY)
-                && let Err(failed) = self.sweep().await
-            {
-                warn!(error = %failed, "Looking for calls without an end failed; trying again");
+        }
+        let all_ended = async {
+            while let Some(ended) = in_hand.join_next().await {
+                told(ended);
             }
-            tick = tick.wrapping_add(1);
+        };
+        if tokio::time::timeout(PARTING, all_ended).await.is_err() {
+            warn!(jobs = in_hand.len(), "Jobs are broken off; they are tried again after their lease");
+            in_hand.shutdown().await;
         }
     }
 
-    /// Runs every job whose time has come, until none is left. The answer is how many ran.
+    /// Begins as many of the jobs that are due as there are hands free.
+    async fn take_in_hand(&self, in_hand: &mut JoinSet<Result<(), StoreError>>) -> Result<(), StoreError> {
+        let free = AT_ONCE.saturating_sub(u32::try_from(in_hand.len()).unwrap_or(u32::MAX));
+        if free == 0 {
+            return Ok(());
+        }
+        for job in self.store.lease_jobs(free, self.clock.now()).await? {
+            let worker = self.clone();
+            in_hand.spawn(async move { worker.work(&job).await });
+        }
+        Ok(())
+    }
+
+    /// Runs every job whose time has come, until none is left: for whoever waits for the end of them. The answer is how many ran.
     pub async fn run_due(&self) -> Result<usize, StoreError> {
         let mut ran = 0;
         loop {
@@ -107,9 +136,12 @@ impl Worker {
 
     /// The machine's clock jumped by `by_ms` after it had shown `before`.
     pub async fn clock_jumped(&self, by_ms: i64, before: Timestamp) {
-        warn!(by_ms, "The clock jumped by {} s; claims move along", by_ms / 1000);
+        warn!(by_ms, "The clock jumped by {} s; claims and jobs move along", by_ms / 1000);
         if let Err(failed) = self.store.move_leases(by_ms, before).await {
             warn!(error = %failed, "The claims could not be moved along with the clock");
+        }
+        if let Err(failed) = self.store.move_jobs_near(self.clock.now()).await {
+            warn!(error = %failed, "The jobs could not be moved along with the clock");
         }
     }
 
@@ -178,6 +210,15 @@ impl Worker {
         if let Err(failed) = self.store.clear_alarm(kind, &subject.to_string(), now).await {
             warn!(error = %failed, alarm = kind, "An alarm could not be cleared");
         }
+    }
+}
+
+/// A job whose end could not be written keeps its lease and is tried again after it.
+fn told(ended: Result<Result<(), StoreError>, JoinError>) {
+    match ended {
+        Ok(Ok(())) => {}
+        Ok(Err(failed)) => warn!(error = %failed, "How a job ended could not be kept; trying again"),
+        Err(died) => error!(error = %died, "A job died; trying again"),
     }
 }
 

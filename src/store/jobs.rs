@@ -62,6 +62,9 @@ pub struct JobsSummary {
 /// A worker that has not answered for this long is taken for dead, and its jobs for anybody's.
 const LEASE: SignedDuration = SignedDuration::from_mins(10);
 
+/// No job is put off for longer than this at a time.
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
+
 /// Plans the jobs of a batch, each after its kind's first pause. A job that is planned already stays as it is.
 pub(super) async fn plan(
     connection: &mut AnyConnection,
@@ -158,7 +161,7 @@ impl Store {
         .await
     }
 
-    /// Not yet: tried again at `run_at`. `counted`: whether this counts as a try.
+    /// Not yet: tried again at `run_at`.
     pub async fn job_later(&self, id: i64, run_at: Timestamp, error: &str) -> Result<()> {
         let error = error.to_owned();
         self.write(move |writing| {
@@ -176,6 +179,26 @@ impl Store {
         self.write(move |writing| {
             Box::pin(async move {
                 sqlx::query(GIVE_UP_JOB).bind(id).bind(now.as_millisecond()).bind(error).execute(writing.sql).await?;
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await
+    }
+
+    /// The clock was set back to `now`: what was planned, leased or made by a clock that ran ahead would wait until that
+    /// time comes again.
+    pub async fn move_jobs_near(&self, now: Timestamp) -> Result<()> {
+        let longest_pause = now.checked_add(LONGEST_PAUSE).unwrap_or(now);
+        let longest_lease = now.checked_add(LEASE).unwrap_or(now);
+        self.write(move |writing| {
+            Box::pin(async move {
+                for (statement, limit) in [
+                    (BRING_JOBS_NEAR, longest_pause),
+                    (FREE_FAR_LEASES, longest_lease),
+                    (MAKE_JOBS_NO_YOUNGER_THAN_NOW, now),
+                ] {
+                    sqlx::query(statement).bind(limit.as_millisecond()).execute(&mut *writing.sql).await?;
+                }
                 Ok::<_, StoreError>(())
             })
         })
@@ -235,6 +258,9 @@ statements! {
     GIVE_UP_JOB = "
         UPDATE job SET given_up_at = $2, last_error = $3, attempts = attempts + 1, leased_until = NULL
         WHERE id = $1";
+    BRING_JOBS_NEAR = "UPDATE job SET run_at = $1 WHERE given_up_at IS NULL AND run_at > $1";
+    FREE_FAR_LEASES = "UPDATE job SET leased_until = NULL WHERE leased_until > $1";
+    MAKE_JOBS_NO_YOUNGER_THAN_NOW = "UPDATE job SET created_at = $1 WHERE created_at > $1";
     NEXT_JOB_AT = "
         SELECT id, run_at FROM job
         WHERE given_up_at IS NULL

@@ -381,6 +381,26 @@ stories! {
         app.leave_the_jobs().await;
     }
 
+    /// What a clock a year ahead had planned or leased once waited for that year.
+    async fn jobs_planned_and_leased_by_a_clock_that_ran_ahead_run_when_it_is_set_right(app) {
+        app.exchange.set_faults(RestFaults { not_ready: 1, ..RestFaults::default() });
+        let right = app.now();
+        let a_year_ms = 365 * 24 * 3_600_000;
+        app.advance_minutes(a_year_ms / 60_000);
+        app.message_from("CA2", "+79280000002").await;
+        assert_eq!(app.store().lease_jobs(10, app.now()).await.unwrap().len(), 1);
+        a_message(app).await;
+        app.run_jobs().await;
+        app.clock.set(right);
+        app.worker().clock_jumped(-a_year_ms, app.now()).await;
+        assert!(app.number("SELECT MAX(created_at) FROM job").await <= right.as_millisecond());
+        app.advance_minutes(61);
+        assert!(app.run_jobs().await >= 2);
+        let states: Vec<_> = app.voicemails().await.iter().map(|voicemail| voicemail.state).collect();
+        assert!(states.contains(&VoicemailState::Stored), "{states:?}");
+        app.leave_the_jobs().await;
+    }
+
     async fn a_fetch_cut_off_by_a_crash_is_done_again_after_its_lease(app) {
         a_message(app).await;
         let leased = app.store().lease_jobs(10, app.now()).await.unwrap();

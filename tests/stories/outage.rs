@@ -1,5 +1,7 @@
 //! Our own failures: a caller never hears them, a provider is told to repeat, and what came meanwhile is applied later.
 
+use std::time::Duration;
+
 use perezvon::core::call::Outcome;
 
 use crate::harness::{Form, stories};
@@ -103,6 +105,37 @@ stories! {
         let alarm = app.alarms().await.remove(0);
         assert_eq!((alarm.kind.as_str(), alarm.subject.as_str()), ("we_failed", "twilio"));
         assert!(alarm.told.contains("Проверьте"), "{}", alarm.told);
+    }
+
+
+    /// The worker once waited for the whole queue, two minutes for each recording of a host that says nothing, and with it
+    /// waited the deliveries of an outage and the end of the program.
+    async fn a_storage_that_says_nothing_holds_up_neither_late_deliveries_nor_the_stop(app) {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", silent.local_addr().unwrap());
+        for n in 1..=5 {
+            app.message_from(&format!("CA{n}"), &format!("+7928000000{n}")).await;
+        }
+        app.sql(&format!("UPDATE voicemail SET url = '{url}/RE'")).await;
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let working = tokio::spawn(app.worker().run(stopped));
+        while app.number("SELECT COUNT(*) FROM job WHERE leased_until IS NOT NULL").await < 4 {
+            tokio::task::yield_now().await;
+        }
+        app.take_the_database_away().await;
+        assert!(app.post("voice", &Form::call("CA9")).await.offers_to_record());
+        app.bring_the_database_back().await;
+        let delivered = async {
+            while app.find("CA9").await.is_none() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), delivered).await.expect("delivered beside the waiting jobs");
+        stop.send(true).unwrap();
+        tokio::time::timeout(Duration::from_secs(30), working).await.expect("it stops").unwrap();
+        let again = "SELECT COUNT(*) FROM job WHERE kind = 'fetch_recording' AND given_up_at IS NULL";
+        assert_eq!(app.number(again).await, 5, "none is lost");
+        app.leave_the_jobs().await;
     }
 
     async fn a_database_that_is_away_fails_readiness_and_not_health(app) {
