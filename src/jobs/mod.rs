@@ -18,7 +18,7 @@ use crate::core::line::Lines;
 use crate::providers::Providers;
 use crate::recordings::Folder;
 use crate::store::{Job, JobKind, Store, StoreError};
-use crate::time::{Clock, SignedDuration, Timestamp, elapsed_ms};
+use crate::time::{Clock, Heartbeat, SignedDuration, Timestamp, elapsed_ms};
 
 /// How often the worker looks for work.
 const TICK: Duration = Duration::from_secs(1);
@@ -39,6 +39,7 @@ pub struct Worker {
     pub lines: Lines,
     pub providers: Providers,
     pub http: Http,
+    pub heartbeat: Heartbeat,
 }
 
 /// How a job ended.
@@ -70,6 +71,7 @@ impl Worker {
                 _ = ticks.tick() => {}
                 _ = stop.changed() => return,
             }
+            self.heartbeat.beat();
             let (shown, steady) = looked;
             looked = (self.clock.now(), Instant::now());
             let expected_ms = i64::try_from(steady.elapsed().as_millis()).unwrap_or(i64::MAX);
