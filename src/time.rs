@@ -2,8 +2,9 @@
 //!
 //! Everything below `web` and `jobs` receives `now` as a value; one request or job asks the clock once, at its top.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 pub use jiff::civil::{Date, Time, Weekday};
 pub use jiff::tz::TimeZone;
@@ -78,6 +79,30 @@ impl Clock {
         if let Self::Standing(hands) = self {
             hands.runs_since.store(Self::System.now().as_millisecond(), Ordering::SeqCst);
         }
+    }
+}
+
+/// A sign of life that one task gives and others look at. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Heartbeat(Arc<Mutex<Option<Instant>>>);
+
+impl Heartbeat {
+    pub fn beat(&self) {
+        *self.lock() = Some(Instant::now());
+    }
+
+    /// No beat will follow.
+    pub fn stop(&self) {
+        *self.lock() = None;
+    }
+
+    /// How long ago the last beat was. `None`: not begun, or over.
+    pub fn age(&self) -> Option<Duration> {
+        self.lock().map(|last| last.elapsed())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

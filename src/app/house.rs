@@ -13,7 +13,7 @@ use crate::jobs::{Http, Worker};
 use crate::providers::{Provider, Providers};
 use crate::recordings::Folder;
 use crate::store::Store;
-use crate::time::Clock;
+use crate::time::{Clock, Heartbeat};
 use crate::web::{House, Parts};
 
 /// The mark of a database that holds a rehearsal.
@@ -45,6 +45,7 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
         .with_late_folder(&config.storage.recordings.join(".late"))
         .with_context(|| format!("в папке записей {} нельзя писать", config.storage.recordings.display()))?;
     let providers = Providers::new(config.providers.iter().map(provider));
+    let heartbeat = Heartbeat::default();
     let house = House::new(Parts {
         clock: clock.clone(),
         store: store.clone(),
@@ -54,9 +55,10 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
         public_url: config.server.public_url.clone(),
         metrics: telemetry::metrics(),
         rehearsal: rehearse || marked,
+        worker: heartbeat.clone(),
     });
     let lines = config.lines.clone();
-    let worker = Worker { clock, store: store.clone(), folder, lines, providers, http: Http::new() };
+    let worker = Worker { clock, store: store.clone(), folder, lines, providers, http: Http::new(), heartbeat };
     Ok(Built { house, worker, store })
 }
 
@@ -86,8 +88,21 @@ pub fn run(built: Built, listener: TcpListener) -> anyhow::Result<Running> {
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(telemetry::keep_metrics_small(house.metrics.clone(), stopped.clone()));
     let serving = tokio::spawn(listener::serve(listener, crate::web::router(house), stopped.clone()));
-    let working = tokio::spawn(worker.clone().run(stopped));
+    let (over, work) = (Over(worker.heartbeat.clone()), worker.clone().run(stopped));
+    let working = tokio::spawn(async move {
+        let _over = over;
+        work.await;
+    });
     Ok(Running { address, worker, store, stop, serving, working })
+}
+
+/// Ends the heartbeat of the worker however the worker ends, by a panic too.
+struct Over(Heartbeat);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
 }
 
 impl Running {

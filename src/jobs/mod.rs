@@ -19,7 +19,7 @@ use crate::core::line::Lines;
 use crate::providers::Providers;
 use crate::recordings::Folder;
 use crate::store::{Job, JobKind, Store, StoreError};
-use crate::time::{Clock, SignedDuration, Timestamp, elapsed_ms};
+use crate::time::{Clock, Heartbeat, SignedDuration, Timestamp, elapsed_ms};
 
 /// How often the worker looks for work.
 const TICK: Duration = Duration::from_secs(1);
@@ -42,6 +42,7 @@ pub struct Worker {
     pub lines: Lines,
     pub providers: Providers,
     pub http: Http,
+    pub heartbeat: Heartbeat,
 }
 
 /// How a job ended.
@@ -91,6 +92,7 @@ impl Worker {
                 Some(ended) = in_hand.join_next() => told(ended),
                 _ = stop.changed() => break,
             }
+            self.heartbeat.beat();
             if let Err(failed) = self.take_in_hand(&mut in_hand).await {
                 warn!(error = %failed, "The queue cannot be read; trying again");
             }

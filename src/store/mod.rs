@@ -130,6 +130,18 @@ impl Store {
         Ok(())
     }
 
+    /// Whether the writer can write: for readiness. Nothing changes, so no disk is kept busy by whoever asks, but the
+    /// lock for writing is taken, and what may only be read refuses.
+    pub async fn ping_writer(&self) -> Result<()> {
+        self.write(|writing| {
+            Box::pin(async move {
+                sqlx::query(TOUCH_NOTHING).execute(writing.sql).await?;
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await
+    }
+
     /// Whether nothing was ever kept here.
     pub async fn is_empty(&self) -> Result<bool> {
         let mut connection = self.readers.acquire().await?;
@@ -169,6 +181,7 @@ impl Store {
 }
 
 sql::statements! {
+    TOUCH_NOTHING = "UPDATE meta SET value = value WHERE key = ''";
     READ_META = "SELECT value FROM meta WHERE key = $1";
     WRITE_META = "
         INSERT INTO meta (key, value) VALUES ($1, $2)

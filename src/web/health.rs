@@ -1,35 +1,86 @@
-//! For machines that watch: `/healthz` (the process), `/readyz` (database, recordings), `/metrics` (Prometheus text).
+//! For machines that watch: `/healthz` (the process), `/readyz` (database, recordings, worker), `/metrics` (Prometheus
+//! text).
 
-use axum::extract::State;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use super::House;
-use crate::core::line::LineId;
+use crate::core::line::{LineId, Lines};
 use crate::store::StoreError;
 use crate::time::elapsed_ms;
+
+/// A part that has not answered within this time is not ready.
+const READY_WITHIN: Duration = Duration::from_secs(2);
+/// The look at the recordings waits for the disk: whoever asks again within this time is told what was seen last.
+const SEEN_FOR: Duration = Duration::from_secs(5);
+/// The worker looks for work every second, but first finishes what it has in hand, and a message may come slowly.
+const WORKER_SILENT_FOR: Duration = Duration::from_secs(15 * 60);
+
+/// The last look at the recordings.
+#[derive(Clone, Default)]
+struct Seen(Arc<Mutex<Option<Look>>>);
+
+struct Look {
+    at: Instant,
+    found: Result<(), String>,
+}
 
 pub(super) fn router() -> Router<House> {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(scrape))
+        .layer(Extension(Seen::default()))
 }
 
-/// 200 if calls can be kept and messages stored, else 503 with what is wrong.
-async fn readyz(State(house): State<House>) -> Response {
-    let database = house.store.ping().await.map_err(|error| error.to_string());
-    let recordings = house.folder.probe().await.map_err(|error| error.to_string());
-    let status = match database.is_ok() && recordings.is_ok() {
+/// 200 if calls can be kept, messages stored and callbacks followed up, else 503 with what is wrong.
+async fn readyz(State(house): State<House>, Extension(seen): Extension<Seen>) -> Response {
+    let (database, recordings) = tokio::join!(database(&house), recordings(&house, &seen));
+    let worker = match house.worker.age() {
+        None => Err("does not run".to_owned()),
+        Some(age) if age > WORKER_SILENT_FOR => Err(format!("silent for {} s", age.as_secs())),
+        Some(_) => Ok(()),
+    };
+    let status = match database.is_ok() && recordings.is_ok() && worker.is_ok() {
         true => StatusCode::OK,
         false => StatusCode::SERVICE_UNAVAILABLE,
     };
     let word = |part: Result<(), String>| part.err().unwrap_or_else(|| "ok".to_owned());
-    (status, Json(json!({ "database": word(database), "recordings": word(recordings) }))).into_response()
+    let parts = json!({ "database": word(database), "recordings": word(recordings), "worker": word(worker) });
+    (status, Json(parts)).into_response()
+}
+
+/// Whether it can be read and written.
+async fn database(house: &House) -> Result<(), String> {
+    let asking = async { tokio::try_join!(house.store.ping(), house.store.ping_writer()) };
+    match timeout(READY_WITHIN, asking).await {
+        Ok(answer) => answer.map(drop).map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", READY_WITHIN.as_secs())),
+    }
+}
+
+async fn recordings(house: &House, seen: &Seen) -> Result<(), String> {
+    let looking = async {
+        let mut seen = seen.0.lock().await;
+        match &*seen {
+            Some(last) if last.at.elapsed() < SEEN_FOR => last.found.clone(),
+            _ => {
+                let found = house.folder.probe().await.map_err(|error| error.to_string());
+                seen.insert(Look { at: Instant::now(), found }).found.clone()
+            }
+        }
+    };
+    timeout(READY_WITHIN, looking).await.unwrap_or_else(|_| Err("the disk does not answer".to_owned()))
 }
 
 async fn scrape(State(house): State<House>) -> Response {
@@ -42,12 +93,7 @@ async fn scrape(State(house): State<House>) -> Response {
 /// Gauges are read from the tables when somebody asks.
 async fn measure(house: &House) -> Result<(), StoreError> {
     let now = house.clock.now();
-    let waiting = house.store.count_open(now).await?;
-    let all = house.lines.iter().map(|line| line.id.clone()).chain([LineId::unknown()]);
-    // A line nobody waits on has no row, and a gauge nobody sets keeps its last value.
-    let silent = all.filter(|id| waiting.iter().all(|(line, ..)| line != id)).map(|id| (id, 0, 0));
-    let silent: Vec<_> = silent.collect();
-    for (line, open, overdue) in waiting.into_iter().chain(silent) {
+    for (line, open, overdue) in for_every_line(&house.lines, house.store.count_open(now).await?) {
         metrics::gauge!("perezvon_callbacks_open", "line" => line.to_string()).set(open as f64);
         metrics::gauge!("perezvon_callbacks_overdue", "line" => line.to_string()).set(overdue as f64);
     }
@@ -62,4 +108,32 @@ async fn measure(house: &House) -> Result<(), StoreError> {
     metrics::gauge!("perezvon_writer_waiting").set(house.store.waiting() as f64);
     metrics::gauge!("perezvon_alarms_open").set(house.store.alarms().await?.len() as f64);
     Ok(())
+}
+
+/// Open and overdue callbacks of each line, those included on which nobody waits: they have no row, and a gauge nobody sets
+/// keeps its last value.
+fn for_every_line(lines: &Lines, mut waiting: Vec<(LineId, i64, i64)>) -> Vec<(LineId, i64, i64)> {
+    for id in lines.iter().map(|line| line.id.clone()).chain([LineId::unknown()]) {
+        if waiting.iter().all(|(line, ..)| *line != id) {
+            waiting.push((id, 0, 0));
+        }
+    }
+    waiting
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::calendar::{Calendar, Hours};
+    use crate::core::line::Line;
+
+    #[test]
+    fn a_line_whose_last_callback_is_closed_counts_none() {
+        let calendar = Calendar::new(Hours::default());
+        let line = |id| Line::new(LineId::new(id), None, "Линия", calendar.clone());
+        let lines = Lines::new(vec![line("staff"), line("parents")], calendar.clone());
+        let told = for_every_line(&lines, vec![(LineId::new("parents"), 3, 1), (LineId::new("gone"), 1, 0)]);
+        let told: Vec<_> = told.iter().map(|(id, open, overdue)| (id.as_str(), *open, *overdue)).collect();
+        assert_eq!(told, [("parents", 3, 1), ("gone", 1, 0), ("staff", 0, 0), ("unknown", 0, 0)]);
+    }
 }

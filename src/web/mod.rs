@@ -24,7 +24,7 @@ use crate::core::line::Lines;
 use crate::providers::Providers;
 use crate::recordings::Folder;
 use crate::store::Store;
-use crate::time::Clock;
+use crate::time::{Clock, Heartbeat};
 
 /// An answer to a person or program of the school begins within this time, the sending of their form included, or a
 /// slow sender would hold a connection for ever.
@@ -46,6 +46,8 @@ pub struct Parts {
     pub metrics: PrometheusHandle,
     /// Every page carries a banner: this is a rehearsal, not the school's phone.
     pub rehearsal: bool,
+    /// Of the worker, for readiness.
+    pub worker: Heartbeat,
 }
 
 impl House {
@@ -67,6 +69,7 @@ impl House {
             public_url: "https://calls.example.org".to_owned(),
             metrics: metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle(),
             rehearsal: false,
+            worker: Heartbeat::default(),
         })
     }
 }

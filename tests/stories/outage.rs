@@ -139,6 +139,7 @@ stories! {
     }
 
     async fn a_database_that_is_away_fails_readiness_and_not_health(app) {
+        app.worker().heartbeat.beat();
         assert_eq!(app.get("/readyz").await.status, 200);
         if app.engine == crate::harness::Engine::Postgres {
             app.take_the_database_away().await;
@@ -146,6 +147,36 @@ stories! {
             app.bring_the_database_back().await;
             assert_eq!(app.get("/readyz").await.status, 200, "and readiness comes back by itself");
         }
+    }
+
+    async fn a_database_that_can_be_read_and_not_written_is_not_ready(app) {
+        app.worker().heartbeat.beat();
+        let lock = match app.engine {
+            crate::harness::Engine::Sqlite => "BEGIN IMMEDIATE",
+            crate::harness::Engine::Postgres => "BEGIN; LOCK TABLE meta IN EXCLUSIVE MODE",
+        };
+        for statement in lock.split("; ") {
+            app.sql(statement).await;
+        }
+        let answer = app.get("/readyz").await;
+        assert_eq!((answer.status, answer.body.contains("no answer within")), (503, true), "{answer:?}");
+        app.sql("ROLLBACK").await;
+        let answer = app.get("/readyz").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+
+    async fn a_worker_that_does_not_run_is_not_ready(app) {
+        let answer = app.get("/readyz").await;
+        assert_eq!((answer.status, answer.body.contains("does not run")), (503, true), "{answer:?}");
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let working = tokio::spawn(app.worker().run(stopped));
+        while app.get("/readyz").await.status != 200 {
+            tokio::task::yield_now().await;
+        }
+        stop.send(true).unwrap();
+        working.await.unwrap();
+        app.worker().heartbeat.stop();
+        assert_eq!(app.get("/readyz").await.status, 503);
     }
 
     async fn one_table_broken_fails_no_officers_later_action(app) {

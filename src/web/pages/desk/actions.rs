@@ -96,7 +96,7 @@ fn action(verb: &str, typed: &Typed, now: Timestamp, wall: &Wall<'_>) -> Option<
     let attempt = |outcome| Action::Attempt { outcome, note: note.clone(), next_at: None };
     let action = match verb {
         "claim" => Action::Claim,
-        "call-anyway" => Action::Claim,
+        "call-anyway" => Action::CallAnyway,
         "release" => Action::Release,
         "reopen" => Action::Reopen,
         "done" => Action::Done { note },
