@@ -61,9 +61,10 @@ CREATE TABLE call (
     callback_id BIGINT
 );
 CREATE INDEX call_by_start ON call (started_at, id);
+-- SQLite takes the first of those that seem equal, so the longest stands first.
+CREATE INDEX call_by_line_and_outcome ON call (line, outcome, started_at, id);
 CREATE INDEX call_by_line ON call (line, started_at, id);
 CREATE INDEX call_by_outcome ON call (outcome, started_at, id);
-CREATE INDEX call_by_line_and_outcome ON call (line, outcome, started_at, id);
 CREATE INDEX call_by_caller ON call (caller, started_at, id) WHERE caller IS NOT NULL;
 CREATE INDEX call_by_callback ON call (callback_id, id) WHERE callback_id IS NOT NULL;
 CREATE INDEX call_going_on ON call (started_at, id) WHERE ended_at IS NULL;

@@ -56,16 +56,17 @@ pub struct KeptDelivery {
 impl Store {
     pub async fn calls(&self, filter: &CallFilter) -> Result<CallPage> {
         let limit = filter.limit.clamp(1, 200) as usize;
-        let (after_at, after_id) = filter.after.unwrap_or((Timestamp::MAX, i64::MAX));
+        let last = filter.after.map_or((i64::MAX, i64::MAX), |(at, id)| (at.as_millisecond(), id));
+        // One upper bound, for with two SQLite takes a shorter index. No id is smaller than the smallest number.
+        let (before_at, before_id) = last.min((filter.to.map_or(i64::MAX, Timestamp::as_millisecond), i64::MIN));
         let line = filter.line.as_ref().map(LineId::to_string);
         let outcome = filter.outcome.map(|outcome| outcome.as_str().to_owned());
         let caller = filter.caller.as_ref().map(|caller| caller.e164().to_owned());
         let part = |sql: &'static str| {
             sqlx::query(sql)
-                .bind(after_at.as_millisecond())
-                .bind(after_id)
+                .bind(before_at)
+                .bind(before_id)
                 .bind(filter.from.map_or(i64::MIN, |from| from.as_millisecond()))
-                .bind(filter.to.map_or(i64::MAX, |to| to.as_millisecond()))
                 .bind(limit as i64 + 1)
         };
         // Each combination has a statement of its own, so that each walks an index that begins with what is asked for.
@@ -262,33 +263,33 @@ statements! {
         LIMIT 200";
     LIST_CALLS = "
         SELECT * FROM call
-        WHERE (started_at, id) < ($1, $2) AND started_at >= $3 AND started_at < $4
+        WHERE (started_at, id) < ($1, $2) AND started_at >= $3
         ORDER BY started_at DESC, id DESC
-        LIMIT $5";
+        LIMIT $4";
     LIST_CALLS_OF_LINE = "
         SELECT * FROM call
-        WHERE (started_at, id) < ($1, $2) AND started_at >= $3 AND started_at < $4
-          AND line = $6
+        WHERE (started_at, id) < ($1, $2) AND started_at >= $3
+          AND line = $5
         ORDER BY started_at DESC, id DESC
-        LIMIT $5";
+        LIMIT $4";
     LIST_CALLS_OF_OUTCOME = "
         SELECT * FROM call
-        WHERE (started_at, id) < ($1, $2) AND started_at >= $3 AND started_at < $4
-          AND outcome = $6
+        WHERE (started_at, id) < ($1, $2) AND started_at >= $3
+          AND outcome = $5
         ORDER BY started_at DESC, id DESC
-        LIMIT $5";
+        LIMIT $4";
     LIST_CALLS_OF_LINE_AND_OUTCOME = "
         SELECT * FROM call
-        WHERE (started_at, id) < ($1, $2) AND started_at >= $3 AND started_at < $4
-          AND line = $6 AND outcome = $7
+        WHERE (started_at, id) < ($1, $2) AND started_at >= $3
+          AND line = $5 AND outcome = $6
         ORDER BY started_at DESC, id DESC
-        LIMIT $5";
+        LIMIT $4";
     LIST_CALLS_OF_CALLER = "
         SELECT * FROM call
-        WHERE (started_at, id) < ($1, $2) AND started_at >= $3 AND started_at < $4
-          AND caller = $6 AND (CAST($7 AS TEXT) IS NULL OR line = $7) AND (CAST($8 AS TEXT) IS NULL OR outcome = $8)
+        WHERE (started_at, id) < ($1, $2) AND started_at >= $3
+          AND caller = $5 AND (CAST($6 AS TEXT) IS NULL OR line = $6) AND (CAST($7 AS TEXT) IS NULL OR outcome = $7)
         ORDER BY started_at DESC, id DESC
-        LIMIT $5";
+        LIMIT $4";
     LIST_GOING_ON = "
         SELECT * FROM call
         WHERE ended_at IS NULL AND started_at < $1

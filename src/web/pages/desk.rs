@@ -91,7 +91,7 @@ impl View {
     }
 
     /// The same from its first page.
-    fn from_start(&self) -> Self {
+    fn first_page(&self) -> Self {
         Self { after: String::new(), ..self.plain() }
     }
 
@@ -220,7 +220,7 @@ async fn draw(
         told: told.map(|told| (told.id, told.sentence)),
         undo,
         more: more.map(|after| format!("/callbacks{}", View { after, ..view.plain() }.query())),
-        start: (!view.after.is_empty()).then(|| format!("/callbacks{}", view.from_start().query())),
+        start: (!view.after.is_empty()).then(|| format!("/callbacks{}", view.first_page().query())),
         empty: empty(&view, &groups, standing.last_closed, calendar.next_period(now).map(|period| period.start), &wall),
         groups,
         may_act: visitor.may_act(),
@@ -245,7 +245,7 @@ fn line_links(house: &House, view: &View, with_unknown: bool) -> Vec<Link> {
     let choices = line_choices(house, view.line().as_ref(), with_unknown).into_iter();
     choices
         .map(|Choice { value, label, chosen }| {
-            let address = format!("/callbacks{}", View { line: value, ..view.from_start() }.query());
+            let address = format!("/callbacks{}", View { line: value, ..view.first_page() }.query());
             Link { address, label, chosen }
         })
         .collect()
@@ -255,7 +255,7 @@ fn show_links(view: &View) -> Vec<Link> {
     [("open", "", "Открытые"), ("later", "later", "Отложенные"), ("done", "done", "Сделанные"), ("all", "all", "Все")]
         .into_iter()
         .map(|(show, value, label)| Link {
-            address: format!("/callbacks{}", View { show: value.to_owned(), ..view.from_start() }.query()),
+            address: format!("/callbacks{}", View { show: value.to_owned(), ..view.first_page() }.query()),
             label: label.to_owned(),
             chosen: view.shows(show),
         })

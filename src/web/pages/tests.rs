@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 
 use crate::core::calendar::{Calendar, Hours};
-use crate::core::call::{CallEvent, CallKey, Direction, Fact, RecordingState};
+use crate::core::call::{CallEvent, CallKey, Direction, Fact, RecordingState, Ringing};
 use crate::core::callback::{Action, Channel, Notes};
 use crate::core::line::{Line, LineId, Lines};
 use crate::core::officer::{Actor, Role};
@@ -392,4 +392,174 @@ async fn stylesheet_and_script_are_kept_for_good_under_their_hash() {
     assert!(css.header(axum::http::header::CACHE_CONTROL).contains("immutable"));
     let older = school.get("/assets/0/perezvon.css", "").await;
     assert_eq!(older.header(axum::http::header::CACHE_CONTROL), "no-cache");
+}
+
+impl School {
+    /// Callbacks of so many callers.
+    async fn callbacks_of(&self, count: usize) -> Vec<i64> {
+        let each = (0..count).map(|n| async move { self.callback_of(&format!("8928{n:07}")).await });
+        futures_util::future::join_all(each).await
+    }
+
+    async fn close(&self, ids: &[i64]) {
+        let (store, lines) = (&self.house.store, &self.house.lines);
+        let by = Actor::system();
+        let done = || Action::Done { note: String::new() };
+        let each = ids.iter().map(|id| store.act(*id, None, done(), Notes::default(), &by, lines, self.clock.now()));
+        for closed in futures_util::future::join_all(each).await {
+            closed.unwrap();
+        }
+    }
+}
+
+/// The address of this page's link with this label.
+fn link<'p>(page: &'p str, label: &str) -> Option<&'p str> {
+    let before = &page[..page.find(&format!("\">{label}</a>"))?];
+    Some(&before[before.rfind('"')? + 1..])
+}
+
+/// All pages of one view, one after the other.
+async fn all_pages(school: &School, cookie: &str, first: &str) -> Vec<String> {
+    let mut pages = vec![school.get(first, cookie).await.text];
+    while let Some(next) = link(pages.last().unwrap(), "Показать ещё") {
+        let next = next.replace("&#38;", "&").replace("&amp;", "&");
+        pages.push(school.get(&next, cookie).await.text);
+        assert!(pages.len() < 20, "the pages come to an end");
+    }
+    pages
+}
+
+/// The page once read one part of the history by due time: what was closed beyond it was neither shown nor counted.
+#[tokio::test]
+async fn six_hundred_closures_of_a_day_are_all_counted_and_all_shown() {
+    let school = School::open().await;
+    let cookie = school.sign_in("madina").await;
+    let ids = school.callbacks_of(610).await;
+    school.close(&ids[..600]).await;
+    let pages = all_pages(&school, &cookie, "/callbacks?show=done").await;
+    assert!(pages.iter().all(|page| page.contains("Осталось 10") && page.contains("сделано 600")), "{}", pages[0]);
+    for id in &ids[..600] {
+        assert_eq!(pages.iter().filter(|page| page.contains(&format!("id=\"c{id}\""))).count(), 1);
+    }
+    let pages = all_pages(&school, &cookie, "/callbacks?show=all&line=parents").await;
+    for id in &ids {
+        assert_eq!(pages.iter().filter(|page| page.contains(&format!("id=\"c{id}\""))).count(), 1);
+    }
+    school.clock.set(school.clock.now() + SignedDuration::from_hours(24));
+    let cookie = school.sign_in("madina").await;
+    assert!(school.get("/callbacks", &cookie).await.text.contains("сделано 0"));
+}
+
+/// It was cut at 2000, and then said that 2000 were left.
+#[tokio::test]
+async fn a_list_of_thousands_is_not_cut() {
+    let school = School::open().await;
+    let cookie = school.sign_in("madina").await;
+    let ids = school.callbacks_of(2010).await;
+    let pages = all_pages(&school, &cookie, "/callbacks").await;
+    assert!(pages.iter().all(|page| page.contains("Осталось 2010")));
+    let shown: usize = pages.iter().map(|page| page.matches("<span class=\"number\">").count()).sum();
+    assert_eq!((shown, pages.len()), (2010, 11));
+    assert!(link(&pages[0], "К началу списка").is_none() && link(&pages[1], "К началу списка") == Some("/callbacks"));
+    let last = ids.iter().find(|id| pages[10].contains(&format!("id=\"c{id}\""))).unwrap();
+    let second = link(&pages[9], "Показать ещё").unwrap().replace("&#38;", "&").replace("&amp;", "&");
+    let query = second.split_once('?').unwrap().1;
+    let done = school.post(&format!("/callbacks/{last}/done?{query}"), &cookie, "").await;
+    assert_eq!(done.header(LOCATION), format!("/callbacks?{query}&at={last}&did={last}#c{last}"), "on the same page");
+}
+
+/// Nine entries with all their forms were 58 kB.
+#[tokio::test]
+async fn only_the_unfolded_entry_carries_its_forms() {
+    let school = School::open().await;
+    let cookie = school.sign_in("madina").await;
+    let ids = school.callbacks_of(200).await;
+    let page = school.get(&format!("/callbacks?at={}", ids[7]), &cookie).await.text;
+    assert_eq!(page.matches("Беру и звоню").count(), 1);
+    assert!(page.contains(&format!("action=\"/callbacks/{}/claim", ids[7])));
+    assert!(page.contains(&format!("/callbacks?at={}#c{}\"", ids[8], ids[8])), "the others are links");
+    assert!(page.len() < 200 * 1024, "{} bytes", page.len());
+}
+
+#[tokio::test]
+async fn who_got_through_by_himself_is_not_called_again_by_habit() {
+    let school = School::open().await;
+    let cookie = school.sign_in("madina").await;
+    let deliver = async |sid: &str, facts: Vec<Fact>| {
+        let at = school.clock.now();
+        let parties = Fact::Parties {
+            direction: Direction::Inbound,
+            dialled: "+79288328088".to_owned(),
+            forwarded_from: None,
+            caller: Caller::from_provider("+79281234567"),
+        };
+        let delivery = Delivery {
+            provider: "twilio".into(),
+            endpoint: "voice".to_owned(),
+            method: "POST".to_owned(),
+            target: "/webhooks/twilio/voice".to_owned(),
+            content_type: "text/plain".to_owned(),
+            body: b"".as_slice().into(),
+            received_at: at,
+            key: Some(CallKey { provider: "twilio".into(), provider_call_id: sid.to_owned() }),
+            events: std::iter::once(parties).chain(facts).map(|fact| CallEvent { at, fact }).collect(),
+            can_be_asked: false,
+        };
+        school.house.store.deliver(delivery).await.unwrap().call.unwrap()
+    };
+    let missed = Fact::Rang { ringing: Ringing::NoAnswer, talk_seconds: None };
+    let id = deliver("CA1", vec![missed, Fact::Ended]).await.callback_id.unwrap();
+    school.clock.set(school.clock.now() + SignedDuration::from_mins(5));
+    let talk = Fact::Rang { ringing: Ringing::Answered, talk_seconds: Some(180) };
+    deliver("CA2", vec![Fact::Answered, talk, Fact::Ended]).await;
+
+    let page = school.get("/callbacks", &cookie).await.text;
+    assert!(page.contains("<strong class=\"reached\">Дозвонились сами</strong>"), "on the folded line too: {page}");
+    for words in ["говорили сегодня", "Закрыть", "Всё равно перезвонить"] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    for words in ["Беру и звоню", "/no-answer", "data-key=\"Enter\""] {
+        assert!(!page.contains(words), "{words}: {page}");
+    }
+
+    let anyway = school.post(&format!("/callbacks/{id}/call-anyway"), &cookie, "").await;
+    assert_eq!(anyway.header(LOCATION), format!("/callbacks?at={id}#c{id}"));
+    assert_eq!(school.state(id).await, "claimed");
+    let page = school.get(&format!("/callbacks?at={id}"), &cookie).await.text;
+    assert!(page.contains("href=\"tel:+79281234567\"") && !page.contains("Всё равно перезвонить"), "{page}");
+}
+
+/// An alarm without an end of its own stood above the list for ever.
+#[tokio::test]
+async fn an_alarm_that_was_read_goes_and_the_audit_keeps_who_read_it() {
+    let school = School::open().await;
+    let (madina, aishat) = (school.sign_in("madina").await, school.sign_in("aishat").await);
+    let store = &school.house.store;
+    for n in 0..53 {
+        store.raise_alarm("unknown_line", &n.to_string(), &format!("Линия {n}."), school.clock.now()).await.unwrap();
+    }
+    assert!(!school.get("/callbacks", &madina).await.text.contains("Прочитано"), "an officer is not asked");
+    let page = school.get("/callbacks", &aishat).await.text;
+    assert!(page.contains("Линия 52.") && page.contains("И ещё 3.") && !page.contains("Линия 2."), "{page}");
+
+    let newest = store.alarms().await.unwrap()[0].id;
+    let refused = school.post(&format!("/alarms/{newest}/seen"), &madina, "").await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    for _ in 0..2 {
+        let seen = school.post(&format!("/alarms/{newest}/seen?line=parents"), &aishat, "").await;
+        assert_eq!(seen.header(LOCATION), "/callbacks?line=parents");
+    }
+    let page = school.get("/callbacks", &aishat).await.text;
+    assert!(!page.contains("Линия 52.") && page.contains("И ещё 2."));
+    let by = Actor::system();
+    assert!(!store.acknowledge_alarm(newest, &by, school.clock.now()).await.unwrap(), "once");
+
+    sqlx::any::install_default_drivers();
+    let file = format!("sqlite:{}", school._folder.path().join("perezvon.db").display());
+    let mut connection = <sqlx::AnyConnection as sqlx::Connection>::connect(&file).await.unwrap();
+    let kept: Vec<(String, String)> = sqlx::query_as("SELECT actor_name, detail FROM audit WHERE action = 'seen'")
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(kept, [("Айшат <script>alert(1)</script>".to_owned(), "unknown_line 52".to_owned())]);
 }

@@ -221,7 +221,7 @@ async fn a_caller_who_rings_without_end_does_not_take_the_list_away() {
     database.close().await;
     let list = school.get(OFFICER, "/api/v1/callbacks").await.good();
     assert_eq!(ids(&list), [id.as_str()]);
-    assert_eq!(list["items"][0]["calls"].as_array().unwrap().len(), 200, "the newest, for one page");
-    assert_eq!(list["items"][0]["calls_count"], 40_001);
+    assert_eq!(list["items"][0]["calls"].as_array().unwrap().len(), 200, "one caller makes no answer endless");
+    assert_eq!(list["items"][0]["calls_count"], 40_001, "more than a statement has parameters");
     assert_eq!(list["items"][0]["voicemails"].as_array().unwrap().len(), 1);
 }

@@ -39,8 +39,11 @@ pub(super) async fn listed(
     Ok((entries, None))
 }
 
-/// «0.1795…», as [`listed`] writes it: the number of the part and the last entry seen of it. What is not so begins anew.
-fn place(after: &str) -> Option<(usize, Option<(i64, i64, i64)>)> {
+/// The number of the part and its cursor; of a part not begun, none.
+type Place = (usize, Option<(i64, i64, i64)>);
+
+/// «0.1795…», as [`listed`] writes it. What is not so begins anew.
+fn place(after: &str) -> Option<Place> {
     match after.split_once('.') {
         Some((number, cursor)) => Some((number.parse().ok()?, Some(CallbackPage::parse_cursor(cursor)?))),
         None => Some((after.parse().ok()?, None)),
