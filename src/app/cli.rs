@@ -68,7 +68,7 @@ pub enum Command {
     #[command(help_template = HELP, subcommand_help_heading = COMMANDS, subcommand_value_name = "КОМАНДА")]
     #[command(subcommand)]
     Webhook(WebhookCommand),
-    /// Сверить контрольные суммы всех записей и журнала; код 1, если что-то не сошлось
+    /// Сверить контрольные суммы всех записей; код 1, если что-то не сошлось
     #[command(help_template = HELP)]
     Verify,
 }
@@ -89,7 +89,7 @@ pub struct DemoArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum OfficerCommand {
-    /// Добавить сотрудника; пароль или одноразовая ссылка печатается один раз
+    /// Добавить сотрудника; пароль печатается один раз
     #[command(help_template = HELP, next_help_heading = OPTIONS)]
     Add {
         /// Имя, каким его видят коллеги: «Мадина И.»

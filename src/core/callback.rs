@@ -22,6 +22,9 @@ use crate::time::{SignedDuration, Timestamp};
 /// How far an officer may put a callback off: the summer holidays. A slip of the keyboard must not hide a caller for years.
 pub const LONGEST_DELAY_DAYS: i64 = 100;
 
+/// Attempts that reached nobody before a callback may be closed as not reached (UX §3).
+pub const ATTEMPTS_BEFORE_GIVING_UP: usize = 3;
+
 /// How long a claim holds without a sign of life from its officer (R10).
 pub const LEASE: SignedDuration = SignedDuration::from_mins(15);
 
@@ -204,6 +207,8 @@ pub enum Refusal {
     InThePast,
     #[error("the time lies more than {LONGEST_DELAY_DAYS} days ahead")]
     TooFar,
+    #[error("«not reached» needs at least {ATTEMPTS_BEFORE_GIVING_UP} attempts")]
+    NotTried,
     #[error("no working hours are configured within 400 days")]
     NoWorkingHours,
 }
@@ -259,8 +264,10 @@ impl Callback {
             note: note.clone(),
             before,
         };
+        // A renewed lease changes nothing that anybody could have overlooked: pages that show it stay valid.
+        let renews = matches!(action, Action::Claim) && before_is_own(&entry.before.state, bench.by);
         self.desk = desk;
-        self.version += 1;
+        self.version += i64::from(!renews);
         self.registered_at = self.registered_at.or(Some(bench.now));
         if matches!(action, Action::CallAnyway) {
             self.proposed_call_id = None;
@@ -286,6 +293,10 @@ impl Callback {
     pub fn is_overdue(&self, now: Timestamp) -> bool {
         self.desk.state.closed_at().is_none() && self.due_at.is_some_and(|due_at| now > due_at)
     }
+}
+
+fn before_is_own(state: &State, by: &Actor) -> bool {
+    matches!(state, State::Claimed { by: holder, .. } if holder.id == by.id)
 }
 
 fn next_state(action: &Action, desk: &Desk, bench: &Bench<'_>) -> Result<State, Refusal> {
@@ -319,6 +330,9 @@ fn next_state(action: &Action, desk: &Desk, bench: &Bench<'_>) -> Result<State, 
             }
             if reason.is_from_regulation() && note.trim().is_empty() {
                 return Err(Refusal::NoteNeeded("what is missing or how the question was put"));
+            }
+            if *reason == Reason::NotReached && bench.vain_attempts < ATTEMPTS_BEFORE_GIVING_UP {
+                return Err(Refusal::NotTried);
             }
             if *reason == Reason::AlreadyAnswered && desk.notes.reference.is_none() {
                 return Err(Refusal::ReferenceNeeded);

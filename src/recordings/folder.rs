@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read, SeekFrom};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -71,7 +72,8 @@ impl Folder {
         let path = path.as_ref();
         let root = std::path::absolute(path).map_err(KeepError::at(path))?;
         let partial = root.join(PARTIAL);
-        fs::create_dir_all(&partial).map_err(KeepError::at(&partial))?;
+        // People's voices: a folder made here is for this user alone.
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&partial).map_err(KeepError::at(&partial))?;
         let folder = Self { root: root.into() };
         super::incoming::sweep(&partial).map_err(KeepError::at(&partial))?;
         folder.try_writing()?;

@@ -171,6 +171,13 @@ fn what_was_answered_before_names_the_document() {
 }
 
 #[test]
+fn nobody_is_given_up_before_the_third_attempt() {
+    let decline = || Action::Decline { reason: Reason::NotReached, note: String::new() };
+    assert_eq!(act_after(&mut waiting(), decline(), &madina(), MONDAY_9, 2), Err(Refusal::NotTried));
+    act_after(&mut waiting(), decline(), &madina(), MONDAY_9, 3).unwrap();
+}
+
+#[test]
 fn clearing_up_says_what() {
     let clarify = |note: &str| Action::Clarify { note: note.to_owned(), next_at: None };
     assert!(matches!(act(&mut waiting(), clarify(""), &madina(), MONDAY_9), Err(Refusal::NoteNeeded(_))));

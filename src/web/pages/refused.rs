@@ -8,7 +8,7 @@ use tracing::error;
 
 use super::frame::Frame;
 use super::words::{Wall, counted};
-use crate::core::callback::{Callback, LONGEST_DELAY_DAYS, LONGEST_NOTE, Refusal, State};
+use crate::core::callback::{ATTEMPTS_BEFORE_GIVING_UP, Callback, LONGEST_DELAY_DAYS, LONGEST_NOTE, Refusal, State};
 use crate::store::{ActError, StoreError};
 use crate::web::password::{hex, random};
 use crate::web::{Error, House};
@@ -179,6 +179,10 @@ fn refused(refusal: &Refusal, wall: &Wall<'_>) -> String {
         }
         Refusal::UnknownWord { .. } => "Выберите значение из списка.".to_owned(),
         Refusal::TooFar => format!("Отложить можно не дальше чем на {LONGEST_DELAY_DAYS} дней."),
+        Refusal::NotTried => {
+            let needed = counted(ATTEMPTS_BEFORE_GIVING_UP as i64, ["попытка", "попытки", "попыток"]);
+            format!("Чтобы закрыть как «Не дозвонились», нужно не меньше: {needed}.")
+        }
         Refusal::InThePast => "Это время уже прошло. Выберите более позднее.".to_owned(),
         Refusal::NoWorkingHours => "Рабочее время не задано, отложить не на что. Скажите администратору.".to_owned(),
     }

@@ -57,14 +57,22 @@ document.addEventListener("keydown", (event) => {
   const key = keys[event.code === "NumpadEnter" ? "Enter" : event.code];
   const target = event.target;
   if (!key || target.closest("input, textarea, select, audio, [contenteditable]")) return;
-  // On a button, link or inner fold, Enter and the space bar mean that thing itself.
-  const own = target.closest("button, a, summary");
+  // On a button, link or inner fold, Enter means that thing itself; so does the space bar, but not on a link.
+  const own = target.closest(event.code === "Space" ? "button, summary" : "button, a, summary");
   if ((event.code === "Enter" || event.code === "NumpadEnter" || event.code === "Space") && own) {
     const card = own.matches("details.card > summary") ? own.parentElement : null;
     if (!card?.open) return;
   }
   if (key() !== false) event.preventDefault();
 });
+
+// Who is on the telephone keeps what he holds: while the page is open, its claims are renewed well before they run out.
+const RENEW_EVERY_MS = 5 * 60 * 1000;
+setInterval(() => {
+  for (const card of document.querySelectorAll(".card.mine")) {
+    fetch(`/callbacks/${card.id.slice(1)}/claim`, { method: "POST", body: new URLSearchParams(), redirect: "manual" }).catch(() => {});
+  }
+}, RENEW_EVERY_MS);
 
 // Media events do not bubble: they are caught on their way down.
 document.addEventListener(

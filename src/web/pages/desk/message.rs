@@ -6,6 +6,11 @@ use crate::store::{Person, Voicemail, VoicemailState};
 use crate::web::pages::waveform;
 use crate::web::pages::words::{Wall, length};
 
+/// Below this a message is labelled as very short (UX §2).
+const SHORT_MS: i64 = 2_000;
+/// Below −45 dBFS nothing can be heard on a telephone.
+const SILENCE_CENTIBELS: i64 = -450;
+
 pub(in crate::web::pages) struct Message {
     pub received: String,
     /// «0:14»; empty while unknown.
@@ -33,16 +38,22 @@ impl Message {
             VoicemailState::Pending => {
                 notes.push("Запись ещё передаётся от оператора связи. Появится сама, обычно до 2 минут.".to_owned());
             }
-            VoicemailState::Failed => notes.push(format!(
-                "Запись получить не удалось ({}). Перезвоните по номеру, если он определён.",
-                voicemail.failure.as_deref().unwrap_or("причина неизвестна")
-            )),
+            VoicemailState::Failed => {
+                notes.push("Запись получить не удалось. Перезвоните по номеру, если он определён.".to_owned());
+            }
             VoicemailState::Erased => notes.push("Запись удалена по сроку хранения.".to_owned()),
             VoicemailState::Stored => {}
         }
         if let Some(sound) = sound {
             if sound.speech_ms < LEAST_SPEECH_MS {
-                notes.push(format!("В сообщении не слышно речи ({} с тишины).", (sound.length_ms + 500) / 1000));
+                let what = if sound.loudness_centibels < SILENCE_CENTIBELS {
+                    "тишины"
+                } else {
+                    "гудков или шума"
+                };
+                notes.push(format!("В сообщении не слышно речи ({} с {what}).", (sound.length_ms + 500) / 1000));
+            } else if sound.length_ms < SHORT_MS {
+                notes.push("Очень короткое сообщение.".to_owned());
             }
             if !sound.damage.is_empty() {
                 notes.push("Запись повреждена: слышно может быть не всё.".to_owned());
