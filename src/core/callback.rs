@@ -91,6 +91,11 @@ impl State {
             _ => None,
         }
     }
+
+    /// Whether this officer claimed it last, though the lease may have run out.
+    fn is_claimed_by(&self, officer: &Actor) -> bool {
+        matches!(self, Self::Claimed { by, .. } if by.id == officer.id)
+    }
 }
 
 /// The part of a callback that officers change, and that undo brings back.
@@ -265,7 +270,7 @@ impl Callback {
             before,
         };
         // A renewed lease changes nothing that anybody could have overlooked: pages that show it stay valid.
-        let renews = matches!(action, Action::Claim) && before_is_own(&entry.before.state, bench.by);
+        let renews = matches!(action, Action::Claim) && entry.before.state.is_claimed_by(bench.by);
         self.desk = desk;
         self.version += i64::from(!renews);
         self.registered_at = self.registered_at.or(Some(bench.now));
@@ -293,10 +298,6 @@ impl Callback {
     pub fn is_overdue(&self, now: Timestamp) -> bool {
         self.desk.state.closed_at().is_none() && self.due_at.is_some_and(|due_at| now > due_at)
     }
-}
-
-fn before_is_own(state: &State, by: &Actor) -> bool {
-    matches!(state, State::Claimed { by: holder, .. } if holder.id == by.id)
 }
 
 fn next_state(action: &Action, desk: &Desk, bench: &Bench<'_>) -> Result<State, Refusal> {
@@ -344,7 +345,7 @@ fn next_state(action: &Action, desk: &Desk, bench: &Bench<'_>) -> Result<State, 
 
 fn claimed_at(state: &State, bench: &Bench<'_>) -> Timestamp {
     match state {
-        State::Claimed { by, at, .. } if by.id == bench.by.id => *at,
+        State::Claimed { at, .. } if state.is_claimed_by(bench.by) => *at,
         _ => bench.now,
     }
 }

@@ -7,7 +7,7 @@ use super::openings::{Opening, open_or_join, term_due_at};
 use super::sql::{Columns, statements};
 use super::writer::Writing;
 use super::{Result, Store, StoreError};
-use crate::core::callback::{Action, Bench, Callback, Channel, Desk, HistoryEntry, Notes, Refusal, State};
+use crate::core::callback::{Action, Bench, Callback, Channel, Desk, HistoryEntry, Notes, Refusal};
 use crate::core::line::{LineId, Lines};
 use crate::core::officer::Actor;
 use crate::core::phone::PhoneNumber;
@@ -185,10 +185,7 @@ impl Store {
                     .bind(columns.get::<i64>("id")?)
                     .execute(&mut *writing.sql)
                     .await?;
-                match save(&mut writing, &callback, &entry, None).await? {
-                    true => Ok(callback),
-                    false => Err(ActError::AnotherOpen),
-                }
+                keep(&mut writing, callback, &entry, None).await
             })
         })
         .await
@@ -227,10 +224,7 @@ async fn join_by_hand(
         note: told.into_iter().flatten().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": "),
         before: callback.desk.clone(),
     };
-    match save(writing, &callback, &entry, None).await? {
-        true => Ok(callback),
-        false => Err(ActError::AnotherOpen),
-    }
+    keep(writing, callback, &entry, None).await
 }
 
 /// The action on a held callback: decided by `core`, registered, written, with history and audit.
@@ -253,7 +247,7 @@ async fn act(
         vain_attempts: vain.try_into().unwrap_or(0),
         regulation_reasons: lines.regulation_reasons,
     };
-    let before = callback.desk.clone();
+    let seen = callback.version;
     let entry = callback.act(action, notes, &bench)?;
     if callback.registration_number.is_none() && callback.registered_at.is_some() {
         let year = i64::from(now.to_zoned(line.calendar.time_zone().clone()).year());
@@ -261,16 +255,22 @@ async fn act(
         callback.registration_number = Some(format!("{year}-{number:06}"));
     }
     // A renewed lease is no step of its own: undo goes back to what the officer did before it.
-    let is_renewal =
-        matches!(action, Action::Claim) && before.state.as_str() == "claimed" && holder_is(&before.state, by);
-    match save(writing, &callback, &entry, (!is_renewal).then_some(&entry.before)).await? {
+    let is_step = callback.version > seen;
+    let undoable = is_step.then_some(&entry.before);
+    keep(writing, callback, &entry, undoable).await
+}
+
+/// Writes the step; two open callbacks of one number are refused.
+async fn keep(
+    writing: &mut Writing<'_>,
+    callback: Callback,
+    entry: &HistoryEntry,
+    undoable: Option<&Desk>,
+) -> Result<Callback, ActError> {
+    match save(writing, &callback, entry, undoable).await? {
         true => Ok(callback),
         false => Err(ActError::AnotherOpen),
     }
-}
-
-fn holder_is(state: &State, by: &Actor) -> bool {
-    matches!(state, State::Claimed { by: holder, .. } if holder.id == by.id)
 }
 
 statements! {
