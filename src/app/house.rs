@@ -50,15 +50,13 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
         clock: clock.clone(),
         store: store.clone(),
         folder: folder.clone(),
-        lines: config.lines.clone(),
         providers: providers.clone(),
         public_url: config.server.public_url.clone(),
         metrics: telemetry::metrics(),
         rehearsal: rehearse || marked,
         worker: heartbeat.clone(),
     });
-    let lines = config.lines.clone();
-    let worker = Worker { clock, store: store.clone(), folder, lines, providers, http: Http::new(), heartbeat };
+    let worker = Worker { clock, store: store.clone(), folder, providers, http: Http::new(), heartbeat };
     Ok(Built { house, worker, store })
 }
 

@@ -5,6 +5,7 @@
 //! (`reading` finds his mistakes), `periods` turns both into instants, `terms` counts inside them, `reply` writes the
 //! answers down for programs, and `warnings` says what the data do not know yet.
 
+mod changes;
 mod days;
 mod hours;
 mod interval;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+pub use self::changes::HoursChanges;
 pub use self::days::{DataSet, DayRule, UnknownWord};
 pub use self::hours::{Day, Hours, Override, OverrideMode, ShortDays};
 pub use self::interval::{Interval, IntervalError};

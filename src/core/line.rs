@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::calendar::{Calendar, WorkingHours};
+use super::changes::Changes;
 use super::phone::PhoneNumber;
 
 /// The configured name of a line: `staff`, `parents`. [`LineId::unknown`] stands for calls to a number nobody configured.
@@ -127,6 +128,30 @@ impl Lines {
 
     pub fn iter(&self) -> impl Iterator<Item = &Line> {
         self.lines.iter()
+    }
+}
+
+/// The lines as the school has them now: as configured, with what it changed since. Hours and greetings change while
+/// calls come in, so whoever begins something takes one whole set and keeps to it.
+#[derive(Clone, Debug)]
+pub struct LiveLines {
+    configured: Arc<Lines>,
+    current: Arc<RwLock<Lines>>,
+}
+
+impl LiveLines {
+    pub fn new(configured: Lines) -> Self {
+        Self { current: Arc::new(RwLock::new(configured.clone())), configured: Arc::new(configured) }
+    }
+
+    pub fn now(&self) -> Lines {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// All holders of a clone see the lines with these changes from now on.
+    pub fn change(&self, changes: &Changes) {
+        let changed = self.configured.with(changes);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = changed;
     }
 }
 

@@ -3,6 +3,8 @@
 pub mod calendar;
 pub mod call;
 pub mod callback;
+pub mod changes;
+pub mod greetings;
 pub mod line;
 pub mod officer;
 pub mod phone;

@@ -15,7 +15,6 @@ use tokio::task::{JoinError, JoinSet};
 use tracing::{error, warn};
 
 pub use self::http::Http;
-use crate::core::line::Lines;
 use crate::providers::Providers;
 use crate::recordings::Folder;
 use crate::store::{Job, JobKind, Store, StoreError};
@@ -39,7 +38,6 @@ pub struct Worker {
     pub clock: Clock,
     pub store: Store,
     pub folder: Folder,
-    pub lines: Lines,
     pub providers: Providers,
     pub http: Http,
     pub heartbeat: Heartbeat,
@@ -149,8 +147,9 @@ impl Worker {
 
     /// What the administrator must know of the calendars, as alarms that come and go with their cause.
     async fn watch_calendars(&self, now: Timestamp) -> Result<(), StoreError> {
-        let mut told: Vec<String> = std::iter::once(self.lines.default_calendar())
-            .chain(self.lines.iter().map(|line| &line.calendar))
+        let lines = self.store.lines();
+        let mut told: Vec<String> = std::iter::once(lines.default_calendar())
+            .chain(lines.iter().map(|line| &line.calendar))
             .flat_map(|calendar| calendar.warnings(now))
             .map(|warning| warning.to_string())
             .collect();

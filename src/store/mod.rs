@@ -14,12 +14,14 @@ mod callbacks;
 mod calls;
 mod desk;
 mod desk_page;
+mod hours;
 mod ids;
 mod ingest;
 mod jobs;
 mod late;
 mod openings;
 mod people;
+mod prompts;
 mod sql;
 mod voicemails;
 mod writer;
@@ -42,7 +44,8 @@ pub use jobs::{Job, JobKind, JobsSummary};
 pub use people::{Officer, Person, Token};
 pub use voicemails::{StoredSound, Voicemail, VoicemailState};
 
-use crate::core::line::Lines;
+use crate::core::changes::Changes;
+use crate::core::line::{Lines, LiveLines};
 
 /// Why the store could not do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -98,12 +101,14 @@ pub struct Store {
     readers: AnyPool,
     writer: mpsc::Sender<writer::Work>,
     late: Arc<late::Late>,
+    lines: LiveLines,
 }
 
 impl Store {
     /// Opens the database (`sqlite:FILE` is made if it is not there, or `postgres://…`), brings its schema up to date
-    /// and starts the writer. `lines` decides which line a call belongs to, and open or closed.
-    pub async fn open(url: &str, lines: Lines) -> Result<Self> {
+    /// and starts the writer. `configured` are the lines without what the school changed since: they decide which line a
+    /// call belongs to, and open or closed.
+    pub async fn open(url: &str, configured: Lines) -> Result<Self> {
         sqlx::any::install_default_drivers();
         let options = connect_options(url)?;
         make_for_this_user_alone(url);
@@ -121,8 +126,23 @@ impl Store {
             .await?;
         let ids = ids::Ids::after(ids::newest(&mut writing).await?);
         let (sender, inbox) = mpsc::channel(writer::QUEUE);
-        tokio::spawn(writer::run(writing, options, inbox, ids, lines));
-        Ok(Self { readers, writer: sender, late: Arc::default() })
+        let lines = LiveLines::new(configured);
+        tokio::spawn(writer::run(writing, options, inbox, ids, lines.clone()));
+        let store = Self { readers, writer: sender, late: Arc::default(), lines };
+        store.renew_lines().await?;
+        Ok(store)
+    }
+
+    /// The lines as the school has them now. One request or job takes them once and keeps to them.
+    pub fn lines(&self) -> Lines {
+        self.lines.now()
+    }
+
+    /// Takes up what the school changed: after each change, and from time to time for what another instance wrote.
+    pub async fn renew_lines(&self) -> Result<()> {
+        let changes = Changes { hours: self.hours_changes().await?, greetings: self.greetings().await? };
+        self.lines.change(&changes);
+        Ok(())
     }
 
     /// Whether a reader gets an answer: for readiness.

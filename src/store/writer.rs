@@ -14,7 +14,7 @@ use tracing::{error, warn};
 use super::ids::Ids;
 use super::ingest::{self, Delivery, Kept};
 use super::{Result, Store, StoreError};
-use crate::core::line::Lines;
+use crate::core::line::LiveLines;
 use crate::time::Timestamp;
 
 /// How many requests may wait for the writer. Beyond that the answer is «busy», never an unbounded queue.
@@ -123,7 +123,7 @@ pub(super) async fn run(
     options: AnyConnectOptions,
     mut inbox: mpsc::Receiver<Work>,
     ids: Ids,
-    lines: Lines,
+    lines: LiveLines,
 ) {
     let mut writer = Writer { connection: Some(connection), options, ids, lines };
     let mut waiting = Vec::with_capacity(BATCH);
@@ -168,7 +168,7 @@ struct Writer {
     connection: Option<AnyConnection>,
     options: AnyConnectOptions,
     ids: Ids,
-    lines: Lines,
+    lines: LiveLines,
 }
 
 impl Writer {
@@ -245,7 +245,7 @@ impl Writer {
             None => super::connect(&self.options).await?,
         };
         let mut transaction = connection.begin().await?;
-        let kept = ingest::ingest(&mut transaction, &mut self.ids, &self.lines, deliveries).await;
+        let kept = ingest::ingest(&mut transaction, &mut self.ids, &self.lines.now(), deliveries).await;
         let kept = match kept {
             Ok(kept) => kept,
             Err(failed) => {

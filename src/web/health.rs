@@ -93,7 +93,7 @@ async fn scrape(State(house): State<House>) -> Response {
 /// Gauges are read from the tables when somebody asks.
 async fn measure(house: &House) -> Result<(), StoreError> {
     let now = house.clock.now();
-    for (line, open, overdue) in for_every_line(&house.lines, house.store.count_open(now).await?) {
+    for (line, open, overdue) in for_every_line(&house.lines(), house.store.count_open(now).await?) {
         metrics::gauge!("perezvon_callbacks_open", "line" => line.to_string()).set(open as f64);
         metrics::gauge!("perezvon_callbacks_overdue", "line" => line.to_string()).set(overdue as f64);
     }

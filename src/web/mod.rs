@@ -39,7 +39,6 @@ pub struct Parts {
     pub clock: Clock,
     pub store: Store,
     pub folder: Folder,
-    pub lines: Lines,
     pub providers: Providers,
     /// `https://calls.example.org`: links and cookies are made for it.
     pub public_url: String,
@@ -54,17 +53,21 @@ impl House {
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(parts))
     }
+
+    /// The lines as the school has them now.
+    pub fn lines(&self) -> Lines {
+        self.store.lines()
+    }
 }
 
 #[cfg(test)]
 impl House {
     /// A house for tests in `folder`, behind `https://calls.example.org`, without providers.
-    fn on_trial(folder: &std::path::Path, clock: Clock, store: Store, lines: Lines) -> Self {
+    fn on_trial(folder: &std::path::Path, clock: Clock, store: Store) -> Self {
         Self::new(Parts {
             clock,
             store,
             folder: Folder::open(folder.join("recordings")).unwrap(),
-            lines,
             providers: Providers::default(),
             public_url: "https://calls.example.org".to_owned(),
             metrics: metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle(),

@@ -165,7 +165,7 @@ async fn keep(house: &House, provider: &Provider, delivery: Delivery, step: Opti
 fn next_script(house: &House, kept: &Kept, step: Step, now: Timestamp) -> Script {
     match &kept.call {
         Some(call) => match &call.line {
-            Some(line) => script::next(call, house.lines.by_id(line), step, now),
+            Some(line) => script::next(call, house.lines().by_id(line), step, now),
             None => script_without_state(step),
         },
         None => script_without_state(step),

@@ -109,7 +109,7 @@ macro_rules! actions {
             let action = $action;
             let (version, notes) = $said.along();
             let now = house.clock.now();
-            let acted = house.store.act(id, version, action, notes, &person.actor, &house.lines, now).await;
+            let acted = house.store.act(id, version, action, notes, &person.actor, &house.lines(), now).await;
             answer(&house, id, acted, now).await
         }
     )*};
@@ -192,7 +192,7 @@ async fn answer(
         return Err(refused);
     }
     let current = house.store.callback(id).await?;
-    Err(refused.with_current(current.map(|view: CallbackView| Callback::of(&view, &house.lines, now))))
+    Err(refused.with_current(current.map(|view: CallbackView| Callback::of(&view, &house.lines(), now))))
 }
 
 /// The precision of the database.

@@ -65,8 +65,9 @@ pub async fn list(
     Asked(params): Asked<ListParams>,
 ) -> Result<Json<CallbackList>, Problem> {
     let now = house.clock.now();
-    let line = extract::line(&house.lines, given(&params.line))?;
-    let calendar = line.map_or(house.lines.default_calendar(), |line| &line.calendar);
+    let lines = house.lines();
+    let line = extract::line(&lines, given(&params.line))?;
+    let calendar = line.map_or(lines.default_calendar(), |line| &line.calendar);
     let (period, wanted) = match given(&params.period).unwrap_or("all") {
         "current" => ListPeriod::current(calendar, now),
         "next" => ListPeriod::next(calendar, now),
@@ -87,7 +88,7 @@ pub async fn list(
         StateFilter::Only(word) => shown_state(&view.callback.desk.state, now) == word,
         StateFilter::Unclosed | StateFilter::All => true,
     };
-    let items = page.items.iter().filter(is_meant).map(|view| Callback::of(view, &house.lines, now)).collect();
+    let items = page.items.iter().filter(is_meant).map(|view| Callback::of(view, &lines, now)).collect();
     Ok(Json(CallbackList {
         period: period.map(|period| Period::of(calendar, period)),
         items,
@@ -114,7 +115,7 @@ fn state_filter(word: &str) -> Result<StateFilter, Error> {
 )]
 pub async fn read(State(house): State<House>, _: SignedIn, Id(id): Id) -> Result<Json<Callback>, Problem> {
     let view = house.store.callback(id).await?.ok_or(Error::NotFound)?;
-    Ok(Json(Callback::of(&view, &house.lines, house.clock.now())))
+    Ok(Json(Callback::of(&view, &house.lines(), house.clock.now())))
 }
 
 #[derive(Default, Deserialize, ToSchema)]
@@ -141,8 +142,8 @@ pub async fn claim_next(
     Sent(next): Sent<Next>,
 ) -> Result<Json<Callback>, Problem> {
     let now = house.clock.now();
-    let line = extract::line(&house.lines, given(&next.line))?.map(|line| line.id.clone());
-    let claimed = house.store.claim_next(line, &person.actor, &house.lines, now).await.map_err(Error::from)?;
+    let line = extract::line(&house.lines(), given(&next.line))?.map(|line| line.id.clone());
+    let claimed = house.store.claim_next(line, &person.actor, &house.lines(), now).await.map_err(Error::from)?;
     Ok(Json(with_everything(&house, claimed, now).await?))
 }
 
@@ -184,7 +185,7 @@ pub async fn register(
     Sent(sent): Sent<ByHand>,
 ) -> Result<Response, Problem> {
     let now = house.clock.now();
-    let line = extract::line(&house.lines, Some(&sent.line))?.map(|line| line.id.clone());
+    let line = extract::line(&house.lines(), Some(&sent.line))?.map(|line| line.id.clone());
     let number = given(&sent.callback_number).map(PhoneNumber::parse).transpose();
     let channel = given(&sent.channel).unwrap_or(Channel::InPerson.as_str());
     let new = NewCallback {
@@ -199,7 +200,8 @@ pub async fn register(
             remark: sent.note,
         },
     };
-    let registered = house.store.register_by_hand(new, &person.actor, &house.lines, now).await.map_err(Error::from)?;
+    let registered =
+        house.store.register_by_hand(new, &person.actor, &house.lines(), now).await.map_err(Error::from)?;
     let location = format!("/api/v1/callbacks/{}", registered.id);
     let callback = with_everything(&house, registered, now).await?;
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(callback)).into_response())
@@ -208,5 +210,5 @@ pub async fn register(
 /// The callback as the action left it, with its calls, messages and attempts.
 pub async fn with_everything(house: &House, callback: callback::Callback, now: Timestamp) -> Result<Callback, Problem> {
     let view = house.store.callback(callback.id).await?.ok_or(Error::NotFound)?;
-    Ok(Callback::of(&CallbackView { callback, ..view }, &house.lines, now))
+    Ok(Callback::of(&CallbackView { callback, ..view }, &house.lines(), now))
 }

@@ -65,7 +65,7 @@ pub async fn list(
     let number = given(&params.number).map(PhoneNumber::parse).transpose();
     let outcome = |text| extract::word("outcome", text, &Outcome::ALL, Outcome::as_str);
     let filter = CallFilter {
-        line: extract::line(&house.lines, given(&params.line))?.map(|line| line.id.clone()),
+        line: extract::line(&house.lines(), given(&params.line))?.map(|line| line.id.clone()),
         from: extract::instant("from", given(&params.from))?,
         to: extract::instant("to", given(&params.to))?,
         outcome: given(&params.outcome).map(outcome).transpose()?,
@@ -78,7 +78,7 @@ pub async fn list(
     let voicemails = house.store.voicemails_of_calls(&ids).await?;
     let items = page.calls.iter().map(|call| {
         let own: Vec<Voicemail> = voicemails.iter().filter(|voicemail| voicemail.call_id == call.id).cloned().collect();
-        Call::of(call, &own, None, &house.lines)
+        Call::of(call, &own, None, &house.lines())
     });
     Ok(Json(CallList { items: items.collect(), next_cursor: page.next.map(CallPage::cursor) }))
 }
@@ -92,7 +92,8 @@ pub async fn list(
 pub async fn read(State(house): State<House>, SignedIn(person): SignedIn, Id(id): Id) -> Result<Json<Call>, Problem> {
     let CallView { call, voicemails, deliveries } = house.store.call(id).await?.ok_or(Error::NotFound)?;
     let may_listen = person.role >= Role::Officer;
-    let calendar = calendar_of(&call, &house.lines);
+    let lines = house.lines();
+    let calendar = calendar_of(&call, &lines);
     let events = deliveries.iter().map(|delivery| Event::of(delivery, may_listen, calendar)).collect();
-    Ok(Json(Call::of(&call, &voicemails, Some(events), &house.lines)))
+    Ok(Json(Call::of(&call, &voicemails, Some(events), &house.lines())))
 }

@@ -36,9 +36,10 @@ pub async fn at(
     _: SignedIn,
     Asked(params): Asked<HoursParams>,
 ) -> Result<Json<Reply>, Problem> {
-    let line = extract::line(&house.lines, given(&params.line))?;
+    let lines = house.lines();
+    let line = extract::line(&lines, given(&params.line))?;
     let at = extract::instant("at", given(&params.at))?.unwrap_or_else(|| house.clock.now());
-    let calendar = line.map_or(house.lines.default_calendar(), |line| &line.calendar);
+    let calendar = line.map_or(lines.default_calendar(), |line| &line.calendar);
     Ok(Json(calendar.reply(&Question::at(at))))
 }
 
@@ -89,5 +90,5 @@ pub struct LineList {
 )]
 pub async fn lines(State(house): State<House>, _: SignedIn) -> Json<LineList> {
     let now = house.clock.now();
-    Json(LineList { items: house.lines.iter().map(|line| Line::of(line, now)).collect() })
+    Json(LineList { items: house.lines().iter().map(|line| Line::of(line, now)).collect() })
 }

@@ -1,5 +1,5 @@
-//! The stylesheet, the script and the icon, inside the binary. Their addresses carry a hash of their content, so
-//! browsers keep them for good and still see every change.
+//! The stylesheet, the scripts and the icon, inside the binary. Their addresses carry a hash of all their content, so
+//! browsers keep them for good, still see every change, and one script finds another beside itself.
 
 use std::sync::LazyLock;
 
@@ -14,38 +14,39 @@ use sha2::{Digest, Sha256};
 use crate::web::House;
 use crate::web::password::hex;
 
-struct Asset {
-    name: &'static str,
-    content_type: &'static str,
-    content: &'static str,
-    address: String,
-}
+const CSS: &str = "text/css; charset=utf-8";
+const JS: &str = "text/javascript; charset=utf-8";
 
-impl Asset {
-    fn new(name: &'static str, content_type: &'static str, content: &'static str) -> Self {
-        let address = format!("/assets/{}/{name}", hex(&Sha256::digest(content)[..6]));
-        Self { name, content_type, content, address }
-    }
-}
+/// Name, content type, content. One stylesheet: tokens and elements first, then what each page adds.
+const ASSETS: [(&str, &str, &str); 3] = [
+    (
+        "perezvon.css",
+        CSS,
+        concat!(
+            include_str!("assets/style/base.css"),
+            include_str!("assets/style/desk.css"),
+            include_str!("assets/style/log.css"),
+            include_str!("assets/style/calendar.css"),
+            include_str!("assets/style/prompts.css"),
+            include_str!("assets/style/people.css"),
+            include_str!("assets/style/house.css"),
+            include_str!("assets/style/reports.css"),
+            include_str!("assets/style/public.css"),
+        ),
+    ),
+    ("desk.js", JS, include_str!("assets/desk.js")),
+    ("icon.svg", "image/svg+xml", include_str!("assets/icon.svg")),
+];
 
-static ASSETS: LazyLock<[Asset; 3]> = LazyLock::new(|| {
-    [
-        Asset::new("perezvon.css", "text/css; charset=utf-8", include_str!("assets/perezvon.css")),
-        Asset::new("desk.js", "text/javascript; charset=utf-8", include_str!("assets/desk.js")),
-        Asset::new("icon.svg", "image/svg+xml", include_str!("assets/icon.svg")),
-    ]
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let all = ASSETS.iter().fold(Sha256::new(), |all, (_, _, content)| all.chain_update(content));
+    hex(&all.finalize()[..6])
 });
 
-pub(super) fn css() -> &'static str {
-    &ASSETS[0].address
-}
-
-pub(super) fn js() -> &'static str {
-    &ASSETS[1].address
-}
-
-pub(super) fn icon() -> &'static str {
-    &ASSETS[2].address
+/// Where the browser finds the asset of this name.
+pub(super) fn address(name: &str) -> String {
+    debug_assert!(ASSETS.iter().any(|(known, ..)| *known == name), "no asset «{name}»");
+    format!("/assets/{}/{name}", *VERSION)
 }
 
 pub(super) fn router() -> Router<House> {
@@ -54,13 +55,13 @@ pub(super) fn router() -> Router<House> {
 
 /// A page from before an update asks for an older version: it gets the present one, but may not keep it.
 async fn asset(Path((version, name)): Path<(String, String)>) -> Response {
-    let Some(asset) = ASSETS.iter().find(|asset| asset.name == name) else {
+    let Some((_, content_type, content)) = ASSETS.iter().find(|(known, ..)| *known == name) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let keep = match asset.address.split('/').nth(2) == Some(version.as_str()) {
+    let keep = match version == *VERSION {
         true => "public, max-age=31536000, immutable",
         false => "no-cache",
     };
-    let headers = [(CONTENT_TYPE, asset.content_type), (CACHE_CONTROL, keep), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
-    (headers, asset.content).into_response()
+    let headers = [(CONTENT_TYPE, *content_type), (CACHE_CONTROL, keep), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
+    (headers, *content).into_response()
 }

@@ -54,8 +54,9 @@ async fn show(State(house): State<House>, visitor: Visitor, Path(id): Path<Strin
         Some(id) => house.store.callback(id).await?,
         None => None,
     };
-    let line = call.line.as_ref().map(|id| house.lines.by_id(id));
-    let calendar = line.map_or_else(|| house.lines.default_calendar(), |line| &line.calendar);
+    let lines = house.lines();
+    let line = call.line.as_ref().map(|id| lines.by_id(id));
+    let calendar = line.map_or_else(|| lines.default_calendar(), |line| &line.calendar);
     let wall = Wall::new(calendar.time_zone(), now);
     let page = CallPage {
         frame: Frame::of(&house, &visitor.0, Here::Log, now).await?,

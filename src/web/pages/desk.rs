@@ -165,7 +165,8 @@ async fn draw(
     now: Timestamp,
 ) -> Result<Response, PageError> {
     let Visitor(person) = visitor;
-    let calendar = house.lines.default_calendar();
+    let school = house.lines();
+    let calendar = school.default_calendar();
     let wall = Wall::new(calendar.time_zone(), now);
     let midnight = wall.local(now).start_of_day().map_or(now, |start| start.timestamp());
     let standing = house.store.standing(view.line().as_ref(), midnight, now).await?;
@@ -192,8 +193,8 @@ async fn draw(
         let mut cards = Vec::with_capacity(entries.len());
         for entry in entries {
             let talk = talk(&house.store, entry.callback.proposed_call_id).await?;
-            let calendar = &house.lines.by_id(&entry.callback.line).calendar;
-            let bench = card::Bench { person, calendar, now, reasons: house.lines.regulation_reasons };
+            let calendar = &school.by_id(&entry.callback.line).calendar;
+            let bench = card::Bench { person, calendar, now, reasons: school.regulation_reasons };
             cards.push(Card::of(entry, talk, told.as_ref(), &bench));
         }
         let count = whole.then_some(cards.len());
@@ -264,7 +265,7 @@ fn show_links(view: &View) -> Vec<Link> {
 
 /// «Сейчас рабочее время, до 18:00», or when it begins.
 fn clock(house: &House, wall: &Wall<'_>) -> String {
-    let answer = house.lines.default_calendar().answer(wall.now);
+    let answer = house.lines().default_calendar().answer(wall.now);
     match (answer.current_period, answer.next_period) {
         (Some(period), _) => format!("Сейчас рабочее время, {}", wall.until(period.end)),
         (None, Some(next)) => {

@@ -3,14 +3,12 @@
 use super::assets;
 use super::words::Wall;
 use crate::core::line::LineId;
+use crate::core::officer::Role;
 use crate::store::{Person, StoreError};
 use crate::time::Timestamp;
 use crate::web::House;
 
 pub(super) struct Frame {
-    pub css: &'static str,
-    pub js: &'static str,
-    pub icon: &'static str,
     /// What the clock of a rehearsal shows.
     pub rehearsal: Option<String>,
     /// «московское», or the zone by its name.
@@ -20,7 +18,7 @@ pub(super) struct Frame {
 
 pub(super) struct SignedIn {
     pub name: String,
-    pub role: &'static str,
+    pub role: Role,
     /// All who wait to be called back.
     pub open: i64,
     pub here: Here,
@@ -30,26 +28,68 @@ pub(super) struct SignedIn {
 pub(super) enum Here {
     Desk,
     Log,
+    Reports,
+    Calendar,
+    Prompts,
+    Lines,
+    People,
+    Audit,
+    Health,
 }
 
+/// A page in the menu.
+pub(super) struct Entry {
+    pub here: Here,
+    pub address: &'static str,
+    pub title: &'static str,
+    /// From this role on it is shown.
+    role: Role,
+}
+
+/// The menu; what comes after the fourth is under «Ещё».
+const MENU: [Entry; 9] = [
+    Entry { here: Here::Desk, address: "/callbacks", title: "Перезвонить", role: Role::Observer },
+    Entry { here: Here::Log, address: "/calls", title: "Журнал", role: Role::Observer },
+    Entry { here: Here::Reports, address: "/reports", title: "Отчёты", role: Role::Observer },
+    Entry { here: Here::Calendar, address: "/calendar", title: "Календарь", role: Role::Observer },
+    Entry { here: Here::Prompts, address: "/prompts", title: "Приветствия", role: Role::Senior },
+    Entry { here: Here::Lines, address: "/lines", title: "Линии", role: Role::Senior },
+    Entry { here: Here::People, address: "/people", title: "Сотрудники", role: Role::Admin },
+    Entry { here: Here::Audit, address: "/audit", title: "История", role: Role::Admin },
+    Entry { here: Here::Health, address: "/health-ui", title: "Состояние", role: Role::Observer },
+];
+const IN_SIGHT: usize = 4;
+
 impl SignedIn {
-    pub fn at_desk(&self) -> bool {
-        self.here == Here::Desk
+    pub fn in_sight(&self) -> impl Iterator<Item = &'static Entry> {
+        self.entries(&MENU[..IN_SIGHT])
     }
 
-    pub fn at_log(&self) -> bool {
-        self.here == Here::Log
+    pub fn further(&self) -> impl Iterator<Item = &'static Entry> {
+        self.entries(&MENU[IN_SIGHT..])
+    }
+
+    fn entries(&self, of: &'static [Entry]) -> impl Iterator<Item = &'static Entry> {
+        let role = self.role;
+        of.iter().filter(move |entry| entry.role <= role)
+    }
+
+    pub fn is_at(&self, entry: &Entry) -> bool {
+        self.here == entry.here
     }
 }
 
 impl Frame {
+    /// Where the browser finds the asset of this name.
+    pub fn asset(&self, name: &str) -> String {
+        assets::address(name)
+    }
+
     /// For nobody in particular.
     pub fn bare(house: &House, now: Timestamp) -> Self {
-        let zone = house.lines.default_calendar().time_zone();
+        let lines = house.lines();
+        let zone = lines.default_calendar().time_zone();
         Self {
-            css: assets::css(),
-            js: assets::js(),
-            icon: assets::icon(),
             rehearsal: house.rehearsal.then(|| Wall::new(zone, now).exact(now)),
             zone: match zone.iana_name() {
                 Some("Europe/Moscow") | None => "московское".to_owned(),
@@ -61,7 +101,7 @@ impl Frame {
 
     pub async fn of(house: &House, person: &Person, here: Here, now: Timestamp) -> Result<Self, StoreError> {
         let open = house.store.count_open(now).await?.iter().map(|(_, open, _)| open).sum();
-        let signed_in = SignedIn { name: person.actor.name.clone(), role: person.role.title(), open, here };
+        let signed_in = SignedIn { name: person.actor.name.clone(), role: person.role, open, here };
         Ok(Self { signed_in: Some(signed_in), ..Self::bare(house, now) })
     }
 }
@@ -76,7 +116,8 @@ pub(super) struct Choice {
 /// All lines as choices; calls to unknown numbers too, where there may be any.
 pub(super) fn line_choices(house: &House, chosen: Option<&LineId>, with_unknown: bool) -> Vec<Choice> {
     let all = Choice { value: String::new(), label: "Все".to_owned(), chosen: chosen.is_none() };
-    let lines = house.lines.iter().map(|line| (&line.id, line.title.as_str()));
+    let school = house.lines();
+    let lines = school.iter().map(|line| (&line.id, line.title.as_str()));
     let unknown = LineId::unknown();
     let named = lines.chain(with_unknown.then_some((&unknown, "Неизвестная"))).map(|(id, title)| Choice {
         value: id.to_string(),

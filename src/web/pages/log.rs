@@ -91,8 +91,9 @@ async fn show(State(house): State<House>, visitor: Visitor, view: AnyQuery<View>
 }
 
 fn row(house: &House, call: &Call, now: crate::time::Timestamp) -> Row {
-    let line = call.line.as_ref().map(|id| house.lines.by_id(id));
-    let calendar = line.map_or_else(|| house.lines.default_calendar(), |line| &line.calendar);
+    let lines = house.lines();
+    let line = call.line.as_ref().map(|id| lines.by_id(id));
+    let calendar = line.map_or_else(|| lines.default_calendar(), |line| &line.calendar);
     Row {
         id: call.id,
         started: Wall::new(calendar.time_zone(), now).listed(call.started_at),

@@ -57,7 +57,7 @@ impl School {
         let parents = Line::new(LineId::new("parents"), number, "Родители", calendar.clone());
         let lines = Lines::new(vec![parents], calendar);
         let file = folder.path().join("perezvon.db");
-        let store = Store::open(&format!("sqlite:{}", file.display()), lines.clone()).await.unwrap();
+        let store = Store::open(&format!("sqlite:{}", file.display()), lines).await.unwrap();
         let hash = password::hash(PASSWORD);
         for (login, name, role) in [
             ("madina", "Мадина И.", Role::Officer),
@@ -67,7 +67,7 @@ impl School {
             assert!(store.add_officer(login, name, role, &hash, now).await.unwrap());
         }
         let clock = Clock::standing_at(now);
-        let house = House::on_trial(folder.path(), clock.clone(), store, lines);
+        let house = House::on_trial(folder.path(), clock.clone(), store);
         Self { router: web::router(house.clone()), house, clock, _folder: folder }
     }
 
@@ -106,7 +106,7 @@ impl School {
             notes: Notes { summary: Some("<script>alert('сводка')</script>".to_owned()), ..Notes::default() },
         };
         let by = Actor::system();
-        self.house.store.register_by_hand(new, &by, &self.house.lines, self.clock.now()).await.unwrap().id
+        self.house.store.register_by_hand(new, &by, &self.house.lines(), self.clock.now()).await.unwrap().id
     }
 
     async fn state(&self, id: i64) -> &'static str {
@@ -302,7 +302,7 @@ async fn names_and_notes_are_text_and_never_markup() {
     let note = Action::Done { note: "<img src=x onerror=alert(2)>".to_owned() };
     let store = &school.house.store;
     let by = Actor::system();
-    store.act(id, None, note, Notes::default(), &by, &school.house.lines, school.clock.now()).await.unwrap();
+    store.act(id, None, note, Notes::default(), &by, &school.house.lines(), school.clock.now()).await.unwrap();
     let page = school.get("/callbacks?show=all", &cookie).await.text;
     assert!(!page.contains("<img") && page.contains("onerror"));
     let page = school.get("/calls?number=%22%3E%3Cscript%3E", &cookie).await.text;
@@ -402,7 +402,7 @@ impl School {
     }
 
     async fn close(&self, ids: &[i64]) {
-        let (store, lines) = (&self.house.store, &self.house.lines);
+        let (store, lines) = (&self.house.store, &self.house.lines());
         let by = Actor::system();
         let done = || Action::Done { note: String::new() };
         let each = ids.iter().map(|id| store.act(*id, None, done(), Notes::default(), &by, lines, self.clock.now()));

@@ -29,7 +29,7 @@ async fn a_call_has_exactly_its_promised_fields_and_its_events() {
     let mut found = fields(&call);
     found.sort_unstable();
     assert_eq!(found, expected);
-    let version = school.house.lines.get(&LineId::new("parents")).unwrap().calendar.version().to_owned();
+    let version = school.house.lines().get(&LineId::new("parents")).unwrap().calendar.version().to_owned();
     for (field, value) in [
         ("id", json!(id.to_string())),
         ("provider", json!("twilio")),

@@ -101,11 +101,11 @@ impl School {
         let lines = vec![line("staff", "89288036355", json!({})), line("parents", "89288328088", parents)];
         let lines = Lines::new(lines, Calendar::new(Hours::default()));
         let url = format!("sqlite:{}", place.path().join("house.db").display());
-        let store = Store::open(&url, lines.clone()).await.unwrap();
+        let store = Store::open(&url, lines).await.unwrap();
         for (name, role) in [(OFFICER, Role::Officer), (COLLEAGUE, Role::Officer), (OBSERVER, Role::Observer)] {
             store.add_token(name, role, Sha256::digest(secret(name)).to_vec(), clock.now()).await.unwrap();
         }
-        let house = House::on_trial(place.path(), clock, store, lines);
+        let house = House::on_trial(place.path(), clock, store);
         Self { house, place }
     }
 

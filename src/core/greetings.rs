@@ -1,0 +1,4 @@
+//! Greetings that the school recorded itself.
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Greetings {}
