@@ -190,7 +190,7 @@ ${config}`,
 
   #calls = 0;
 
-  /** One caller: rings, perhaps leaves `sound` (a WAV), hangs up. Without a number the caller withholds it. */
+  /** One caller: rings, perhaps leaves `sound` (WAV, 16 bit, 8 kHz, mono), hangs up. Without a number the caller withholds it. */
   async call({ from = "", to = PARENTS, sound }) {
     const sid = `CA${++this.#calls}`;
     const form = { CallSid: sid, AccountSid: ACCOUNT, From: from || "anonymous", To: to, Direction: "inbound" };
@@ -203,7 +203,7 @@ ${config}`,
         ...over,
         RecordingSid: recording,
         RecordingUrl: `${this.base}/Accounts/${ACCOUNT}/Recordings/${recording}`,
-        RecordingDuration: "5",
+        RecordingDuration: String(Math.floor((sound.length - 44) / 16_000)),
         RecordingStatus: "completed",
       });
     }
