@@ -1,6 +1,6 @@
 //! Signed status callbacks as Twilio sends them: every field of the contract, empty geography included.
 
-use perezvon::app::demo::wire::signature;
+use perezvon::providers::form_signature;
 use perezvon::time::{Clock, TimeZone};
 
 pub const PUBLIC_URL: &str = "https://calls.example.org";
@@ -33,7 +33,7 @@ pub fn calls_of(count: usize) -> usize {
 
 fn request(call: usize, step: usize, timestamp: &str) -> Vec<u8> {
     let form = form(call, step, timestamp);
-    let signed = signature(TOKEN, &format!("{PUBLIC_URL}{TARGET}"), &form);
+    let signed = form_signature(TOKEN, &format!("{PUBLIC_URL}{TARGET}"), &form);
     let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(&form).finish();
     format!(
         "POST {TARGET} HTTP/1.1\r\nHost: calls.example.org\r\nContent-Type: application/x-www-form-urlencoded; \

@@ -16,7 +16,7 @@ use url::Url;
 
 pub use self::addresses::{ForbiddenUrl, is_public};
 pub use self::configured::Providers;
-pub use self::twiml::signature::{Refused, check_ed25519_signature, check_form_signature, check_request};
+pub use self::twiml::signature::{Refused, check_ed25519_signature, check_form_signature, check_request, form_signature};
 use crate::core::call::{CallEvent, CallKey};
 use crate::core::script::{Step, Verb};
 use crate::time::Timestamp;
@@ -215,6 +215,12 @@ impl Provider {
         let url = format!("{}{}", self.settings.public_url, request.target);
         check_request(self.settings.signature, &self.settings.auth_tokens, &url, request, now)?;
         Ok(Verified(request))
+    }
+
+    /// A form as this provider would send it to `endpoint`, with its signature: for a test call. `None`: only the provider
+    /// itself can sign (Telnyx has the private key).
+    pub fn signed_form(&self, endpoint: &str, form: &[(String, String)]) -> Option<RawRequest> {
+        twiml::signature::signed_form(&self.settings, endpoint, form)
     }
 
     /// Reads what a request says. `received_at` is the instant of facts that carry no time of their own.

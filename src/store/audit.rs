@@ -1,7 +1,9 @@
 //! Who did what and when. Rows are only ever added.
 
+use sqlx::any::AnyRow;
+
 use super::ids::first_id_at;
-use super::sql::statements;
+use super::sql::{Columns, statements};
 use super::writer::Writing;
 use super::{Result, Store};
 use crate::core::officer::Actor;
@@ -20,7 +22,51 @@ pub struct AuditEntry {
     pub address: String,
 }
 
+/// One kept line of the audit.
+#[derive(Clone, Debug)]
+pub struct AuditRow {
+    pub id: i64,
+    pub at: Timestamp,
+    pub by: Actor,
+    pub action: String,
+    pub object: String,
+    pub detail: String,
+    pub address: String,
+}
+
+/// Which lines of the audit are looked at. Empty filters ask for all.
+#[derive(Clone, Debug, Default)]
+pub struct AuditFilter {
+    /// [`Actor::id`].
+    pub actor: Option<String>,
+    pub action: Option<String>,
+    /// From this instant on.
+    pub from: Option<Timestamp>,
+    /// Before this instant.
+    pub until: Option<Timestamp>,
+    /// Older than the line of this id: the next page.
+    pub before: Option<i64>,
+    pub limit: u32,
+}
+
 impl Store {
+    /// A page of the audit, newest first. Each filter has its index; ids are made from time, so they serve the dates.
+    pub async fn audit_page(&self, filter: &AuditFilter) -> Result<Vec<AuditRow>> {
+        let from = filter.from.map_or(0, first_id_at);
+        let until = filter.until.map_or(i64::MAX, first_id_at).min(filter.before.unwrap_or(i64::MAX));
+        let limit = i64::from(filter.limit);
+        let query = match (&filter.actor, &filter.action) {
+            (None, None) => sqlx::query(AUDIT_PAGE),
+            (Some(actor), None) => sqlx::query(AUDIT_OF_ACTOR).bind(actor.clone()),
+            (None, Some(action)) => sqlx::query(AUDIT_OF_ACTION).bind(action.clone()),
+            (Some(actor), Some(action)) => {
+                sqlx::query(AUDIT_OF_ACTOR_AND_ACTION).bind(actor.clone()).bind(action.clone())
+            }
+        };
+        let rows = query.bind(from).bind(until).bind(limit).fetch_all(&self.readers).await?;
+        rows.iter().map(read).collect()
+    }
+
     pub async fn audit(&self, entry: AuditEntry, now: Timestamp) -> Result<()> {
         self.write(move |mut writing| {
             Box::pin(async move {
@@ -42,6 +88,19 @@ impl Store {
             .await?;
         Ok(row.is_some())
     }
+}
+
+fn read(row: &AnyRow) -> Result<AuditRow> {
+    let columns = Columns::of("audit", row);
+    Ok(AuditRow {
+        id: columns.get("id")?,
+        at: columns.time("at")?,
+        by: Actor { id: columns.get("actor_id")?, name: columns.get("actor_name")? },
+        action: columns.get("action")?,
+        object: columns.get("object")?,
+        detail: columns.get("detail")?,
+        address: columns.get("address")?,
+    })
 }
 
 pub(super) async fn keep(
@@ -72,6 +131,26 @@ statements! {
     KEEP_AUDIT = "
         INSERT INTO audit (id, at, actor_id, actor_name, action, object, detail, address)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    AUDIT_PAGE = "
+        SELECT id, at, actor_id, actor_name, action, object, detail, address FROM audit
+        WHERE id >= $1 AND id < $2
+        ORDER BY id DESC
+        LIMIT $3";
+    AUDIT_OF_ACTOR = "
+        SELECT id, at, actor_id, actor_name, action, object, detail, address FROM audit
+        WHERE actor_id = $1 AND id >= $2 AND id < $3
+        ORDER BY id DESC
+        LIMIT $4";
+    AUDIT_OF_ACTION = "
+        SELECT id, at, actor_id, actor_name, action, object, detail, address FROM audit
+        WHERE action = $1 AND id >= $2 AND id < $3
+        ORDER BY id DESC
+        LIMIT $4";
+    AUDIT_OF_ACTOR_AND_ACTION = "
+        SELECT id, at, actor_id, actor_name, action, object, detail, address FROM audit
+        WHERE actor_id = $1 AND action = $2 AND id >= $3 AND id < $4
+        ORDER BY id DESC
+        LIMIT $5";
     /// Ids are made from time, so the last minutes are the end of the table's own key: no further index.
     AUDITED_SINCE = "
         SELECT id FROM audit

@@ -19,6 +19,7 @@ mod ids;
 mod ingest;
 mod jobs;
 mod late;
+mod overview;
 mod openings;
 mod people;
 mod prompts;
@@ -34,13 +35,14 @@ use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Connection};
 use tokio::sync::mpsc;
 
 pub use alarms::Alarm;
-pub use audit::AuditEntry;
+pub use audit::{AuditEntry, AuditFilter, AuditRow};
 pub use callback_list::{CallBrief, CallbackPage, CallbackView, ListFilter, ListPeriod, StateFilter, Step};
 pub use calls::{CallFilter, CallPage, CallView, KeptDelivery};
 pub use desk::{ActError, NewCallback};
 pub use desk_page::{DeskFilter, DeskPart, Standing};
 pub use ingest::{Delivery, Kept};
 pub use jobs::{Job, JobKind, JobsSummary};
+pub use overview::Growth;
 pub use people::{Officer, Person, Token};
 pub use voicemails::{StoredSound, Voicemail, VoicemailState};
 
@@ -233,6 +235,7 @@ pub fn statements() -> Vec<Statement> {
         ids::STATEMENTS,
         ingest::STATEMENTS,
         jobs::STATEMENTS,
+        overview::STATEMENTS,
         people::STATEMENTS,
         voicemails::STATEMENTS,
     ]

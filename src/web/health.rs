@@ -46,11 +46,7 @@ pub(super) fn router() -> Router<House> {
 /// 200 if calls can be kept, messages stored and callbacks followed up, else 503 with what is wrong.
 async fn readyz(State(house): State<House>, Extension(seen): Extension<Seen>) -> Response {
     let (database, recordings) = tokio::join!(database(&house), recordings(&house, &seen));
-    let worker = match house.worker.age() {
-        None => Err("does not run".to_owned()),
-        Some(age) if age > WORKER_SILENT_FOR => Err(format!("silent for {} s", age.as_secs())),
-        Some(_) => Ok(()),
-    };
+    let worker = worker(&house);
     let status = match database.is_ok() && recordings.is_ok() && worker.is_ok() {
         true => StatusCode::OK,
         false => StatusCode::SERVICE_UNAVAILABLE,
@@ -60,8 +56,17 @@ async fn readyz(State(house): State<House>, Extension(seen): Extension<Seen>) ->
     (status, Json(parts)).into_response()
 }
 
+/// Whether the worker looks for work.
+pub(super) fn worker(house: &House) -> Result<(), String> {
+    match house.worker.age() {
+        None => Err("does not run".to_owned()),
+        Some(age) if age > WORKER_SILENT_FOR => Err(format!("silent for {} s", age.as_secs())),
+        Some(_) => Ok(()),
+    }
+}
+
 /// Whether it can be read and written.
-async fn database(house: &House) -> Result<(), String> {
+pub(super) async fn database(house: &House) -> Result<(), String> {
     let asking = async { tokio::try_join!(house.store.ping(), house.store.ping_writer()) };
     match timeout(READY_WITHIN, asking).await {
         Ok(answer) => answer.map(drop).map_err(|error| error.to_string()),

@@ -163,7 +163,7 @@ fn worker_provider(app: &crate::harness::App) -> perezvon::providers::Provider {
 
 fn signed_headers(form: &Form) -> Vec<(String, String)> {
     let url = "https://calls.example.org/webhooks/twilio/status";
-    let signed = perezvon::app::demo::signature(crate::harness::TOKEN, url, &form.0);
+    let signed = perezvon::providers::form_signature(crate::harness::TOKEN, url, &form.0);
     vec![
         ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned()),
         ("x-twilio-signature".to_owned(), signed),

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use perezvon::app::demo::signature;
+use perezvon::providers::form_signature;
 use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
 
 use crate::harness::{Form, TOKEN};
@@ -107,7 +107,7 @@ fn load(
                         let path = format!("/webhooks/twilio/{endpoint}");
                         let sent = client
                             .post(format!("{base}{path}"))
-                            .header("x-twilio-signature", signature(TOKEN, &format!("{PUBLIC_URL}{path}"), &form.0))
+                            .header("x-twilio-signature", form_signature(TOKEN, &format!("{PUBLIC_URL}{path}"), &form.0))
                             .header("content-type", "application/x-www-form-urlencoded")
                             .body(form.encoded())
                             .send()

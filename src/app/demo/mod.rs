@@ -27,4 +27,3 @@ pub use rest::{Counters, RestFaults};
 pub use run::run;
 pub use scenario::{Numbers, friday_evening};
 pub use sounds::{Sound, Voices};
-pub use wire::signature;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use base64::Engine;
 use bytes::{Bytes, BytesMut};
-use hmac::{Hmac, KeyInit, Mac};
 use reqwest::Method;
 use url::{Host, Url};
+
+use crate::providers::form_signature;
 
 /// Twilio reads no larger document (error 11750).
 const DOCUMENT_BYTES: usize = 64 * 1024;
@@ -15,20 +15,6 @@ const SOUND_BYTES: usize = 10 * 1024 * 1024;
 
 /// The names and values of a form, in the order they are sent.
 pub type Form = Vec<(String, String)>;
-
-/// `X-Twilio-Signature` (contract §8): the public URL, then each name and value in the byte order of the names.
-pub fn signature(auth_token: &str, url: &str, form: &[(String, String)]) -> String {
-    let mut sorted: Vec<_> = form.iter().collect();
-    sorted.sort();
-    sorted.dedup();
-    let mut mac = Hmac::<sha1::Sha1>::new_from_slice(auth_token.as_bytes()).expect("HMAC takes a key of any length");
-    mac.update(url.as_bytes());
-    for (name, value) in sorted {
-        mac.update(name.as_bytes());
-        mac.update(value.as_bytes());
-    }
-    base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes())
-}
 
 /// What came back.
 #[derive(Clone, Debug)]
@@ -124,7 +110,7 @@ impl Wire {
         let mut request = self
             .client
             .request(method.clone(), self.local(url)?)
-            .header("X-Twilio-Signature", signature(&self.auth_token, url, signed))
+            .header("X-Twilio-Signature", form_signature(&self.auth_token, url, signed))
             .header("I-Twilio-Idempotency-Token", token);
         if method == Method::POST {
             request = request.header("Content-Type", "application/x-www-form-urlencoded; charset=UTF-8").body(body);
@@ -174,20 +160,6 @@ pub fn resolve(document_url: &str, reference: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_signature_is_the_one_of_the_official_example() {
-        let form = [
-            ("CallSid", "CA1234567890ABCDE"),
-            ("Digits", "1234"),
-            ("From", "+14158675309"),
-            ("To", "+18005551212"),
-            ("Caller", "+14158675309"),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let signed = signature("12345", "https://mycompany.com/myapp.php?foo=1&bar=2", &form);
-        assert_eq!(signed, "RSOYDt4T1cUTdK1PDd93/VVr8B8=");
-    }
 
     #[test]
     fn the_public_address_is_carried_over_loopback_and_no_other_is_left_for() {

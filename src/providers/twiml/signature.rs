@@ -8,7 +8,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-use super::super::{RawRequest, Signature};
+use super::super::{RawRequest, Settings, Signature};
 use crate::time::Timestamp;
 
 /// A Telnyx request older or newer than this is refused, seconds. The provider's own validator uses the same.
@@ -51,6 +51,46 @@ pub enum Refused {
     TooOld(i64),
     #[error("it was signed {0} s in the future, more than {TOLERANCE_SECONDS} s; is this machine's clock right?")]
     TooNew(i64),
+}
+
+/// The public address, then each name and value, in their order (provider contract §8.2).
+fn signed(token: &str, url: &str, fields: &[&(String, String)]) -> Hmac<Sha1> {
+    let mut mac = Hmac::new_from_slice(token.as_bytes()).expect("HMAC takes keys of any length");
+    mac.update(url.as_bytes());
+    for (name, value) in fields {
+        mac.update(name.as_bytes());
+        mac.update(value.as_bytes());
+    }
+    mac
+}
+
+/// What a provider of this family writes into `X-Twilio-Signature` for a form sent to `url`, its public address.
+pub fn form_signature(token: &str, url: &str, form: &[(String, String)]) -> String {
+    let mut fields: Vec<_> = form.iter().collect();
+    fields.sort();
+    fields.dedup();
+    STANDARD.encode(signed(token, url, &fields).finalize().into_bytes())
+}
+
+/// See [`super::super::Provider::signed_form`].
+pub(in super::super) fn signed_form(
+    settings: &Settings,
+    endpoint: &str,
+    form: &[(String, String)],
+) -> Option<RawRequest> {
+    let header = match settings.signature {
+        Signature::Twilio => TWILIO_HEADER,
+        Signature::SignalWire => SIGNALWIRE_HEADER,
+        Signature::Telnyx => return None,
+    };
+    let target = format!("/webhooks/{}/{endpoint}", settings.name);
+    let url = format!("{}{target}", settings.public_url);
+    let headers = vec![
+        ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned()),
+        (header.to_lowercase(), form_signature(settings.auth_tokens.first()?, &url, form)),
+    ];
+    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish().into();
+    Some(RawRequest { method: "POST".to_owned(), target, endpoint: endpoint.to_owned(), headers, body })
 }
 
 /// Checks a request as the given kind of provider signs it. `url` is the public address as the provider knows it.
@@ -174,14 +214,8 @@ impl Claim<'_> {
 
     fn fits_message(&self, url: &str, fields: &[&(String, String)]) -> bool {
         self.tokens.iter().any(|token| {
-            let mut mac = Hmac::<Sha1>::new_from_slice(token.as_bytes()).expect("HMAC takes keys of any length");
-            mac.update(url.as_bytes());
-            for (name, value) in fields {
-                mac.update(name.as_bytes());
-                mac.update(value.as_bytes());
-            }
             // Takes the same time whatever the difference.
-            mac.verify_slice(&self.signature).is_ok()
+            signed(token, url, fields).verify_slice(&self.signature).is_ok()
         })
     }
 

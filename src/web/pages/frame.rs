@@ -53,7 +53,7 @@ const MENU: [Entry; 9] = [
     Entry { here: Here::Reports, address: "/reports", title: "Отчёты", role: Role::Observer },
     Entry { here: Here::Calendar, address: "/calendar", title: "Календарь", role: Role::Observer },
     Entry { here: Here::Prompts, address: "/prompts", title: "Приветствия", role: Role::Senior },
-    Entry { here: Here::Lines, address: "/lines", title: "Линии", role: Role::Senior },
+    Entry { here: Here::Lines, address: "/lines", title: "Линии", role: Role::Admin },
     Entry { here: Here::People, address: "/people", title: "Сотрудники", role: Role::Admin },
     Entry { here: Here::Audit, address: "/audit", title: "История", role: Role::Admin },
     Entry { here: Here::Health, address: "/health-ui", title: "Состояние", role: Role::Observer },

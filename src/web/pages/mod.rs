@@ -1,10 +1,13 @@
 //! The officer's pages. They work with scripts switched off: every action is a form, every answer a page or a redirect.
 
 mod assets;
+mod audit;
 mod call;
 mod desk;
 mod frame;
 mod gate;
+mod health;
+mod lines;
 mod log;
 mod refused;
 mod sign_in;
@@ -58,6 +61,9 @@ pub(super) fn router(house: &House) -> Router<House> {
         .route("/", get(|| async { Redirect::to("/callbacks") }))
         .merge(sign_in::router())
         .merge(desk::router())
+        .merge(audit::router())
+        .merge(health::router())
+        .merge(lines::router())
         .merge(log::router())
         .merge(call::router())
         .fallback(|| async { PageError::from(Error::NotFound) })
@@ -97,9 +103,14 @@ impl Visitor {
 
     /// The person, if their role lets them work the list.
     fn officer(self) -> Result<Person, PageError> {
-        match self.may_act() {
+        Ok(self.at_least(Role::Officer)?)
+    }
+
+    /// The person, if their role is enough.
+    fn at_least(self, role: Role) -> Result<Person, Error> {
+        match self.0.role >= role {
             true => Ok(self.0),
-            false => Err(Error::RoleNeeded(Role::Officer).into()),
+            false => Err(Error::RoleNeeded(role)),
         }
     }
 }

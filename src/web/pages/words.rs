@@ -45,6 +45,14 @@ pub(super) fn span(ms: i64) -> String {
     }
 }
 
+/// «2 мин назад», «только что».
+pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
+    match elapsed_ms(at, now) {
+        ..MINUTE_MS => "только что".to_owned(),
+        passed => format!("{} назад", span(passed)),
+    }
+}
+
 /// «пн».
 pub(super) fn short_weekday(day: Weekday) -> &'static str {
     ["пн", "вт", "ср", "чт", "пт", "сб", "вс"][day.to_monday_zero_offset() as usize]

@@ -7,7 +7,8 @@ use std::sync::{Arc, RwLock};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, header};
-use perezvon::app::demo::{Exchange, ExchangeSettings, Voices, signature};
+use perezvon::app::demo::{Exchange, ExchangeSettings, Voices};
+use perezvon::providers::form_signature;
 use perezvon::app::{config, house};
 use perezvon::core::call::Call;
 use perezvon::core::callback::{Action, Callback, Notes};
@@ -260,7 +261,7 @@ impl App {
 
     /// A webhook of the provider, signed.
     pub async fn post(&self, endpoint: &str, form: &Form) -> Answer {
-        let signed = signature(TOKEN, &format!("{PUBLIC_URL}/webhooks/twilio/{endpoint}"), &form.0);
+        let signed = form_signature(TOKEN, &format!("{PUBLIC_URL}/webhooks/twilio/{endpoint}"), &form.0);
         self.post_raw(endpoint, form.encoded().into_bytes(), &signed).await
     }
 

@@ -243,3 +243,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_signature_is_the_one_of_the_official_example() {
+    let form = [
+        ("CallSid", "CA1234567890ABCDE"),
+        ("Digits", "1234"),
+        ("From", "+14158675309"),
+        ("To", "+18005551212"),
+        ("Caller", "+14158675309"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let signed = form_signature("12345", "https://mycompany.com/myapp.php?foo=1&bar=2", &form);
+    assert_eq!(signed, "RSOYDt4T1cUTdK1PDd93/VVr8B8=");
+}

@@ -1,0 +1,238 @@
+//! «Состояние»: whether the house does what it promises, in words, with what to do about what does not.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::get;
+use tokio::time::timeout;
+
+use super::frame::{Frame, Here};
+use super::refused::PageError;
+use super::words::{Wall, ago, counted, span};
+use super::{Visitor, page};
+use crate::core::officer::Role;
+use crate::store::{JobKind, StoreError};
+use crate::time::{SignedDuration, Timestamp, elapsed_ms};
+use crate::web::{House, health};
+
+/// A disk that has not answered by then does not answer.
+const DISK_WITHIN: Duration = Duration::from_secs(2);
+/// The growth of this many days is taken for the growth of the days to come.
+const LOOKED_BACK_DAYS: i64 = 30;
+/// Below this the administrator has to do something today.
+const LITTLE_BYTES: u64 = 500 * 1024 * 1024;
+/// Below this many days he has to think of something.
+const FEW_DAYS: u64 = 30;
+/// A recording is usually here within two minutes.
+const LATE_MS: i64 = 10 * 60 * 1000;
+
+pub(super) fn router() -> Router<House> {
+    Router::new().route("/health-ui", get(show))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Mark {
+    Good,
+    Fair,
+    Bad,
+}
+
+/// One thing that may be well or not.
+struct Item {
+    mark: Mark,
+    title: String,
+    told: String,
+    /// «Что делать».
+    remedy: &'static str,
+}
+
+impl Item {
+    fn good(title: impl Into<String>, told: impl Into<String>) -> Self {
+        Self { mark: Mark::Good, title: title.into(), told: told.into(), remedy: "" }
+    }
+
+    fn fair(title: impl Into<String>, told: impl Into<String>, remedy: &'static str) -> Self {
+        Self { mark: Mark::Fair, title: title.into(), told: told.into(), remedy }
+    }
+
+    fn bad(title: impl Into<String>, told: impl Into<String>, remedy: &'static str) -> Self {
+        Self { mark: Mark::Bad, title: title.into(), told: told.into(), remedy }
+    }
+
+    fn sign(&self) -> &'static str {
+        match self.mark {
+            Mark::Good => "✓",
+            Mark::Fair => "!",
+            Mark::Bad => "✗",
+        }
+    }
+
+    fn class(&self) -> &'static str {
+        match self.mark {
+            Mark::Good => "good",
+            Mark::Fair => "fair",
+            Mark::Bad => "bad",
+        }
+    }
+
+    fn spoken(&self) -> &'static str {
+        match self.mark {
+            Mark::Good => "в порядке",
+            Mark::Fair => "замечание",
+            Mark::Bad => "не работает",
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "health.html")]
+struct HealthPage {
+    frame: Frame,
+    verdict: &'static str,
+    class: &'static str,
+    items: Vec<Item>,
+    alarms: Vec<AlarmShown>,
+    more_alarms: i64,
+    /// May say that an alarm was read.
+    may_act: bool,
+}
+
+struct AlarmShown {
+    id: i64,
+    at: String,
+    told: String,
+}
+
+async fn show(State(house): State<House>, visitor: Visitor) -> Result<Response, PageError> {
+    let now = house.clock.now();
+    let lines = house.lines();
+    let wall = Wall::new(lines.default_calendar().time_zone(), now);
+    let mut items = vec![database(&house).await, worker(&house), recordings(&house).await];
+    items.extend(queue(&house, now).await?);
+    items.push(disk(&house, now).await?);
+    for line in lines.iter() {
+        let title = format!("Линия «{}»", line.title);
+        items.push(match house.store.last_call_at(&line.id).await? {
+            Some(at) => Item::good(title, format!("последний звонок {} ({})", ago(at, now), wall.moment(at))),
+            None => Item::fair(
+                title,
+                "звонков ещё не было",
+                "Позвоните на линию. Если звонок не появится в журнале, откройте «Линии» и проверьте адреса у оператора.",
+            ),
+        });
+    }
+    items.extend(lines.default_calendar().warnings(now).into_iter().map(|warning| {
+        Item::fair("Календарь", warning.to_string(), "Откройте «Календарь».")
+    }));
+    items.push(Item::good("Часы", format!("{}, разница с UTC учтена", wall.exact(now))));
+    let (open, all) = (house.store.alarms().await?, house.store.count_alarms().await?);
+    let worst = items.iter().map(|item| item.mark).max().unwrap_or(Mark::Good);
+    let worst = if open.is_empty() { worst } else { worst.max(Mark::Fair) };
+    let page = HealthPage {
+        frame: Frame::of(&house, &visitor.0, Here::Health, now).await?,
+        verdict: match worst {
+            Mark::Good => "Всё работает",
+            Mark::Fair => "Есть замечания",
+            Mark::Bad => "Не работает",
+        },
+        class: match worst {
+            Mark::Good => "good",
+            Mark::Fair => "fair",
+            Mark::Bad => "bad",
+        },
+        items,
+        more_alarms: all - open.len() as i64,
+        alarms: open
+            .into_iter()
+            .map(|alarm| AlarmShown { id: alarm.id, at: wall.moment(alarm.raised_at), told: alarm.told })
+            .collect(),
+        may_act: visitor.0.role >= Role::Senior,
+    };
+    Ok(self::page(&page))
+}
+
+async fn database(house: &House) -> Item {
+    match health::database(house).await {
+        Ok(()) => Item::good("База данных", "отвечает, пишет"),
+        Err(_) => Item::bad(
+            "База данных",
+            "не отвечает. Звонящим предлагают оставить сообщение, события сохраняются отдельно",
+            "Проверьте место на диске и журнал службы.",
+        ),
+    }
+}
+
+fn worker(house: &House) -> Item {
+    match health::worker(house) {
+        Ok(()) => Item::good("Фоновые задания", "выполняются"),
+        Err(_) => Item::bad(
+            "Фоновые задания",
+            "остановились: записи не забираются",
+            "Перезапустите службу и посмотрите её журнал.",
+        ),
+    }
+}
+
+async fn recordings(house: &House) -> Item {
+    match timeout(DISK_WITHIN, house.folder.probe()).await {
+        Ok(Ok(())) => Item::good("Папка записей", "доступна, в неё можно писать"),
+        Ok(Err(_)) | Err(_) => Item::bad(
+            "Папка записей",
+            "в неё нельзя писать: записи остаются у оператора связи",
+            "Проверьте место на диске и права на папку.",
+        ),
+    }
+}
+
+/// What waits to be done, kind by kind, and what was given up.
+async fn queue(house: &House, now: Timestamp) -> Result<Vec<Item>, StoreError> {
+    let jobs = house.store.jobs_summary().await?;
+    let fetching = jobs.waiting.iter().find(|(kind, ..)| kind == JobKind::FetchRecording.as_str());
+    let mut items = vec![match fetching {
+        None => Item::good("Записи в пути", "0, все забраны"),
+        Some((_, count, since)) if elapsed_ms(*since, now) < LATE_MS => {
+            Item::good("Записи в пути", format!("{count}, обычно до 2 минут"))
+        }
+        Some((_, count, since)) => Item::fair(
+            "Записи в пути",
+            format!("{count}, первая ждёт {}", span(elapsed_ms(*since, now))),
+            "Проверьте связь с оператором и его ключи. Служба пробует снова сама.",
+        ),
+    }];
+    if jobs.given_up > 0 {
+        let told = counted(jobs.given_up, ["задание не выполнено", "задания не выполнены", "заданий не выполнено"]);
+        items.push(Item::fair(
+            "Оставленные задания",
+            told,
+            "Причины стоят у записей и звонков в журнале. Перезвоните по номерам: они на списке.",
+        ));
+    }
+    Ok(items)
+}
+
+/// «хватит на 412 дней».
+async fn disk(house: &House, now: Timestamp) -> Result<Item, StoreError> {
+    let Ok(Ok(free)) = timeout(DISK_WITHIN, house.folder.free_bytes()).await else {
+        return Ok(Item::bad("Диск", "не отвечает", "Проверьте диск с папкой записей."));
+    };
+    let since = now - SignedDuration::from_hours(24 * LOOKED_BACK_DAYS);
+    let grown = house.store.growth_since(since).await?.sound_bytes.unsigned_abs() / LOOKED_BACK_DAYS.unsigned_abs();
+    let megabytes = free / (1024 * 1024);
+    let room = format!("свободно {megabytes}\u{a0}МБ");
+    Ok(match free.checked_div(grown) {
+        _ if free < LITTLE_BYTES => Item::bad("Диск", room, "Освободите место сегодня: новые записи не поместятся."),
+        None => Item::good("Диск", room),
+        Some(days) if days < FEW_DAYS => Item::fair(
+            "Диск",
+            format!("{room}, хватит на {}", counted(days as i64, ["день", "дня", "дней"])),
+            "Освободите место или перенесите папку записей на больший диск.",
+        ),
+        Some(days) => Item::good(
+            "Диск",
+            format!("{room}, хватит на {}", counted(days.min(9_999) as i64, ["день", "дня", "дней"])),
+        ),
+    })
+}
