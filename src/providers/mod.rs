@@ -16,7 +16,9 @@ use url::Url;
 
 pub use self::addresses::{ForbiddenUrl, is_public};
 pub use self::configured::Providers;
-pub use self::twiml::signature::{Refused, check_ed25519_signature, check_form_signature, check_request, form_signature};
+pub use self::twiml::signature::{
+    Refused, check_ed25519_signature, check_form_signature, check_request, form_signature,
+};
 use crate::core::call::{CallEvent, CallKey};
 use crate::core::script::{Step, Verb};
 use crate::time::Timestamp;

@@ -107,7 +107,10 @@ fn load(
                         let path = format!("/webhooks/twilio/{endpoint}");
                         let sent = client
                             .post(format!("{base}{path}"))
-                            .header("x-twilio-signature", form_signature(TOKEN, &format!("{PUBLIC_URL}{path}"), &form.0))
+                            .header(
+                                "x-twilio-signature",
+                                form_signature(TOKEN, &format!("{PUBLIC_URL}{path}"), &form.0),
+                            )
                             .header("content-type", "application/x-www-form-urlencoded")
                             .body(form.encoded())
                             .send()

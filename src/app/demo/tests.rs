@@ -38,7 +38,11 @@ impl Stub {
 
     async fn answer(&self, uri: Uri, headers: &HeaderMap, body: &str) -> Response {
         let form: Vec<_> = form_urlencoded::parse(body.as_bytes()).into_owned().collect();
-        assert_eq!(headers["x-twilio-signature"], *form_signature(TOKEN, &format!("{PUBLIC_URL}{uri}"), &form), "{uri}");
+        assert_eq!(
+            headers["x-twilio-signature"],
+            *form_signature(TOKEN, &format!("{PUBLIC_URL}{uri}"), &form),
+            "{uri}"
+        );
         self.seen.lock().unwrap().push(uri.to_string());
         if uri.path() == "/prompt.wav" {
             return tone::wav_bytes(&tone::silence(7_000)).into_response();

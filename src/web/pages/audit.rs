@@ -16,8 +16,8 @@ use super::{AnyQuery, Visitor, page, query};
 use crate::core::officer::{Actor, Role};
 use crate::store::{AuditFilter, AuditRow};
 use crate::time::{Date, TimeZone, Timestamp, ToSpan};
-use crate::web::sheet::{Cell, Column, MOST_ROWS, Sheet, SheetFormat};
 use crate::web::House;
+use crate::web::sheet::{Cell, Column, MOST_ROWS, Sheet, SheetFormat};
 
 const PAGE: u32 = 100;
 
@@ -55,7 +55,8 @@ impl View {
 
     fn query(&self, before: &str) -> String {
         let mut pairs = form_urlencoded::Serializer::new(String::new());
-        let given = [("who", &*self.who), ("what", &self.what), ("from", &self.from), ("to", &self.to), ("before", before)];
+        let given =
+            [("who", &*self.who), ("what", &self.what), ("from", &self.from), ("to", &self.to), ("before", before)];
         for (name, value) in given.into_iter().filter(|(_, value)| !value.is_empty()) {
             pairs.append_pair(name, value);
         }
@@ -126,7 +127,8 @@ async fn export(
     let lines = house.lines();
     let zone = lines.default_calendar().time_zone();
     let found = house.store.audit_page(&query(view).filter(zone, MOST_ROWS as u32)).await?;
-    let cut = (found.len() == MOST_ROWS).then(|| format!("Это последние {MOST_ROWS} строк. Выберите более короткий срок."));
+    let cut =
+        (found.len() == MOST_ROWS).then(|| format!("Это последние {MOST_ROWS} строк. Выберите более короткий срок."));
     let rows = found.into_iter().map(|row| {
         vec![
             Cell::instant(row.at, zone),

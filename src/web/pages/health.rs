@@ -124,9 +124,13 @@ async fn show(State(house): State<House>, visitor: Visitor) -> Result<Response, 
             ),
         });
     }
-    items.extend(lines.default_calendar().warnings(now).into_iter().map(|warning| {
-        Item::fair("Календарь", warning.to_string(), "Откройте «Календарь».")
-    }));
+    items.extend(
+        lines
+            .default_calendar()
+            .warnings(now)
+            .into_iter()
+            .map(|warning| Item::fair("Календарь", warning.to_string(), "Откройте «Календарь».")),
+    );
     items.push(Item::good("Часы", format!("{}, разница с UTC учтена", wall.exact(now))));
     let (open, all) = (house.store.alarms().await?, house.store.count_alarms().await?);
     let worst = items.iter().map(|item| item.mark).max().unwrap_or(Mark::Good);

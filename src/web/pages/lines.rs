@@ -133,7 +133,12 @@ async fn shown(house: &House, line: &Line, now: Timestamp) -> Result<Shown, Page
             ("Самое длинное сообщение", format!("{} с", line.max_message_seconds)),
             (
                 "Без сообщения, номер виден",
-                if line.callback_without_message { "перезваниваем" } else { "только в журнал" }.to_owned(),
+                if line.callback_without_message {
+                    "перезваниваем"
+                } else {
+                    "только в журнал"
+                }
+                .to_owned(),
             ),
             (
                 "Срок ответа",

@@ -8,13 +8,13 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, header};
 use perezvon::app::demo::{Exchange, ExchangeSettings, Voices};
-use perezvon::providers::form_signature;
 use perezvon::app::{config, house};
 use perezvon::core::call::Call;
 use perezvon::core::callback::{Action, Callback, Notes};
 use perezvon::core::line::Lines;
 use perezvon::core::officer::Actor;
 use perezvon::jobs::Worker;
+use perezvon::providers::form_signature;
 use perezvon::store::{ActError, Alarm, CallView, CallbackView, ListFilter, ListPeriod, StateFilter, Store, Voicemail};
 use perezvon::time::{Clock, SignedDuration, Timestamp};
 use perezvon::web;
@@ -249,9 +249,13 @@ impl App {
 
     // What the provider does.
 
+    pub fn router(&self) -> Router {
+        self.with(|open| open.router.clone())
+    }
+
     /// One request, as it stands.
     pub async fn request(&self, request: Request<Body>) -> Answer {
-        let response = self.with(|open| open.router.clone()).oneshot(request).await.expect("routers do not fail");
+        let response = self.router().oneshot(request).await.expect("routers do not fail");
         let status = response.status().as_u16();
         let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let content_type = content_type.unwrap_or("").to_owned();

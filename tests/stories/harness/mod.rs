@@ -3,6 +3,7 @@
 
 mod app;
 mod form;
+mod pages;
 mod postgres;
 
 use std::panic::AssertUnwindSafe;

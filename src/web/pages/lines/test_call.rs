@@ -60,7 +60,9 @@ pub(super) async fn test_call(
         None => None,
     };
     let Some(call) = call else {
-        found.push(Checked { good: false, told: "Звонок не записан. Посмотрите «Состояние».".to_owned() });
+        found.push(Checked {
+            good: false, told: "Звонок не записан. Посмотрите «Состояние».".to_owned()
+        });
         return Ok(found);
     };
     found.push(Checked { good: true, told: "Звонок записан в журнал.".to_owned() });
@@ -73,10 +75,10 @@ pub(super) async fn test_call(
     found.push(match &call.decision {
         Some(decision) => {
             let state = if decision.open { "рабочее время" } else { "нерабочее время" };
-            let promise = decision.promise.as_ref().map_or_else(
-                || "срока нет".to_owned(),
-                |period| format!("список {}", wall.working_day(period.start)),
-            );
+            let promise = decision
+                .promise
+                .as_ref()
+                .map_or_else(|| "срока нет".to_owned(), |period| format!("список {}", wall.working_day(period.start)));
             Checked { good: decision.promise.is_some(), told: format!("Решено: {state}, {promise}.") }
         }
         None => Checked { good: false, told: "Рабочее время не определено.".to_owned() },

@@ -1,0 +1,66 @@
+//! The pages about the house itself: lines, the audit, its state.
+
+use perezvon::core::callback::Action;
+use perezvon::core::officer::{Actor, Role};
+
+use crate::harness::*;
+
+fn madina() -> Actor {
+    Actor::officer(101, "Мадина И.")
+}
+
+stories! {
+    async fn a_test_call_goes_the_whole_way_and_leaves_nobody_on_the_list(app) {
+        let admin = app.browser("Завуч", Role::Admin).await;
+        let page = admin.post("/lines/parents/test", &[("provider", "twilio")]).await;
+        assert_eq!(page.status, 200);
+        for told in ["Подпись принята", "Звонок записан", "Линия узнана: «Родители»", "Решено: нерабочее время", "предложение оставить сообщение"] {
+            assert!(page.body.contains(told), "{told}: {}", page.body);
+        }
+        assert_eq!((app.count("call").await, app.count("callback").await), (1, 0));
+        assert_eq!(app.text("SELECT action FROM audit ORDER BY id DESC LIMIT 1").await, "test-call");
+        app.leave_the_jobs().await;
+    }
+
+    async fn the_pages_of_the_house_are_for_the_administrator(app) {
+        let senior = app.browser("Старшая", Role::Senior).await;
+        for path in ["/lines", "/audit", "/audit.csv", "/audit.xlsx"] {
+            assert_eq!(senior.get(path).await.status, 403, "{path}");
+        }
+        assert_eq!(senior.post("/lines/parents/test", &[("provider", "twilio")]).await.status, 403);
+        assert_eq!(senior.get("/health-ui").await.status, 200);
+        assert_eq!(app.count("call").await, 0);
+    }
+
+    async fn the_audit_tells_who_did_what_by_person_and_by_action(app) {
+        app.message_from("CA1", "+79280000001").await;
+        let waiting = app.callback().await;
+        app.act(waiting.id, &madina(), Action::Claim).await.unwrap();
+        let admin = app.browser("=HYPERLINK(\"http://зло\")", Role::Admin).await;
+        let all = admin.get("/audit").await.body;
+        assert!(all.contains("взято в работу") && all.contains("вход"), "{all}");
+        let claims = admin.get("/audit?what=claim").await.body;
+        assert_eq!(claims.matches(&format!("/callbacks/{}", waiting.id)).count(), 1);
+        assert!(!claims.contains("<td>вход</td>"), "{claims}");
+        let hers = admin.get(&format!("/audit?who={}&what=claim&from=2020-01-01&to=2099-01-01", madina().id)).await.body;
+        assert!(hers.contains(&madina().name));
+        assert!(admin.get("/audit?from=2099-01-01").await.body.contains("Таких записей нет"));
+        let sheet = admin.get("/audit.csv").await;
+        assert!(sheet.content_type.starts_with("text/csv"));
+        assert!(sheet.body.contains("'=HYPERLINK"), "a formula stays text: {}", sheet.body);
+        app.leave_the_jobs().await;
+    }
+
+    async fn what_does_not_work_is_said_with_what_to_do(app) {
+        let officer = app.browser("Мадина", Role::Officer).await;
+        let well = officer.get("/health-ui").await.body;
+        assert!(well.contains("звонков ещё не было") && well.contains("0, все забраны"), "{well}");
+        app.message_from("CA1", "+79280000001").await;
+        app.advance_minutes(30);
+        let late = officer.get("/health-ui").await.body;
+        assert!(late.contains("1, первая ждёт 30\u{a0}мин") && late.contains("Что делать:"), "{late}");
+        assert!(late.contains("Фоновые задания") && late.contains("остановились"), "no worker runs in a story");
+        assert!(late.contains("Не работает"));
+        app.leave_the_jobs().await;
+    }
+}
