@@ -100,7 +100,7 @@ async fn draw(
     for line in school.iter() {
         lines.push(shown(house, line, now).await?);
     }
-    let mut connections: Vec<_> = house.providers.iter().map(|provider| connection(provider)).collect();
+    let mut connections: Vec<_> = house.providers.iter().map(connection).collect();
     connections.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(page(&LinesPage { frame: Frame::of(house, person, Here::Lines, now).await?, lines, connections, tested }))
 }
