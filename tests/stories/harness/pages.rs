@@ -34,7 +34,7 @@ impl App {
         let stranger = Browser { app: self, cookie: String::new() };
         let form = [("login", login.as_str()), ("password", PASSWORD)];
         let (page, cookie) = stranger.send("POST", "/login", &form).await;
-        assert_eq!(page.status, 303, "{}", page.body);
+        assert_eq!((page.status, page.location.as_str()), (303, "/callbacks"), "{}", page.body);
         Browser { cookie, ..stranger }
     }
 }
