@@ -56,6 +56,15 @@ impl Clock {
         })
     }
 
+    /// The time of the world outside, which people's telephones show too, whatever a rehearsal pretends. A clock that
+    /// stands has no other time than its own.
+    pub fn outside(&self) -> Timestamp {
+        match self {
+            Self::Standing(hands) if hands.runs_since.load(Ordering::SeqCst) == 0 => self.now(),
+            _ => Self::System.now(),
+        }
+    }
+
     /// Whether this clock jumps when the machine's does, and only then.
     pub fn follows_the_machine(&self) -> bool {
         !matches!(self, Self::Standing(_))

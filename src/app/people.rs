@@ -32,7 +32,7 @@ pub async fn officer(
         }
         OfficerCommand::Reset { login } => {
             let secret = password::generate();
-            if !store.set_password(login, &password::hash(&secret)).await? {
+            if !store.set_password(login, &password::hash(&secret), now).await? {
                 bail!("логина {login} нет; все логины: perezvon officer list");
             }
             writeln!(out, "Логин: {login}\nНовый пароль: {secret}\nПароль показан один раз и нигде не хранится.")?;

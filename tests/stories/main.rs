@@ -15,6 +15,8 @@ mod heard;
 mod licences;
 mod official;
 mod outage;
+mod people;
 mod reconciling;
 mod refused;
+mod sessions;
 mod statements;

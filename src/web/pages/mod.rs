@@ -6,6 +6,8 @@ mod desk;
 mod frame;
 mod gate;
 mod log;
+mod me;
+mod people;
 mod refused;
 mod sign_in;
 mod steps;
@@ -26,7 +28,7 @@ use axum::http::header::{
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method};
-use axum::middleware::map_response_with_state;
+use axum::middleware::{from_fn_with_state, map_response_with_state};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -60,7 +62,10 @@ pub(super) fn router(house: &House) -> Router<House> {
         .merge(desk::router())
         .merge(log::router())
         .merge(call::router())
+        .merge(people::router())
         .fallback(|| async { PageError::from(Error::NotFound) })
+        .layer(session::layer(house))
+        .layer(from_fn_with_state(house.clone(), sign_in::keep_what_was_typed))
         .layer(DefaultBodyLimit::max(LARGEST_FORM))
         .layer(csrf(house).with_rejection_response(|_: ProtectionError| Failure::foreign_form().into_response()))
         .layer(CatchPanicLayer::custom(|_: Box<dyn Any + Send>| Failure::ours("a page panicked").into_response()))
