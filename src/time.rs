@@ -125,3 +125,20 @@ pub fn from_millisecond(ms: i64) -> Timestamp {
 pub fn elapsed_ms(start: Timestamp, end: Timestamp) -> i64 {
     (end.as_millisecond() - start.as_millisecond()).max(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn telephones_do_not_take_part_in_a_rehearsal() {
+        let at: Timestamp = "2001-01-01T00:00:00Z".parse().unwrap();
+        let later: Timestamp = "2020-01-01T00:00:00Z".parse().unwrap();
+        let standing = Clock::standing_at(at);
+        assert_eq!(standing.outside(), at, "a clock that stands is all there is");
+        standing.run_on();
+        assert!(standing.now() < later && standing.outside() > later);
+        let rehearsal = Clock::starting_at(at);
+        assert!(rehearsal.now() < later && rehearsal.outside() > later);
+    }
+}

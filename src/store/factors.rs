@@ -104,7 +104,8 @@ impl Store {
     }
 }
 
-async fn switch_off(
+/// Takes the second factor and its recovery codes away. `false`: there was none.
+pub(super) async fn switch_off(
     writing: &mut Writing<'_>,
     officer_id: i64,
     by: &Actor,

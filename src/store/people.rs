@@ -4,7 +4,7 @@ use sqlx::any::AnyRow;
 
 use super::sql::{Columns, statements};
 use super::writer::Writing;
-use super::{Result, Store, StoreError, audit};
+use super::{Result, Store, StoreError, audit, factors};
 use crate::core::officer::{Actor, Role};
 use crate::time::Timestamp;
 
@@ -76,8 +76,8 @@ impl Store {
         .await
     }
 
-    /// Sets a new password, as the command line: all sessions end, a waiting link is void, who was disabled may come in
-    /// again. `false`: there is no such login.
+    /// Sets a new password, as the command line: all sessions end, a waiting link is void, the second factor is taken away,
+    /// who was disabled may come in again. `false`: there is no such login.
     pub async fn set_password(&self, login: &str, hash: &str, now: Timestamp) -> Result<bool> {
         let (login, hash) = (login.to_owned(), hash.to_owned());
         self.write(move |mut writing| {
@@ -86,6 +86,8 @@ impl Store {
                 let Some(id) = query.fetch_optional(&mut *writing.sql).await? else { return Ok(false) };
                 replace_password(&mut writing, id, &hash).await?;
                 by_command_line(&mut writing, "officer_reset", id, &login, now).await?;
+                // The only administrator may have lost the telephone too.
+                factors::switch_off(&mut writing, id, &Actor::command_line(), "", now).await?;
                 Ok::<_, StoreError>(true)
             })
         })

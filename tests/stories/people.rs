@@ -100,6 +100,27 @@ stories! {
         Browser::signed_in(app, "aishat", OTHER).await;
     }
 
+    async fn two_who_use_a_link_at_once_are_not_both_let_in(app) {
+        let mut admin = admin(app).await;
+        let link = invites(&mut admin, "aishat").await;
+        let (mut one, mut two) = (Browser::new(app), Browser::new(app));
+        let form = [("password", OTHER), ("password_again", OTHER)];
+        let (one, two) = tokio::join!(one.post(&link, &form), two.post(&link, &form));
+        let mut answers = [one.status, two.status];
+        answers.sort_unstable();
+        assert_eq!(answers, [303, 410]);
+    }
+
+    async fn two_administrators_who_disable_each_other_at_once_leave_one(app) {
+        let one = hires(app, "one", Role::Admin).await;
+        let two = hires(app, "two", Role::Admin).await;
+        let mut by_one = Browser::signed_in(app, "one", PASSWORD).await;
+        let mut by_two = Browser::signed_in(app, "two", PASSWORD).await;
+        let (on_two, on_one) = (format!("/people/{two}/disable"), format!("/people/{one}/disable"));
+        tokio::join!(by_one.post(&on_two, &[]), by_two.post(&on_one, &[]));
+        assert_eq!(app.number("SELECT COUNT(*) FROM officer WHERE disabled_at IS NULL").await, 1);
+    }
+
     async fn a_link_expires_after_three_days_and_a_new_one_voids_the_old(app) {
         let mut admin = admin(app).await;
         let old = invites(&mut admin, "aishat").await;

@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn a_form_from_outside_is_led_to_no_other_site() {
         let evil = fields(&[("kept_to", "https://evil.example/"), ("kept:note", "x"), ("to", "//evil.example")]);
-        assert!(!Onward::of_form(&evil).kept.is_some());
+        assert!(Onward::of_form(&evil).kept.is_none());
     }
 
     #[test]

@@ -9,9 +9,9 @@ use axum::http::request::Parts;
 
 use crate::time::Timestamp;
 use crate::web::pages::gate::Gate;
-use crate::web::pages::refused::{Failure, PageError};
+use crate::web::pages::refused::Failure;
 use crate::web::session::Session;
-use crate::web::{Error, House, auth};
+use crate::web::{House, auth};
 
 /// Somebody at the door, known or not.
 pub(in crate::web::pages) struct Door {
@@ -23,13 +23,12 @@ pub(in crate::web::pages) struct Door {
 }
 
 impl FromRequestParts<House> for Door {
-    type Rejection = PageError;
+    type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, house: &House) -> Result<Self, PageError> {
+    async fn from_request_parts(parts: &mut Parts, house: &House) -> Result<Self, Failure> {
         let (Some(gate), Some(session)) = (parts.extensions.get::<Arc<Gate>>(), parts.extensions.get::<Session>())
         else {
-            Failure::ours("this address has no door");
-            return Err(Error::NotFound.into());
+            return Err(Failure::ours("this address was given no gate or no session"));
         };
         Ok(Self {
             gate: gate.clone(),
