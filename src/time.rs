@@ -56,6 +56,15 @@ impl Clock {
         })
     }
 
+    /// The time of the world outside, which people's telephones show too, whatever a rehearsal pretends. A clock that
+    /// stands has no other time than its own.
+    pub fn outside(&self) -> Timestamp {
+        match self {
+            Self::Standing(hands) if hands.runs_since.load(Ordering::SeqCst) == 0 => self.now(),
+            _ => Self::System.now(),
+        }
+    }
+
     /// Whether this clock jumps when the machine's does, and only then.
     pub fn follows_the_machine(&self) -> bool {
         !matches!(self, Self::Standing(_))
@@ -115,4 +124,21 @@ pub fn from_millisecond(ms: i64) -> Timestamp {
 /// From `start` to `end` in milliseconds, never negative: a clock that was set back makes no negative durations.
 pub fn elapsed_ms(start: Timestamp, end: Timestamp) -> i64 {
     (end.as_millisecond() - start.as_millisecond()).max(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn telephones_do_not_take_part_in_a_rehearsal() {
+        let at: Timestamp = "2001-01-01T00:00:00Z".parse().unwrap();
+        let later: Timestamp = "2020-01-01T00:00:00Z".parse().unwrap();
+        let standing = Clock::standing_at(at);
+        assert_eq!(standing.outside(), at, "a clock that stands is all there is");
+        standing.run_on();
+        assert!(standing.now() < later && standing.outside() > later);
+        let rehearsal = Clock::starting_at(at);
+        assert!(rehearsal.now() < later && rehearsal.outside() > later);
+    }
 }

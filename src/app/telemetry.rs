@@ -7,10 +7,14 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
+/// What is told unless somebody asks for other things. The library of sessions warns of every session that has run out, and
+/// tells errors that we tell ourselves.
+const TOLD: &str = "warn,perezvon=info,tower_sessions=error,tower_sessions_core=off";
+
 /// Logs as text on a terminal, as JSON lines elsewhere (journald, a file). `PEREZVON_LOG` chooses what is told, in the
 /// usual syntax of filters; by default the diary of the house and warnings of the libraries.
 pub fn start_logs() {
-    let filter = EnvFilter::try_from_env("PEREZVON_LOG").unwrap_or_else(|_| EnvFilter::new("warn,perezvon=info"));
+    let filter = EnvFilter::try_from_env("PEREZVON_LOG").unwrap_or_else(|_| EnvFilter::new(TOLD));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match std::io::IsTerminal::is_terminal(&std::io::stderr()) {
         true => logs.try_init(),

@@ -7,6 +7,7 @@ pub mod changes;
 pub mod greetings;
 pub mod line;
 pub mod officer;
+pub mod password;
 pub mod phone;
 pub mod script;
 pub(crate) mod wording;

@@ -54,7 +54,7 @@ impl FromStr for Role {
 /// Who did something: an officer, a program with a token, or the house itself. Written into rows as it is displayed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Actor {
-    /// `officer:7`, `token:3`, `system`: stable, compared.
+    /// `officer:7`, `token:3`, `system`, `command_line`, `stranger`: stable, compared.
     pub id: String,
     /// What colleagues read: «Мадина И.».
     pub name: String,
@@ -67,6 +67,16 @@ impl Actor {
 
     pub fn token(id: i64, name: &str) -> Self {
         Self { id: format!("token:{id}"), name: name.to_owned() }
+    }
+
+    /// Whoever has the machine's command line.
+    pub fn command_line() -> Self {
+        Self { id: "command_line".to_owned(), name: "Командная строка".to_owned() }
+    }
+
+    /// Somebody at the door whom nobody knows yet.
+    pub fn stranger() -> Self {
+        Self { id: "stranger".to_owned(), name: "Неизвестно кто".to_owned() }
     }
 
     pub fn system() -> Self {

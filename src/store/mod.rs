@@ -14,16 +14,20 @@ mod callbacks;
 mod calls;
 mod desk;
 mod desk_page;
+mod factors;
 mod hours;
 mod ids;
 mod ingest;
+mod invitations;
 mod jobs;
 mod late;
 mod openings;
 mod overview;
 mod people;
 mod prompts;
+mod sessions;
 mod sql;
+mod tokens;
 mod voicemails;
 mod writer;
 
@@ -40,10 +44,14 @@ pub use callback_list::{CallBrief, CallbackPage, CallbackView, ListFilter, ListP
 pub use calls::{CallFilter, CallPage, CallView, KeptDelivery};
 pub use desk::{ActError, NewCallback};
 pub use desk_page::{DeskFilter, DeskPart, Standing};
+pub use factors::Factor;
 pub use ingest::{Delivery, Kept};
+pub use invitations::Invitation;
 pub use jobs::{Job, JobKind, JobsSummary};
 pub use overview::Growth;
-pub use people::{Officer, Person, Token};
+pub use people::{Officer, OfficerChange, PeopleError, Person};
+pub use sessions::KeptSession;
+pub use tokens::Token;
 pub use voicemails::{StoredSound, Voicemail, VoicemailState};
 
 use crate::core::changes::Changes;
@@ -232,11 +240,15 @@ pub fn statements() -> Vec<Statement> {
         calls::STATEMENTS,
         desk::STATEMENTS,
         desk_page::STATEMENTS,
+        factors::STATEMENTS,
         ids::STATEMENTS,
         ingest::STATEMENTS,
+        invitations::STATEMENTS,
         jobs::STATEMENTS,
         overview::STATEMENTS,
         people::STATEMENTS,
+        sessions::STATEMENTS,
+        tokens::STATEMENTS,
         voicemails::STATEMENTS,
     ]
     .concat()
@@ -266,22 +278,26 @@ pub fn statements() -> Vec<Statement> {
 /// The same schema for both engines but for two words. In SQLite only a key of the type INTEGER is the number of the row
 /// itself; any other is an index beside the table, which costs another page in each commit and another search in each read.
 fn migrator(engine: &str) -> Migrator {
-    let schema = include_str!("../../migrations/0001_first.sql");
-    let schema = match engine {
-        "SQLite" => schema
-            .replace("BIGINT NOT NULL PRIMARY KEY", "INTEGER NOT NULL PRIMARY KEY")
-            .replace("/* WITHOUT ROWID */", "WITHOUT ROWID"),
-        _ => schema.to_owned(),
+    let migration = |(version, name, schema): (i64, &'static str, &str)| {
+        let schema = match engine {
+            "SQLite" => schema
+                .replace("BIGINT NOT NULL PRIMARY KEY", "INTEGER NOT NULL PRIMARY KEY")
+                .replace("/* WITHOUT ROWID */", "WITHOUT ROWID"),
+            _ => schema.to_owned(),
+        };
+        let sql = sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(schema));
+        Migration::new(version, name.into(), MigrationType::Simple, sql, false)
     };
-    let first = Migration::new(
-        1,
-        "first".into(),
-        MigrationType::Simple,
-        sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(schema)),
-        false,
-    );
-    Migrator { migrations: vec![first].into(), ..Migrator::DEFAULT }
+    let migrations: Vec<_> = MIGRATIONS.into_iter().map(migration).collect();
+    Migrator { migrations: migrations.into(), ..Migrator::DEFAULT }
 }
+
+/// Number, name and text of each, in the order of their numbers.
+const MIGRATIONS: [(i64, &str, &str); 3] = [
+    (1, "first", include_str!("../../migrations/0001_first.sql")),
+    (7, "people", include_str!("../../migrations/0007_people.sql")),
+    (10, "audit", include_str!("../../migrations/0010_audit.sql")),
+];
 
 /// Makes a missing SQLite file before SQLite does, for it holds telephone numbers. What cannot be made here is told by the
 /// connection, in its own words.

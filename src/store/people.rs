@@ -1,9 +1,10 @@
-//! Officers, API tokens and sessions.
+//! Officers: who works here, with which role, and what is changed about them.
 
 use sqlx::any::AnyRow;
 
 use super::sql::{Columns, statements};
-use super::{Result, Store, StoreError};
+use super::writer::Writing;
+use super::{Result, Store, StoreError, audit, factors};
 use crate::core::officer::{Actor, Role};
 use crate::time::Timestamp;
 
@@ -14,19 +15,13 @@ pub struct Officer {
     pub login: String,
     pub name: String,
     pub role: Role,
-    /// Argon2id in PHC text.
+    /// Argon2id in PHC text; empty as long as they have chosen no password.
     pub password_hash: String,
-    pub disabled_at: Option<Timestamp>,
-}
-
-/// A program that works here.
-#[derive(Clone, Debug)]
-pub struct Token {
-    pub id: i64,
-    pub name: String,
-    pub role: Role,
     pub created_at: Timestamp,
-    pub revoked_at: Option<Timestamp>,
+    pub disabled_at: Option<Timestamp>,
+    pub last_sign_in_at: Option<Timestamp>,
+    /// Whether a code of an authenticator app is asked for besides the password.
+    pub has_factor: bool,
 }
 
 /// Whoever is allowed in: how they sign and what they may do.
@@ -36,46 +31,129 @@ pub struct Person {
     pub role: Role,
 }
 
+/// What an administrator changes about an officer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OfficerChange {
+    Name(String),
+    Role(Role),
+    Disable,
+    Enable,
+}
+
+/// Why nothing was changed about an officer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum PeopleError {
+    #[error("there is no such officer")]
+    NotFound,
+    #[error("the login is taken")]
+    LoginTaken,
+    #[error("nobody else could change people and lines any more")]
+    LastAdmin,
+    #[error("the officer is disabled")]
+    Disabled,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for PeopleError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
 impl Store {
-    /// `false`: the login is taken.
+    /// Adds somebody with a password, as the command line. `false`: the login is taken.
     pub async fn add_officer(&self, login: &str, name: &str, role: Role, hash: &str, now: Timestamp) -> Result<bool> {
         let (login, name, hash) = (login.to_owned(), name.to_owned(), hash.to_owned());
         self.write(move |mut writing| {
             Box::pin(async move {
-                let added = sqlx::query(ADD_OFFICER)
-                    .bind(writing.new_id(now))
-                    .bind(login)
-                    .bind(name)
-                    .bind(role.as_str())
-                    .bind(hash)
-                    .bind(now.as_millisecond())
-                    .execute(writing.sql)
-                    .await?;
-                Ok::<_, StoreError>(added.rows_affected() == 1)
+                let Some(id) = add(&mut writing, &login, &name, role, &hash, now).await? else { return Ok(false) };
+                let detail = format!("{login}, {name}, {}", role.title());
+                by_command_line(&mut writing, "officer_add", id, &detail, now).await?;
+                Ok::<_, StoreError>(true)
             })
         })
         .await
     }
 
-    /// Sets a new password. `false`: there is no such login.
-    pub async fn set_password(&self, login: &str, hash: &str) -> Result<bool> {
+    /// Sets a new password, as the command line: all sessions end, a waiting link is void, the second factor is taken away,
+    /// who was disabled may come in again. `false`: there is no such login.
+    pub async fn set_password(&self, login: &str, hash: &str, now: Timestamp) -> Result<bool> {
         let (login, hash) = (login.to_owned(), hash.to_owned());
-        self.write(move |writing| {
+        self.write(move |mut writing| {
             Box::pin(async move {
-                let set = sqlx::query(SET_PASSWORD).bind(login).bind(hash).execute(writing.sql).await?;
-                Ok::<_, StoreError>(set.rows_affected() == 1)
+                let query = sqlx::query_scalar(ENABLE_LOGIN).bind(login.clone());
+                let Some(id) = query.fetch_optional(&mut *writing.sql).await? else { return Ok(false) };
+                replace_password(&mut writing, id, &hash).await?;
+                by_command_line(&mut writing, "officer_reset", id, &login, now).await?;
+                // The only administrator may have lost the telephone too.
+                factors::switch_off(&mut writing, id, &Actor::command_line(), "", now).await?;
+                Ok::<_, StoreError>(true)
             })
         })
         .await
     }
 
-    /// `false`: there is no such login.
+    /// Disables, as the command line: the last administrator too, for whoever has the machine can add another. `false`:
+    /// there is no such login.
     pub async fn disable_officer(&self, login: &str, now: Timestamp) -> Result<bool> {
         let login = login.to_owned();
-        self.write(move |writing| {
+        self.write(move |mut writing| {
             Box::pin(async move {
-                let query = sqlx::query(DISABLE_OFFICER).bind(login).bind(now.as_millisecond());
-                Ok::<_, StoreError>(query.execute(writing.sql).await?.rows_affected() == 1)
+                let query = sqlx::query_scalar(DISABLE_LOGIN).bind(login.clone()).bind(now.as_millisecond());
+                let Some(id) = query.fetch_optional(&mut *writing.sql).await? else { return Ok(false) };
+                shut_out(&mut writing, id).await?;
+                by_command_line(&mut writing, "officer_disable", id, &login, now).await?;
+                Ok::<_, StoreError>(true)
+            })
+        })
+        .await
+    }
+
+    /// Changes one thing about an officer. The answer is how they were before; if nothing had to be changed, nothing is
+    /// written down.
+    pub async fn change_officer(
+        &self,
+        id: i64,
+        change: OfficerChange,
+        by: &Actor,
+        address: &str,
+        now: Timestamp,
+    ) -> Result<Officer, PeopleError> {
+        let (by, address) = (by.clone(), address.to_owned());
+        self.write(move |mut writing| {
+            Box::pin(async move { alter(&mut writing, id, change, &by, &address, now).await })
+        })
+        .await
+    }
+
+    /// The officer's own new password: all their sessions end, and a waiting link is void.
+    pub async fn change_password(
+        &self,
+        id: i64,
+        hash: &str,
+        by: &Actor,
+        address: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (hash, by, address) = (hash.to_owned(), by.clone(), address.to_owned());
+        self.write(move |mut writing| {
+            Box::pin(async move {
+                replace_password(&mut writing, id, &hash).await?;
+                audit::keep(&mut writing, &by, "password_change", &format!("officer {id}"), "", &address, now).await
+            })
+        })
+        .await
+    }
+
+    /// Writes down that an officer came in, and when.
+    pub async fn signed_in(&self, id: i64, by: &Actor, detail: &str, address: &str, now: Timestamp) -> Result<()> {
+        let (by, detail, address) = (by.clone(), detail.to_owned(), address.to_owned());
+        self.write(move |mut writing| {
+            Box::pin(async move {
+                let query = sqlx::query(MARK_SIGN_IN).bind(id).bind(now.as_millisecond());
+                query.execute(&mut *writing.sql).await?;
+                audit::keep(&mut writing, &by, "login", &format!("officer {id}"), &detail, &address, now).await
             })
         })
         .await
@@ -96,95 +174,109 @@ impl Store {
         row.as_ref().map(read_officer).transpose()
     }
 
-    /// Adds a token by the SHA-256 of its secret; the answer is its id.
-    pub async fn add_token(&self, name: &str, role: Role, secret_sha256: Vec<u8>, now: Timestamp) -> Result<i64> {
-        let name = name.to_owned();
-        self.write(move |mut writing| {
-            Box::pin(async move {
-                let id = writing.new_id(now);
-                sqlx::query(ADD_TOKEN)
-                    .bind(id)
-                    .bind(name)
-                    .bind(role.as_str())
-                    .bind(secret_sha256)
-                    .bind(now.as_millisecond())
-                    .execute(writing.sql)
-                    .await?;
-                Ok::<_, StoreError>(id)
-            })
-        })
-        .await
-    }
-
-    /// `false`: there is no such token, or it is revoked already.
-    pub async fn revoke_token(&self, id: i64, now: Timestamp) -> Result<bool> {
-        self.write(move |writing| {
-            Box::pin(async move {
-                let query = sqlx::query(REVOKE_TOKEN).bind(id).bind(now.as_millisecond());
-                Ok::<_, StoreError>(query.execute(writing.sql).await?.rows_affected() == 1)
-            })
-        })
-        .await
-    }
-
-    pub async fn tokens(&self) -> Result<Vec<Token>> {
-        sqlx::query(LIST_TOKENS).fetch_all(&self.readers).await?.iter().map(read_token).collect()
-    }
-
-    /// Who holds the secret with this SHA-256, unless revoked.
-    pub async fn token_holder(&self, secret_sha256: Vec<u8>) -> Result<Option<Person>> {
-        let row = sqlx::query(READ_TOKEN).bind(secret_sha256).fetch_optional(&self.readers).await?;
-        let token = row.as_ref().map(read_token).transpose()?;
-        Ok(token.map(|token| Person { actor: Actor::token(token.id, &token.name), role: token.role }))
-    }
-
-    /// Writes a session's content; `expires_at` is when it stops to count.
-    pub async fn save_session(&self, id: &str, content: &str, expires_at: Timestamp) -> Result<()> {
-        let (id, content) = (id.to_owned(), content.to_owned());
-        self.write(move |writing| {
-            Box::pin(async move {
-                sqlx::query(SAVE_SESSION)
-                    .bind(id)
-                    .bind(content)
-                    .bind(expires_at.as_millisecond())
-                    .execute(writing.sql)
-                    .await?;
-                Ok::<_, StoreError>(())
-            })
-        })
-        .await
-    }
-
-    /// The content of a session that has not expired.
-    pub async fn session(&self, id: &str, now: Timestamp) -> Result<Option<String>> {
-        let query = sqlx::query_scalar(READ_SESSION).bind(id.to_owned()).bind(now.as_millisecond());
-        Ok(query.fetch_optional(&self.readers).await?)
-    }
-
-    pub async fn delete_session(&self, id: &str) -> Result<()> {
-        let id = id.to_owned();
-        self.write(move |writing| {
-            Box::pin(async move {
-                sqlx::query(DELETE_SESSION).bind(id).execute(writing.sql).await?;
-                Ok::<_, StoreError>(())
-            })
-        })
-        .await
-    }
-
-    /// Removes expired sessions; the answer is how many.
-    pub async fn delete_expired_sessions(&self, now: Timestamp) -> Result<u64> {
-        self.write(move |writing| {
-            Box::pin(async move {
-                let query = sqlx::query(DELETE_EXPIRED_SESSIONS).bind(now.as_millisecond());
-                Ok::<_, StoreError>(query.execute(writing.sql).await?.rows_affected())
-            })
-        })
-        .await
+    /// The officer, disabled or not.
+    pub async fn any_officer(&self, id: i64) -> Result<Option<Officer>> {
+        let row = sqlx::query(READ_ANY_OFFICER).bind(id).fetch_optional(&self.readers).await?;
+        row.as_ref().map(read_officer).transpose()
     }
 }
 
-fn read_officer(row: &AnyRow) -> Result<Officer> {
+/// Adds a row; an empty hash fits no password. `None`: the login is taken.
+pub(super) async fn add(
+    writing: &mut Writing<'_>,
+    login: &str,
+    name: &str,
+    role: Role,
+    hash: &str,
+    now: Timestamp,
+) -> Result<Option<i64>> {
+    let id = writing.new_id(now);
+    let added = sqlx::query(ADD_OFFICER)
+        .bind(id)
+        .bind(login.to_owned())
+        .bind(name.to_owned())
+        .bind(role.as_str())
+        .bind(hash.to_owned())
+        .bind(now.as_millisecond())
+        .execute(&mut *writing.sql)
+        .await?;
+    Ok((added.rows_affected() == 1).then_some(id))
+}
+
+/// The officer, held until the transaction ends.
+pub(super) async fn hold(writing: &mut Writing<'_>, id: i64) -> Result<Option<Officer>> {
+    let row = sqlx::query(HOLD_OFFICER).bind(id).fetch_optional(&mut *writing.sql).await?;
+    row.as_ref().map(read_officer).transpose()
+}
+
+/// A new password; whatever let the old one's holder in is void.
+pub(super) async fn replace_password(writing: &mut Writing<'_>, id: i64, hash: &str) -> Result<()> {
+    sqlx::query(SET_PASSWORD).bind(id).bind(hash.to_owned()).execute(&mut *writing.sql).await?;
+    shut_out(writing, id).await
+}
+
+/// Ends all sessions and voids a waiting link.
+async fn shut_out(writing: &mut Writing<'_>, id: i64) -> Result<()> {
+    sqlx::query(END_ALL_SESSIONS).bind(id).execute(&mut *writing.sql).await?;
+    sqlx::query(VOID_LINK).bind(id).execute(&mut *writing.sql).await?;
+    Ok(())
+}
+
+async fn alter(
+    writing: &mut Writing<'_>,
+    id: i64,
+    change: OfficerChange,
+    by: &Actor,
+    address: &str,
+    now: Timestamp,
+) -> Result<Officer, PeopleError> {
+    // All administrators are held, or two who demote each other at once would leave none.
+    let admins = sqlx::query(HOLD_ADMINS).fetch_all(&mut *writing.sql).await?;
+    let officer = hold(writing, id).await?.ok_or(PeopleError::NotFound)?;
+    let admins: Vec<Officer> = admins.iter().map(read_officer).collect::<Result<_>>()?;
+    let others = admins.iter().filter(|admin| admin.id != id && admin.can_come_in()).count();
+    let is_last = officer.role == Role::Admin && officer.can_come_in() && others == 0;
+    let (action, detail) = match &change {
+        OfficerChange::Name(name) if *name == officer.name => return Ok(officer),
+        OfficerChange::Name(name) => {
+            sqlx::query(RENAME_OFFICER).bind(id).bind(name.clone()).execute(&mut *writing.sql).await?;
+            ("officer_rename", format!("{} → {name}", officer.name))
+        }
+        OfficerChange::Role(role) if *role == officer.role => return Ok(officer),
+        OfficerChange::Role(_) | OfficerChange::Disable if is_last => return Err(PeopleError::LastAdmin),
+        OfficerChange::Role(role) => {
+            sqlx::query(SET_ROLE).bind(id).bind(role.as_str()).execute(&mut *writing.sql).await?;
+            ("officer_role", format!("{}: {} → {}", officer.login, officer.role.title(), role.title()))
+        }
+        OfficerChange::Disable if officer.disabled_at.is_some() => return Ok(officer),
+        OfficerChange::Disable => {
+            let at = Some(now.as_millisecond());
+            sqlx::query(SET_DISABLED).bind(id).bind(at).execute(&mut *writing.sql).await?;
+            shut_out(writing, id).await?;
+            ("officer_disable", officer.login.clone())
+        }
+        OfficerChange::Enable if officer.disabled_at.is_none() => return Ok(officer),
+        OfficerChange::Enable => {
+            sqlx::query(SET_DISABLED).bind(id).bind(None::<i64>).execute(&mut *writing.sql).await?;
+            ("officer_enable", officer.login.clone())
+        }
+    };
+    audit::keep(writing, by, action, &format!("officer {id}"), &detail, address, now).await?;
+    Ok(officer)
+}
+
+async fn by_command_line(writing: &mut Writing<'_>, action: &str, id: i64, detail: &str, now: Timestamp) -> Result<()> {
+    audit::keep(writing, &Actor::command_line(), action, &format!("officer {id}"), detail, "", now).await
+}
+
+impl Officer {
+    /// Whether there is a password and nobody has disabled them.
+    pub fn can_come_in(&self) -> bool {
+        self.disabled_at.is_none() && !self.password_hash.is_empty()
+    }
+}
+
+pub(super) fn read_officer(row: &AnyRow) -> Result<Officer> {
     let columns = Columns::of("officer", row);
     Ok(Officer {
         id: columns.get("id")?,
@@ -192,18 +284,10 @@ fn read_officer(row: &AnyRow) -> Result<Officer> {
         name: columns.get("name")?,
         role: columns.parsed("role", |word| word.parse().ok())?,
         password_hash: columns.get("password_hash")?,
-        disabled_at: columns.optional_time("disabled_at")?,
-    })
-}
-
-fn read_token(row: &AnyRow) -> Result<Token> {
-    let columns = Columns::of("token", row);
-    Ok(Token {
-        id: columns.get("id")?,
-        name: columns.get("name")?,
-        role: columns.parsed("role", |word| word.parse().ok())?,
         created_at: columns.time("created_at")?,
-        revoked_at: columns.optional_time("revoked_at")?,
+        disabled_at: columns.optional_time("disabled_at")?,
+        last_sign_in_at: columns.optional_time("last_sign_in_at")?,
+        has_factor: columns.get::<Option<Vec<u8>>>("factor_secret")?.is_some(),
     })
 }
 
@@ -211,19 +295,20 @@ statements! {
     ADD_OFFICER = "
         INSERT INTO officer (id, login, name, role, password_hash, created_at) VALUES ($1, $2, $3, $4, $5, $6)
         ON CONFLICT (login) DO NOTHING";
-    SET_PASSWORD = "UPDATE officer SET password_hash = $2, disabled_at = NULL WHERE login = $1";
-    DISABLE_OFFICER = "UPDATE officer SET disabled_at = $2 WHERE login = $1";
+    SET_PASSWORD = "UPDATE officer SET password_hash = $2 WHERE id = $1";
+    ENABLE_LOGIN = "UPDATE officer SET disabled_at = NULL WHERE login = $1 RETURNING id";
+    DISABLE_LOGIN = "UPDATE officer SET disabled_at = $2 WHERE login = $1 RETURNING id";
+    RENAME_OFFICER = "UPDATE officer SET name = $2 WHERE id = $1";
+    SET_ROLE = "UPDATE officer SET role = $2 WHERE id = $1";
+    SET_DISABLED = "UPDATE officer SET disabled_at = $2 WHERE id = $1";
+    MARK_SIGN_IN = "UPDATE officer SET last_sign_in_at = $2 WHERE id = $1";
+    /// The update that changes nothing takes the row's lock on PostgreSQL and the write lock on SQLite.
+    HOLD_OFFICER = "UPDATE officer SET id = id WHERE id = $1 RETURNING *";
+    HOLD_ADMINS = "UPDATE officer SET id = id WHERE role = 'admin' RETURNING *";
     LIST_OFFICERS = "SELECT * FROM officer ORDER BY login";
     READ_OFFICER = "SELECT * FROM officer WHERE id = $1 AND disabled_at IS NULL";
+    READ_ANY_OFFICER = "SELECT * FROM officer WHERE id = $1";
     READ_OFFICER_BY_LOGIN = "SELECT * FROM officer WHERE login = $1 AND disabled_at IS NULL";
-    ADD_TOKEN = "INSERT INTO token (id, name, role, secret_sha256, created_at) VALUES ($1, $2, $3, $4, $5)";
-    REVOKE_TOKEN = "UPDATE token SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
-    LIST_TOKENS = "SELECT * FROM token ORDER BY id";
-    READ_TOKEN = "SELECT * FROM token WHERE secret_sha256 = $1 AND revoked_at IS NULL";
-    SAVE_SESSION = "
-        INSERT INTO session (id, content, expires_at) VALUES ($1, $2, $3)
-        ON CONFLICT (id) DO UPDATE SET content = excluded.content, expires_at = excluded.expires_at";
-    READ_SESSION = "SELECT content FROM session WHERE id = $1 AND expires_at > $2";
-    DELETE_SESSION = "DELETE FROM session WHERE id = $1";
-    DELETE_EXPIRED_SESSIONS = "DELETE FROM session WHERE expires_at <= $1";
+    END_ALL_SESSIONS = "DELETE FROM session WHERE officer_id = $1";
+    VOID_LINK = "DELETE FROM invitation WHERE officer_id = $1";
 }

@@ -27,6 +27,8 @@ pub enum Error {
     /// Too many tries from one address; seconds until the next may be made.
     SlowDown(u64),
     Store(StoreError),
+    /// The table of sessions does not answer: nobody is signed out by that.
+    SessionsAway(String),
     /// The sound is not on our disk.
     SoundMissing,
 }
@@ -65,7 +67,7 @@ impl Error {
             Self::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::SlowDown(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Store(StoreError::Corrupt { .. }) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Store(_) | Self::SessionsAway(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }

@@ -8,6 +8,7 @@ mod error;
 mod health;
 mod pages;
 pub mod password;
+mod second_factor;
 mod session;
 pub mod sheet;
 pub mod webhooks;
@@ -87,7 +88,8 @@ impl std::ops::Deref for House {
 
 /// All addresses of the service.
 pub fn router(house: House) -> Router {
-    let people = Router::new().nest("/api", api::router().layer(pages::csrf(&house))).merge(pages::router(&house));
+    let api = api::router().layer(session::layer(&house)).layer(pages::csrf(&house));
+    let people = Router::new().nest("/api", api).merge(pages::router(&house));
     Router::new()
         .merge(people.layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ANSWER_PEOPLE_WITHIN)))
         .merge(webhooks::router())

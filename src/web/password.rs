@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 /// Letters and digits that nobody confuses when reading a password aloud: no `l`, `1`, `o`, `0`. 32 of them: 5 bits
 /// each.
-const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+pub(super) const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
 /// The longest password that is looked at, in bytes. Longer ones are wrong; hashing megabytes would be a gift to
 /// attackers.

@@ -11,7 +11,7 @@ fn madina() -> Actor {
 
 stories! {
     async fn a_test_call_goes_the_whole_way_and_leaves_nobody_on_the_list(app) {
-        let admin = app.browser("Завуч", Role::Admin).await;
+        let mut admin = app.browser("Завуч", Role::Admin).await;
         let page = admin.post("/lines/parents/test", &[("provider", "twilio")]).await;
         assert_eq!(page.status, 200);
         for told in ["Подпись принята", "Звонок записан", "Линия узнана: «Родители»", "Решено: нерабочее время", "предложение оставить сообщение"] {
@@ -23,7 +23,7 @@ stories! {
     }
 
     async fn the_pages_of_the_house_are_for_the_administrator(app) {
-        let senior = app.browser("Старшая", Role::Senior).await;
+        let mut senior = app.browser("Старшая", Role::Senior).await;
         for path in ["/lines", "/audit", "/audit.csv", "/audit.xlsx"] {
             assert_eq!(senior.get(path).await.status, 403, "{path}");
         }
@@ -36,7 +36,7 @@ stories! {
         app.message_from("CA1", "+79280000001").await;
         let waiting = app.callback().await;
         app.act(waiting.id, &madina(), Action::Claim).await.unwrap();
-        let admin = app.browser("=HYPERLINK(\"http://зло\")", Role::Admin).await;
+        let mut admin = app.browser("=HYPERLINK(\"http://зло\")", Role::Admin).await;
         let all = admin.get("/audit").await.body;
         assert!(all.contains("взято в работу") && all.contains("вход"), "{all}");
         let claims = admin.get("/audit?what=claim").await.body;
@@ -52,7 +52,7 @@ stories! {
     }
 
     async fn what_does_not_work_is_said_with_what_to_do(app) {
-        let officer = app.browser("Мадина", Role::Officer).await;
+        let mut officer = app.browser("Мадина", Role::Officer).await;
         let well = officer.get("/health-ui").await.body;
         assert!(well.contains("звонков ещё не было") && well.contains("0, все забраны"), "{well}");
         app.message_from("CA1", "+79280000001").await;

@@ -16,6 +16,8 @@ mod house;
 mod licences;
 mod official;
 mod outage;
+mod people;
 mod reconciling;
 mod refused;
+mod sessions;
 mod statements;

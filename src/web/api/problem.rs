@@ -125,6 +125,10 @@ impl From<Error> for Problem {
             }
             Error::SlowDown(seconds) => Self::plain(status, "too many requests").with_retry(seconds),
             Error::Store(failed) => Self::of_store(status, &failed),
+            Error::SessionsAway(failed) => {
+                error!(error = failed, "A request to the API failed: {failed}");
+                Self::plain(status, "the database is not available").with_retry(DATABASE_RETRY)
+            }
             Error::SoundMissing => Self::new(
                 status,
                 "urn:perezvon:sound-missing",

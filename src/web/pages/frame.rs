@@ -35,6 +35,8 @@ pub(super) enum Here {
     People,
     Audit,
     Health,
+    /// One's own page, which the menu does not have: the name leads there.
+    Me,
 }
 
 /// A page in the menu.
@@ -72,6 +74,10 @@ impl SignedIn {
     fn entries(&self, of: &'static [Entry]) -> impl Iterator<Item = &'static Entry> {
         let role = self.role;
         of.iter().filter(move |entry| entry.role <= role)
+    }
+
+    pub fn is_own_page(&self) -> bool {
+        self.here == Here::Me
     }
 
     pub fn is_at(&self, entry: &Entry) -> bool {

@@ -30,15 +30,20 @@ struct Tries {
     count: u32,
 }
 
+/// Failures written into the audit within one window: whoever tries a thousand logins fills the log, not the database.
+const MOST_WRITTEN: u32 = 300;
+
 /// Counts tries. One for the process: a second instance counts for itself.
 pub(super) struct Gate {
     tries: Mutex<HashMap<Key, Tries>>,
+    /// Failures that were written down in the present window.
+    written: Mutex<Option<Tries>>,
     pub hashing: Semaphore,
 }
 
 impl Gate {
     pub fn new() -> Self {
-        Self { tries: Mutex::default(), hashing: Semaphore::new(AT_ONCE) }
+        Self { tries: Mutex::default(), written: Mutex::default(), hashing: Semaphore::new(AT_ONCE) }
     }
 
     /// Counts a try as failed before it is made, so that many at once cannot slip through. `Err`: seconds to wait.
@@ -79,6 +84,15 @@ impl Gate {
                 }
             }
         }
+    }
+
+    /// Whether a failure may have a row of its own in the audit. Counts it.
+    pub fn is_worth_writing_down(&self, now: Timestamp) -> bool {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let present = written.take().filter(|window| elapsed_ms(window.since, now) < WINDOW_MS);
+        let window = written.insert(present.unwrap_or(Tries { since: now, count: 0 }));
+        window.count = window.count.saturating_add(1);
+        window.count <= MOST_WRITTEN
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Tries>> {
@@ -151,6 +165,14 @@ mod tests {
             assert_eq!(gate.enter(address(1), "madina", NOW), Ok(()));
             gate.passed(address(1), "madina");
         }
+    }
+
+    #[test]
+    fn a_flood_of_failures_is_written_down_in_part() {
+        let gate = Gate::new();
+        let written = (0..2 * MOST_WRITTEN).filter(|_| gate.is_worth_writing_down(NOW)).count();
+        assert_eq!(written, MOST_WRITTEN as usize);
+        assert!(gate.is_worth_writing_down(NOW + SignedDuration::from_secs(900)));
     }
 
     #[test]

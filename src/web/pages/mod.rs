@@ -9,6 +9,8 @@ mod gate;
 mod health;
 mod lines;
 mod log;
+mod me;
+mod people;
 mod refused;
 mod sign_in;
 mod steps;
@@ -25,11 +27,12 @@ use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Query, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
 };
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method};
-use axum::middleware::map_response_with_state;
+use axum::http::{HeaderValue, Method, StatusCode};
+use axum::middleware::{from_fn_with_state, map_response_with_state};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -66,7 +69,10 @@ pub(super) fn router(house: &House) -> Router<House> {
         .merge(lines::router())
         .merge(log::router())
         .merge(call::router())
+        .merge(people::router())
         .fallback(|| async { PageError::from(Error::NotFound) })
+        .layer(session::layer(house))
+        .layer(from_fn_with_state(house.clone(), sign_in::keep_what_was_typed))
         .layer(DefaultBodyLimit::max(LARGEST_FORM))
         .layer(csrf(house).with_rejection_response(|_: ProtectionError| Failure::foreign_form().into_response()))
         .layer(CatchPanicLayer::custom(|_: Box<dyn Any + Send>| Failure::ours("a page panicked").into_response()))
@@ -84,8 +90,11 @@ pub(super) fn csrf(house: &House) -> CsrfLayer {
 
 /// The last hand on every answer: a failure becomes a page, and all get their headers.
 async fn dress(State(house): State<House>, mut response: Response) -> Response {
+    let bare = response.status() == StatusCode::INTERNAL_SERVER_ERROR && !response.headers().contains_key(CONTENT_TYPE);
     if let Some(failure) = response.extensions_mut().remove::<Failure>() {
         response = failure.page(&house);
+    } else if bare {
+        response = Failure::ours("the session could not be saved after the answer").page(&house);
     }
     for (name, value) in HEADERS {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));

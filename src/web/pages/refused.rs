@@ -1,6 +1,7 @@
 //! What an officer reads when something was not done: what happened, what was kept, and the way on.
 
 use askama::Template;
+use axum::Extension;
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -13,6 +14,10 @@ use crate::store::{ActError, StoreError};
 use crate::web::password::{hex, random};
 use crate::web::{Error, House};
 
+/// Marks an answer to somebody without a session, for whoever still has the form that was sent.
+#[derive(Clone, Copy)]
+pub(super) struct NobodySignedIn;
+
 /// An [`Error`] on its way to an officer.
 pub(super) struct PageError {
     error: Error,
@@ -23,6 +28,11 @@ pub(super) struct PageError {
 impl PageError {
     pub fn sign_in(wanted: String) -> Self {
         Self { error: Error::SignInFirst, wanted }
+    }
+
+    /// Whether all that is missing is a session.
+    pub fn is_nobody(&self) -> bool {
+        matches!(self.error, Error::SignInFirst)
     }
 }
 
@@ -36,10 +46,13 @@ impl IntoResponse for PageError {
     fn into_response(self) -> Response {
         let status = self.error.status();
         match self.error {
-            Error::SignInFirst if self.wanted.is_empty() => Redirect::to("/login").into_response(),
             Error::SignInFirst => {
                 let to: String = form_urlencoded::byte_serialize(self.wanted.as_bytes()).collect();
-                Redirect::to(&format!("/login?to={to}")).into_response()
+                let way_in = match to.is_empty() {
+                    true => Redirect::to("/login"),
+                    false => Redirect::to(&format!("/login?to={to}")),
+                };
+                (Extension(NobodySignedIn), way_in).into_response()
             }
             Error::RoleNeeded(role) => Failure {
                 status,
@@ -48,6 +61,7 @@ impl IntoResponse for PageError {
             }
             .into_response(),
             Error::Store(cause) => Failure::of_store(&cause).into_response(),
+            Error::SessionsAway(cause) => Failure { status, ..Failure::ours(&cause) }.into_response(),
             Error::SlowDown(seconds) => {
                 let text = format!("Слишком много попыток. Подождите {}.", minutes(seconds));
                 let failure = Failure { status, title: "Слишком много попыток".to_owned(), text };

@@ -263,6 +263,14 @@ impl App {
         Answer { status, content_type, body: String::from_utf8_lossy(&body).into_owned() }
     }
 
+    /// One request, with the headers of its answer.
+    pub async fn whole(&self, request: Request<Body>) -> (axum::http::response::Parts, String) {
+        let response = self.with(|open| open.router.clone()).oneshot(request).await.expect("routers do not fail");
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, 1 << 20).await.expect("answers come whole");
+        (parts, String::from_utf8_lossy(&body).into_owned())
+    }
+
     /// A webhook of the provider, signed.
     pub async fn post(&self, endpoint: &str, form: &Form) -> Answer {
         let signed = form_signature(TOKEN, &format!("{PUBLIC_URL}/webhooks/twilio/{endpoint}"), &form.0);

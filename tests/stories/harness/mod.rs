@@ -2,8 +2,8 @@
 //! provider beside it, and nothing left behind.
 
 mod app;
+mod browser;
 mod form;
-mod pages;
 mod postgres;
 
 use std::panic::AssertUnwindSafe;
@@ -13,6 +13,7 @@ use futures_util::FutureExt;
 use perezvon::time::Timestamp;
 
 pub use app::{App, PARENTS, STAFF, TECHNICAL, TOKEN};
+pub use browser::{Browser, Page, hidden_fields};
 pub use form::{Answer, Form};
 pub use postgres::{database as fresh_postgres_database, drop_database as drop_postgres_database};
 

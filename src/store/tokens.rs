@@ -1,0 +1,87 @@
+//! API tokens: programs that work here. Only the command line makes and revokes them.
+
+use sqlx::any::AnyRow;
+
+use super::audit;
+use super::people::Person;
+use super::sql::{Columns, statements};
+use super::{Result, Store, StoreError};
+use crate::core::officer::{Actor, Role};
+use crate::time::Timestamp;
+
+/// A program that works here.
+#[derive(Clone, Debug)]
+pub struct Token {
+    pub id: i64,
+    pub name: String,
+    pub role: Role,
+    pub created_at: Timestamp,
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl Store {
+    /// Adds a token by the SHA-256 of its secret, as the command line; the answer is its id.
+    pub async fn add_token(&self, name: &str, role: Role, secret_sha256: Vec<u8>, now: Timestamp) -> Result<i64> {
+        let name = name.to_owned();
+        self.write(move |mut writing| {
+            Box::pin(async move {
+                let id = writing.new_id(now);
+                sqlx::query(ADD_TOKEN)
+                    .bind(id)
+                    .bind(name.clone())
+                    .bind(role.as_str())
+                    .bind(secret_sha256)
+                    .bind(now.as_millisecond())
+                    .execute(&mut *writing.sql)
+                    .await?;
+                let (by, detail) = (Actor::command_line(), format!("{name}, {}", role.title()));
+                audit::keep(&mut writing, &by, "token_add", &format!("token {id}"), &detail, "", now).await?;
+                Ok::<_, StoreError>(id)
+            })
+        })
+        .await
+    }
+
+    /// As the command line. `false`: there is no such token, or it is revoked already.
+    pub async fn revoke_token(&self, id: i64, now: Timestamp) -> Result<bool> {
+        self.write(move |mut writing| {
+            Box::pin(async move {
+                let query = sqlx::query_scalar(REVOKE_TOKEN).bind(id).bind(now.as_millisecond());
+                let Some(name) = query.fetch_optional(&mut *writing.sql).await? else { return Ok(false) };
+                let (by, name): (_, String) = (Actor::command_line(), name);
+                audit::keep(&mut writing, &by, "token_revoke", &format!("token {id}"), &name, "", now).await?;
+                Ok::<_, StoreError>(true)
+            })
+        })
+        .await
+    }
+
+    pub async fn tokens(&self) -> Result<Vec<Token>> {
+        sqlx::query(LIST_TOKENS).fetch_all(&self.readers).await?.iter().map(read_token).collect()
+    }
+
+    /// Who holds the secret with this SHA-256, unless revoked.
+    pub async fn token_holder(&self, secret_sha256: Vec<u8>) -> Result<Option<Person>> {
+        let row = sqlx::query(READ_TOKEN).bind(secret_sha256).fetch_optional(&self.readers).await?;
+        let token = row.as_ref().map(read_token).transpose()?;
+        Ok(token.map(|token| Person { actor: Actor::token(token.id, &token.name), role: token.role }))
+    }
+}
+
+fn read_token(row: &AnyRow) -> Result<Token> {
+    let columns = Columns::of("token", row);
+    Ok(Token {
+        id: columns.get("id")?,
+        name: columns.get("name")?,
+        role: columns.parsed("role", |word| word.parse().ok())?,
+        created_at: columns.time("created_at")?,
+        revoked_at: columns.optional_time("revoked_at")?,
+    })
+}
+
+statements! {
+    ADD_TOKEN = "INSERT INTO token (id, name, role, secret_sha256, created_at) VALUES ($1, $2, $3, $4, $5)";
+    REVOKE_TOKEN = "UPDATE token SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL RETURNING name";
+    LIST_TOKENS = "SELECT * FROM token ORDER BY id";
+    READ_TOKEN = "SELECT * FROM token WHERE secret_sha256 = $1 AND revoked_at IS NULL";
+}

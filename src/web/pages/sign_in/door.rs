@@ -1,0 +1,52 @@
+//! What a request at the door brings besides its form: from where, in which session, and when.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+
+use crate::time::Timestamp;
+use crate::web::pages::gate::Gate;
+use crate::web::pages::refused::Failure;
+use crate::web::session::Session;
+use crate::web::{House, auth};
+
+/// Somebody at the door, known or not.
+pub(in crate::web::pages) struct Door {
+    pub gate: Arc<Gate>,
+    pub session: Session,
+    pub headers: HeaderMap,
+    pub address: IpAddr,
+    pub now: Timestamp,
+}
+
+impl FromRequestParts<House> for Door {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, house: &House) -> Result<Self, Failure> {
+        let (Some(gate), Some(session)) = (parts.extensions.get::<Arc<Gate>>(), parts.extensions.get::<Session>())
+        else {
+            return Err(Failure::ours("this address was given no gate or no session"));
+        };
+        Ok(Self {
+            gate: gate.clone(),
+            session: session.clone(),
+            headers: parts.headers.clone(),
+            address: auth::address(&parts.extensions, &parts.headers),
+            now: house.clock.now(),
+        })
+    }
+}
+
+/// Where a request comes from, for the audit.
+pub(in crate::web::pages) struct Address(pub String);
+
+impl FromRequestParts<House> for Address {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &House) -> Result<Self, Self::Rejection> {
+        Ok(Self(auth::address(&parts.extensions, &parts.headers).to_string()))
+    }
+}
