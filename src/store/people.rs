@@ -60,8 +60,9 @@ impl Store {
     /// Sets a new password. `false`: there is no such login.
     pub async fn set_password(&self, login: &str, hash: &str) -> Result<bool> {
         let (login, hash) = (login.to_owned(), hash.to_owned());
-        self.write(move |writing| {
+        self.write(move |mut writing| {
             Box::pin(async move {
+                writing.touches_people();
                 let set = sqlx::query(SET_PASSWORD).bind(login).bind(hash).execute(writing.sql).await?;
                 Ok::<_, StoreError>(set.rows_affected() == 1)
             })
@@ -72,8 +73,9 @@ impl Store {
     /// `false`: there is no such login.
     pub async fn disable_officer(&self, login: &str, now: Timestamp) -> Result<bool> {
         let login = login.to_owned();
-        self.write(move |writing| {
+        self.write(move |mut writing| {
             Box::pin(async move {
+                writing.touches_people();
                 let query = sqlx::query(DISABLE_OFFICER).bind(login).bind(now.as_millisecond());
                 Ok::<_, StoreError>(query.execute(writing.sql).await?.rows_affected() == 1)
             })
@@ -163,8 +165,9 @@ impl Store {
 
     pub async fn delete_session(&self, id: &str) -> Result<()> {
         let id = id.to_owned();
-        self.write(move |writing| {
+        self.write(move |mut writing| {
             Box::pin(async move {
+                writing.touches_people();
                 sqlx::query(DELETE_SESSION).bind(id).execute(writing.sql).await?;
                 Ok::<_, StoreError>(())
             })

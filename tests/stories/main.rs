@@ -13,6 +13,7 @@ mod evening;
 mod fetching;
 mod heard;
 mod licences;
+mod live;
 mod official;
 mod outage;
 mod reconciling;

@@ -5,6 +5,7 @@ mod call;
 mod desk;
 mod frame;
 mod gate;
+mod live;
 mod log;
 mod refused;
 mod sign_in;
@@ -58,6 +59,7 @@ pub(super) fn router(house: &House) -> Router<House> {
         .route("/", get(|| async { Redirect::to("/callbacks") }))
         .merge(sign_in::router())
         .merge(desk::router())
+        .merge(live::router())
         .merge(log::router())
         .merge(call::router())
         .fallback(|| async { PageError::from(Error::NotFound) })
