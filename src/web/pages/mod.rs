@@ -1,12 +1,15 @@
 //! The officer's pages. They work with scripts switched off: every action is a form, every answer a page or a redirect.
 
 mod assets;
+mod by_hand;
 mod call;
 mod desk;
 mod frame;
 mod gate;
 mod live;
 mod log;
+mod notes;
+mod print;
 mod refused;
 mod sign_in;
 mod steps;
@@ -58,9 +61,12 @@ pub(super) fn router(house: &House) -> Router<House> {
     Router::new()
         .route("/", get(|| async { Redirect::to("/callbacks") }))
         .merge(sign_in::router())
+        .merge(by_hand::router())
         .merge(desk::router())
         .merge(live::router())
         .merge(log::router())
+        .merge(notes::router())
+        .merge(print::router())
         .merge(call::router())
         .fallback(|| async { PageError::from(Error::NotFound) })
         .layer(DefaultBodyLimit::max(LARGEST_FORM))
