@@ -14,8 +14,7 @@ use super::frame::{Choice, Frame, Here};
 use super::refused::{PageError, sentence};
 use super::words::{Wall, counted};
 use super::{Visitor, page};
-use crate::core::callback::{ASKERS, Action, Callback, LONGEST_NOTE, Notes, State as Standing, TOPICS};
-use crate::core::phone::PhoneNumber;
+use crate::core::callback::{ASKERS, Action, Callback, Channel, LONGEST_NOTE, Notes, State as Standing, TOPICS};
 use crate::store::Person;
 use crate::time::Timestamp;
 use crate::web::{Error, House};
@@ -156,7 +155,7 @@ struct NotesPage {
     frame: Frame,
     id: i64,
     version: i64,
-    /// «8 928 803-63-55» or «Номер скрыт».
+    /// «8 928 803-63-55», «Номер скрыт», «Без номера».
     number: String,
     registration: Option<String>,
     back: String,
@@ -247,7 +246,11 @@ async fn draw(
         frame: Frame::of(house, person, Here::Desk, now).await?,
         id: callback.id,
         version: callback.version,
-        number: callback.callback_number.as_ref().map_or("Номер скрыт".to_owned(), PhoneNumber::spaced),
+        number: match &callback.callback_number {
+            Some(number) => number.spaced(),
+            None if callback.channel == Channel::Telephone => "Номер скрыт".to_owned(),
+            None => "Без номера".to_owned(),
+        },
         registration: callback.registration_number.clone(),
         back: place(callback, now),
         choices: NoteChoices::of(&typed),

@@ -9,11 +9,10 @@ use serde::Deserialize;
 
 use super::frame::{Frame, Here};
 use super::refused::PageError;
-use super::words::{Wall, counted, length};
+use super::words::{Wall, counted, length, short_weekday};
 use super::{AnyQuery, Visitor, page, query};
 use crate::core::callback::{Channel, State as Standing};
 use crate::core::line::{Line, LineId};
-use crate::core::phone::PhoneNumber;
 use crate::recordings::LEAST_SPEECH_MS;
 use crate::store::{AuditEntry, CallbackView, DeskFilter, DeskPart, VoicemailState};
 use crate::time::Timestamp;
@@ -152,6 +151,13 @@ fn day(wall: &Wall<'_>, at: Timestamp) -> String {
     format!("{:02}.{:02}.{}", day.day(), day.month(), day.year())
 }
 
+/// «пн 23.11, 9:12»: on paper nobody knows what «сегодня» was.
+fn instant(wall: &Wall<'_>, at: Timestamp) -> String {
+    let local = wall.local(at);
+    let weekday = short_weekday(local.weekday());
+    format!("{weekday}\u{a0}{:02}.{:02}, {}", local.day(), local.month(), wall.clock(at))
+}
+
 /// Sheets of [`ROWS`] rows; an empty list is one sheet that says so.
 fn sheets(mut rows: Vec<Row>) -> Vec<Vec<Row>> {
     let mut sheets = Vec::new();
@@ -173,12 +179,16 @@ impl Row {
         Self {
             place,
             line: line.title.clone(),
-            number: callback.callback_number.as_ref().map_or("скрыт".to_owned(), PhoneNumber::spaced),
-            called: wall.listed(callback.received_at),
+            number: match &callback.callback_number {
+                Some(number) => number.spaced(),
+                None if callback.channel == Channel::Telephone => "скрыт".to_owned(),
+                None => "нет".to_owned(),
+            },
+            called: instant(&wall, callback.received_at),
             due: match callback.due_at {
                 _ if callback.desk.state.closed_at().is_some() => "—".to_owned(),
-                Some(due_at) if overdue => format!("просрочено: {}", wall.listed(due_at)),
-                Some(due_at) => wall.until(due_at),
+                Some(due_at) if overdue => format!("просрочено: {}", instant(&wall, due_at)),
+                Some(due_at) => format!("до {}", instant(&wall, due_at)),
                 None => "без срока".to_owned(),
             },
             overdue,
@@ -198,7 +208,7 @@ fn about(entry: &CallbackView, wall: &Wall<'_>) -> String {
         Standing::Claimed { by, at, until } if wall.now < *until => {
             Some(format!("В работе: {by}, с {}.", wall.clock(*at)))
         }
-        Standing::Later { until, .. } if wall.now < *until => Some(format!("Отложено {}.", wall.until(*until))),
+        Standing::Later { until, .. } if wall.now < *until => Some(format!("Отложено до {}.", instant(wall, *until))),
         Standing::Done { by, at, .. } => Some(format!("Готово: {by}, {}.", wall.clock(*at))),
         Standing::Exceptional { by, at, .. } => Some(format!("В поддержку портала: {by}, {}.", wall.clock(*at))),
         Standing::Declined { by, at, .. } => Some(format!("Отклонено: {by}, {}.", wall.clock(*at))),

@@ -14,6 +14,7 @@ async fn everybody_on_the_list_stands_on_paper_fourteen_to_a_sheet() {
     }
     assert_eq!(page.text.matches("Список для перезвона на 23.11.2026").count(), 5, "title, heading, three sheets");
     assert_eq!(page.text.matches("<td class=\"tel\">8 928 ").count(), 40);
+    assert!(page.text.contains("<td>пн\u{a0}23.11, 9:12</td><td>до пн\u{a0}23.11, 18:00</td>"), "{}", page.text);
     assert_eq!(page.text.matches("<th scope=\"col\">Подпись</th>").count(), 3);
 
     sqlx::any::install_default_drivers();
