@@ -9,7 +9,7 @@ const HIDDEN_MS = 5 * 60 * 1000;
 // What changes by the clock alone: «ждёт», «просрочено», a claim that runs out.
 const EVERY_MS = 60 * 1000;
 
-const place = document.getElementById("live");
+const place = document.querySelector(".live");
 const told = place.appendChild(document.createElement("span"));
 const pause = place.appendChild(document.createElement("button"));
 told.setAttribute("role", "status");
