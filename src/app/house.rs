@@ -108,6 +108,7 @@ impl Running {
     pub async fn stop(self) {
         let Self { worker, store, stop, serving, working, .. } = self;
         let _ = stop.send(true);
+        store.stop_telling();
         let _ = serving.await;
         let _ = working.await;
         drop(worker);

@@ -31,6 +31,7 @@ pub(super) async fn save(
     entry: &HistoryEntry,
     undoable: Option<&Desk>,
 ) -> Result<bool> {
+    writing.touches_the_list();
     let id = writing.new_id(entry.at);
     let state = StateColumns::of(&callback.desk.state);
     let notes = callback.desk.notes.clone();

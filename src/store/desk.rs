@@ -196,8 +196,9 @@ impl Store {
     /// The machine's clock was set on or back by `by_ms`: claims that were alive at `before` (its old time) are moved
     /// along, so that an officer who is on the telephone keeps what he holds.
     pub async fn move_leases(&self, by_ms: i64, before: Timestamp) -> Result<()> {
-        self.write(move |writing| {
+        self.write(move |mut writing| {
             Box::pin(async move {
+                writing.touches_the_list();
                 sqlx::query(MOVE_LEASES).bind(by_ms).bind(before.as_millisecond()).execute(writing.sql).await?;
                 Ok::<_, StoreError>(())
             })

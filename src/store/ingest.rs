@@ -41,6 +41,14 @@ pub struct Kept {
     pub call: Option<Call>,
 }
 
+impl Kept {
+    /// Whether somebody who looks at the list of callbacks may see the difference: what the call tells stands there, or the
+    /// caller was reached and may stand there from before.
+    pub(super) fn is_on_the_list(&self) -> bool {
+        self.call.as_ref().is_some_and(|call| call.callback_id.is_some() || call.was_talked())
+    }
+}
+
 /// One call in the hands of the batch.
 struct Folded {
     call: Call,

@@ -21,6 +21,7 @@ mod ingest;
 mod invitations;
 mod jobs;
 mod late;
+mod news;
 mod openings;
 mod overview;
 mod people;
@@ -48,6 +49,7 @@ pub use factors::Factor;
 pub use ingest::{Delivery, Kept};
 pub use invitations::Invitation;
 pub use jobs::{Job, JobKind, JobsSummary};
+pub use news::Told;
 pub use overview::Growth;
 pub use people::{Officer, OfficerChange, PeopleError, Person};
 pub use sessions::KeptSession;
@@ -112,6 +114,7 @@ pub struct Store {
     writer: mpsc::Sender<writer::Work>,
     late: Arc<late::Late>,
     lines: LiveLines,
+    news: news::News,
 }
 
 impl Store {
@@ -137,8 +140,9 @@ impl Store {
         let ids = ids::Ids::after(ids::newest(&mut writing).await?);
         let (sender, inbox) = mpsc::channel(writer::QUEUE);
         let lines = LiveLines::new(configured);
-        tokio::spawn(writer::run(writing, options, inbox, ids, lines.clone()));
-        let store = Self { readers, writer: sender, late: Arc::default(), lines };
+        let news = news::News::begin(&mut writing).await?;
+        tokio::spawn(writer::run(writing, options, inbox, ids, lines.clone(), news.clone()));
+        let store = Self { readers, writer: sender, late: Arc::default(), lines, news };
         store.renew_lines().await?;
         Ok(store)
     }
@@ -246,6 +250,7 @@ pub fn statements() -> Vec<Statement> {
         invitations::STATEMENTS,
         jobs::STATEMENTS,
         overview::STATEMENTS,
+        news::STATEMENTS,
         people::STATEMENTS,
         sessions::STATEMENTS,
         tokens::STATEMENTS,
@@ -278,23 +283,23 @@ pub fn statements() -> Vec<Statement> {
 /// The same schema for both engines but for two words. In SQLite only a key of the type INTEGER is the number of the row
 /// itself; any other is an index beside the table, which costs another page in each commit and another search in each read.
 fn migrator(engine: &str) -> Migrator {
-    let migration = |(version, name, schema): (i64, &'static str, &str)| {
+    let migrations = MIGRATIONS.iter().map(|(version, name, schema)| {
         let schema = match engine {
             "SQLite" => schema
                 .replace("BIGINT NOT NULL PRIMARY KEY", "INTEGER NOT NULL PRIMARY KEY")
                 .replace("/* WITHOUT ROWID */", "WITHOUT ROWID"),
-            _ => schema.to_owned(),
+            _ => (*schema).to_owned(),
         };
-        let sql = sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(schema));
-        Migration::new(version, name.into(), MigrationType::Simple, sql, false)
-    };
-    let migrations: Vec<_> = MIGRATIONS.into_iter().map(migration).collect();
-    Migrator { migrations: migrations.into(), ..Migrator::DEFAULT }
+        let schema = sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(schema));
+        Migration::new(*version, (*name).into(), MigrationType::Simple, schema, false)
+    });
+    Migrator { migrations: migrations.collect(), ..Migrator::DEFAULT }
 }
 
-/// Number, name and text of each, in the order of their numbers.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+/// Number, name and text of each, in their order.
+const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("../../migrations/0001_first.sql")),
+    (3, "news", include_str!("../../migrations/0003_news.sql")),
     (7, "people", include_str!("../../migrations/0007_people.sql")),
     (10, "audit", include_str!("../../migrations/0010_audit.sql")),
 ];

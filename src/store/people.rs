@@ -217,6 +217,7 @@ pub(super) async fn replace_password(writing: &mut Writing<'_>, id: i64, hash: &
 
 /// Ends all sessions and voids a waiting link.
 async fn shut_out(writing: &mut Writing<'_>, id: i64) -> Result<()> {
+    writing.touches_people();
     sqlx::query(END_ALL_SESSIONS).bind(id).execute(&mut *writing.sql).await?;
     sqlx::query(VOID_LINK).bind(id).execute(&mut *writing.sql).await?;
     Ok(())
@@ -230,6 +231,7 @@ async fn alter(
     address: &str,
     now: Timestamp,
 ) -> Result<Officer, PeopleError> {
+    writing.touches_people();
     // All administrators are held, or two who demote each other at once would leave none.
     let admins = sqlx::query(HOLD_ADMINS).fetch_all(&mut *writing.sql).await?;
     let officer = hold(writing, id).await?.ok_or(PeopleError::NotFound)?;

@@ -66,8 +66,9 @@ impl Store {
 
     pub async fn delete_session(&self, id: &str) -> Result<()> {
         let id = id.to_owned();
-        self.write(move |writing| {
+        self.write(move |mut writing| {
             Box::pin(async move {
+                writing.touches_people();
                 sqlx::query(DELETE_SESSION).bind(id).execute(writing.sql).await?;
                 Ok::<_, StoreError>(())
             })
@@ -87,6 +88,7 @@ impl Store {
         let (except, by, address) = (except.to_owned(), by.clone(), address.to_owned());
         self.write(move |mut writing| {
             Box::pin(async move {
+                writing.touches_people();
                 let query = sqlx::query(END_SESSIONS_OF).bind(officer_id).bind(except);
                 let ended = query.execute(&mut *writing.sql).await?.rows_affected();
                 let object = format!("officer {officer_id}");

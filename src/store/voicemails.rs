@@ -102,6 +102,7 @@ impl Store {
     ) -> Result<()> {
         self.write(move |mut writing| {
             Box::pin(async move {
+                writing.touches_the_list();
                 sqlx::query(MARK_STORED)
                     .bind(id)
                     .bind(now.as_millisecond())
@@ -130,8 +131,9 @@ impl Store {
     /// The sound cannot be had, in words.
     pub async fn voicemail_failed(&self, id: i64, failure: &str) -> Result<()> {
         let failure = failure.to_owned();
-        self.write(move |writing| {
+        self.write(move |mut writing| {
             Box::pin(async move {
+                writing.touches_the_list();
                 sqlx::query(MARK_FAILED).bind(id).bind(failure).execute(writing.sql).await?;
                 Ok::<_, StoreError>(())
             })

@@ -13,6 +13,7 @@ use tracing::{error, warn};
 
 use super::ids::Ids;
 use super::ingest::{self, Delivery, Kept};
+use super::news::{News, Touched};
 use super::{Result, Store, StoreError};
 use crate::core::line::LiveLines;
 use crate::time::Timestamp;
@@ -41,11 +42,22 @@ pub(super) enum Work {
 pub(super) struct Writing<'c> {
     pub sql: &'c mut AnyConnection,
     ids: &'c mut Ids,
+    touched: &'c mut Touched,
 }
 
 impl Writing<'_> {
     pub fn new_id(&mut self, now: Timestamp) -> i64 {
         self.ids.next(now)
+    }
+
+    /// What is written changes the list of callbacks, or a message on it: open pages are told after the commit.
+    pub fn touches_the_list(&mut self) {
+        self.touched.list = true;
+    }
+
+    /// Somebody may no longer be here after the commit: open pages look whose they are.
+    pub fn touches_people(&mut self) {
+        self.touched.people = true;
     }
 }
 
@@ -124,8 +136,9 @@ pub(super) async fn run(
     mut inbox: mpsc::Receiver<Work>,
     ids: Ids,
     lines: LiveLines,
+    news: News,
 ) {
-    let mut writer = Writer { connection: Some(connection), options, ids, lines };
+    let mut writer = Writer { connection: Some(connection), options, ids, lines, news };
     let mut waiting = Vec::with_capacity(BATCH);
     while inbox.recv_many(&mut waiting, BATCH).await > 0 {
         let mut batch = Batch::default();
@@ -169,6 +182,7 @@ struct Writer {
     options: AnyConnectOptions,
     ids: Ids,
     lines: LiveLines,
+    news: News,
 }
 
 impl Writer {
@@ -256,15 +270,22 @@ impl Writer {
                 return Err(failed);
             }
         };
+        let mut touched = Touched { list: kept.iter().any(Kept::is_on_the_list), people: false };
         for errand in errands {
             let mut savepoint = transaction.begin().await?;
-            let writing = Writing { sql: &mut savepoint, ids: &mut self.ids };
+            let mut by_this = Touched::default();
+            let writing = Writing { sql: &mut savepoint, ids: &mut self.ids, touched: &mut by_this };
             match errand.run(writing).await {
-                true => savepoint.commit().await?,
+                true => {
+                    savepoint.commit().await?;
+                    touched |= by_this;
+                }
                 false => savepoint.rollback().await?,
             }
         }
+        self.news.write(&mut transaction, touched).await?;
         transaction.commit().await?;
+        self.news.tell(touched);
         self.connection = Some(connection);
         Ok(kept)
     }

@@ -14,6 +14,7 @@ mod fetching;
 mod heard;
 mod house;
 mod licences;
+mod live;
 mod official;
 mod outage;
 mod people;

@@ -18,13 +18,15 @@ const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 
 /// Name, content type, content. One stylesheet: tokens and elements first, then what each page adds.
-const ASSETS: [(&str, &str, &str); 3] = [
+const ASSETS: [(&str, &str, &str); 5] = [
     (
         "perezvon.css",
         CSS,
         concat!(
             include_str!("assets/style/base.css"),
             include_str!("assets/style/desk.css"),
+            include_str!("assets/style/by_hand.css"),
+            include_str!("assets/style/live.css"),
             include_str!("assets/style/log.css"),
             include_str!("assets/style/calendar.css"),
             include_str!("assets/style/prompts.css"),
@@ -32,9 +34,12 @@ const ASSETS: [(&str, &str, &str); 3] = [
             include_str!("assets/style/house.css"),
             include_str!("assets/style/reports.css"),
             include_str!("assets/style/public.css"),
+            include_str!("assets/style/print.css"),
         ),
     ),
     ("desk.js", JS, include_str!("assets/desk.js")),
+    ("live.js", JS, include_str!("assets/live.js")),
+    ("print.js", JS, include_str!("assets/print.js")),
     ("icon.svg", "image/svg+xml", include_str!("assets/icon.svg")),
 ];
 

@@ -2,15 +2,19 @@
 
 mod assets;
 mod audit;
+mod by_hand;
 mod call;
 mod desk;
 mod frame;
 mod gate;
 mod health;
 mod lines;
+mod live;
 mod log;
 mod me;
+mod notes;
 mod people;
+mod print;
 mod refused;
 mod sign_in;
 mod steps;
@@ -63,11 +67,15 @@ pub(super) fn router(house: &House) -> Router<House> {
     Router::new()
         .route("/", get(|| async { Redirect::to("/callbacks") }))
         .merge(sign_in::router())
+        .merge(by_hand::router())
         .merge(desk::router())
         .merge(audit::router())
         .merge(health::router())
         .merge(lines::router())
+        .merge(live::router())
         .merge(log::router())
+        .merge(notes::router())
+        .merge(print::router())
         .merge(call::router())
         .merge(people::router())
         .fallback(|| async { PageError::from(Error::NotFound) })

@@ -1,5 +1,9 @@
 //! Stories of the pages, through the router, on a real database.
 
+mod by_hand;
+mod live;
+mod print;
+
 use std::net::SocketAddr;
 
 use axum::Router;
