@@ -23,5 +23,6 @@ CREATE TABLE prompt (
     on_since BIGINT                         -- NULL: switched off
 );
 CREATE INDEX prompt_by_text ON prompt (line, kind, id);
+CREATE INDEX prompt_drafts ON prompt (line, kind) WHERE first_on_at IS NULL;
 -- One recording at a time is heard.
 CREATE UNIQUE INDEX prompt_switched_on ON prompt (line, kind) WHERE on_since IS NOT NULL;

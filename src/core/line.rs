@@ -85,6 +85,13 @@ impl Line {
     }
 }
 
+impl Line {
+    /// The same line with all its texts spoken.
+    pub fn spoken(&self) -> Self {
+        Self { greetings: OfLine::new(), ..self.clone() }
+    }
+}
+
 /// All lines of the house. Looking one up always gives a line: the unknown one if need be.
 #[derive(Clone, Debug)]
 pub struct Lines {

@@ -123,13 +123,16 @@ pub fn number_taken(number: &PhoneNumber) -> String {
 /// «Мы перезвоним в понедельник, 23 ноября, в рабочее время.»: the date stored is the date told (R7).
 pub fn promise_closed(decision: &Decision, zone: &TimeZone, at: Timestamp) -> String {
     match &decision.promise {
-        Some(Period { start, .. }) => {
-            let day = start.to_zoned(zone.clone()).date();
-            let today = if at.to_zoned(zone.clone()).date() == day { "сегодня, " } else { "" };
-            format!("Мы перезвоним {today}{}, {}, в рабочее время.", on_weekday(day.weekday()), day_and_month(day))
-        }
+        Some(period) => promise_on(period, zone, at),
         None => "Мы перезвоним в рабочее время.".to_owned(),
     }
+}
+
+/// The same, of the working period in which we call back.
+pub fn promise_on(period: &Period, zone: &TimeZone, at: Timestamp) -> String {
+    let day = period.start.to_zoned(zone.clone()).date();
+    let today = if at.to_zoned(zone.clone()).date() == day { "сегодня, " } else { "" };
+    format!("Мы перезвоним {today}{}, {}, в рабочее время.", on_weekday(day.weekday()), day_and_month(day))
 }
 
 /// «23 ноября».

@@ -109,7 +109,6 @@ impl Biquad {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tone;
     use super::*;
 
     fn sine(hz: f32) -> PhoneSound {

@@ -91,11 +91,26 @@ impl Store {
     /// Those that are switched on.
     pub async fn greetings(&self) -> Result<Greetings> {
         let mut greetings = Greetings::default();
-        for row in sqlx::query(PROMPTS_ON).fetch_all(&self.readers).await? {
-            let Prompt { line, kind, name, length_ms, .. } = read(&row)?;
+        for Prompt { line, kind, name, length_ms, .. } in self.prompts_on().await? {
             greetings.switch_on(line, kind, Recorded { name: Arc::from(name), length_ms });
         }
         Ok(greetings)
+    }
+
+    /// The versions that are switched on, of all lines.
+    pub async fn prompts_on(&self) -> Result<Vec<Prompt>> {
+        sqlx::query(PROMPTS_ON).fetch_all(&self.readers).await?.iter().map(read).collect()
+    }
+
+    /// How many drafts there are of each text that has any.
+    pub async fn prompt_drafts(&self) -> Result<Vec<(LineId, GreetingKind, i64)>> {
+        let rows = sqlx::query(COUNT_ALL_DRAFTS).fetch_all(&self.readers).await?;
+        let counts = rows.iter().map(|row| {
+            let columns = Columns::of("prompt", row);
+            let kind = columns.parsed("kind", |word| word.parse().ok())?;
+            Ok((LineId::new(&columns.get::<String>("line")?), kind, columns.get("drafts")?))
+        });
+        counts.collect()
     }
 
     pub async fn prompt(&self, id: i64) -> Result<Option<Prompt>> {
@@ -103,7 +118,7 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
-    /// The newest 50 versions of a text, newest first, after the one that is switched on.
+    /// The newest 20 versions of a text, newest first, after the one that is switched on.
     pub async fn prompts(&self, line: &LineId, kind: GreetingKind) -> Result<Vec<Prompt>> {
         let rows = sqlx::query(LIST_PROMPTS)
             .bind(line.to_string())
@@ -295,12 +310,17 @@ statements! {
         SELECT * FROM prompt
         WHERE line = $1 AND kind = $2
         ORDER BY CASE WHEN on_since IS NULL THEN 1 ELSE 0 END, id DESC
-        LIMIT 50";
+        LIMIT 20";
     LIST_ALL_PROMPTS = "SELECT * FROM prompt WHERE id > $1 ORDER BY id LIMIT 100";
     IS_HEARD = "SELECT id FROM prompt WHERE name = $1 AND first_on_at IS NOT NULL";
     COUNT_DRAFTS = "
         SELECT COUNT(*) FROM prompt
         WHERE line = $1 AND kind = $2 AND first_on_at IS NULL";
+    /// Drafts are few: each text has ten at most.
+    COUNT_ALL_DRAFTS = "
+        SELECT line, kind, COUNT(*) AS drafts FROM prompt
+        WHERE first_on_at IS NULL
+        GROUP BY line, kind";
     ADD_PROMPT = "
         INSERT INTO prompt (id, line, kind, name, read_text, uploaded_at, uploader_id, uploader_name, length_ms, sha256,
             original_name, original_type, original_length_ms, original_sha256, raised_centibels, clipped, damage)
