@@ -27,7 +27,7 @@ async fn write(app: &App, name: RecordingName, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// A draft on the parents' line: its id and the address of its sound.
-async fn draft(app: &App, kind: GreetingKind, seed: u32) -> (i64, String) {
+async fn draft(app: &App, kind: GreetingKind, seed: u64) -> (i64, String) {
     let bytes = tone::wav_bytes(&tone::speech_like(2_000, seed));
     let prepared = prepare(&bytes).unwrap();
     let name = format!("{seed:032x}");
@@ -137,7 +137,7 @@ stories! {
     async fn drafts_are_bounded_and_can_be_thrown_away(app) {
         let mut last = 0;
         for seed in 0..MOST_DRAFTS {
-            last = draft(app, GreetingKind::Busy, seed as u32 + 1).await.0;
+            last = draft(app, GreetingKind::Busy, seed as u64 + 1).await.0;
         }
         let (store, by) = (app.store(), senior());
         let prompt = store.prompt(last).await.unwrap().unwrap();
