@@ -77,7 +77,8 @@ impl From<Unplayable> for NoGreeting {
     }
 }
 
-/// Makes a greeting out of the bytes of a file. Needs about 0.1 s for each minute of sound and at most 30 MB.
+/// Makes a greeting out of the bytes of a file. Needs less than a second, and less than 60 MB however
+/// small the file is.
 pub fn prepare(bytes: &[u8]) -> Result<Prepared, NoGreeting> {
     let container = sniff(bytes)?;
     let Mixed { samples, sample_rate, damage } = mixed(bytes)?;

@@ -103,6 +103,8 @@ pub struct Store {
     writer: mpsc::Sender<writer::Work>,
     late: Arc<late::Late>,
     lines: LiveLines,
+    /// One renewal at a time: an older reading must not come after a newer one.
+    renewing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Store {
@@ -129,7 +131,7 @@ impl Store {
         let (sender, inbox) = mpsc::channel(writer::QUEUE);
         let lines = LiveLines::new(configured);
         tokio::spawn(writer::run(writing, options, inbox, ids, lines.clone()));
-        let store = Self { readers, writer: sender, late: Arc::default(), lines };
+        let store = Self { readers, writer: sender, late: Arc::default(), lines, renewing: Arc::default() };
         store.renew_lines().await?;
         Ok(store)
     }
@@ -141,6 +143,7 @@ impl Store {
 
     /// Takes up what the school changed: after each change, and from time to time for what another instance wrote.
     pub async fn renew_lines(&self) -> Result<()> {
+        let _turn = self.renewing.lock().await;
         let changes = Changes { hours: self.hours_changes().await?, greetings: self.greetings().await? };
         self.lines.change(&changes);
         Ok(())

@@ -85,8 +85,8 @@ fn limited(mut samples: Vec<f32>, ceiling: f32) -> Vec<f32> {
     const REACH: usize = SAMPLE_RATE as usize / 200;
     let count = samples.len();
     let mut gains = vec![1.0_f32; count];
-    for n in 0..count {
-        let gain = ceiling / samples[n].abs();
+    for (n, sample) in samples.iter().enumerate() {
+        let gain = ceiling / sample.abs();
         if gain < 1.0 {
             let around = n.saturating_sub(REACH)..(n + REACH + 1).min(count);
             gains[around].iter_mut().for_each(|known| *known = known.min(gain));
@@ -95,7 +95,7 @@ fn limited(mut samples: Vec<f32>, ceiling: f32) -> Vec<f32> {
     // The mean over the same reach: each of the gains in it is low enough for the sample in the middle.
     let mut sum: f64 = gains[..REACH.min(count)].iter().map(|&gain| f64::from(gain)).sum();
     let mut width = REACH.min(count);
-    for n in 0..count {
+    for (n, sample) in samples.iter_mut().enumerate() {
         if n + REACH < count {
             sum += f64::from(gains[n + REACH]);
             width += 1;
@@ -104,8 +104,7 @@ fn limited(mut samples: Vec<f32>, ceiling: f32) -> Vec<f32> {
             sum -= f64::from(gains[n - REACH - 1]);
             width -= 1;
         }
-        samples[n] *= (sum / width as f64) as f32;
-        samples[n] = samples[n].clamp(-ceiling, ceiling);
+        *sample = (*sample * (sum / width as f64) as f32).clamp(-ceiling, ceiling);
     }
     samples
 }
