@@ -104,6 +104,14 @@ stories! {
         assert!(next_caller(app, "1").await.1.contains(&address));
     }
 
+    async fn a_greeting_is_given_out_while_the_database_is_away(app) {
+        let (id, address) = draft(app, GreetingKind::Closed, 1).await;
+        app.store().switch_prompt_on(id, &senior(), ADDRESS, app.now()).await.unwrap();
+        app.take_the_database_away().await;
+        assert_eq!(app.get(&address).await.status, 200);
+        app.bring_the_database_back().await;
+    }
+
     async fn a_greeting_whose_file_is_lost_is_spoken_and_an_alarm_is_raised(app) {
         let (id, address) = draft(app, GreetingKind::Closed, 1).await;
         app.store().switch_prompt_on(id, &senior(), ADDRESS, app.now()).await.unwrap();
