@@ -44,8 +44,8 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
             hours::run(&args, &calendar, &mut std::io::stdin().lock(), out)?;
         }
         Command::Check => {
-            let config = load();
-            let probes = probes(&config).await;
+            let mut config = load();
+            let probes = probes(&mut config).await;
             return check::run(config, now, probes, out).await;
         }
         Command::Officer(command) => people::officer(&command, &open(&load()?).await?, now, out).await?,
@@ -80,14 +80,17 @@ fn calendar(config: &Config, line: Option<&str>) -> anyhow::Result<Calendar> {
 }
 
 /// What only a look at the running parts can tell.
-async fn probes(config: &Result<Config, Mistakes>) -> Vec<Probe> {
+/// From the store come the lines as the school has them now.
+async fn probes(config: &mut Result<Config, Mistakes>) -> Vec<Probe> {
     let Ok(config) = config else { return Vec::new() };
     let result = match open(config).await {
-        Ok(store) => store
-            .officers()
-            .await
-            .map(|officers| format!("открывается, сотрудников: {}", officers.len()))
-            .map_err(|error| error.to_string()),
+        Ok(store) => {
+            config.lines = store.lines();
+            let officers = store.officers().await;
+            officers
+                .map(|officers| format!("открывается, сотрудников: {}", officers.len()))
+                .map_err(|error| error.to_string())
+        }
         Err(error) => Err(format!("{error:#}")),
     };
     vec![Probe { name: "База данных".to_owned(), result }]

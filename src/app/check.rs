@@ -10,6 +10,7 @@ use url::Url;
 
 use super::config::{Config, Mistakes, ProviderConfig, Storage, is_loopback, reason};
 use crate::core::calendar::Calendar;
+use crate::core::greetings::{GreetingKind, PATIENCE_MS};
 use crate::core::line::Line;
 use crate::providers::{Settings, Signature};
 use crate::time::{TimeZone, Timestamp};
@@ -252,6 +253,7 @@ impl Report {
             }
         }
         for line in config.lines.iter() {
+            self.recorded(line);
             match line.audience.as_str() {
                 "" => self.fair(format!(
                     "Приветствие линии «{}» не скажет, кому она помогает. Впишите audience, например \"родителям\".",
@@ -261,6 +263,29 @@ impl Report {
                     self.good(format!("Приветствие линии «{}»: «помощь {audience} по Школьному порталу».", line.title))
                 }
             }
+        }
+    }
+
+    /// What the school recorded itself, if anything.
+    fn recorded(&mut self, line: &Line) {
+        if line.greetings.is_empty() {
+            return;
+        }
+        self.good(format!(
+            "Приветствия линии «{}»: своих записей {} из {}, остальное читает робот.",
+            line.title,
+            line.greetings.len(),
+            GreetingKind::ALL.len()
+        ));
+        for (kind, recorded) in line.greetings.iter().filter(|(_, recorded)| recorded.length_ms > PATIENCE_MS) {
+            self.fair(format!(
+                "Приветствие линии «{}», «{}», длится {} с. Дольше {} секунд звонящие вешают трубку: запишите короче на \
+                 странице «Приветствия».",
+                line.title,
+                kind.title(),
+                (recorded.length_ms + 999) / 1_000,
+                PATIENCE_MS / 1_000
+            ));
         }
     }
 }
@@ -301,6 +326,9 @@ async fn writable(folder: &Path) -> std::io::Result<()> {
 mod tests {
     use super::*;
     use crate::app::config;
+    use crate::core::changes::Changes;
+    use crate::core::greetings::Recorded;
+    use crate::core::line::LineId;
 
     async fn report(text: &str, now: &str, probes: Vec<Probe>) -> (bool, String) {
         let folder = tempfile::tempdir().unwrap();
@@ -344,6 +372,29 @@ mod tests {
         }
         assert!(text.contains("! Адрес http://calls.example.org без шифрования"), "{text}");
         assert!(!text.contains("tishe-vody"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn recorded_greetings_are_counted_and_long_ones_named() {
+        let mut config = config::parse("", None, std::iter::empty()).unwrap();
+        let mut changes = Changes::default();
+        for (kind, length_ms) in [(GreetingKind::Closed, 25_001), (GreetingKind::Thanks, 3_000)] {
+            let recorded = Recorded { name: "x".into(), length_ms };
+            changes.greetings.switch_on(LineId::new("parents"), kind, recorded);
+        }
+        config.lines = config.lines.with(&changes);
+        let mut report = Report { findings: Vec::new() };
+        report.prompts(&config);
+        let mut out = Vec::new();
+        assert!(report.write(&mut out).unwrap(), "nothing must be mended");
+        let text = String::from_utf8(out).unwrap();
+        assert!(
+            text.contains("✓ Приветствия линии «Родители»: своих записей 2 из 6, остальное читает робот."),
+            "{text}"
+        );
+        assert!(text.contains("! Приветствие линии «Родители», «После рабочего времени», длится 26 с."), "{text}");
+        assert_eq!(text.matches("длится").count(), 1, "{text}");
+        assert!(!text.contains("Приветствия линии «Сотрудники»"), "{text}");
     }
 
     #[tokio::test]

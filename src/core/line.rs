@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::calendar::{Calendar, WorkingHours};
 use super::changes::Changes;
+use super::greetings::OfLine;
 use super::phone::PhoneNumber;
 
 /// The configured name of a line: `staff`, `parents`. [`LineId::unknown`] stands for calls to a number nobody configured.
@@ -59,6 +60,8 @@ pub struct Line {
     pub response_term: Option<WorkingHours>,
     /// Whether a visible caller who left no message is called back all the same.
     pub callback_without_message: bool,
+    /// What the school recorded itself and switched on; the rest is spoken.
+    pub greetings: OfLine,
     pub calendar: Calendar,
 }
 
@@ -76,8 +79,16 @@ impl Line {
             max_message_seconds: 180,
             response_term: None,
             callback_without_message: true,
+            greetings: OfLine::new(),
             calendar,
         }
+    }
+}
+
+impl Line {
+    /// The same line with all its texts spoken.
+    pub fn spoken(&self) -> Self {
+        Self { greetings: OfLine::new(), ..self.clone() }
     }
 }
 
@@ -124,6 +135,11 @@ impl Lines {
     /// The calendar of lines that have no hours of their own.
     pub fn default_calendar(&self) -> &Calendar {
         &self.unknown.calendar
+    }
+
+    /// The same lines, each put through `change`.
+    pub(super) fn each(&self, change: impl Fn(&Line) -> Line) -> Self {
+        Self { lines: self.lines.iter().map(change).collect(), ..self.clone() }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Line> {

@@ -4,6 +4,7 @@
 //! same request twice gets the same answer, and a request out of turn still gets a way on: there are no dead ends.
 
 use super::call::{Call, Decision, RecordingState};
+use super::greetings::GreetingKind;
 use super::line::Line;
 use super::phone::PhoneNumber;
 use super::wording;
@@ -30,7 +31,7 @@ pub enum Step {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verb {
     Say(String),
-    /// A prompt as sound, by its address.
+    /// A prompt as sound, by its address: one that begins with `/` is below the public address of the house.
     Play(String),
     /// Plays `prompt`; a key leads to `next` at once. Without a key the verbs after it run.
     Gather {
@@ -68,13 +69,7 @@ pub fn next(call: &Call, line: &Line, step: Step, now: Timestamp) -> Script {
     let Some(decision) = &call.decision else { return offer() };
     match step {
         Step::Arrived if decision.open => ring_or_offer(call, line, decision, 0, now),
-        Step::Arrived => {
-            let greeting = match call.waiting_since {
-                Some(_) => wording::greeting_again(line, decision, call.started_at),
-                None => wording::greeting_closed(line, decision, call.started_at),
-            };
-            greet_and_record(greeting, line)
-        }
+        Step::Arrived => greet_and_record(greeting_closed(call, line, decision), line),
         Step::Dialled(_) if call.was_talked() => vec![Verb::Hangup],
         Step::Dialled(n) => ring_or_offer(call, line, decision, n + 1, now),
         Step::Signal => vec![record(line), Verb::Redirect(Step::MessageOver)],
@@ -107,14 +102,38 @@ fn ring_or_offer(call: &Call, line: &Line, decision: &Decision, phone: usize, no
                 Verb::Redirect(Step::Dialled(phone)),
             ]
         }
-        _ => greet_and_record(wording::greeting_busy(decision, now), line),
+        _ => {
+            let spoken = || wording::greeting_busy(decision, now);
+            greet_and_record(vec![greeting(line, wording::kind_busy(decision, now), spoken)], line)
+        }
     }
 }
 
-/// One prompt, which any key cuts short, then the signal.
-fn greet_and_record(greeting: String, line: &Line) -> Script {
+/// The school's recording where it is switched on, else the text.
+fn greeting(line: &Line, kind: GreetingKind, text: impl FnOnce() -> String) -> Verb {
+    match line.greetings.get(&kind) {
+        Some(recorded) => Verb::Play(recorded.address()),
+        None => Verb::Say(text()),
+    }
+}
+
+/// After a recording, which says «в рабочее время» on every day, the date is spoken: it is promised to each caller (R7).
+/// Who waits already is told so, and that nobody has recorded.
+fn greeting_closed(call: &Call, line: &Line, decision: &Decision) -> Vec<Verb> {
+    if call.waiting_since.is_some() {
+        return vec![Verb::Say(wording::greeting_again(line, decision, call.started_at))];
+    }
+    let spoken = || wording::greeting_closed(line, decision, call.started_at);
+    let greeting = greeting(line, wording::kind_closed(decision), spoken);
+    let date = (matches!(greeting, Verb::Play(_)) && decision.promise.is_some())
+        .then(|| Verb::Say(wording::promise_closed(decision, line.calendar.time_zone(), call.started_at)));
+    std::iter::once(greeting).chain(date).collect()
+}
+
+/// One greeting, which any key cuts short, then the signal.
+fn greet_and_record(greeting: Vec<Verb>, line: &Line) -> Script {
     vec![
-        Verb::Gather { prompt: vec![Verb::Say(greeting)], max_digits: Some(1), timeout_seconds: 1, next: Step::Signal },
+        Verb::Gather { prompt: greeting, max_digits: Some(1), timeout_seconds: 1, next: Step::Signal },
         record(line),
         Verb::Redirect(Step::MessageOver),
     ]
@@ -131,7 +150,7 @@ fn thank(call: &Call, line: &Line) -> Script {
     let heard =
         call.recordings.values().any(|it| matches!(it.state, RecordingState::Begun | RecordingState::Completed));
     match (heard, visible) {
-        (true, true) => vec![Verb::Say(wording::RECORDED.to_owned()), Verb::Hangup],
+        (true, true) => vec![greeting(line, GreetingKind::Thanks, || wording::RECORDED.to_owned()), Verb::Hangup],
         (false, true) => vec![Verb::Say(wording::not_heard(call.wants_callback(line))), Verb::Hangup],
         (true, false) => ask_for_a_number(format!("{} {}", wording::SAVED, wording::ASK_NUMBER), 0),
         (false, false) => ask_for_a_number(wording::ASK_NUMBER.to_owned(), 0),

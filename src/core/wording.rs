@@ -2,6 +2,7 @@
 
 use super::calendar::{DayRule, Period};
 use super::call::Decision;
+use super::greetings::GreetingKind;
 use super::line::Line;
 use super::phone::PhoneNumber;
 use crate::time::{Date, TimeZone, Timestamp, Weekday, elapsed_ms};
@@ -13,6 +14,8 @@ pub const RECORDED: &str = "Спасибо. Сообщение записано.
 pub const SAVED: &str = "Спасибо. Сообщение записано.";
 pub const ASK_NUMBER: &str = "Мы не видим ваш номер. Наберите номер для связи и нажмите решётку.";
 pub const ASK_NUMBER_AGAIN: &str = "Номер не распознан. Наберите десять или одиннадцать цифр и нажмите решётку.";
+/// UX §2 D. The school's regulation names no e-mail address for staff, so none is said.
+pub const FAULT: &str = "Извините, сейчас записать сообщение нельзя.";
 pub const GOODBYE: &str = "До свидания.";
 
 /// With less than this left of the working period nobody promises «сегодня» (UX §2 B).
@@ -21,33 +24,53 @@ const SOON_OVER_MS: i64 = 30 * 60 * 1000;
 /// UX §2 A and A-п: after hours, with the date of the callback.
 pub fn greeting_closed(line: &Line, decision: &Decision, at: Timestamp) -> String {
     let zone = line.calendar.time_zone();
-    let mut parts = vec![match line.audience.as_str() {
+    let why = match (kind_closed(decision), &decision.promise) {
+        (GreetingKind::Holiday, Some(promise)) => {
+            let day = promise.start.to_zoned(zone.clone()).date();
+            format!("Сегодня праздничный день. Мы работаем с {}.", day_and_month(day))
+        }
+        _ => closed_until(line),
+    };
+    closed(line, &why, &promise_closed(decision, zone, at))
+}
+
+/// Which of the two texts after hours this call hears.
+pub fn kind_closed(decision: &Decision) -> GreetingKind {
+    let holiday = matches!(decision.day_rule, DayRule::Holiday | DayRule::RegionalHoliday);
+    if holiday && decision.promise.is_some() { GreetingKind::Holiday } else { GreetingKind::Closed }
+}
+
+fn closed(line: &Line, why: &str, promise: &str) -> String {
+    let who = match line.audience.as_str() {
         "" => "Здравствуйте! Гимназия Культуры мира.".to_owned(),
         audience => format!("Здравствуйте! Гимназия Культуры мира, помощь {audience} по Школьному порталу."),
-    }];
-    let holiday = matches!(decision.day_rule, DayRule::Holiday | DayRule::RegionalHoliday);
-    match &decision.promise {
-        Some(promise) if holiday => {
-            parts.push(format!(
-                "Сегодня праздничный день. Мы работаем с {}.",
-                day_and_month(promise.start.to_zoned(zone.clone()).date())
-            ));
-        }
-        _ => {
-            parts.push("Сейчас нерабочее время.".to_owned());
-            if let Some((from, to)) = daily_hours(line) {
-                parts.push(format!(
-                    "Мы работаем ежедневно с {} до {}, кроме выходных и праздничных дней.",
-                    hour_genitive(from),
-                    hour_genitive(to)
-                ));
-            }
-        }
+    };
+    let what = "После сигнала назовите имя, вопрос и номер телефона, по одной цифре.";
+    format!("{who} {why} {what} {promise} Закончив, повесьте трубку.")
+}
+
+fn closed_until(line: &Line) -> String {
+    let now = "Сейчас нерабочее время.";
+    match daily_hours(line) {
+        Some((from, to)) => format!(
+            "{now} Мы работаем ежедневно с {} до {}, кроме выходных и праздничных дней.",
+            hour_genitive(from),
+            hour_genitive(to)
+        ),
+        None => now.to_owned(),
     }
-    parts.push("После сигнала назовите имя, вопрос и номер телефона, по одной цифре.".to_owned());
-    parts.push(promise_closed(decision, zone, at));
-    parts.push("Закончив, повесьте трубку.".to_owned());
-    parts.join(" ")
+}
+
+/// What the school reads into the microphone: the texts without dates, for a recording says the same on every day.
+pub fn to_read(kind: GreetingKind, line: &Line) -> String {
+    match kind {
+        GreetingKind::Closed => closed(line, &closed_until(line), "Мы перезвоним в рабочее время."),
+        GreetingKind::Holiday => closed(line, "Сегодня праздничный день.", "Мы перезвоним в ближайший рабочий день."),
+        GreetingKind::Busy => busy("сегодня"),
+        GreetingKind::BusyLate => busy("в ближайшее рабочее время"),
+        GreetingKind::Thanks => RECORDED.to_owned(),
+        GreetingKind::Fault => FAULT.to_owned(),
+    }
 }
 
 /// A caller who is on the list already: told so, and free to add something.
@@ -61,8 +84,19 @@ pub fn greeting_again(line: &Line, decision: &Decision, at: Timestamp) -> String
 
 /// UX §2 B: in working hours, nobody could answer.
 pub fn greeting_busy(decision: &Decision, now: Timestamp) -> String {
+    busy(match kind_busy(decision, now) {
+        GreetingKind::BusyLate => "в ближайшее рабочее время",
+        _ => "сегодня",
+    })
+}
+
+/// Which of the two texts in hours this call hears.
+pub fn kind_busy(decision: &Decision, now: Timestamp) -> GreetingKind {
     let soon_over = decision.promise.as_ref().is_none_or(|period| elapsed_ms(now, period.end) < SOON_OVER_MS);
-    let when = if soon_over { "в ближайшее рабочее время" } else { "сегодня" };
+    if soon_over { GreetingKind::BusyLate } else { GreetingKind::Busy }
+}
+
+fn busy(when: &str) -> String {
     format!(
         "Сейчас все сотрудники заняты. Оставьте сообщение после сигнала: имя, номер телефона и вопрос. Мы \
          перезвоним {when}."
@@ -87,15 +121,18 @@ pub fn number_taken(number: &PhoneNumber) -> String {
 }
 
 /// «Мы перезвоним в понедельник, 23 ноября, в рабочее время.»: the date stored is the date told (R7).
-fn promise_closed(decision: &Decision, zone: &TimeZone, at: Timestamp) -> String {
+pub fn promise_closed(decision: &Decision, zone: &TimeZone, at: Timestamp) -> String {
     match &decision.promise {
-        Some(Period { start, .. }) => {
-            let day = start.to_zoned(zone.clone()).date();
-            let today = if at.to_zoned(zone.clone()).date() == day { "сегодня, " } else { "" };
-            format!("Мы перезвоним {today}{}, {}, в рабочее время.", on_weekday(day.weekday()), day_and_month(day))
-        }
+        Some(period) => promise_on(period, zone, at),
         None => "Мы перезвоним в рабочее время.".to_owned(),
     }
+}
+
+/// The same, of the working period in which we call back.
+pub fn promise_on(period: &Period, zone: &TimeZone, at: Timestamp) -> String {
+    let day = period.start.to_zoned(zone.clone()).date();
+    let today = if at.to_zoned(zone.clone()).date() == day { "сегодня, " } else { "" };
+    format!("Мы перезвоним {today}{}, {}, в рабочее время.", on_weekday(day.weekday()), day_and_month(day))
 }
 
 /// «23 ноября».

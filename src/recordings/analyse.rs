@@ -32,6 +32,13 @@ pub enum Damage {
     CutShort { reason: String },
 }
 
+impl Damage {
+    /// Whether some of the sound may be lost; the rest are quirks of whoever wrote the file.
+    pub fn is_loss(&self) -> bool {
+        matches!(self, Self::Undecodable { .. } | Self::CutShort { .. } | Self::LengthBeyondEnd { .. })
+    }
+}
+
 /// A recording as it measures. Several channels are measured by the louder one, piece by piece.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sound {

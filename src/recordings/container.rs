@@ -9,16 +9,19 @@ pub enum Container {
     Mp3,
     Ogg,
     Flac,
+    /// MPEG-4, as telephones record: `.m4a`.
+    Mp4,
 }
 
 impl Container {
-    /// The end of the file's name: `wav`, `mp3`, `ogg`, `flac`.
+    /// The end of the file's name: `wav`, `mp3`, `ogg`, `flac`, `m4a`.
     pub fn extension(self) -> &'static str {
         match self {
             Self::Wav => "wav",
             Self::Mp3 => "mp3",
             Self::Ogg => "ogg",
             Self::Flac => "flac",
+            Self::Mp4 => "m4a",
         }
     }
 
@@ -29,6 +32,7 @@ impl Container {
             Self::Mp3 => "audio/mpeg",
             Self::Ogg => "audio/ogg",
             Self::Flac => "audio/flac",
+            Self::Mp4 => "audio/mp4",
         }
     }
 }
@@ -45,6 +49,8 @@ pub enum Unplayable {
     Unknown(String),
     #[error("sound coded as {0} cannot be measured here")]
     Unsupported(String),
+    #[error("there is no sound track in it")]
+    NoSoundTrack,
     #[error("the sound file is broken: {0}")]
     Broken(String),
     #[error("longer than {} minutes", .limit_ms / 60_000)]
@@ -58,6 +64,7 @@ pub fn sniff(beginning: &[u8]) -> Result<Container, Unplayable> {
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E', ..] => Ok(Container::Wav),
         [b'O', b'g', b'g', b'S', ..] => Ok(Container::Ogg),
         [b'f', b'L', b'a', b'C', ..] => Ok(Container::Flac),
+        [_, _, _, _, b'f', b't', b'y', b'p', ..] => Ok(Container::Mp4),
         // An ID3v2 tag, or the eleven set bits that begin an MPEG frame and a layer that exists.
         [b'I', b'D', b'3', ..] => Ok(Container::Mp3),
         [0xff, second, ..] if second & 0xe0 == 0xe0 && second & 0x06 != 0 => Ok(Container::Mp3),
@@ -109,5 +116,6 @@ mod tests {
         assert_eq!(sniff(b"ID3\x04\0\0"), Ok(Container::Mp3));
         assert_eq!(sniff(b"OggS"), Ok(Container::Ogg));
         assert_eq!(sniff(b"fLaC"), Ok(Container::Flac));
+        assert_eq!(sniff(b"\0\0\0\x20ftypM4A "), Ok(Container::Mp4));
     }
 }

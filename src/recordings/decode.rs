@@ -12,7 +12,7 @@ use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
 use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
 use symphonia::core::packet::PacketRef;
 use symphonia::core::units::{Duration, Timestamp};
-use symphonia::default::formats::{FlacReader, MpaReader, OggReader};
+use symphonia::default::formats::{FlacReader, IsoMp4Reader, MpaReader, OggReader};
 
 use super::analyse::Damage;
 use super::container::{Container, Unplayable, sniff};
@@ -21,6 +21,9 @@ use super::wav::{Coding, Wav};
 /// Rates and channels that a recording may have; a header outside of them is nonsense.
 const SAMPLE_RATES: std::ops::RangeInclusive<u32> = 4_000..=192_000;
 const MOST_CHANNELS: u16 = 8;
+
+/// As many packets as 4 minutes of MP3 have.
+const MOST_UNDECODABLE: u64 = 10_000;
 
 /// Frames decoded at once: half a second of a telephone line.
 const PIECE_FRAMES: usize = 4_000;
@@ -50,12 +53,22 @@ impl<'a> Source<'a> {
             Container::Mp3 => Self::open_packets(container, MpaReader::try_new(stream(after_id3(bytes)), options())),
             Container::Ogg => Self::open_packets(container, OggReader::try_new(stream(bytes), options())),
             Container::Flac => Self::open_packets(container, FlacReader::try_new(stream(bytes), options())),
+            Container::Mp4 => Self::open_packets(container, IsoMp4Reader::try_new(stream(bytes), options())),
         }
     }
 
     /// Gives all samples to `hear`, mono; of several channels the louder one of each piece, so that a caller on one
     /// side of a stereo recording is measured as he is. Answers what was wrong with the file.
     pub fn read(self, limit_ms: i64, mut hear: impl FnMut(&[i16])) -> Result<Vec<Damage>, Unplayable> {
+        self.read_pieces(limit_ms, |piece| hear(piece.mono()))
+    }
+
+    /// Gives all samples of all channels to `hear`, a frame after the other.
+    pub fn read_all_channels(self, limit_ms: i64, mut hear: impl FnMut(&[i16])) -> Result<Vec<Damage>, Unplayable> {
+        self.read_pieces(limit_ms, |piece| hear(&piece.interleaved))
+    }
+
+    fn read_pieces(self, limit_ms: i64, mut hear: impl FnMut(&mut Piece)) -> Result<Vec<Damage>, Unplayable> {
         let limit = Limit { frames: limit_ms.unsigned_abs() * u64::from(self.sample_rate) / 1_000, limit_ms };
         let mut piece = Piece { channels: usize::from(self.channels), ..Piece::default() };
         match self.stream {
@@ -64,7 +77,7 @@ impl<'a> Source<'a> {
                 for bytes in wav.data.chunks(PIECE_FRAMES * wav.frame_bytes()) {
                     piece.interleaved.clear();
                     piece.interleaved.extend(bytes.chunks_exact(2).map(|two| i16::from_le_bytes([two[0], two[1]])));
-                    hear(piece.mono());
+                    hear(&mut piece);
                 }
                 Ok(wav.damage)
             }
@@ -75,7 +88,7 @@ impl<'a> Source<'a> {
                     let packet = PacketRef::new(0, Timestamp::ZERO, frames, bytes);
                     let decoded = decoder.decode_ref(&packet).map_err(|error| Unplayable::Broken(error.to_string()))?;
                     decoded.copy_to_vec_interleaved(&mut piece.interleaved);
-                    hear(piece.mono());
+                    hear(&mut piece);
                 }
                 Ok(wav.damage)
             }
@@ -112,7 +125,7 @@ impl<'a> Source<'a> {
 
     fn open_packets<R: FormatReader + 'a>(container: Container, reader: Result<R, Error>) -> Result<Self, Unplayable> {
         let reader: Box<dyn FormatReader + 'a> = Box::new(reader.map_err(|e| Unplayable::Broken(e.to_string()))?);
-        let no_sound = || Unplayable::Broken("there is no sound in it".into());
+        let no_sound = || Unplayable::NoSoundTrack;
         let track = reader.default_track(TrackType::Audio).ok_or_else(no_sound)?;
         let parameters = track.codec_params.as_ref().and_then(|parameters| parameters.audio()).ok_or_else(no_sound)?;
         let format = match parameters.codec {
@@ -121,7 +134,8 @@ impl<'a> Source<'a> {
             codec::CODEC_ID_OPUS => "ogg/opus",
             codec::CODEC_ID_FLAC if container == Container::Ogg => "ogg/flac",
             codec::CODEC_ID_FLAC => "flac",
-            _ => "something else than MP3, Vorbis or FLAC",
+            codec::CODEC_ID_AAC => "aac",
+            _ => "something else than MP3, Vorbis, FLAC or AAC",
         };
         let sample_rate = parameters.sample_rate.ok_or_else(no_sound)?;
         let channels = parameters.channels.as_ref().map_or(0, Channels::count) as u16;
@@ -156,7 +170,7 @@ impl Packets<'_> {
         mut self,
         limit: &Limit,
         piece: &mut Piece,
-        mut hear: impl FnMut(&[i16]),
+        mut hear: impl FnMut(&mut Piece),
     ) -> Result<Vec<Damage>, Unplayable> {
         let mut damage = Vec::new();
         let (mut frames, mut undecodable) = (0, 0);
@@ -177,9 +191,13 @@ impl Packets<'_> {
                     frames += decoded.frames() as u64;
                     limit.check(frames)?;
                     decoded.copy_to_vec_interleaved(&mut piece.interleaved);
-                    hear(piece.mono());
+                    hear(piece);
                 }
                 Ok(_) | Err(_) => undecodable += 1,
+            }
+            // A table of a few bytes can promise thousands of millions of empty packets.
+            if undecodable > MOST_UNDECODABLE {
+                return Err(Unplayable::Broken("hardly anything in it can be decoded".into()));
             }
         }
         if undecodable > 0 {

@@ -11,7 +11,9 @@ mod incoming;
 mod line_tone;
 mod meter;
 mod name;
+pub mod prompt;
 mod speech;
+mod telephone;
 pub mod tone;
 mod wav;
 
@@ -22,3 +24,4 @@ pub use incoming::{Incoming, Kept};
 pub use meter::PEAK_COUNT;
 pub use name::{BadChecksum, BadRecordingName, Checksum, RecordingName};
 pub use speech::LEAST_SPEECH_MS;
+pub use telephone::PhoneSound;

@@ -8,13 +8,18 @@ use thiserror::Error;
 
 use crate::time::{TimeZone, Timestamp};
 
-/// `YYYY/MM/ID.ext`: year and month (UTC) of the message, the id of its voicemail, the ending of its format. Cannot
-/// point outside of the folder, which is all a database row can then do to us.
+/// `YYYY/MM/ID.ext`: year and month (UTC) of the message, the id of its voicemail, the ending of its format. Greetings
+/// are `prompts/NAME.wav` and `prompts/NAME-original.ext`. Cannot point outside of the folder, which is all a database row
+/// can then do to us.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordingName(String);
 
+/// The folder of the greetings inside the folder of recordings.
+const PROMPTS: &str = "prompts/";
+const UPLOADED: &str = "-original";
+
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("a recording is named YYYY/MM/ID.ext, not {0:?}")]
+#[error("a recording is named YYYY/MM/ID.ext or prompts/NAME.ext, not {0:?}")]
 pub struct BadRecordingName(String);
 
 impl RecordingName {
@@ -22,6 +27,16 @@ impl RecordingName {
     pub fn of(voicemail_id: i64, received_at: Timestamp, extension: &str) -> Result<Self, BadRecordingName> {
         let date = received_at.to_zoned(TimeZone::UTC).date();
         format!("{:04}/{:02}/{voicemail_id}.{extension}", date.year(), date.month()).parse()
+    }
+
+    /// The name of a greeting as callers hear it; `name` has 32 hexadecimal digits.
+    pub fn of_prompt(name: &str) -> Result<Self, BadRecordingName> {
+        format!("{PROMPTS}{name}.wav").parse()
+    }
+
+    /// The name of a greeting as it was uploaded; `extension` without its dot.
+    pub fn of_uploaded_prompt(name: &str, extension: &str) -> Result<Self, BadRecordingName> {
+        format!("{PROMPTS}{name}{UPLOADED}.{extension}").parse()
     }
 
     pub fn as_str(&self) -> &str {
@@ -36,8 +51,18 @@ impl RecordingName {
 impl FromStr for RecordingName {
     type Err = BadRecordingName;
 
-    /// Accepts exactly what [`RecordingName::of`] makes: digits, two slashes, one dot, a short lower-case ending.
+    /// Accepts exactly what [`RecordingName::of`] makes: digits, two slashes, one dot, a short lower-case ending; and what
+    /// [`RecordingName::of_prompt`] and [`RecordingName::of_uploaded_prompt`] make.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let extends = |end: &str| {
+            (2..=4).contains(&end.len()) && end.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit())
+        };
+        let is_prompt = || {
+            let (name, extension) = text.strip_prefix(PROMPTS)?.split_once('.')?;
+            let name = name.strip_suffix(UPLOADED).unwrap_or(name);
+            let hex = name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+            (name.len() == 32 && hex && extends(extension)).then_some(())
+        };
         let is_good = || {
             let (year, rest) = text.split_once('/')?;
             let (month, file) = rest.split_once('/')?;
@@ -50,11 +75,10 @@ impl FromStr for RecordingName {
                 && (1..=12).contains(&month.parse::<u8>().ok()?)
                 && digits(id)
                 && id == id.parse::<i64>().ok()?.to_string()
-                && (2..=4).contains(&extension.len())
-                && extension.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+                && extends(extension);
             good.then_some(())
         };
-        is_good().map(|()| Self(text.to_owned())).ok_or_else(|| BadRecordingName(text.to_owned()))
+        is_good().or_else(is_prompt).map(|()| Self(text.to_owned())).ok_or_else(|| BadRecordingName(text.to_owned()))
     }
 }
 
@@ -134,10 +158,26 @@ mod tests {
             "２０２６/11/17.wav",
             "2026/11/99999999999999999999.wav",
             ".partial/11/17.wav",
+            "prompts/17.wav",
+            "prompts/0123456789abcdef0123456789abcdeg.wav",
+            "prompts/0123456789ABCDEF0123456789ABCDEF.wav",
+            "prompts/0123456789abcdef0123456789abcdef",
+            "prompts/0123456789abcdef0123456789abcdef.wav/x",
+            "prompts/../0123456789abcdef0123456789abcdef.wav",
+            "prompts/0123456789abcdef0123456789abcdef-original-original.wav",
         ] {
             assert!(text.parse::<RecordingName>().is_err(), "{text:?}");
         }
         assert_eq!("2026/11/17.wav".parse::<RecordingName>().unwrap().to_string(), "2026/11/17.wav");
+    }
+
+    #[test]
+    fn a_greeting_is_named_by_its_random_name() {
+        let name = "0123456789abcdef0123456789abcdef";
+        assert_eq!(RecordingName::of_prompt(name).unwrap().as_str(), format!("prompts/{name}.wav"));
+        let uploaded = RecordingName::of_uploaded_prompt(name, "m4a").unwrap();
+        assert_eq!(uploaded.as_str(), format!("prompts/{name}-original.m4a"));
+        assert!(RecordingName::of_prompt("../x").is_err() && RecordingName::of_uploaded_prompt(name, "M4A").is_err());
     }
 
     #[test]

@@ -52,6 +52,7 @@ pub use jobs::{Job, JobKind, JobsSummary};
 pub use news::Told;
 pub use overview::Growth;
 pub use people::{Officer, OfficerChange, PeopleError, Person};
+pub use prompts::{MOST_DRAFTS, NewPrompt, Prompt, PromptError};
 pub use sessions::KeptSession;
 pub use tokens::Token;
 pub use voicemails::{StoredSound, Voicemail, VoicemailState};
@@ -115,6 +116,8 @@ pub struct Store {
     late: Arc<late::Late>,
     lines: LiveLines,
     news: news::News,
+    /// One renewal at a time: an older reading must not come after a newer one.
+    renewing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Store {
@@ -142,7 +145,8 @@ impl Store {
         let lines = LiveLines::new(configured);
         let news = news::News::begin(&mut writing).await?;
         tokio::spawn(writer::run(writing, options, inbox, ids, lines.clone(), news.clone()));
-        let store = Self { readers, writer: sender, late: Arc::default(), lines, news };
+        let renewing = Arc::default();
+        let store = Self { readers, writer: sender, late: Arc::default(), lines, news, renewing };
         store.renew_lines().await?;
         Ok(store)
     }
@@ -154,6 +158,7 @@ impl Store {
 
     /// Takes up what the school changed: after each change, and from time to time for what another instance wrote.
     pub async fn renew_lines(&self) -> Result<()> {
+        let _turn = self.renewing.lock().await;
         let changes = Changes { hours: self.hours_changes().await?, greetings: self.greetings().await? };
         self.lines.change(&changes);
         Ok(())
@@ -254,6 +259,7 @@ pub fn statements() -> Vec<Statement> {
         people::STATEMENTS,
         sessions::STATEMENTS,
         tokens::STATEMENTS,
+        prompts::STATEMENTS,
         voicemails::STATEMENTS,
     ]
     .concat()
@@ -300,6 +306,7 @@ fn migrator(engine: &str) -> Migrator {
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("../../migrations/0001_first.sql")),
     (3, "news", include_str!("../../migrations/0003_news.sql")),
+    (6, "prompts", include_str!("../../migrations/0006_prompts.sql")),
     (7, "people", include_str!("../../migrations/0007_people.sql")),
     (10, "audit", include_str!("../../migrations/0010_audit.sql")),
 ];

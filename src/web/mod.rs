@@ -5,6 +5,7 @@
 pub mod api;
 mod auth;
 mod error;
+mod greetings;
 mod health;
 mod pages;
 pub mod password;
@@ -31,6 +32,9 @@ use crate::time::{Clock, Heartbeat};
 /// An answer to a person or program of the school begins within this time, the sending of their form included, or a
 /// slow sender would hold a connection for ever.
 const ANSWER_PEOPLE_WITHIN: Duration = Duration::from_secs(30);
+
+/// A greeting of 10 MB over a school's slow line, and the time to make telephone sound of it.
+const UPLOAD_WITHIN: Duration = Duration::from_secs(180);
 
 /// What a request may use. Cheap to clone.
 #[derive(Clone)]
@@ -92,6 +96,8 @@ pub fn router(house: House) -> Router {
     let people = Router::new().nest("/api", api).merge(pages::router(&house));
     Router::new()
         .merge(people.layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ANSWER_PEOPLE_WITHIN)))
+        .merge(pages::uploads(&house).layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, UPLOAD_WITHIN)))
+        .merge(greetings::router())
         .merge(webhooks::router())
         .merge(health::router())
         .with_state(house)

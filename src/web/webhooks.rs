@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 use tracing::{error, info, warn};
 
-use super::House;
+use super::{House, greetings};
 use crate::core::script::{self, Script, Step};
 use crate::providers::{Malformed, Parsed, Provider, RawRequest, Reply};
 use crate::store::{Delivery, Kept, StoreError};
@@ -80,7 +80,7 @@ async fn webhook(
     match (keep(&house, provider, delivery(provider, request, parsed, now), step).await, step) {
         (Ok(kept), Some(step)) => {
             counted("accepted");
-            replied(provider.render(&next_script(&house, &kept, step, now)))
+            replied(provider.render(&next_script(&house, &kept, step, now).await))
         }
         (Ok(_), None) => {
             counted("accepted");
@@ -162,13 +162,17 @@ async fn keep(house: &House, provider: &Provider, delivery: Delivery, step: Opti
     kept
 }
 
-fn next_script(house: &House, kept: &Kept, step: Step, now: Timestamp) -> Script {
-    match &kept.call {
-        Some(call) => match &call.line {
-            Some(line) => script::next(call, house.lines().by_id(line), step, now),
-            None => script_without_state(step),
-        },
-        None => script_without_state(step),
+async fn next_script(house: &House, kept: &Kept, step: Step, now: Timestamp) -> Script {
+    let Some((call, line)) = kept.call.as_ref().and_then(|call| Some((call, call.line.as_ref()?))) else {
+        return script_without_state(step);
+    };
+    let lines = house.lines();
+    let line = lines.by_id(line);
+    let script = script::next(call, line, step, now);
+    match greetings::are_here(house, &script, now).await {
+        true => script,
+        // The text is always there.
+        false => script::next(call, &line.spoken(), step, now),
     }
 }
 

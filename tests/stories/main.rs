@@ -11,6 +11,7 @@ mod crash;
 mod desk;
 mod evening;
 mod fetching;
+mod greetings;
 mod heard;
 mod house;
 mod licences;

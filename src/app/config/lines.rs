@@ -70,6 +70,7 @@ pub(super) fn lines(root: &Node, default_calendar: Option<&Calendar>, notes: &mu
             callback_without_message: section.flag("callback_without_message").unwrap_or(true),
             aliases: aliases.into_iter().map(|(_, alias)| alias).collect(),
             number,
+            greetings: Default::default(),
             id: LineId::new(id.unwrap_or_default()),
             calendar: match section.node.get("hours") {
                 Some(own) => hours::calendar(own, &section.at("hours").key, notes).unwrap_or_else(|| common.clone()),

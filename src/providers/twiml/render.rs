@@ -44,7 +44,10 @@ fn write_verb(xml: &mut Xml, settings: &Settings, verb: &Verb) -> io::Result<()>
     let step_url = |step: Step| Endpoint::Dialogue(step).url(settings);
     match verb {
         Verb::Say(text) => say(xml, settings, text),
-        Verb::Play(url) => text_element(xml, "Play", &[], url),
+        Verb::Play(address) => match address.starts_with('/') {
+            true => text_element(xml, "Play", &[], &format!("{}{address}", settings.public_url)),
+            false => text_element(xml, "Play", &[], address),
+        },
         Verb::Gather { prompt, max_digits, timeout_seconds, next } => {
             gather(xml, settings, prompt, *max_digits, *timeout_seconds, &step_url(*next))
         }

@@ -8,6 +8,7 @@ use super::super::*;
 use super::examples::{at, provider};
 use crate::core::calendar::{Calendar, DayRule, Hours, Period, TimeState};
 use crate::core::call::{Call, CallEvent, CallKey, Decision, Direction, Fact, RecordingState, Ringing};
+use crate::core::greetings::{GreetingKind, Recorded};
 use crate::core::line::{Line, LineId, Lines};
 use crate::core::phone::{Caller, PhoneNumber};
 use crate::core::script::{farewell, next, offer};
@@ -99,6 +100,58 @@ fn a_caller_who_waits_already() {
     let mut call = arriving(at("2026-11-20T20:00:00+03:00"));
     call.waiting_since = Some(at("2026-11-20T19:30:00+03:00"));
     insta::assert_snapshot!(document(&next(&call, &line(), Step::Arrived, call.started_at)));
+}
+
+/// The parents' line with these texts recorded by the school.
+fn recorded(kinds: &[GreetingKind]) -> Line {
+    let recorded =
+        |kind: GreetingKind| Recorded { name: format!("name-of-{}", kind.as_str()).into(), length_ms: 20_000 };
+    Line { greetings: kinds.iter().map(|&kind| (kind, recorded(kind))).collect(), ..line() }
+}
+
+#[test]
+fn after_hours_the_recording_and_the_date_that_it_cannot_know() {
+    let call = arriving(at("2026-11-20T19:30:00+03:00"));
+    let script = next(&call, &recorded(&GreetingKind::ALL), Step::Arrived, call.started_at);
+    insta::assert_snapshot!(document(&script));
+}
+
+#[test]
+fn a_holiday_has_a_recording_of_its_own_or_the_spoken_text() {
+    let call = arriving(at("2026-11-04T12:00:00+03:00"));
+    let played = |kinds: &[GreetingKind]| document(&next(&call, &recorded(kinds), Step::Arrived, call.started_at));
+    let own = played(&[GreetingKind::Closed, GreetingKind::Holiday]);
+    assert!(own.contains("/greetings/name-of-holiday.wav</Play>") && own.contains("в четверг, 5 ноября"), "{own}");
+    assert_eq!(played(&[GreetingKind::Closed]), document_for_a_call_at("2026-11-04T12:00:00+03:00"));
+}
+
+#[test]
+fn the_offer_in_hours_recorded() {
+    let silent = Fact::Rang { ringing: Ringing::NoAnswer, talk_seconds: None };
+    let call = call(VISIBLE, [silent]);
+    let script = |at| document(&next(&call, &recorded(&[GreetingKind::Busy]), Step::Dialled(1), at));
+    insta::assert_snapshot!(script(afternoon()));
+    // A recording that says «сегодня» is not played half an hour before closing.
+    let late = script(at("2026-11-23T14:45:00Z"));
+    assert!(late.contains("в ближайшее рабочее время") && !late.contains("<Play>"), "{late}");
+}
+
+#[test]
+fn the_thanks_recorded() {
+    let line = recorded(&[GreetingKind::Thanks]);
+    let thanks = |caller| {
+        document(&next(&call(caller, message(RecordingState::Completed)), &line, Step::MessageOver, afternoon()))
+    };
+    insta::assert_snapshot!(thanks(VISIBLE));
+    assert!(!thanks("anonymous").contains("<Play>"), "who has no number is asked for one");
+}
+
+#[test]
+fn a_caller_who_waits_already_is_told_so_whatever_is_recorded() {
+    let mut call = arriving(at("2026-11-20T20:00:00+03:00"));
+    call.waiting_since = Some(at("2026-11-20T19:30:00+03:00"));
+    let script = |line| document(&next(&call, line, Step::Arrived, call.started_at));
+    assert_eq!(script(&recorded(&GreetingKind::ALL)), script(&line()));
 }
 
 #[test]

@@ -128,7 +128,7 @@ fn described(id: i64, sound: &StoredSound, download: bool) -> HeaderMap {
     headers
 }
 
-fn sizes(status: StatusCode, start: u64, length: u64, size: u64) -> HeaderMap {
+pub(in crate::web) fn sizes(status: StatusCode, start: u64, length: u64, size: u64) -> HeaderMap {
     let mut headers = HeaderMap::from_iter([(CONTENT_LENGTH, length.into())]);
     if status == StatusCode::PARTIAL_CONTENT
         && let Ok(range) = format!("bytes {start}-{}/{size}", start + length - 1).parse()
@@ -145,7 +145,7 @@ fn is_known(asked: &HeaderMap, etag: &HeaderValue) -> bool {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Asking {
+pub(in crate::web) enum Asking {
     Whole,
     Part {
         start: u64,
@@ -156,7 +156,7 @@ enum Asking {
 }
 
 /// RFC 9110 §14: what cannot be understood is as if it were not there.
-fn asked_range(asked: &HeaderMap, etag: &HeaderValue, size: u64) -> Asking {
+pub(in crate::web) fn asked_range(asked: &HeaderMap, etag: &HeaderValue, size: u64) -> Asking {
     let is_same = asked.get(IF_RANGE).is_none_or(|known| known == etag);
     let range = asked.get(RANGE).filter(|_| is_same).and_then(|range| range.to_str().ok());
     range.and_then(|range| read_range(range, size)).unwrap_or(Asking::Whole)

@@ -4,7 +4,7 @@
 //! Every route is declared once, together with its description, so `/api/openapi.json` cannot leave one out.
 
 mod actions;
-mod audio;
+pub(super) mod audio;
 mod callbacks;
 mod calls;
 mod extract;

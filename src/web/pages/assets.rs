@@ -18,7 +18,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 
 /// Name, content type, content. One stylesheet: tokens and elements first, then what each page adds.
-const ASSETS: [(&str, &str, &str); 5] = [
+const ASSETS: &[(&str, &str, &str)] = &[
     (
         "perezvon.css",
         CSS,
@@ -40,6 +40,8 @@ const ASSETS: [(&str, &str, &str); 5] = [
     ("desk.js", JS, include_str!("assets/desk.js")),
     ("live.js", JS, include_str!("assets/live.js")),
     ("print.js", JS, include_str!("assets/print.js")),
+    ("recorder.js", JS, include_str!("assets/recorder.js")),
+    ("recorder-tap.js", JS, include_str!("assets/recorder-tap.js")),
     ("icon.svg", "image/svg+xml", include_str!("assets/icon.svg")),
 ];
 

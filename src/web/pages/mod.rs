@@ -15,6 +15,7 @@ mod me;
 mod notes;
 mod people;
 mod print;
+mod prompts;
 mod refused;
 mod sign_in;
 mod steps;
@@ -55,16 +56,17 @@ const POLICY: &str =
     "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// What every page says to the browser. Pages hold personal data: nothing keeps a copy, and no address of ours leaves.
-const HEADERS: [(HeaderName, &str); 5] = [
+const HEADERS: [(HeaderName, &str); 6] = [
     (CONTENT_SECURITY_POLICY, POLICY),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (X_FRAME_OPTIONS, "DENY"),
     (REFERRER_POLICY, "same-origin"),
     (CACHE_CONTROL, "no-store"),
+    (prompts::PERMISSIONS, "camera=(), geolocation=(), microphone=()"),
 ];
 
 pub(super) fn router(house: &House) -> Router<House> {
-    Router::new()
+    let pages = Router::new()
         .route("/", get(|| async { Redirect::to("/callbacks") }))
         .merge(sign_in::router())
         .merge(by_hand::router())
@@ -78,15 +80,25 @@ pub(super) fn router(house: &House) -> Router<House> {
         .merge(print::router())
         .merge(call::router())
         .merge(people::router())
+        .merge(prompts::router())
         .fallback(|| async { PageError::from(Error::NotFound) })
+        .layer(DefaultBodyLimit::max(LARGEST_FORM));
+    dressed(pages, house).merge(assets::router()).layer(CompressionLayer::new())
+}
+
+/// What is larger than a form and may take longer.
+pub(super) fn uploads(house: &House) -> Router<House> {
+    dressed(prompts::uploads(), house)
+}
+
+/// With what every page needs around it.
+fn dressed(pages: Router<House>, house: &House) -> Router<House> {
+    pages
         .layer(session::layer(house))
         .layer(from_fn_with_state(house.clone(), sign_in::keep_what_was_typed))
-        .layer(DefaultBodyLimit::max(LARGEST_FORM))
         .layer(csrf(house).with_rejection_response(|_: ProtectionError| Failure::foreign_form().into_response()))
         .layer(CatchPanicLayer::custom(|_: Box<dyn Any + Send>| Failure::ours("a page panicked").into_response()))
         .layer(map_response_with_state(house.clone(), dress))
-        .merge(assets::router())
-        .layer(CompressionLayer::new())
 }
 
 /// Refuses what changes something and comes from a page of another site. The address of `public_url` is trusted

@@ -3,6 +3,7 @@
 mod by_hand;
 mod live;
 mod print;
+mod prompts;
 
 use std::net::SocketAddr;
 

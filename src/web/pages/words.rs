@@ -90,7 +90,7 @@ impl<'z> Wall<'z> {
     }
 
     /// «21.11», with the year where it is another one.
-    fn day(&self, at: Timestamp) -> String {
+    pub fn day(&self, at: Timestamp) -> String {
         let date = self.local(at).date();
         match date.year() == self.today().year() {
             true => format!("{:02}.{:02}", date.day(), date.month()),
