@@ -9,4 +9,5 @@ pub mod line;
 pub mod officer;
 pub mod phone;
 pub mod script;
+pub mod search;
 pub(crate) mod wording;

@@ -12,6 +12,7 @@ mod audit;
 mod callback_list;
 mod callbacks;
 mod calls;
+mod contacts;
 mod desk;
 mod desk_page;
 mod hours;
@@ -19,9 +20,11 @@ mod ids;
 mod ingest;
 mod jobs;
 mod late;
+mod log;
 mod openings;
 mod people;
 mod prompts;
+mod search;
 mod sql;
 mod voicemails;
 mod writer;
@@ -36,11 +39,13 @@ use tokio::sync::mpsc;
 pub use alarms::Alarm;
 pub use audit::AuditEntry;
 pub use callback_list::{CallBrief, CallbackPage, CallbackView, ListFilter, ListPeriod, StateFilter, Step};
-pub use calls::{CallFilter, CallPage, CallView, KeptDelivery};
+pub use calls::{CallView, KeptDelivery};
+pub use contacts::Contact;
 pub use desk::{ActError, NewCallback};
 pub use desk_page::{DeskFilter, DeskPart, Standing};
 pub use ingest::{Delivery, Kept};
 pub use jobs::{Job, JobKind, JobsSummary};
+pub use log::{CallFilter, CallPage, Found, LogEntry, Resolution, Solved};
 pub use people::{Officer, Person, Token};
 pub use voicemails::{StoredSound, Voicemail, VoicemailState};
 
@@ -228,12 +233,15 @@ pub fn statements() -> Vec<Statement> {
         callback_list::STATEMENTS,
         callbacks::STATEMENTS,
         calls::STATEMENTS,
+        contacts::STATEMENTS,
         desk::STATEMENTS,
         desk_page::STATEMENTS,
         ids::STATEMENTS,
         ingest::STATEMENTS,
         jobs::STATEMENTS,
+        log::STATEMENTS,
         people::STATEMENTS,
+        search::STATEMENTS,
         voicemails::STATEMENTS,
     ]
     .concat()
@@ -249,8 +257,11 @@ pub fn statements() -> Vec<Statement> {
             calls::MANY_ROW_STATEMENTS,
             callback_list::MANY_ROW_STATEMENTS,
             ingest::MANY_ROW_STATEMENTS,
+            contacts::MANY_ROW_STATEMENTS,
             jobs::MANY_ROW_STATEMENTS,
+            log::MANY_ROW_STATEMENTS,
             openings::MANY_ROW_STATEMENTS,
+            search::MANY_ROW_STATEMENTS,
             voicemails::MANY_ROW_STATEMENTS,
         ]
         .concat()
@@ -260,24 +271,26 @@ pub fn statements() -> Vec<Statement> {
     .collect()
 }
 
+/// All that was ever added to the schema, in order.
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "first", include_str!("../../migrations/0001_first.sql")),
+    (4, "contacts", include_str!("../../migrations/0004_contacts.sql")),
+];
+
 /// The same schema for both engines but for two words. In SQLite only a key of the type INTEGER is the number of the row
 /// itself; any other is an index beside the table, which costs another page in each commit and another search in each read.
 fn migrator(engine: &str) -> Migrator {
-    let schema = include_str!("../../migrations/0001_first.sql");
-    let schema = match engine {
-        "SQLite" => schema
-            .replace("BIGINT NOT NULL PRIMARY KEY", "INTEGER NOT NULL PRIMARY KEY")
-            .replace("/* WITHOUT ROWID */", "WITHOUT ROWID"),
-        _ => schema.to_owned(),
-    };
-    let first = Migration::new(
-        1,
-        "first".into(),
-        MigrationType::Simple,
-        sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(schema)),
-        false,
-    );
-    Migrator { migrations: vec![first].into(), ..Migrator::DEFAULT }
+    let migrations = MIGRATIONS.iter().map(|(version, name, schema)| {
+        let schema = match engine {
+            "SQLite" => schema
+                .replace("BIGINT NOT NULL PRIMARY KEY", "INTEGER NOT NULL PRIMARY KEY")
+                .replace("/* WITHOUT ROWID */", "WITHOUT ROWID"),
+            _ => (*schema).to_owned(),
+        };
+        let schema = sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(schema));
+        Migration::new(*version, (*name).into(), MigrationType::Simple, schema, false)
+    });
+    Migrator { migrations: migrations.collect::<Vec<_>>().into(), ..Migrator::DEFAULT }
 }
 
 /// Makes a missing SQLite file before SQLite does, for it holds telephone numbers. What cannot be made here is told by the

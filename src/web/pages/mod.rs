@@ -2,6 +2,7 @@
 
 mod assets;
 mod call;
+mod caller;
 mod desk;
 mod frame;
 mod gate;
@@ -60,6 +61,7 @@ pub(super) fn router(house: &House) -> Router<House> {
         .merge(desk::router())
         .merge(log::router())
         .merge(call::router())
+        .merge(caller::router())
         .fallback(|| async { PageError::from(Error::NotFound) })
         .layer(DefaultBodyLimit::max(LARGEST_FORM))
         .layer(csrf(house).with_rejection_response(|_: ProtectionError| Failure::foreign_form().into_response()))
