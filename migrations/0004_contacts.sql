@@ -45,6 +45,9 @@ CREATE TABLE search_progress (
 INSERT INTO search_progress (part, up_to) SELECT 'delivery', COALESCE(MAX(id), 0) FROM delivery;
 INSERT INTO search_progress (part, up_to) VALUES ('callback_history', 0);
 
+-- Calls that we made.
+CREATE INDEX call_out ON call (started_at, id) WHERE direction = 'outbound';
+
 -- All about one number.
 CREATE INDEX call_to_number ON call (dialled, started_at, id) WHERE direction = 'outbound';
 CREATE INDEX callback_by_number ON callback (callback_number, received_at, id) WHERE callback_number IS NOT NULL;

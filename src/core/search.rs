@@ -90,7 +90,7 @@ pub fn words(text: &str) -> BTreeSet<String> {
 
 /// The word without its ending, so that «оценки» finds «оценка» and «Петрова» finds «Петровой».
 fn stem(word: &str) -> String {
-    const SHORTEST: usize = 4;
+    const SHORTEST: usize = 3;
     let mut letters: Vec<char> = word.chars().collect();
     for _ in 0..2 {
         let is_ending = |c: &char| "аеийоуыьэюя".contains(*c);

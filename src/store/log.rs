@@ -118,7 +118,7 @@ pub struct Found {
 /// Rows read at a time.
 const PIECE: usize = 1_000;
 /// Rows that one page looks through at most.
-const LONGEST_WALK: usize = 20_000;
+const LONGEST_WALK: usize = 10_000;
 /// Rows that one export looks through at most.
 const LONGEST_EXPORT_WALK: usize = 200_000;
 /// Calls loaded at a time.
@@ -145,12 +145,33 @@ struct Walk {
     newest_only: bool,
 }
 
+impl Walk {
+    fn found(&self) -> Found {
+        Found { number: self.places.len(), or_more: self.next.is_some() || self.newest_only }
+    }
+}
+
 impl Store {
     /// One page. What the search goes by is brought up to date first.
     pub async fn calls(&self, filter: &CallFilter) -> Result<CallPage> {
         let limit = filter.limit.clamp(1, 200) as usize;
         let walk = self.walk(filter, limit, LONGEST_WALK).await?;
         self.loaded(walk).await
+    }
+
+    /// One page, and how many there are, counted to `most`. The first page costs one walk for both.
+    pub async fn calls_counted(&self, filter: &CallFilter, most: usize) -> Result<(CallPage, Found)> {
+        if filter.after.is_some() {
+            return Ok((self.calls(filter).await?, self.count_calls(filter, most).await?));
+        }
+        let limit = filter.limit.clamp(1, 200) as usize;
+        let mut walk = self.walk(filter, most.max(limit), LONGEST_WALK).await?;
+        let found = walk.found();
+        if walk.places.len() > limit {
+            walk.places.truncate(limit);
+            walk.next = walk.places.last().copied();
+        }
+        Ok((self.loaded(walk).await?, found))
     }
 
     /// All of them from the newest, at most `most`: for a file.
@@ -162,8 +183,7 @@ impl Store {
     /// How many there are, counted to `most`, wherever the filter's page begins.
     pub async fn count_calls(&self, filter: &CallFilter, most: usize) -> Result<Found> {
         let filter = CallFilter { after: None, ..filter.clone() };
-        let walk = self.walk(&filter, most, LONGEST_WALK).await?;
-        Ok(Found { number: walk.places.len(), or_more: walk.next.is_some() || walk.newest_only })
+        Ok(self.walk(&filter, most, LONGEST_WALK).await?.found())
     }
 
     async fn loaded(&self, walk: Walk) -> Result<CallPage> {
@@ -249,6 +269,8 @@ async fn piece_of_log(
     let outcome = filter.outcome.map(|outcome| outcome.as_str().to_owned());
     // Each combination has a statement of its own, so that each walks an index that begins with what is asked for.
     let listed = match (line, outcome) {
+        // There are few of them, if any.
+        _ if filter.direction == Some(Direction::Outbound) => part(LIST_CALLS_OUT),
         (Some(line), Some(outcome)) => part(LIST_CALLS_OF_LINE_AND_OUTCOME).bind(line).bind(outcome),
         (Some(line), None) => part(LIST_CALLS_OF_LINE).bind(line),
         (None, Some(outcome)) => part(LIST_CALLS_OF_OUTCOME).bind(outcome),
@@ -409,6 +431,7 @@ macro_rules! list {
 
 statements! {
     LIST_CALLS = list!("");
+    LIST_CALLS_OUT = list!(" AND call.direction = 'outbound'");
     LIST_CALLS_OF_LINE = list!(" AND call.line = $5");
     LIST_CALLS_OF_OUTCOME = list!(" AND call.outcome = $5");
     LIST_CALLS_OF_LINE_AND_OUTCOME = list!(" AND call.line = $5 AND call.outcome = $6");

@@ -97,6 +97,7 @@ async fn no_list_walks_a_whole_table() {
         ("LIST_CALLS_OF_LINE", "call_by_line"),
         ("LIST_CALLS_OF_OUTCOME", "call_by_outcome"),
         ("LIST_CALLS_OF_LINE_AND_OUTCOME", "call_by_line_and_outcome"),
+        ("LIST_CALLS_OUT", "call_out"),
         ("LIST_CALLS_FROM_NUMBER", "call_by_caller"),
         ("LIST_CALLS_TO_NUMBER", "call_to_number"),
         ("LIST_CALLBACKS_OF_NUMBER", "callback_by_number"),

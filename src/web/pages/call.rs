@@ -276,7 +276,10 @@ fn timeline(
     }
     events.extend(call.ended_at.map(|at| (at, "Звонок закончен".to_owned())));
     if let Some(view) = callback {
-        let joined_at = view.callback.received_at.max(call.started_at);
+        let messages = call.recordings.values().filter(|recording| recording.state == RecordingState::Completed);
+        let message_at = messages.map(|recording| from_millisecond(recording.received_at_ms)).min();
+        let joined_at = [Some(view.callback.received_at), message_at].into_iter().flatten().max();
+        let joined_at = joined_at.unwrap_or(call.started_at).max(call.started_at);
         let joined = if view.callback.received_at < call.started_at {
             "В списке, ждёт и раньше"
         } else {

@@ -82,8 +82,7 @@ async fn show(State(house): State<House>, visitor: Visitor, view: AnyQuery<View>
     let lines = house.lines();
     let wall = Wall::new(lines.default_calendar().time_zone(), now);
     let filter = view.filter(&wall, PAGE);
-    let found = house.store.calls(&filter).await?;
-    let count = house.store.count_calls(&filter, COUNTED).await?;
+    let (found, count) = house.store.calls_counted(&filter, COUNTED).await?;
     let known = Known::of(&house.store, &found.entries).await?;
     let may_act = visitor.may_act();
     let rows: Vec<Row> = found.entries.iter().map(|entry| row(entry, &known, &lines, now, may_act)).collect();
