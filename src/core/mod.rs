@@ -10,4 +10,5 @@ pub mod officer;
 pub mod password;
 pub mod phone;
 pub mod script;
+pub mod search;
 pub(crate) mod wording;

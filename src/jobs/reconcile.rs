@@ -1,12 +1,13 @@
 //! Calls whose callbacks were lost: the provider is asked what it knows, and its answer goes the way of a delivery.
 
 use reqwest::StatusCode;
-use tracing::info;
+use tracing::{error, info};
 
 use super::http::HttpError;
 use super::{Ended, Worker};
 use crate::core::call::{Call, CallEvent, Fact};
 use crate::providers::Provider;
+use crate::recordings::RecordingName;
 use crate::store::{Delivery, Job, JobKind, StoreError};
 use crate::time::{SignedDuration, Timestamp, elapsed_ms};
 
@@ -26,7 +27,21 @@ impl Worker {
         for call in self.store.calls_going_on(before).await? {
             self.store.plan_job(JobKind::ReconcileCall, call.id, now).await?;
         }
+        self.erase_files().await?;
+        self.store.renew_search().await?;
         self.store.forget_old_call_keys(now).await
+    }
+
+    /// Takes away the files of erased messages that are still there: after a crash, or because the disk refused.
+    async fn erase_files(&self) -> Result<(), StoreError> {
+        for (id, name) in self.store.files_to_erase().await? {
+            let Ok(file) = name.parse::<RecordingName>() else { continue };
+            match self.folder.remove(&file).await {
+                Ok(_) => self.store.file_erased(id).await?,
+                Err(failed) => error!(voicemail.id = id, error = %failed, "An erased message is still on the disk"),
+            }
+        }
+        Ok(())
     }
 
     pub(super) async fn reconcile_call(&self, job: &Job) -> Ended {

@@ -1,4 +1,4 @@
-//! Calls: their row and the words of its columns, the log page by page, one call with its events.
+//! Calls: their row and the words of its columns, one call with its events.
 
 use std::str::FromStr;
 
@@ -7,33 +7,10 @@ use sqlx::any::AnyRow;
 use super::sql::{Column, Columns, ManyRows, Params, statements};
 use super::{Result, Store, StoreError, Voicemail, ids, voicemails};
 use crate::core::calendar::{DayRule, Period, TimeState};
-use crate::core::call::{Call, CallKey, Decision, Direction, Outcome, Ringing};
+use crate::core::call::{Call, CallKey, Decision, Direction, Ringing};
 use crate::core::line::LineId;
 use crate::core::phone::{Caller, PhoneNumber};
-use crate::time::{SignedDuration, Timestamp, from_millisecond};
-
-/// Which calls of the log are wanted. All are combined with «and».
-#[derive(Clone, Debug, Default)]
-pub struct CallFilter {
-    pub line: Option<LineId>,
-    pub from: Option<Timestamp>,
-    /// Exclusive.
-    pub to: Option<Timestamp>,
-    pub outcome: Option<Outcome>,
-    pub caller: Option<PhoneNumber>,
-    /// `started_at` and id of the last call seen.
-    pub after: Option<(Timestamp, i64)>,
-    /// At most 200.
-    pub limit: u32,
-}
-
-/// A page of the log, newest first.
-#[derive(Clone, Debug)]
-pub struct CallPage {
-    pub calls: Vec<Call>,
-    /// Set if there are more.
-    pub next: Option<(Timestamp, i64)>,
-}
+use crate::time::{SignedDuration, Timestamp};
 
 /// A call with all that was kept of it.
 #[derive(Clone, Debug)]
@@ -54,39 +31,6 @@ pub struct KeptDelivery {
 }
 
 impl Store {
-    pub async fn calls(&self, filter: &CallFilter) -> Result<CallPage> {
-        let limit = filter.limit.clamp(1, 200) as usize;
-        let last = filter.after.map_or((i64::MAX, i64::MAX), |(at, id)| (at.as_millisecond(), id));
-        // One upper bound, for with two SQLite takes a shorter index. No id is smaller than the smallest number.
-        let (before_at, before_id) = last.min((filter.to.map_or(i64::MAX, Timestamp::as_millisecond), i64::MIN));
-        let line = filter.line.as_ref().map(LineId::to_string);
-        let outcome = filter.outcome.map(|outcome| outcome.as_str().to_owned());
-        let caller = filter.caller.as_ref().map(|caller| caller.e164().to_owned());
-        let part = |sql: &'static str| {
-            sqlx::query(sql)
-                .bind(before_at)
-                .bind(before_id)
-                .bind(filter.from.map_or(i64::MIN, |from| from.as_millisecond()))
-                .bind(limit as i64 + 1)
-        };
-        // Each combination has a statement of its own, so that each walks an index that begins with what is asked for.
-        let listed = match (caller, line, outcome) {
-            (Some(caller), line, outcome) => part(LIST_CALLS_OF_CALLER).bind(caller).bind(line).bind(outcome),
-            (None, Some(line), Some(outcome)) => part(LIST_CALLS_OF_LINE_AND_OUTCOME).bind(line).bind(outcome),
-            (None, Some(line), None) => part(LIST_CALLS_OF_LINE).bind(line),
-            (None, None, Some(outcome)) => part(LIST_CALLS_OF_OUTCOME).bind(outcome),
-            (None, None, None) => part(LIST_CALLS),
-        };
-        let rows = listed.fetch_all(&self.readers).await?;
-        let mut calls = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
-        let next = (calls.len() > limit).then(|| {
-            calls.truncate(limit);
-            let last = &calls[limit - 1];
-            (last.started_at, last.id)
-        });
-        Ok(CallPage { calls, next })
-    }
-
     pub async fn call(&self, id: i64) -> Result<Option<CallView>> {
         let mut connection = self.readers.acquire().await?;
         let Some(row) = sqlx::query(READ_CALL).bind(id).fetch_optional(&mut *connection).await? else {
@@ -155,11 +99,7 @@ pub(super) fn read(row: &AnyRow) -> Result<Call> {
             provider: columns.get::<String>("provider")?.into(),
             provider_call_id: columns.get("provider_call_id")?,
         },
-        direction: columns.optional_parsed("direction", |text| match text {
-            "inbound" => Some(Direction::Inbound),
-            "outbound" => Some(Direction::Outbound),
-            _ => None,
-        })?,
+        direction: columns.optional_parsed("direction", direction_from_word)?,
         dialled: columns.get("dialled")?,
         forwarded_from: columns.get("forwarded_from")?,
         caller: raw.map(|raw| Caller { number, raw }),
@@ -222,24 +162,20 @@ const RINGING_WORDS: [(Ringing, &str); 5] = [
     (Ringing::Answered, "answered"),
 ];
 
+pub(super) fn direction_from_word(word: &str) -> Option<Direction> {
+    match word {
+        "inbound" => Some(Direction::Inbound),
+        "outbound" => Some(Direction::Outbound),
+        _ => None,
+    }
+}
+
 fn ringing_word(ringing: Ringing) -> &'static str {
     RINGING_WORDS.iter().find(|(known, _)| *known == ringing).map_or("failed", |(_, word)| word)
 }
 
 fn ringing_from_word(word: &str) -> Option<Ringing> {
     RINGING_WORDS.iter().find(|(_, known)| *known == word).map(|(ringing, _)| *ringing)
-}
-
-/// A cursor of the log as text, and back.
-impl CallPage {
-    pub fn cursor(next: (Timestamp, i64)) -> String {
-        format!("{}.{}", next.0.as_millisecond(), next.1)
-    }
-
-    pub fn parse_cursor(text: &str) -> Option<(Timestamp, i64)> {
-        let (at, id) = text.split_once('.')?;
-        Some((from_millisecond(at.parse().ok()?), id.parse().ok()?))
-    }
 }
 
 /// The longest time after which a provider may still repeat a delivery, with a month to spare.
@@ -261,35 +197,6 @@ statements! {
         WHERE call_id = $1
         ORDER BY id
         LIMIT 200";
-    LIST_CALLS = "
-        SELECT * FROM call
-        WHERE (started_at, id) < ($1, $2) AND started_at >= $3
-        ORDER BY started_at DESC, id DESC
-        LIMIT $4";
-    LIST_CALLS_OF_LINE = "
-        SELECT * FROM call
-        WHERE (started_at, id) < ($1, $2) AND started_at >= $3
-          AND line = $5
-        ORDER BY started_at DESC, id DESC
-        LIMIT $4";
-    LIST_CALLS_OF_OUTCOME = "
-        SELECT * FROM call
-        WHERE (started_at, id) < ($1, $2) AND started_at >= $3
-          AND outcome = $5
-        ORDER BY started_at DESC, id DESC
-        LIMIT $4";
-    LIST_CALLS_OF_LINE_AND_OUTCOME = "
-        SELECT * FROM call
-        WHERE (started_at, id) < ($1, $2) AND started_at >= $3
-          AND line = $5 AND outcome = $6
-        ORDER BY started_at DESC, id DESC
-        LIMIT $4";
-    LIST_CALLS_OF_CALLER = "
-        SELECT * FROM call
-        WHERE (started_at, id) < ($1, $2) AND started_at >= $3
-          AND caller = $5 AND (CAST($6 AS TEXT) IS NULL OR line = $6) AND (CAST($7 AS TEXT) IS NULL OR outcome = $7)
-        ORDER BY started_at DESC, id DESC
-        LIMIT $4";
     LIST_GOING_ON = "
         SELECT * FROM call
         WHERE ended_at IS NULL AND started_at < $1

@@ -12,6 +12,7 @@ mod audit;
 mod callback_list;
 mod callbacks;
 mod calls;
+mod contacts;
 mod desk;
 mod desk_page;
 mod factors;
@@ -21,11 +22,13 @@ mod ingest;
 mod invitations;
 mod jobs;
 mod late;
+mod log;
 mod news;
 mod openings;
 mod overview;
 mod people;
 mod prompts;
+mod search;
 mod sessions;
 mod sql;
 mod tokens;
@@ -42,13 +45,15 @@ use tokio::sync::mpsc;
 pub use alarms::Alarm;
 pub use audit::{AuditEntry, AuditFilter, AuditRow};
 pub use callback_list::{CallBrief, CallbackPage, CallbackView, ListFilter, ListPeriod, StateFilter, Step};
-pub use calls::{CallFilter, CallPage, CallView, KeptDelivery};
+pub use calls::{CallView, KeptDelivery};
+pub use contacts::Contact;
 pub use desk::{ActError, NewCallback};
 pub use desk_page::{DeskFilter, DeskPart, Standing};
 pub use factors::Factor;
 pub use ingest::{Delivery, Kept};
 pub use invitations::Invitation;
 pub use jobs::{Job, JobKind, JobsSummary};
+pub use log::{CallFilter, CallPage, Found, LogEntry, Resolution, Solved};
 pub use news::Told;
 pub use overview::Growth;
 pub use people::{Officer, OfficerChange, PeopleError, Person};
@@ -247,6 +252,7 @@ pub fn statements() -> Vec<Statement> {
         callback_list::STATEMENTS,
         callbacks::STATEMENTS,
         calls::STATEMENTS,
+        contacts::STATEMENTS,
         desk::STATEMENTS,
         desk_page::STATEMENTS,
         factors::STATEMENTS,
@@ -260,6 +266,8 @@ pub fn statements() -> Vec<Statement> {
         sessions::STATEMENTS,
         tokens::STATEMENTS,
         prompts::STATEMENTS,
+        log::STATEMENTS,
+        search::STATEMENTS,
         voicemails::STATEMENTS,
     ]
     .concat()
@@ -275,8 +283,11 @@ pub fn statements() -> Vec<Statement> {
             calls::MANY_ROW_STATEMENTS,
             callback_list::MANY_ROW_STATEMENTS,
             ingest::MANY_ROW_STATEMENTS,
+            contacts::MANY_ROW_STATEMENTS,
             jobs::MANY_ROW_STATEMENTS,
+            log::MANY_ROW_STATEMENTS,
             openings::MANY_ROW_STATEMENTS,
+            search::MANY_ROW_STATEMENTS,
             voicemails::MANY_ROW_STATEMENTS,
         ]
         .concat()
@@ -306,6 +317,7 @@ fn migrator(engine: &str) -> Migrator {
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("../../migrations/0001_first.sql")),
     (3, "news", include_str!("../../migrations/0003_news.sql")),
+    (4, "contacts", include_str!("../../migrations/0004_contacts.sql")),
     (6, "prompts", include_str!("../../migrations/0006_prompts.sql")),
     (7, "people", include_str!("../../migrations/0007_people.sql")),
     (10, "audit", include_str!("../../migrations/0010_audit.sql")),

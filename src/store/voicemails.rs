@@ -5,9 +5,11 @@ use std::collections::HashMap;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
+use super::audit;
 use super::jobs::{self, JobKind};
 use super::sql::{Column, Columns, ManyRows, statements};
 use super::{Result, Store, StoreError};
+use crate::core::officer::Actor;
 use crate::time::Timestamp;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +19,7 @@ pub enum VoicemailState {
     Stored,
     /// Could not be had; the reason is in [`Voicemail::failure`].
     Failed,
-    /// Erased after its term or on demand.
+    /// Erased after its term, or on demand: then the reason is in [`Voicemail::failure`].
     Erased,
 }
 
@@ -103,7 +105,8 @@ impl Store {
         self.write(move |mut writing| {
             Box::pin(async move {
                 writing.touches_the_list();
-                sqlx::query(MARK_STORED)
+                let name = sound.name.clone();
+                let stored = sqlx::query(MARK_STORED)
                     .bind(id)
                     .bind(now.as_millisecond())
                     .bind(sound.name)
@@ -118,6 +121,9 @@ impl Store {
                     .bind(sound.damage)
                     .execute(&mut *writing.sql)
                     .await?;
+                if stored.rows_affected() == 0 {
+                    sqlx::query(LEAVE_TO_ERASE).bind(id).bind(name).execute(&mut *writing.sql).await?;
+                }
                 if delete_there {
                     let job_id = writing.new_id(now);
                     jobs::plan_one(writing.sql, job_id, JobKind::DeleteRecording, id, now).await?;
@@ -135,6 +141,64 @@ impl Store {
             Box::pin(async move {
                 writing.touches_the_list();
                 sqlx::query(MARK_FAILED).bind(id).bind(failure).execute(writing.sql).await?;
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await
+    }
+
+    /// Erases a message on demand: from now on its row says so, the reason is in the audit, and the provider's copy is to be
+    /// deleted. The file is taken away afterwards ([`Store::files_to_erase`]). `false`: there is nothing to erase.
+    pub async fn erase_voicemail(
+        &self,
+        id: i64,
+        by: &Actor,
+        reason: &str,
+        delete_there: bool,
+        address: &str,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let (by, reason, address) = (by.clone(), reason.to_owned(), address.to_owned());
+        self.write(move |mut writing| {
+            Box::pin(async move {
+                if sqlx::query(MARK_ERASED)
+                    .bind(id)
+                    .bind(reason.clone())
+                    .execute(&mut *writing.sql)
+                    .await?
+                    .rows_affected()
+                    == 0
+                {
+                    return Ok(false);
+                }
+                writing.touches_the_list();
+                sqlx::query(FORGET_FETCHING).bind(id).execute(&mut *writing.sql).await?;
+                if delete_there {
+                    let job_id = writing.new_id(now);
+                    jobs::plan_one(writing.sql, job_id, JobKind::DeleteRecording, id, now).await?;
+                }
+                audit::keep(&mut writing, &by, "erase", &format!("voicemail {id}"), &reason, &address, now).await?;
+                Ok::<_, StoreError>(true)
+            })
+        })
+        .await
+    }
+
+    /// Files of erased messages that are still on the disk, with the ids of their messages, at most 100.
+    pub async fn files_to_erase(&self) -> Result<Vec<(i64, String)>> {
+        let rows = sqlx::query(LIST_FILES_TO_ERASE).fetch_all(&self.readers).await?;
+        let file = |row| {
+            let columns = Columns::of("voicemail", row);
+            Ok((columns.get("id")?, columns.get("name")?))
+        };
+        rows.iter().map(file).collect()
+    }
+
+    /// The file of an erased message is gone, and with it all that was measured of its sound.
+    pub async fn file_erased(&self, id: i64) -> Result<()> {
+        self.write(move |writing| {
+            Box::pin(async move {
+                sqlx::query(FORGET_FILE).bind(id).execute(writing.sql).await?;
                 Ok::<_, StoreError>(())
             })
         })
@@ -187,7 +251,8 @@ pub(super) async fn of_callbacks(
 
 fn read(row: &AnyRow) -> Result<Voicemail> {
     let columns = Columns::of("voicemail", row);
-    let sound = match columns.get::<Option<String>>("name")? {
+    let state = columns.parsed("state", VoicemailState::from_word)?;
+    let sound = match columns.get::<Option<String>>("name")?.filter(|_| state != VoicemailState::Erased) {
         Some(name) => Some(StoredSound {
             name,
             format: columns.get("format")?,
@@ -211,7 +276,7 @@ fn read(row: &AnyRow) -> Result<Voicemail> {
         url: columns.get("url")?,
         received_at: columns.time("received_at")?,
         provider_seconds: columns.get("provider_seconds")?,
-        state: columns.parsed("state", VoicemailState::from_word)?,
+        state,
         sound,
         failure: columns.get("failure")?,
         deleted_at_provider_at: columns.optional_time("deleted_at_provider_at")?,
@@ -267,5 +332,15 @@ statements! {
             length_ms = $8, speech_ms = $9, loudness_centibels = $10, peaks = $11, damage = $12, failure = NULL
         WHERE id = $1 AND state <> 'erased'";
     MARK_FAILED = "UPDATE voicemail SET state = 'failed', failure = $2 WHERE id = $1 AND state = 'pending'";
+    MARK_ERASED = "UPDATE voicemail SET state = 'erased', failure = $2 WHERE id = $1 AND state <> 'erased'";
+    /// What is not here yet is not fetched any more.
+    FORGET_FETCHING = "DELETE FROM job WHERE kind = 'fetch_recording' AND subject = $1";
+    LIST_FILES_TO_ERASE = "
+        SELECT id, name FROM voicemail
+        WHERE state = 'erased' AND name IS NOT NULL
+        LIMIT 100";
+    FORGET_FILE = "UPDATE voicemail SET name = NULL, peaks = NULL, sha256 = NULL WHERE id = $1 AND state = 'erased'";
+    /// A message erased while it was being fetched: its file is taken away as any other.
+    LEAVE_TO_ERASE = "UPDATE voicemail SET name = $2 WHERE id = $1 AND state = 'erased'";
     MARK_DELETED_THERE = "UPDATE voicemail SET deleted_at_provider_at = $2 WHERE id = $1";
 }

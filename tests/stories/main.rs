@@ -21,5 +21,6 @@ mod outage;
 mod people;
 mod reconciling;
 mod refused;
+mod searching;
 mod sessions;
 mod statements;

@@ -30,6 +30,8 @@ use crate::web::{Error, House, auth};
 const ONE_LISTENING: SignedDuration = SignedDuration::from_mins(10);
 /// The word for it in the audit.
 const LISTEN: &str = "listen";
+/// And for taking the file along.
+const DOWNLOAD: &str = "download";
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -85,7 +87,8 @@ pub async fn listen(
     if request.method == Method::HEAD {
         return Ok((status, headers, sizes(status, start, length, size)).into_response());
     }
-    write_down(&house, person, &request, id, length).await?;
+    let action = if given(&params.download) == Some("1") { DOWNLOAD } else { LISTEN };
+    write_down(&house, person, action, &request, id, length).await?;
     file.seek(SeekFrom::Start(start)).await.map_err(|failed| missing(id, &failed))?;
     let body = Body::from_stream(ReaderStream::new(file.take(length)));
     Ok((status, headers, sizes(status, start, length, size), body).into_response())
@@ -194,20 +197,22 @@ fn beyond(size: u64) -> Problem {
 }
 
 /// R16: no listening without a row. If it cannot be written, nothing is heard.
-async fn write_down(house: &House, by: Person, request: &Parts, id: i64, length: u64) -> Result<(), Error> {
+async fn write_down(
+    house: &House,
+    by: Person,
+    action: &'static str,
+    request: &Parts,
+    id: i64,
+    length: u64,
+) -> Result<(), Error> {
     let (now, object) = (house.clock.now(), format!("voicemail {id}"));
     let since = now.checked_sub(ONE_LISTENING).unwrap_or(now);
-    if house.store.audited_since(&by.actor, LISTEN, &object, since).await? {
+    if house.store.audited_since(&by.actor, action, &object, since).await? {
         return Ok(());
     }
     let address = auth::address(&request.extensions, &request.headers);
-    let entry = AuditEntry {
-        by: by.actor,
-        action: LISTEN,
-        object,
-        detail: format!("{length} bytes"),
-        address: address.to_string(),
-    };
+    let entry =
+        AuditEntry { by: by.actor, action, object, detail: format!("{length} bytes"), address: address.to_string() };
     Ok(house.store.audit(entry, now).await?)
 }
 

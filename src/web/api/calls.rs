@@ -12,8 +12,8 @@ use super::refusals::{Listing, Reading};
 use super::words;
 use crate::core::call::Outcome;
 use crate::core::officer::Role;
-use crate::core::phone::PhoneNumber;
-use crate::store::{CallFilter, CallPage, CallView, Voicemail};
+use crate::core::search::Search;
+use crate::store::{CallFilter, CallPage, CallView, LogEntry, Voicemail};
 use crate::web::auth::SignedIn;
 use crate::web::{Error, House};
 
@@ -35,7 +35,7 @@ pub struct LogParams {
     to: Option<String>,
     #[param(schema_with = words::outcome, required = false)]
     outcome: Option<String>,
-    /// The caller's number, in any usual spelling.
+    /// The caller's number, or three or more digits in a row of it, in any usual spelling.
     number: Option<String>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
@@ -62,25 +62,38 @@ pub async fn list(
     _: SignedIn,
     Asked(params): Asked<LogParams>,
 ) -> Result<Json<CallList>, Problem> {
-    let number = given(&params.number).map(PhoneNumber::parse).transpose();
     let outcome = |text| extract::word("outcome", text, &Outcome::ALL, Outcome::as_str);
     let filter = CallFilter {
         line: extract::line(&house.lines(), given(&params.line))?.map(|line| line.id.clone()),
         from: extract::instant("from", given(&params.from))?,
         to: extract::instant("to", given(&params.to))?,
         outcome: given(&params.outcome).map(outcome).transpose()?,
-        caller: number.map_err(|bad| Error::BadRequest(format!("number: {bad}")))?,
+        search: given(&params.number).map(number).transpose()?,
         after: extract::cursor(given(&params.cursor), CallPage::parse_cursor)?,
         limit: extract::limit(given(&params.limit), PAGE, LARGEST_PAGE)?,
+        ..CallFilter::default()
     };
     let page = house.store.calls(&filter).await?;
-    let ids: Vec<i64> = page.calls.iter().map(|call| call.id).collect();
+    let ids: Vec<i64> = page.entries.iter().map(|entry| entry.call.id).collect();
     let voicemails = house.store.voicemails_of_calls(&ids).await?;
-    let items = page.calls.iter().map(|call| {
+    let items = page.entries.iter().map(|LogEntry { call, .. }| {
         let own: Vec<Voicemail> = voicemails.iter().filter(|voicemail| voicemail.call_id == call.id).cloned().collect();
         Call::of(call, &own, None, &house.lines())
     });
     Ok(Json(CallList { items: items.collect(), next_cursor: page.next.map(CallPage::cursor) }))
+}
+
+/// A number or part of one; words are for the page of the log.
+fn number(text: &str) -> Result<Search, Error> {
+    let bad = || {
+        let detail =
+            format!("number: «{text}» is no number and no three digits of one; write 8 928 832-80-88 or 832-80");
+        Error::BadRequest(detail)
+    };
+    match Search::parse(text) {
+        Some(found @ (Search::Number(_) | Search::Part(_))) => Ok(found),
+        _ => Err(bad()),
+    }
 }
 
 /// One call with its events: the webhooks as they were kept, oldest first, at most 200.

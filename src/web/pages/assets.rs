@@ -42,6 +42,7 @@ const ASSETS: &[(&str, &str, &str)] = &[
     ("print.js", JS, include_str!("assets/print.js")),
     ("recorder.js", JS, include_str!("assets/recorder.js")),
     ("recorder-tap.js", JS, include_str!("assets/recorder-tap.js")),
+    ("log.js", JS, include_str!("assets/log.js")),
     ("icon.svg", "image/svg+xml", include_str!("assets/icon.svg")),
 ];
 

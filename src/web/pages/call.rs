@@ -2,41 +2,64 @@
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Path, State};
-use axum::response::Response;
-use axum::routing::get;
+use axum::extract::rejection::FormRejection;
+use axum::extract::{Form, Path, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use serde::Deserialize;
+use tracing::error;
 
 use super::desk::{Message, messages};
 use super::frame::{Frame, Here};
-use super::log::{lasted, other_party, outcome_words};
+use super::log::{card_address, lasted, other_party, outcome_words};
 use super::refused::PageError;
-use super::words::Wall;
+use super::words::{Wall, length};
 use super::{Visitor, page, steps};
 use crate::core::calendar::{DayRule, TimeState};
 use crate::core::call::{Call, Decision, Direction, RecordingState, Ringing};
-use crate::store::{CallView, CallbackView};
+use crate::core::officer::Role;
+use crate::recordings::RecordingName;
+use crate::store::{CallView, CallbackView, Person, Voicemail, VoicemailState};
 use crate::time::{Timestamp, from_millisecond};
-use crate::web::{Error, House};
+use crate::web::{Error, House, auth};
 
 /// As much of a provider's request as a page shows, in characters.
 const LONGEST_BODY: usize = 20_000;
+/// The longest reason for erasing a message, in characters.
+const LONGEST_REASON: usize = 300;
 
 pub(super) fn router() -> Router<House> {
-    Router::new().route("/calls/{id}", get(show))
+    Router::new().route("/calls/{id}", get(show)).route("/calls/{id}/recordings/{voicemail}/erase", post(erase))
 }
 
 #[derive(Template)]
 #[template(path = "call.html")]
 struct CallPage {
     frame: Frame,
+    id: i64,
     number: String,
+    name: String,
+    /// The address of the caller's card.
+    card: Option<String>,
+    told: Option<&'static str>,
     tel: Option<String>,
     started: String,
     facts: Vec<(&'static str, String)>,
     callback: Option<i64>,
     timeline: Vec<(String, String)>,
-    messages: Vec<Message>,
+    messages: Vec<Recorded>,
     deliveries: Vec<RawDelivery>,
+}
+
+/// A message and what may be done with its sound.
+struct Recorded {
+    id: i64,
+    message: Message,
+    /// The address of the file to be saved, and its kind: «WAV».
+    file: Option<(String, String)>,
+    may_erase: bool,
 }
 
 struct RawDelivery {
@@ -47,8 +70,17 @@ struct RawDelivery {
 }
 
 async fn show(State(house): State<House>, visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageError> {
-    let now = house.clock.now();
     let id: i64 = id.parse().map_err(|_| Error::NotFound)?;
+    draw(&house, &visitor, id, None, house.clock.now()).await
+}
+
+async fn draw(
+    house: &House,
+    visitor: &Visitor,
+    id: i64,
+    told: Option<&'static str>,
+    now: Timestamp,
+) -> Result<Response, PageError> {
     let CallView { call, voicemails, deliveries } = house.store.call(id).await?.ok_or(Error::NotFound)?;
     let callback = match call.callback_id {
         Some(id) => house.store.callback(id).await?,
@@ -58,15 +90,24 @@ async fn show(State(house): State<House>, visitor: Visitor, Path(id): Path<Strin
     let line = call.line.as_ref().map(|id| lines.by_id(id));
     let calendar = line.map_or_else(|| lines.default_calendar(), |line| &line.calendar);
     let wall = Wall::new(calendar.time_zone(), now);
+    let number = call.other_party();
     let page = CallPage {
-        frame: Frame::of(&house, &visitor.0, Here::Log, now).await?,
+        frame: Frame::of(house, &visitor.0, Here::Log, now).await?,
+        id,
         number: other_party(&call),
-        tel: call.other_party().map(|number| format!("tel:{}", number.e164())),
+        name: match &number {
+            Some(number) => house.store.contacts(std::slice::from_ref(number)).await?.remove(number),
+            None => None,
+        }
+        .map_or_else(String::new, |contact| contact.name),
+        card: number.as_ref().filter(|_| visitor.may_act()).map(card_address),
+        told,
+        tel: number.as_ref().map(|number| format!("tel:{}", number.e164())),
         started: wall.exact(call.started_at),
         facts: facts(&call, line.map_or("—", |line| &line.title), &wall),
         callback: call.callback_id,
-        timeline: timeline(&call, callback.as_ref(), &wall),
-        messages: messages(&voicemails, &visitor.0, &wall),
+        timeline: timeline(&call, callback.as_ref(), &voicemails, &wall),
+        messages: recorded(&voicemails, &visitor.0, &wall),
         deliveries: deliveries
             .into_iter()
             .map(|delivery| RawDelivery {
@@ -77,7 +118,71 @@ async fn show(State(house): State<House>, visitor: Visitor, Path(id): Path<Strin
             })
             .collect(),
     };
-    Ok(self::page(&page))
+    let status = if told.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    Ok((status, self::page(&page)).into_response())
+}
+
+fn recorded(voicemails: &[Voicemail], person: &Person, wall: &Wall<'_>) -> Vec<Recorded> {
+    let messages = messages(voicemails, person, wall).into_iter();
+    let with_what_may_be_done = messages.zip(voicemails).map(|(message, voicemail)| {
+        let name = voicemail.sound.as_ref().filter(|_| message.audio.is_some()).map(|sound| &sound.name);
+        let kind = name.map(|name| name.rsplit('.').next().unwrap_or("wav").to_uppercase());
+        Recorded {
+            id: voicemail.id,
+            file: kind.map(|kind| (format!("/api/v1/voicemails/{}/audio?download=1", voicemail.id), kind)),
+            may_erase: person.role >= Role::Admin && voicemail.state != VoicemailState::Erased,
+            message,
+        }
+    });
+    with_what_may_be_done.collect()
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Erasing {
+    reason: String,
+}
+
+/// Erases a message for good: its row says why and stays, its file goes, and the provider's copy too.
+async fn erase(
+    State(house): State<House>,
+    visitor: Visitor,
+    Path((id, voicemail)): Path<(String, String)>,
+    request: Parts,
+    form: Result<Form<Erasing>, FormRejection>,
+) -> Result<Response, PageError> {
+    let now = house.clock.now();
+    if visitor.0.role < Role::Admin {
+        return Err(Error::RoleNeeded(Role::Admin).into());
+    }
+    let id: i64 = id.parse().map_err(|_| Error::NotFound)?;
+    let voicemail: i64 = voicemail.parse().map_err(|_| Error::NotFound)?;
+    let voicemail = house.store.voicemail(voicemail).await?.filter(|known| known.call_id == id);
+    let voicemail = voicemail.ok_or(Error::NotFound)?;
+    let reason = form.map(|Form(form)| form.reason).unwrap_or_default();
+    let reason: String = reason.chars().filter(|c| !c.is_control()).collect::<String>().trim().to_owned();
+    if reason.is_empty() || reason.chars().count() > LONGEST_REASON {
+        let told = "Запись не удалена. Напишите причину: одним предложением, не длиннее 300 знаков.";
+        return draw(&house, &visitor, id, Some(told), now).await;
+    }
+    let delete_there = voicemail.deleted_at_provider_at.is_none();
+    let address = auth::address(&request.extensions, &request.headers).to_string();
+    let by = &visitor.0.actor;
+    let erased = house.store.erase_voicemail(voicemail.id, by, &reason, delete_there, &address, now).await?;
+    if let (true, Some(sound)) = (erased, &voicemail.sound) {
+        erase_file(&house, voicemail.id, &sound.name).await?;
+    }
+    Ok(Redirect::to(&format!("/calls/{id}")).into_response())
+}
+
+/// What does not succeed now is done by the worker a minute later: the row remembers the file until it is gone.
+async fn erase_file(house: &House, id: i64, name: &str) -> Result<(), Error> {
+    let Ok(name) = name.parse::<RecordingName>() else { return Ok(()) };
+    match house.folder.remove(&name).await {
+        Ok(_) => house.store.file_erased(id).await?,
+        Err(failed) => error!(voicemail.id = id, error = %failed, "The file of an erased message is still there"),
+    }
+    Ok(())
 }
 
 fn facts(call: &Call, line: &str, wall: &Wall<'_>) -> Vec<(&'static str, String)> {
@@ -135,28 +240,54 @@ fn decision_words(decision: &Decision) -> String {
 }
 
 /// What happened, in order: from the ringing to the end of the callback.
-fn timeline(call: &Call, callback: Option<&CallbackView>, wall: &Wall<'_>) -> Vec<(String, String)> {
-    let mut events: Vec<(Timestamp, String)> = vec![(call.started_at, "Звонок поступил".to_owned())];
+fn timeline(
+    call: &Call,
+    callback: Option<&CallbackView>,
+    voicemails: &[Voicemail],
+    wall: &Wall<'_>,
+) -> Vec<(String, String)> {
+    let mut events: Vec<(Timestamp, String)> = vec![(call.started_at, "Звонок принят".to_owned())];
     if call.direction == Some(Direction::Outbound) {
         events[0].1 = "Начали звонить".to_owned();
     }
-    events.extend(call.answered_at.map(|at| (at, "Трубку сняли".to_owned())));
+    let greeted = match (call.direction, &call.decision) {
+        (Some(Direction::Outbound), _) => "Трубку сняли",
+        (_, Some(decision)) if decision.open => "Звоним сотрудникам",
+        _ => "Приветствие",
+    };
+    events.extend(call.answered_at.map(|at| (at, greeted.to_owned())));
     if let Some((at, digits)) = &call.keyed {
         events.push((*at, format!("Набран номер для связи: {digits}")));
     }
-    for recording in call.recordings.values() {
+    for (recording_id, recording) in &call.recordings {
+        let voicemail = voicemails.iter().find(|voicemail| voicemail.recording_id == *recording_id);
+        let measured = voicemail.and_then(|voicemail| voicemail.sound.as_ref()).map(|sound| sound.length_ms);
+        let told = recording.length_seconds.map(|seconds| i64::from(seconds) * 1000);
         let words = match recording.state {
-            RecordingState::Begun => "Запись началась",
-            RecordingState::Absent => "Записи нет: тишина или слишком коротко",
-            RecordingState::Failed => "Оператор связи запись потерял",
-            RecordingState::Completed => "Сообщение записано",
+            RecordingState::Begun => "Запись началась".to_owned(),
+            RecordingState::Absent => "Записи нет: тишина или слишком коротко".to_owned(),
+            RecordingState::Failed => "Оператор связи запись потерял".to_owned(),
+            RecordingState::Completed => match measured.or(told) {
+                Some(ms) => format!("Запись {}", length(ms)),
+                None => "Запись".to_owned(),
+            },
         };
-        events.push((from_millisecond(recording.received_at_ms), words.to_owned()));
+        events.push((from_millisecond(recording.received_at_ms), words));
     }
     events.extend(call.ended_at.map(|at| (at, "Звонок закончен".to_owned())));
     if let Some(view) = callback {
+        let messages = call.recordings.values().filter(|recording| recording.state == RecordingState::Completed);
+        let message_at = messages.map(|recording| from_millisecond(recording.received_at_ms)).min();
+        let joined_at = [Some(view.callback.received_at), message_at].into_iter().flatten().max();
+        let joined_at = joined_at.unwrap_or(call.started_at).max(call.started_at);
+        let joined = if view.callback.received_at < call.started_at {
+            "В списке, ждёт и раньше"
+        } else {
+            "В списке"
+        };
+        events.push((joined_at, joined.to_owned()));
         let since_then = view.history.iter().filter(|step| step.at >= call.started_at);
-        events.extend(since_then.map(|step| (step.at, format!("Обращение: {}, {}", steps::past(step), step.by))));
+        events.extend(since_then.map(|step| (step.at, capital(&format!("{}: {}", steps::past(step), step.by)))));
     }
     events.sort_by_key(|(at, _)| *at);
     let ringing = call.ringing.map(|ringing| match ringing {
@@ -171,4 +302,9 @@ fn timeline(call: &Call, callback: Option<&CallbackView>, wall: &Wall<'_>) -> Ve
         told.insert(1, (String::new(), words.to_owned()));
     }
     told
+}
+
+fn capital(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }

@@ -1,50 +1,64 @@
-//! «Журнал звонков»: every call, newest first. Every filter stands in the address.
+//! «Журнал звонков»: every call, newest first. Every filter stands in the address, so a view can be kept and sent.
+
+mod export;
+#[cfg(test)]
+mod tests;
+mod view;
+mod words;
+
+use std::collections::HashMap;
 
 use askama::Template;
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
-use serde::Deserialize;
 
+use self::view::{Link, View};
+pub(super) use self::words::{lasted, other_party, outcome_words};
 use super::frame::{Choice, Frame, Here, line_choices};
 use super::refused::PageError;
-use super::words::{Wall, length};
+use super::words::Wall;
 use super::{AnyQuery, Visitor, page, query};
-use crate::core::call::{Call, Direction, Outcome};
-use crate::core::line::LineId;
+use crate::core::line::Lines;
 use crate::core::phone::PhoneNumber;
-use crate::store::{CallFilter, CallPage};
-use crate::time::elapsed_ms;
+use crate::core::search::Search;
+use crate::store::{CallPage, Contact, Found, LogEntry, Store, StoreError, Voicemail};
+use crate::time::Timestamp;
 use crate::web::House;
 
 const PAGE: u32 = 50;
+/// So many are counted; then it is «больше».
+const COUNTED: usize = 1_000;
 
 pub(super) fn router() -> Router<House> {
-    Router::new().route("/calls", get(show))
-}
-
-#[derive(Clone, Default, Deserialize)]
-#[serde(default)]
-struct View {
-    line: String,
-    outcome: String,
-    number: String,
-    after: String,
+    Router::new()
+        .route("/calls", get(show))
+        .route("/calls.csv", get(export::calls_csv))
+        .route("/calls.xlsx", get(export::calls_xlsx))
+        .route("/callbacks.csv", get(export::callbacks_csv))
+        .route("/callbacks.xlsx", get(export::callbacks_xlsx))
 }
 
 #[derive(Template)]
 #[template(path = "log.html")]
 struct LogPage {
     frame: Frame,
+    periods: Vec<Link>,
     lines: Vec<Choice>,
     outcomes: Vec<Choice>,
-    number: String,
-    /// The number typed is none.
+    directions: Vec<Choice>,
+    view: View,
+    /// What was typed cannot be looked for, or only in part.
     told: Option<&'static str>,
+    found: String,
     rows: Vec<Row>,
-    /// The address of the next page.
+    /// The address of the next page, and whether the walk was broken off before this one was full.
     more: Option<String>,
+    broken_off: Option<String>,
+    newest_only: bool,
+    /// The addresses of the files, for whoever may have them.
+    files: Option<(String, String)>,
     filtered: bool,
 }
 
@@ -53,112 +67,117 @@ struct Row {
     started: String,
     line: String,
     number: String,
-    outcome: &'static str,
+    /// The address of the caller's card.
+    card: Option<String>,
+    name: String,
+    outcome: String,
+    /// «через 0 ч 12 мин раб. времени».
+    after: Option<String>,
     length: String,
+    who: String,
 }
 
 async fn show(State(house): State<House>, visitor: Visitor, view: AnyQuery<View>) -> Result<Response, PageError> {
     let (now, view) = (house.clock.now(), query(view));
-    let wanted = view.number.trim();
-    let number = (!wanted.is_empty()).then(|| PhoneNumber::parse(wanted));
-    let line = (!view.line.is_empty()).then(|| LineId::new(&view.line));
-    let outcome = Outcome::ALL.into_iter().find(|outcome| outcome.as_str() == view.outcome);
-    let (told, found) = match number {
-        Some(Err(_)) => {
-            let told = "Такой номер не распознан. Напишите его целиком, например 8 928 803-63-55.";
-            (Some(told), CallPage { calls: Vec::new(), next: None })
-        }
-        number => {
-            let caller = number.and_then(Result::ok);
-            let after = CallPage::parse_cursor(&view.after);
-            let filter =
-                CallFilter { line: line.clone(), outcome, caller, after, limit: PAGE, ..CallFilter::default() };
-            (None, house.store.calls(&filter).await?)
-        }
-    };
-    let rows = found.calls.iter().map(|call| row(&house, call, now)).collect();
+    let lines = house.lines();
+    let wall = Wall::new(lines.default_calendar().time_zone(), now);
+    let filter = view.filter(&wall, PAGE);
+    let (found, count) = house.store.calls_counted(&filter, COUNTED).await?;
+    let known = Known::of(&house.store, &found.entries).await?;
+    let may_act = visitor.may_act();
+    let rows: Vec<Row> = found.entries.iter().map(|entry| row(entry, &known, &lines, now, may_act)).collect();
+    let more = found.next.map(|next| view.with_after(&CallPage::cursor(next)).address("/calls"));
+    let broken_off = found.next.filter(|_| rows.len() < PAGE as usize).map(|(at, _)| wall.listed(at));
     let page = LogPage {
         frame: Frame::of(&house, &visitor.0, Here::Log, now).await?,
-        lines: line_choices(&house, line.as_ref(), true),
-        outcomes: outcome_choices(outcome),
-        filtered: !(view.line.is_empty() && view.outcome.is_empty() && wanted.is_empty()),
-        number: view.number.clone(),
-        told,
+        periods: view.periods(),
+        lines: line_choices(&house, filter.line.as_ref(), true),
+        outcomes: view.outcomes(),
+        directions: view.directions(),
+        told: told(filter.search.as_ref()),
+        found: found_words(count),
         rows,
-        more: found.next.map(|next| address(&view, &CallPage::cursor(next))),
+        more,
+        broken_off,
+        newest_only: found.newest_only,
+        files: may_act.then(|| {
+            let whole = view.with_after("");
+            (whole.address("/calls.xlsx"), whole.address("/calls.csv"))
+        }),
+        filtered: view.is_filtered(),
+        view,
     };
     Ok(self::page(&page))
 }
 
-fn row(house: &House, call: &Call, now: crate::time::Timestamp) -> Row {
-    let lines = house.lines();
+fn told(search: Option<&Search>) -> Option<&'static str> {
+    match search {
+        Some(Search::TooShort) => Some("Слишком коротко. Напишите хотя бы 3 цифры номера подряд или слово от 2 букв."),
+        _ => None,
+    }
+}
+
+/// «Найдено 128», «Найдено больше 1000».
+fn found_words(found: Found) -> String {
+    match found {
+        Found { number, or_more: true } if number >= COUNTED => format!("Найдено больше {COUNTED}"),
+        Found { number, or_more: true } => format!("Найдено не меньше {number}"),
+        Found { number, .. } => format!("Найдено {number}"),
+    }
+}
+
+/// What is shown of calls besides themselves: names of numbers and messages of calls.
+pub(super) struct Known {
+    contacts: HashMap<PhoneNumber, Contact>,
+    voicemails: HashMap<i64, Vec<Voicemail>>,
+}
+
+impl Known {
+    pub async fn of(store: &Store, entries: &[LogEntry]) -> Result<Self, StoreError> {
+        const AT_ONCE: usize = 500;
+        let mut numbers: Vec<PhoneNumber> = entries.iter().filter_map(|entry| entry.call.other_party()).collect();
+        numbers.sort();
+        numbers.dedup();
+        let mut voicemails: HashMap<i64, Vec<Voicemail>> = HashMap::new();
+        let with_message = entries.iter().filter(|entry| entry.call.has_message());
+        let ids: Vec<i64> = with_message.map(|entry| entry.call.id).collect();
+        for ids in ids.chunks(AT_ONCE) {
+            for voicemail in store.voicemails_of_calls(ids).await? {
+                voicemails.entry(voicemail.call_id).or_default().push(voicemail);
+            }
+        }
+        Ok(Self { contacts: store.contacts(&numbers).await?, voicemails })
+    }
+
+    pub fn name(&self, number: Option<&PhoneNumber>) -> String {
+        number.and_then(|number| self.contacts.get(number)).map_or_else(String::new, |contact| contact.name.clone())
+    }
+
+    pub fn voicemails(&self, call_id: i64) -> &[Voicemail] {
+        self.voicemails.get(&call_id).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn row(entry: &LogEntry, known: &Known, lines: &Lines, now: Timestamp, may_act: bool) -> Row {
+    let call = &entry.call;
     let line = call.line.as_ref().map(|id| lines.by_id(id));
     let calendar = line.map_or_else(|| lines.default_calendar(), |line| &line.calendar);
+    let number = call.other_party();
     Row {
         id: call.id,
         started: Wall::new(calendar.time_zone(), now).listed(call.started_at),
         line: line.map_or_else(|| "—".to_owned(), |line| line.title.clone()),
         number: other_party(call),
-        outcome: outcome_words(call),
-        length: lasted(call),
+        card: number.as_ref().filter(|_| may_act).map(card_address),
+        name: known.name(number.as_ref()),
+        outcome: words::what_became(entry),
+        after: words::called_back_after_ms(entry, calendar).map(words::after),
+        length: words::length_of(call, known.voicemails(call.id)).map_or_else(String::new, super::words::length),
+        who: entry.solved.as_ref().and_then(|solved| solved.by.clone()).unwrap_or_default(),
     }
 }
 
-/// The number on the other side, as people write it.
-pub(super) fn other_party(call: &Call) -> String {
-    match call.other_party() {
-        Some(number) => number.spaced(),
-        None => "номер скрыт".to_owned(),
-    }
-}
-
-/// How long it took: the talk if there was one, else the whole call.
-pub(super) fn lasted(call: &Call) -> String {
-    match (call.talk_seconds, call.ended_at) {
-        (Some(seconds), _) if call.outcome() == Outcome::Answered => length(i64::from(seconds) * 1000),
-        (_, Some(ended_at)) => length(elapsed_ms(call.started_at, ended_at)),
-        (_, None) => String::new(),
-    }
-}
-
-pub(super) fn outcome_words(call: &Call) -> &'static str {
-    match (call.outcome(), call.direction) {
-        (Outcome::Answered, Some(Direction::Outbound)) => "перезвонили",
-        (Outcome::Answered, _) => "разговор",
-        (_, Some(Direction::Outbound)) => "перезванивали, не дозвонились",
-        (outcome, _) => outcome_title(outcome),
-    }
-}
-
-fn outcome_title(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::InProgress => "идёт",
-        Outcome::Answered => "разговор",
-        Outcome::Voicemail => "сообщение",
-        Outcome::NoMessage => "без сообщения",
-        Outcome::Abandoned => "нерабочее время, повесил трубку",
-        Outcome::Missed => "не ответили",
-    }
-}
-
-fn outcome_choices(chosen: Option<Outcome>) -> Vec<Choice> {
-    let any = Choice { value: String::new(), label: "Любой".to_owned(), chosen: chosen.is_none() };
-    let known = Outcome::ALL.into_iter().map(|outcome| Choice {
-        value: outcome.as_str().to_owned(),
-        label: outcome_title(outcome).to_owned(),
-        chosen: chosen == Some(outcome),
-    });
-    std::iter::once(any).chain(known).collect()
-}
-
-fn address(view: &View, after: &str) -> String {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    for (name, value) in
-        [("line", view.line.as_str()), ("outcome", &view.outcome), ("number", &view.number), ("after", after)]
-    {
-        if !value.is_empty() {
-            query.append_pair(name, value);
-        }
-    }
-    format!("/calls?{}", query.finish())
+/// The address of «Карточка звонящего».
+pub(super) fn card_address(number: &PhoneNumber) -> String {
+    format!("/callers/{}", number.e164())
 }

@@ -4,6 +4,7 @@ mod assets;
 mod audit;
 mod by_hand;
 mod call;
+mod caller;
 mod desk;
 mod frame;
 mod gate;
@@ -81,6 +82,7 @@ pub(super) fn router(house: &House) -> Router<House> {
         .merge(call::router())
         .merge(people::router())
         .merge(prompts::router())
+        .merge(caller::router())
         .fallback(|| async { PageError::from(Error::NotFound) })
         .layer(DefaultBodyLimit::max(LARGEST_FORM));
     dressed(pages, house).merge(assets::router()).layer(CompressionLayer::new())

@@ -345,7 +345,7 @@ async fn a_call_is_found_by_its_number_and_shows_why_and_what_the_provider_sent(
     let log = school.get("/calls?number=928+123+45+67&outcome=voicemail&line=parents", &cookie).await.text;
     assert!(log.contains("8 928 123-45-67") && log.contains("сб\u{a0}21.11, 19:40"), "{log}");
     assert!(school.get("/calls?outcome=missed", &cookie).await.text.contains("Таких звонков нет."));
-    assert!(school.get("/calls?number=12", &cookie).await.text.contains("Такой номер не распознан."));
+    assert!(school.get("/calls?number=12", &cookie).await.text.contains("Слишком коротко."));
 
     let page = school.get(&format!("/calls/{}", call.id), &cookie).await.text;
     for words in

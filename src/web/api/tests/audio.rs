@@ -19,8 +19,13 @@ impl School {
     }
 
     async fn times_listened(&self) -> i64 {
+        self.times("listen").await
+    }
+
+    async fn times(&self, action: &str) -> i64 {
         let database = self.database().await;
-        let count = sqlx::query_scalar("SELECT COUNT(*) FROM audit WHERE action = 'listen'").fetch_one(&database).await;
+        let count = sqlx::query_scalar("SELECT COUNT(*) FROM audit WHERE action = $1").bind(action);
+        let count = count.fetch_one(&database).await;
         database.close().await;
         count.unwrap()
     }
@@ -46,7 +51,7 @@ async fn the_whole_sound_is_private_and_has_its_checksum_as_name() {
     assert!(saved.header("content-disposition").starts_with("attachment; filename=\"voicemail-"));
     let known = school.hears(&path, &[("if-none-match", whole.header("etag"))]).await;
     assert_eq!((known.status, known.bytes.len()), (StatusCode::NOT_MODIFIED, 0));
-    assert_eq!(school.times_listened().await, 1);
+    assert_eq!((school.times_listened().await, school.times("download").await), (1, 1));
 }
 
 #[tokio::test]

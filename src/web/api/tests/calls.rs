@@ -77,6 +77,8 @@ async fn the_log_is_filtered_by_line_time_outcome_and_number() {
     assert_eq!(log("line=parents&outcome=voicemail").await, text(&[message_left]));
     assert_eq!(log("number=89281112233").await, text(&[message_left, missed]));
     assert_eq!(log("number=%2B79281112233&outcome=missed").await, text(&[missed]));
+    assert_eq!(log("number=111-22").await, text(&[message_left, missed]));
+    assert_eq!(log("number=8+(928)+111&outcome=missed").await, text(&[missed]));
     assert_eq!(log("from=2026-11-20T16:30:00Z&line=parents").await, text(&[message_left]));
     assert_eq!(log("to=2026-11-20T19:30:00+03:00").await, text(&[missed]), "the end is not part of it");
 }

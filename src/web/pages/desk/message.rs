@@ -11,6 +11,7 @@ const SHORT_MS: i64 = 2_000;
 /// Below −45 dBFS nothing can be heard on a telephone.
 const SILENCE_CENTIBELS: i64 = -450;
 
+#[derive(Clone)]
 pub(in crate::web::pages) struct Message {
     pub received: String,
     /// «0:14»; empty while unknown.
@@ -41,7 +42,10 @@ impl Message {
             VoicemailState::Failed => {
                 notes.push("Запись получить не удалось. Перезвоните по номеру, если он определён.".to_owned());
             }
-            VoicemailState::Erased => notes.push("Запись удалена по сроку хранения.".to_owned()),
+            VoicemailState::Erased => notes.push(match &voicemail.failure {
+                Some(reason) => format!("Запись удалена: {reason}"),
+                None => "Запись удалена по сроку хранения.".to_owned(),
+            }),
             VoicemailState::Stored => {}
         }
         if let Some(sound) = sound {

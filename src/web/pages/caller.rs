@@ -1,0 +1,240 @@
+//! «Карточка звонящего»: a number, what the school calls it, and all its calls and callbacks. A page of its own, and a part
+//! without a frame for the panel beside the list.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::rejection::FormRejection;
+use axum::extract::{Form, Path, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+use serde::Deserialize;
+
+use super::frame::{Frame, Here};
+use super::log::{card_address, lasted, outcome_words};
+use super::refused::PageError;
+use super::words::Wall;
+use super::{AnyQuery, Visitor, page, query};
+use crate::core::callback::State as Stands;
+use crate::core::phone::PhoneNumber;
+use crate::core::search::Search;
+use crate::store::{CallFilter, CallPage, CallbackView, Contact, Person};
+use crate::time::Timestamp;
+use crate::web::{Error, House, auth};
+
+/// Calls, and callbacks, of one page.
+const PAGE: u32 = 20;
+/// The longest name, in characters.
+const LONGEST_NAME: usize = 100;
+/// The longest note, in characters.
+const LONGEST_NOTE: usize = 1000;
+/// A script may ask for the part by this header too.
+const FRAGMENT: &str = "x-fragment";
+
+pub(super) fn router() -> Router<House> {
+    Router::new().route("/callers/{number}", get(show).post(save))
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(default)]
+struct View {
+    /// Anything: the part without a frame.
+    fragment: String,
+    /// Where the calls, and the callbacks, of this page begin.
+    calls: String,
+    callbacks: String,
+    /// Anything: it was saved just now.
+    saved: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ContactForm {
+    name: String,
+    note: String,
+    fragment: String,
+}
+
+#[derive(Template)]
+#[template(path = "caller.html")]
+struct CallerPage {
+    frame: Frame,
+    card: Card,
+}
+
+#[derive(Template)]
+#[template(path = "caller_card.html")]
+struct CallerFragment {
+    card: Card,
+}
+
+struct Card {
+    /// The address of this page.
+    address: String,
+    number: String,
+    tel: String,
+    contact: Contact,
+    told: Option<String>,
+    saved: bool,
+    fragment: bool,
+    callbacks: Vec<CallbackLine>,
+    more_callbacks: Option<String>,
+    calls: Vec<CallLine>,
+    more_calls: Option<String>,
+}
+
+struct CallbackLine {
+    id: i64,
+    received: String,
+    line: String,
+    state: String,
+    /// What it was about, and what was noted.
+    notes: Vec<String>,
+}
+
+struct CallLine {
+    id: i64,
+    started: String,
+    line: String,
+    outcome: &'static str,
+    length: String,
+}
+
+async fn show(
+    State(house): State<House>,
+    visitor: Visitor,
+    Path(number): Path<String>,
+    view: AnyQuery<View>,
+    request: Parts,
+) -> Result<Response, PageError> {
+    let person = visitor.officer()?;
+    let number = PhoneNumber::parse(&number).map_err(|_| Error::NotFound)?;
+    let mut view = query(view);
+    if request.headers.contains_key(FRAGMENT) {
+        view.fragment = "1".to_owned();
+    }
+    draw(&house, &person, &number, &view, None, house.clock.now()).await
+}
+
+async fn save(
+    State(house): State<House>,
+    visitor: Visitor,
+    Path(number): Path<String>,
+    request: Parts,
+    form: Result<Form<ContactForm>, FormRejection>,
+) -> Result<Response, PageError> {
+    let (now, person) = (house.clock.now(), visitor.officer()?);
+    let number = PhoneNumber::parse(&number).map_err(|_| Error::NotFound)?;
+    let Ok(Form(form)) = form else {
+        return Err(Error::BadRequest("Форма пришла не целиком. Вернитесь и повторите.".to_owned()).into());
+    };
+    // PostgreSQL keeps no zero character, and nobody sees the others.
+    let clean =
+        |text: &str| text.chars().filter(|c| *c == '\n' || !c.is_control()).collect::<String>().trim().to_owned();
+    let contact = Contact { name: clean(&form.name).replace('\n', " "), note: clean(&form.note) };
+    let too_long = |what: &str, most: usize| format!("{what} слишком длинное: не больше {most} знаков.");
+    let told = match (contact.name.chars().count(), contact.note.chars().count()) {
+        (name, _) if name > LONGEST_NAME => Some(too_long("Имя", LONGEST_NAME)),
+        (_, note) if note > LONGEST_NOTE => Some(format!("Заметка слишком длинная: не больше {LONGEST_NOTE} знаков.")),
+        _ => None,
+    };
+    if let Some(told) = told {
+        let view = View { fragment: form.fragment, ..View::default() };
+        return draw(&house, &person, &number, &view, Some((contact, told)), now).await;
+    }
+    let address = auth::address(&request.extensions, &request.headers).to_string();
+    house.store.set_contact(&number, contact, &person.actor, &address, now).await?;
+    let fragment = if form.fragment.is_empty() { "" } else { "&fragment=1" };
+    Ok(Redirect::to(&format!("{}?saved=1{fragment}", card_address(&number))).into_response())
+}
+
+async fn draw(
+    house: &House,
+    person: &Person,
+    number: &PhoneNumber,
+    view: &View,
+    refused: Option<(Contact, String)>,
+    now: Timestamp,
+) -> Result<Response, PageError> {
+    let lines = house.lines();
+    let wall = Wall::new(lines.default_calendar().time_zone(), now);
+    let filter = CallFilter {
+        search: Some(Search::Number(number.clone())),
+        after: CallPage::parse_cursor(&view.calls),
+        limit: PAGE,
+        ..CallFilter::default()
+    };
+    let calls = house.store.calls(&filter).await?;
+    let after = CallPage::parse_cursor(&view.callbacks);
+    let callbacks = house.store.callbacks_of_number(number, after, PAGE as usize).await?;
+    let title = |id| lines.by_id(id).title.clone();
+    let address = card_address(number);
+    let fragment = !view.fragment.is_empty();
+    let at =
+        |name: &str, cursor: String| format!("{address}?{name}={cursor}{}", if fragment { "&fragment=1" } else { "" });
+    let (contact, told) = match refused {
+        Some((contact, told)) => (contact, Some(told)),
+        None => (house.store.contacts(std::slice::from_ref(number)).await?.remove(number).unwrap_or_default(), None),
+    };
+    let status = if told.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let last_callback = callbacks.next.and(callbacks.items.last());
+    let card = Card {
+        number: number.spaced(),
+        tel: format!("tel:{}", number.e164()),
+        contact,
+        told,
+        saved: !view.saved.is_empty(),
+        fragment,
+        more_callbacks: last_callback
+            .map(|last| at("callbacks", CallPage::cursor((last.callback.received_at, last.callback.id)))),
+        callbacks: callbacks
+            .items
+            .iter()
+            .map(|view| CallbackLine {
+                id: view.callback.id,
+                received: wall.listed(view.callback.received_at),
+                line: title(&view.callback.line),
+                state: state(&view.callback.desk.state, &wall),
+                notes: notes(view),
+            })
+            .collect(),
+        more_calls: calls.next.map(|next| at("calls", CallPage::cursor(next))),
+        calls: calls
+            .entries
+            .iter()
+            .map(|entry| CallLine {
+                id: entry.call.id,
+                started: wall.listed(entry.call.started_at),
+                line: entry.call.line.as_ref().map_or_else(|| "—".to_owned(), title),
+                outcome: outcome_words(&entry.call),
+                length: lasted(&entry.call),
+            })
+            .collect(),
+        address,
+    };
+    let drawn = match fragment {
+        true => page(&CallerFragment { card }),
+        false => page(&CallerPage { frame: Frame::of(house, person, Here::Log, now).await?, card }),
+    };
+    Ok((status, drawn).into_response())
+}
+
+fn state(state: &Stands, wall: &Wall<'_>) -> String {
+    match state {
+        Stands::Open => "открыто".to_owned(),
+        Stands::Claimed { by, .. } => format!("в работе: {by}"),
+        Stands::Later { until, .. } => format!("отложено {}", wall.until(*until)),
+        Stands::Done { by, at, .. } => format!("сделано {}: {by}", wall.moment(*at)),
+        Stands::Exceptional { by, at, .. } => format!("передано в поддержку портала {}: {by}", wall.moment(*at)),
+        Stands::Declined { by, at, reason, .. } => {
+            format!("отклонено {}: {by}. {}", wall.moment(*at), reason.title())
+        }
+    }
+}
+
+fn notes(view: &CallbackView) -> Vec<String> {
+    let summary = view.callback.desk.notes.summary.iter().cloned();
+    let said = view.history.iter().filter(|step| !step.note.is_empty());
+    summary.chain(said.map(|step| format!("{}: {}", step.by, step.note))).collect()
+}
