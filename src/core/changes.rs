@@ -2,7 +2,7 @@
 
 use super::calendar::HoursChanges;
 use super::greetings::Greetings;
-use super::line::Lines;
+use super::line::{Line, Lines};
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Changes {
@@ -12,7 +12,10 @@ pub struct Changes {
 
 impl Lines {
     /// The same lines with the changes over them.
-    pub fn with(&self, _changes: &Changes) -> Self {
-        self.clone()
+    pub fn with(&self, changes: &Changes) -> Self {
+        if *changes == Changes::default() {
+            return self.clone();
+        }
+        self.each(|line| Line { calendar: changes.hours.over(&line.id, &line.calendar), ..line.clone() })
     }
 }

@@ -105,6 +105,15 @@ impl Lines {
         Self { lines: lines.into(), by_number: by_number.into(), unknown: unknown.into(), regulation_reasons: true }
     }
 
+    /// The same lines, each changed; the unknown one too.
+    pub(super) fn each(&self, change: impl Fn(&Line) -> Line) -> Self {
+        Self {
+            lines: self.lines.iter().map(&change).collect(),
+            unknown: Arc::new(change(&self.unknown)),
+            ..self.clone()
+        }
+    }
+
     /// The line a call was meant for. The number the call was forwarded from says more than the technical number it
     /// arrived at: both published numbers are mobile ones and may share one trunk (R18).
     pub fn of_call(&self, dialled: &str, forwarded_from: Option<&str>) -> &Line {

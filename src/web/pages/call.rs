@@ -130,6 +130,7 @@ fn decision_words(decision: &Decision) -> String {
         TimeState::BeforeOpening => "нерабочее время, до открытия",
         TimeState::AfterClosing => "нерабочее время, после закрытия",
         TimeState::Break => "нерабочее время, перерыв",
+        TimeState::ClosedNow => "линия закрыта экстренно",
     };
     format!("{time}: {day}; календарь {}", decision.calendar_version)
 }
