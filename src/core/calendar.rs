@@ -19,6 +19,7 @@ mod properties;
 mod published;
 mod reading;
 mod reply;
+mod steps;
 mod terms;
 mod warnings;
 
@@ -28,18 +29,19 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-pub use self::changes::{Exception, ExceptionMode, HoursChanges, WeekChange};
+pub use self::changes::{Exception, ExceptionMode, HoursChanges, LONGEST_EXCEPTION_DAYS, WeekChange};
 pub use self::closures::Closure;
 pub use self::days::{DataSet, DayRule, UnknownWord};
 pub use self::differences::{Difference, differences};
-pub use self::hours::{Day, Hours, Override, OverrideMode, ShortDays};
+pub use self::hours::{Day, Hours, Override, OverrideMode, ShortDays, week_to_json};
 pub use self::ics::{IcsEvent, IcsMistake, LARGEST_ICS, MOST_EVENTS, read_ics, write_ics};
 pub use self::interval::{Interval, IntervalError};
 use self::periods::Schedule;
 pub use self::periods::{HORIZON_DAYS, Period};
 pub use self::published::{HolidayData, LARGEST_DATA_FILE, data_set_of};
-pub use self::reading::HoursError;
+pub use self::reading::{HoursError, week_from_json};
 pub use self::reply::{Question, Reply, WrittenPeriod};
+pub use self::steps::{HoursStep, LONGEST_REASON, MOST_EXCEPTIONS, StepRefusal};
 pub use self::terms::{WorkingHours, WorkingHoursError};
 pub use self::warnings::CalendarWarning;
 use crate::time::{Date, TimeZone, Timestamp};

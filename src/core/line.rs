@@ -157,6 +157,11 @@ impl LiveLines {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The lines as they would be with these changes.
+    pub fn with(&self, changes: &Changes) -> Lines {
+        self.configured.with(changes)
+    }
+
     /// All holders of a clone see the lines with these changes from now on.
     pub fn change(&self, changes: &Changes) {
         let changed = self.configured.with(changes);

@@ -31,7 +31,7 @@ use std::sync::Arc;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Connection};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 
 pub use alarms::Alarm;
 pub use audit::AuditEntry;
@@ -39,6 +39,7 @@ pub use callback_list::{CallBrief, CallbackPage, CallbackView, ListFilter, ListP
 pub use calls::{CallFilter, CallPage, CallView, KeptDelivery};
 pub use desk::{ActError, NewCallback};
 pub use desk_page::{DeskFilter, DeskPart, Standing};
+pub use hours::{ChangedHours, HoursChange, HoursEffect, HoursError};
 pub use ingest::{Delivery, Kept};
 pub use jobs::{Job, JobKind, JobsSummary};
 pub use people::{Officer, Person, Token};
@@ -102,6 +103,8 @@ pub struct Store {
     writer: mpsc::Sender<writer::Work>,
     late: Arc<late::Late>,
     lines: LiveLines,
+    /// One renews at a time: what was read last is what holds.
+    renewing: Arc<Mutex<()>>,
 }
 
 impl Store {
@@ -128,7 +131,7 @@ impl Store {
         let (sender, inbox) = mpsc::channel(writer::QUEUE);
         let lines = LiveLines::new(configured);
         tokio::spawn(writer::run(writing, options, inbox, ids, lines.clone()));
-        let store = Self { readers, writer: sender, late: Arc::default(), lines };
+        let store = Self { readers, writer: sender, late: Arc::default(), lines, renewing: Arc::default() };
         store.renew_lines().await?;
         Ok(store)
     }
@@ -140,6 +143,7 @@ impl Store {
 
     /// Takes up what the school changed: after each change, and from time to time for what another instance wrote.
     pub async fn renew_lines(&self) -> Result<()> {
+        let _alone = self.renewing.lock().await;
         let changes = Changes { hours: self.hours_changes().await?, greetings: self.greetings().await? };
         self.lines.change(&changes);
         Ok(())
@@ -230,6 +234,7 @@ pub fn statements() -> Vec<Statement> {
         calls::STATEMENTS,
         desk::STATEMENTS,
         desk_page::STATEMENTS,
+        hours::STATEMENTS,
         ids::STATEMENTS,
         ingest::STATEMENTS,
         jobs::STATEMENTS,
@@ -263,21 +268,24 @@ pub fn statements() -> Vec<Statement> {
 /// The same schema for both engines but for two words. In SQLite only a key of the type INTEGER is the number of the row
 /// itself; any other is an index beside the table, which costs another page in each commit and another search in each read.
 fn migrator(engine: &str) -> Migrator {
-    let schema = include_str!("../../migrations/0001_first.sql");
-    let schema = match engine {
-        "SQLite" => schema
-            .replace("BIGINT NOT NULL PRIMARY KEY", "INTEGER NOT NULL PRIMARY KEY")
-            .replace("/* WITHOUT ROWID */", "WITHOUT ROWID"),
-        _ => schema.to_owned(),
-    };
-    let first = Migration::new(
-        1,
-        "first".into(),
-        MigrationType::Simple,
-        sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(schema)),
-        false,
-    );
-    Migrator { migrations: vec![first].into(), ..Migrator::DEFAULT }
+    let schemas = [
+        (1, "first", include_str!("../../migrations/0001_first.sql")),
+        (5, "hours", include_str!("../../migrations/0005_hours.sql")),
+    ];
+    let migrations: Vec<Migration> = schemas
+        .into_iter()
+        .map(|(version, name, schema)| {
+            let schema = match engine {
+                "SQLite" => schema
+                    .replace("BIGINT NOT NULL PRIMARY KEY", "INTEGER NOT NULL PRIMARY KEY")
+                    .replace("/* WITHOUT ROWID */", "WITHOUT ROWID"),
+                _ => schema.to_owned(),
+            };
+            let sql = sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(schema));
+            Migration::new(version, name.into(), MigrationType::Simple, sql, false)
+        })
+        .collect();
+    Migrator { migrations: migrations.into(), ..Migrator::DEFAULT }
 }
 
 /// Makes a missing SQLite file before SQLite does, for it holds telephone numbers. What cannot be made here is told by the

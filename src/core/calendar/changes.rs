@@ -22,8 +22,8 @@ pub struct HoursChanges {
     pub exceptions: Vec<Exception>,
     /// Newest first.
     pub weeks: Vec<WeekChange>,
-    /// Of each line, or of all; past ones too, for what was open then was counted then.
-    pub closures: Vec<(Option<LineId>, Closure)>,
+    /// Row, and the line or all of them; past ones too, for what was open then was counted then.
+    pub closures: Vec<(i64, Option<LineId>, Closure)>,
     /// Data that an administrator put over those inside the program.
     pub data: Option<HolidayData>,
 }
@@ -113,7 +113,7 @@ impl HoursChanges {
             overrides.extend(exception.overrides(&hours));
         }
         overrides.extend_from_slice(hours.overrides());
-        let closures = self.closures.iter().filter(|(of, _)| concerns(of)).map(|(_, closure)| closure.clone());
+        let closures = self.closures.iter().filter(|(_, of, _)| concerns(of)).map(|(.., closure)| closure.clone());
         Calendar::with_closures(hours.with_overrides(overrides), closures.collect())
     }
 }
@@ -219,7 +219,7 @@ mod tests {
         };
         let changes = HoursChanges {
             weeks: vec![week(Some("staff"), 12), week(None, 15)],
-            closures: vec![(Some(LineId::new("staff")), Closure { period, reason: "авария".to_owned() })],
+            closures: vec![(1, Some(LineId::new("staff")), Closure { period, reason: "авария".to_owned() })],
             ..HoursChanges::default()
         };
         assert_eq!(shown(&changes, &school, "2026-11-23"), "workday 09:00-15:00");

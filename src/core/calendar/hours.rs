@@ -104,10 +104,9 @@ impl Hours {
 
     /// The shape that [`Hours::from_json`] reads. Equal hours give equal text.
     pub fn to_json(&self) -> Value {
-        let week = WEEKDAYS.iter().zip(&self.week).filter(|(_, intervals)| !intervals.is_empty());
         json!({
             "timezone": self.time_zone.iana_name().unwrap_or("UTC"),
-            "week": week.map(|(day, intervals)| ((*day).to_owned(), texts(intervals))).collect::<serde_json::Map<_, _>>(),
+            "week": week_to_json(&self.week),
             "holidays": self.holidays.iter().map(|set| set.as_str()).collect::<Vec<_>>(),
             "short_days": match self.short_days {
                 ShortDays::Ignore => json!({"policy": "ignore"}),
@@ -241,6 +240,12 @@ impl Override {
         }
         entry
     }
+}
+
+/// `{mon: ["09:00-18:00"], …}`, without the days off.
+pub fn week_to_json(week: &[Vec<Interval>; 7]) -> Value {
+    let worked = WEEKDAYS.iter().zip(week).filter(|(_, intervals)| !intervals.is_empty());
+    worked.map(|(day, intervals)| ((*day).to_owned(), texts(intervals))).collect::<serde_json::Map<_, _>>().into()
 }
 
 fn texts(intervals: &[Interval]) -> Value {
