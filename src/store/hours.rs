@@ -11,8 +11,8 @@ use super::sql::{Columns, statements};
 use super::writer::Writing;
 use super::{Result, Store, StoreError, audit};
 use crate::core::calendar::{
-    Closure, DataSet, Exception, ExceptionMode, HolidayData, HoursChanges, HoursStep, Interval, Period, StepRefusal, WeekChange,
-    week_from_json, week_to_json,
+    Closure, DataSet, Exception, ExceptionMode, HolidayData, HoursChanges, HoursStep, Interval, Period, StepRefusal,
+    WeekChange, week_from_json, week_to_json,
 };
 use crate::core::callback::{Callback, Terms};
 use crate::core::changes::Changes;
@@ -91,15 +91,17 @@ impl Store {
         self.effect(&mut connection, &current, step, revision, now).await
     }
 
-    /// Makes the change if `seen` is still the revision (`None` takes whatever is there), and takes it up at once.
+    /// Makes the change if `seen` is still the revision (`None` takes whatever is there), and takes it up at once. `address`: of
+    /// the person's machine.
     pub async fn change_hours(
         &self,
         step: HoursStep,
         seen: Option<i64>,
         by: &Actor,
+        address: &str,
         now: Timestamp,
     ) -> Result<HoursEffect, HoursError> {
-        let (by, store) = (by.clone(), self.clone());
+        let (by, address, store) = (by.clone(), address.to_owned(), self.clone());
         let done = self
             .write(move |mut writing| {
                 Box::pin(async move {
@@ -112,11 +114,12 @@ impl Store {
                     keep(&mut writing, &current, &step, &by, now).await?;
                     for (callback, terms) in &effect.moved {
                         let line = effect.after.by_id(&callback.line);
-                        callbacks::move_terms(&mut writing, callback, terms, line.calendar.time_zone(), &by, now).await?;
+                        callbacks::move_terms(&mut writing, callback, terms, line.calendar.time_zone(), &by, now)
+                            .await?;
                     }
                     let detail = format!("{} → {}", versions(&effect.before), versions(&effect.after));
                     let detail = format!("{}; {detail}; due times moved: {}", told(&step), effect.moved.len());
-                    audit::keep(&mut writing, &by, step.as_str(), "hours", &detail, "", now).await?;
+                    audit::keep(&mut writing, &by, step.as_str(), "hours", &detail, &address, now).await?;
                     Ok(effect)
                 })
             })
@@ -330,7 +333,9 @@ async fn in_force(connection: &mut AnyConnection) -> Result<HoursChanges> {
                     changes.closures.push((id, line, Closure { period, reason }));
                 }
             }
-            ChangedHours::Data(set) => take_data(&mut changes, set, &Columns::of("hours_change", row).get::<String>("content")?),
+            ChangedHours::Data(set) => {
+                take_data(&mut changes, set, &Columns::of("hours_change", row).get::<String>("content")?)
+            }
         }
     }
     // As they were made, so that equal changes give equal versions.
@@ -343,7 +348,9 @@ fn take_data(changes: &mut HoursChanges, set: DataSet, text: &str) {
     let data = changes.data.clone().unwrap_or_else(HolidayData::built_in);
     match data.with(set, text) {
         Ok(data) => changes.data = Some(data),
-        Err(mistakes) => warn!(set = set.as_str(), ?mistakes, "The stored holidays are not understood; the program's own hold"),
+        Err(mistakes) => {
+            warn!(set = set.as_str(), ?mistakes, "The stored holidays are not understood; the program's own hold")
+        }
     }
 }
 
@@ -366,9 +373,7 @@ fn read(row: &AnyRow) -> Result<HoursChange> {
         "week" => ChangedHours::Week(
             columns.parsed("content", |text| week_from_json(&serde_json::from_str::<Value>(text).ok()?).ok())?,
         ),
-        "closure" => {
-            ChangedHours::Closure(Period { start: columns.time("starts_at")?, end: columns.time("ends_at")? })
-        }
+        "closure" => ChangedHours::Closure(Period { start: columns.time("starts_at")?, end: columns.time("ends_at")? }),
         "data" => ChangedHours::Data(
             columns.parsed("data_set", |text| DataSet::ALL.into_iter().find(|set| set.as_str() == text))?,
         ),

@@ -114,7 +114,8 @@ mod tests {
             day["status"] = json!("announced");
         }
         let newer = built_in.with(DataSet::Chechnya, &file.to_string()).expect("a good file");
-        let told: Vec<String> = differences(&built_in, &newer, DataSet::Chechnya).iter().map(ToString::to_string).collect();
+        let told: Vec<String> =
+            differences(&built_in, &newer, DataSet::Chechnya).iter().map(ToString::to_string).collect();
         assert_eq!(told.len(), 2, "{told:?}");
         assert!(told[0].starts_with("Исчезнет: 23 марта 2026, День Конституции"), "{told:?}");
         assert!(told[1].starts_with("Добавится: 9 марта 2027, Ураза"), "{told:?}");

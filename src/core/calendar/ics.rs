@@ -202,7 +202,9 @@ mod tests {
     }
 
     fn file(events: &str) -> String {
-        format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\n{events}END:VCALENDAR\r\n").replace('\n', "\r\n").replace("\r\r", "\r")
+        format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\n{events}END:VCALENDAR\r\n")
+            .replace('\n', "\r\n")
+            .replace("\r\r", "\r")
     }
 
     #[test]
@@ -213,7 +215,12 @@ mod tests {
             summary: summary.to_owned(),
             worked,
         };
-        let off = day("2026-12-31", "2027-01-11", "Новый год; каникулы, \"ёлка\" и очень длинное название, которое не помещается в строку", false);
+        let off = day(
+            "2026-12-31",
+            "2027-01-11",
+            "Новый год; каникулы, \"ёлка\" и очень длинное название, которое не помещается в строку",
+            false,
+        );
         let events = [off.clone(), day("2027-02-20", "2027-02-20", "Рабочий день", true)];
         let text = write_ics("Перезвон", &events, "2026-11-22T10:00:00Z".parse().expect("an instant"));
         assert!(text.contains("DTSTART;VALUE=DATE:20261231") && text.contains("DTEND;VALUE=DATE:20270112"), "{text}");
@@ -247,7 +254,8 @@ mod tests {
 
     #[test]
     fn what_is_no_calendar_is_told_and_nothing_deep_or_large_is_read() {
-        for text in ["", "привет", "BEGIN:VCALENDAR\nEND:VEVENT\nEND:VEVENT", "BEGIN:VEVENT\nEND:VEVENT\n", "%PDF-1.7"] {
+        for text in ["", "привет", "BEGIN:VCALENDAR\nEND:VEVENT\nEND:VEVENT", "BEGIN:VEVENT\nEND:VEVENT\n", "%PDF-1.7"]
+        {
             assert!(read_ics(text).unwrap_err().starts_with("Это не календарь"), "{text}");
         }
         let deep = "BEGIN:A\n".repeat(100_000);

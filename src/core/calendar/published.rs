@@ -261,7 +261,9 @@ impl YearEntry {
         }
         for dates in [&closed, &worked, &short] {
             let mut seen = HashSet::new();
-            told.extend(dates.iter().filter(|date| !seen.insert(**date)).map(|date| format!("{} дважды", shown(*date))));
+            told.extend(
+                dates.iter().filter(|date| !seen.insert(**date)).map(|date| format!("{} дважды", shown(*date))),
+            );
         }
         for date in worked.iter().filter(|date| !is_weekend(**date) || closed.contains(date)) {
             told.push(format!("{} не может быть рабочим выходным", shown(*date)));
@@ -292,7 +294,9 @@ impl YearEntry {
         let Totals { days, days_off, working_days, short_days, hours_40h_week } = self.totals;
         let given = [days, days_off, working_days, short_days, hours_40h_week];
         (counted != given).then(|| {
-            format!("итоги не сходятся: в файле {given:?}, по датам {counted:?} (дни, выходные, рабочие, короткие, часы)")
+            format!(
+                "итоги не сходятся: в файле {given:?}, по датам {counted:?} (дни, выходные, рабочие, короткие, часы)"
+            )
         })
     }
 }

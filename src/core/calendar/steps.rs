@@ -123,7 +123,8 @@ impl HoursChanges {
                 changes.closures.push((0, line.clone(), Closure { period, reason: reason.clone() }));
             }
             HoursStep::OpenAgain { id } => {
-                let is_it = |closure: &&mut (i64, Option<LineId>, Closure)| closure.0 == *id && closure.2.period.contains(now);
+                let is_it =
+                    |closure: &&mut (i64, Option<LineId>, Closure)| closure.0 == *id && closure.2.period.contains(now);
                 let closure = changes.closures.iter_mut().find(is_it).ok_or(StepRefusal::Gone)?;
                 closure.2.period.end = now;
             }

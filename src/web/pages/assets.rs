@@ -18,7 +18,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 
 /// Name, content type, content. One stylesheet: tokens and elements first, then what each page adds.
-const ASSETS: [(&str, &str, &str); 3] = [
+const ASSETS: [(&str, &str, &str); 4] = [
     (
         "perezvon.css",
         CSS,
@@ -34,6 +34,7 @@ const ASSETS: [(&str, &str, &str); 3] = [
             include_str!("assets/style/public.css"),
         ),
     ),
+    ("calendar.js", JS, include_str!("assets/calendar.js")),
     ("desk.js", JS, include_str!("assets/desk.js")),
     ("icon.svg", "image/svg+xml", include_str!("assets/icon.svg")),
 ];

@@ -6,13 +6,13 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
 
+use super::calendar::words::{rule_words, time_words};
 use super::desk::{Message, messages};
 use super::frame::{Frame, Here};
 use super::log::{lasted, other_party, outcome_words};
 use super::refused::PageError;
 use super::words::Wall;
 use super::{Visitor, page, steps};
-use crate::core::calendar::{DayRule, TimeState};
 use crate::core::call::{Call, Decision, Direction, RecordingState, Ringing};
 use crate::store::{CallView, CallbackView};
 use crate::time::{Timestamp, from_millisecond};
@@ -113,25 +113,7 @@ fn facts(call: &Call, line: &str, wall: &Wall<'_>) -> Vec<(&'static str, String)
 
 /// «нерабочее время: выходной; календарь 2026-11-22-1a2b3c4d».
 fn decision_words(decision: &Decision) -> String {
-    let day = match decision.day_rule {
-        DayRule::Holiday => "праздничный день",
-        DayRule::RegionalHoliday => "праздничный день республики",
-        DayRule::TransferredDayOff => "перенесённый выходной",
-        DayRule::WorkingWeekend => "рабочий выходной",
-        DayRule::Weekend => "выходной",
-        DayRule::Workday => "рабочий день",
-        DayRule::OverrideClosed => "закрыто по решению школы",
-        DayRule::OverrideOpen => "открыто по решению школы",
-        DayRule::OverrideHours => "другие часы по решению школы",
-    };
-    let time = match decision.time_state {
-        TimeState::Open => "рабочее время",
-        TimeState::ClosedDay => "нерабочее время",
-        TimeState::BeforeOpening => "нерабочее время, до открытия",
-        TimeState::AfterClosing => "нерабочее время, после закрытия",
-        TimeState::Break => "нерабочее время, перерыв",
-        TimeState::ClosedNow => "линия закрыта экстренно",
-    };
+    let (time, day) = (time_words(decision.time_state), rule_words(decision.day_rule));
     format!("{time}: {day}; календарь {}", decision.calendar_version)
 }
 

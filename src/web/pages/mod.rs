@@ -1,6 +1,7 @@
 //! The officer's pages. They work with scripts switched off: every action is a form, every answer a page or a redirect.
 
 mod assets;
+mod calendar;
 mod call;
 mod desk;
 mod frame;
@@ -57,6 +58,7 @@ pub(super) fn router(house: &House) -> Router<House> {
     Router::new()
         .route("/", get(|| async { Redirect::to("/callbacks") }))
         .merge(sign_in::router())
+        .merge(calendar::router())
         .merge(desk::router())
         .merge(log::router())
         .merge(call::router())
