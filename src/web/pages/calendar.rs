@@ -24,12 +24,12 @@ use serde::Deserialize;
 
 use self::asked::{Asked, Mistake};
 use self::month::Month;
-use self::words::{by_line, date_words, day_words, rule_words, time_words, week_words};
+use self::words::{by_line, date_words, day_words, rule_words, week_words};
 use super::frame::{Choice, Frame, Here, line_choices};
 use super::refused::PageError;
 use super::words::{Wall, counted, short_weekday};
 use super::{AnyQuery, Visitor, page, query};
-use crate::core::calendar::{Calendar, ExceptionMode, Interval};
+use crate::core::calendar::{Calendar, ExceptionMode, Interval, TimeState};
 use crate::core::line::{Line, LineId, Lines};
 use crate::core::officer::Role;
 use crate::store::{ChangedHours, HoursChange, Person};
@@ -213,7 +213,7 @@ fn asked_instant(text: &str, wall: &Wall<'_>) -> Option<Timestamp> {
     Some(local.to_zoned(wall.local(wall.now).time_zone().clone()).ok()?.timestamp())
 }
 
-/// «нерабочее время, перезвонить пн 23.11, 09:00–18:00. Почему: рабочий день, 09:00–18:00.»
+/// «нерабочее время, перезвонить пн 23.11, 09:00–18:00. Почему: рабочий день, 09:00–18:00; после закрытия.»
 fn answer_words(calendar: &Calendar, at: Timestamp, now: Timestamp) -> String {
     let answer = calendar.answer(at);
     let wall = Wall::new(calendar.time_zone(), now);
@@ -227,16 +227,24 @@ fn answer_words(calendar: &Calendar, at: Timestamp, now: Timestamp) -> String {
         }
         None => "некогда: рабочие часы не заданы".to_owned(),
     };
-    let why = match calendar.closure_at(at) {
-        Some(closure) if !closure.reason.is_empty() => closure.reason.clone(),
-        _ => day_words(calendar, calendar.local_date(at)),
+    let state = match answer.time_state {
+        TimeState::Open => "рабочее время, не ответят —",
+        TimeState::ClosedNow => "линия закрыта экстренно,",
+        _ => "нерабочее время,",
     };
+    let mut why = day_words(calendar, calendar.local_date(at));
+    match answer.time_state {
+        TimeState::BeforeOpening => why.push_str("; до открытия"),
+        TimeState::AfterClosing => why.push_str("; после закрытия"),
+        TimeState::Break => why.push_str("; перерыв"),
+        TimeState::Open | TimeState::ClosedDay | TimeState::ClosedNow => {}
+    }
     let doubt = if answer.provisional {
         " Переносы выходных на этот год ещё не утверждены."
     } else {
         ""
     };
-    format!("{}, перезвонить {call_back}. Почему: {why}.{doubt}", time_words(answer.time_state))
+    format!("{state} перезвонить {call_back}. Почему: {why}.{doubt}")
 }
 
 /// What the administrator must find out, each once.

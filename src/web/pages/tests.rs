@@ -1,5 +1,7 @@
 //! Stories of the pages, through the router, on a real database.
 
+mod calendar;
+
 use std::net::SocketAddr;
 
 use axum::Router;

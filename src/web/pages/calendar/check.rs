@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::asked::{Asked, Mistake, refused};
 use super::history::set_words;
-use super::words::{by_line, date_words, day_words, week_words};
+use super::words::{by_line, date_words, day_words, until_words, week_words};
 use super::{Address, View, at_least, files, forms};
 use crate::core::calendar::{
     DataSet, Difference, Exception, HolidayData, HoursChanges, HoursStep, differences, read_ics,
@@ -209,7 +209,7 @@ fn consequences(step: &HoursStep, effect: &HoursEffect, current: &HoursChanges, 
                 let next = line.calendar.next_period(now);
                 let next =
                     next.map_or("нет рабочих часов".to_owned(), |period| wall.coming(period.start));
-                format!("закрыто с этой минуты {}, причина: {reason}; откроется: {next}", wall.until(*until))
+                format!("закрыто с этой минуты {}, причина: {reason}; откроется: {next}", until_words(&wall, *until))
             });
             told.into_iter().map(|told| format!("{told}.")).collect()
         }

@@ -1,6 +1,6 @@
 //! The grid of one month: each date with its kind as a letter and a word, never by colour alone.
 
-use super::words::{by_line, day_words, month_words};
+use super::words::{by_line, closures_on, day_words, month_words};
 use super::{Scope, View};
 use crate::core::calendar::{Calendar, DayRule};
 use crate::core::wording::day_and_month;
@@ -91,9 +91,6 @@ fn mark(calendar: &Calendar, date: Date) -> (String, &'static str) {
         DayRule::OverrideClosed => ("СВ", "own"),
         DayRule::OverrideOpen | DayRule::OverrideHours => ("СР", "own"),
     };
-    let is_cut = calendar.closures().iter().any(|closure| {
-        let last = crate::time::from_millisecond(closure.period.end.as_millisecond() - 1);
-        (calendar.local_date(closure.period.start)..=calendar.local_date(last)).contains(&date)
-    });
+    let is_cut = closures_on(calendar, date).next().is_some();
     (if is_cut { format!("{mark}З") } else { mark.to_owned() }, kind)
 }

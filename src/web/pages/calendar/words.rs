@@ -1,9 +1,9 @@
 //! Days, weeks and hours in words.
 
-use crate::core::calendar::{Calendar, Closure, DayRule, Hours, Interval, TimeState};
+use crate::core::calendar::{Calendar, Closure, DayRule, Hours, Interval, Period, TimeState};
 use crate::core::line::{Line, Lines};
 use crate::core::wording::day_and_month;
-use crate::time::{Date, Timestamp, Weekday};
+use crate::time::{Date, Timestamp, Weekday, from_millisecond};
 use crate::web::pages::words::{Wall, short_weekday, weekday};
 
 const WEEK: [Weekday; 7] = [
@@ -60,7 +60,36 @@ pub(super) fn day_words(calendar: &Calendar, date: Date) -> String {
         words.push_str(", сокращённый");
     }
     let hours = hours_words(day.intervals());
-    if hours.is_empty() { words } else { format!("{words}, {hours}") }
+    if !hours.is_empty() {
+        words = format!("{words}, {hours}");
+    }
+    for closure in closures_on(calendar, date) {
+        let clock = |at: Timestamp| at.to_zoned(calendar.time_zone().clone()).strftime("%d.%m, %-H:%M").to_string();
+        let Period { start, end } = closure.period;
+        words = format!("{words}; закрыто экстренно с {} до {}", clock(start), clock(end));
+        if !closure.reason.is_empty() {
+            words = format!("{words}, {}", closure.reason);
+        }
+    }
+    words
+}
+
+/// The closures that take anything of a date.
+pub(super) fn closures_on(calendar: &Calendar, date: Date) -> impl Iterator<Item = &Closure> {
+    calendar.closures().iter().filter(move |closure| {
+        let last = from_millisecond(closure.period.end.as_millisecond() - 1);
+        (calendar.local_date(closure.period.start)..=calendar.local_date(last)).contains(&date)
+    })
+}
+
+/// «до конца дня», «до 15:00», «до вт 24.11, 12:00».
+pub(super) fn until_words(wall: &Wall<'_>, end: Timestamp) -> String {
+    let local = wall.local(end);
+    let is_midnight = local.hour() == 0 && local.minute() == 0;
+    match is_midnight && wall.today().tomorrow().is_ok_and(|tomorrow| tomorrow == local.date()) {
+        true => "до конца дня".to_owned(),
+        false => wall.until(end),
+    }
 }
 
 /// «пн–пт 09:00–18:00; сб, вс выходные».
@@ -153,7 +182,7 @@ pub(in crate::web::pages) fn closed_now(lines: &Lines, now: Timestamp) -> Vec<St
     let all = lines.iter().count();
     let told = held.into_iter().map(|(closure, closed)| {
         let zone = closed[0].calendar.time_zone();
-        let until = Wall::new(zone, now).until(closure.period.end);
+        let until = until_words(&Wall::new(zone, now), closure.period.end);
         let titles: Vec<String> = closed.iter().map(|line| format!("«{}»", line.title)).collect();
         let who = match titles.len() {
             1 => format!("Линия {} закрыта", titles[0]),
