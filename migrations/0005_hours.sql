@@ -20,4 +20,5 @@ CREATE TABLE hours_change (
     ended_by_id TEXT,
     ended_by_name TEXT
 );
-CREATE INDEX hours_change_in_force ON hours_change (id) WHERE ended_at IS NULL OR kind = 'closure';
+CREATE INDEX hours_change_in_force ON hours_change (id) WHERE ended_at IS NULL AND kind <> 'closure';
+CREATE INDEX hours_change_closure ON hours_change (id) WHERE kind = 'closure';

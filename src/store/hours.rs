@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::callbacks;
 use super::sql::{Columns, statements};
@@ -22,6 +22,8 @@ use crate::time::{Date, Timestamp};
 
 /// In force at once, at most; more are refused long before.
 const MOST_IN_FORCE: i64 = 5000;
+/// Closures, the newest: one each week for twenty years.
+const MOST_CLOSURES: i64 = 1000;
 /// Callbacks whose due times one change looks at: all who wait, unless a school has been abandoned for years.
 const MOST_WAITING: i64 = 20_000;
 
@@ -143,7 +145,7 @@ impl Store {
 
     /// What is in force, newest first, with who made it; past closures too.
     pub async fn hours_in_force(&self) -> Result<Vec<HoursChange>> {
-        let rows = sqlx::query(LIST_HOURS_IN_FORCE).bind(MOST_IN_FORCE).fetch_all(&self.readers).await?;
+        let rows = rows_in_force(&mut *self.readers.acquire().await?).await?;
         rows.iter().map(read).collect()
     }
 
@@ -157,7 +159,7 @@ impl Store {
     ) -> Result<HoursEffect, HoursError> {
         let lines = |hours: HoursChanges| self.lines.with(&Changes { hours, ..Changes::default() });
         let (before, after) = (lines(current.clone()), lines(current.after(step, now)?));
-        let rows = sqlx::query(LIST_WAITING).bind(MOST_WAITING).fetch_all(&mut *connection).await?;
+        let rows = sqlx::query(EVERYBODY_WHO_WAITS).bind(MOST_WAITING).fetch_all(&mut *connection).await?;
         let mut moved = Vec::new();
         for row in &rows {
             let callback = callbacks::read(row)?;
@@ -318,12 +320,25 @@ async fn end_data(writing: &mut Writing<'_>, set: DataSet, by: &Actor, now: Time
     Ok(())
 }
 
-/// The changes in force, folded.
+async fn rows_in_force(connection: &mut AnyConnection) -> Result<Vec<AnyRow>> {
+    let mut rows = sqlx::query(LIST_HOURS_IN_FORCE).bind(MOST_IN_FORCE).fetch_all(&mut *connection).await?;
+    rows.extend(sqlx::query(LIST_CLOSURES).bind(MOST_CLOSURES).fetch_all(&mut *connection).await?);
+    Ok(rows)
+}
+
+/// The changes in force, folded. A row that makes no sense is left out and told: one fault in the hours must not keep the
+/// whole house from answering.
 async fn in_force(connection: &mut AnyConnection) -> Result<HoursChanges> {
-    let rows = sqlx::query(LIST_HOURS_IN_FORCE).bind(MOST_IN_FORCE).fetch_all(&mut *connection).await?;
+    let rows = rows_in_force(connection).await?;
     let mut changes = HoursChanges::default();
     for row in &rows {
-        let HoursChange { id, what, line, reason, ended, .. } = read(row)?;
+        let HoursChange { id, what, line, reason, ended, .. } = match read(row) {
+            Ok(change) => change,
+            Err(failed) => {
+                error!(error = %failed, "A change of the hours is not understood and does not hold");
+                continue;
+            }
+        };
         match what {
             ChangedHours::Exception(exception) => changes.exceptions.push(exception),
             ChangedHours::Week(week) => changes.weeks.push(WeekChange { id, line, week }),
@@ -418,7 +433,12 @@ fn mode_from_json(text: &str) -> Option<ExceptionMode> {
 statements! {
     LIST_HOURS_IN_FORCE = "
         SELECT * FROM hours_change
-        WHERE ended_at IS NULL OR kind = 'closure'
+        WHERE ended_at IS NULL AND kind <> 'closure'
+        ORDER BY id DESC
+        LIMIT $1";
+    LIST_CLOSURES = "
+        SELECT * FROM hours_change
+        WHERE kind = 'closure'
         ORDER BY id DESC
         LIMIT $1";
     LIST_HOURS_HISTORY = "SELECT * FROM hours_change WHERE id < $1 ORDER BY id DESC LIMIT $2";
@@ -438,7 +458,8 @@ statements! {
         INSERT INTO meta (key, value) VALUES ('hours_revision', '1')
         ON CONFLICT (key) DO UPDATE SET value = CAST(CAST(meta.value AS BIGINT) + 1 AS TEXT)
         RETURNING CAST(value AS BIGINT)";
-    LIST_WAITING = "
+    /// All of the partial index, for a change of the hours concerns everybody in it.
+    EVERYBODY_WHO_WAITS = "
         SELECT * FROM callback
         WHERE closed_at IS NULL
         ORDER BY due_at, received_at, id

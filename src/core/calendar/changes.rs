@@ -116,6 +116,13 @@ impl HoursChanges {
         let closures = self.closures.iter().filter(|(_, of, _)| concerns(of)).map(|(.., closure)| closure.clone());
         Calendar::with_closures(hours.with_overrides(overrides), closures.collect())
     }
+
+    /// The name of the greeting that callers of this line hear on a date; `None`: as usual.
+    pub fn greeting_on(&self, line: &LineId, date: Date) -> Option<&str> {
+        let concerns = |of: &Option<LineId>| of.as_ref().is_none_or(|of| of == line);
+        let covering = self.exceptions.iter().find(|it| it.covers(date) && concerns(&it.line));
+        covering.and_then(|it| it.greeting.as_deref())
+    }
 }
 
 impl Hours {

@@ -13,7 +13,9 @@ use super::log::{lasted, other_party, outcome_words};
 use super::refused::PageError;
 use super::words::Wall;
 use super::{Visitor, page, steps};
+use crate::core::calendar::TimeState;
 use crate::core::call::{Call, Decision, Direction, RecordingState, Ringing};
+use crate::core::line::Line;
 use crate::store::{CallView, CallbackView};
 use crate::time::{Timestamp, from_millisecond};
 use crate::web::{Error, House};
@@ -63,7 +65,7 @@ async fn show(State(house): State<House>, visitor: Visitor, Path(id): Path<Strin
         number: other_party(&call),
         tel: call.other_party().map(|number| format!("tel:{}", number.e164())),
         started: wall.exact(call.started_at),
-        facts: facts(&call, line.map_or("—", |line| &line.title), &wall),
+        facts: facts(&call, line, &wall),
         callback: call.callback_id,
         timeline: timeline(&call, callback.as_ref(), &wall),
         messages: messages(&voicemails, &visitor.0, &wall),
@@ -80,7 +82,7 @@ async fn show(State(house): State<House>, visitor: Visitor, Path(id): Path<Strin
     Ok(self::page(&page))
 }
 
-fn facts(call: &Call, line: &str, wall: &Wall<'_>) -> Vec<(&'static str, String)> {
+fn facts(call: &Call, line: Option<&Line>, wall: &Wall<'_>) -> Vec<(&'static str, String)> {
     let direction = match call.direction {
         Some(Direction::Inbound) => "входящий",
         Some(Direction::Outbound) => "исходящий",
@@ -88,7 +90,7 @@ fn facts(call: &Call, line: &str, wall: &Wall<'_>) -> Vec<(&'static str, String)
     };
     let mut facts = vec![
         ("Начало", wall.exact(call.started_at)),
-        ("Линия", line.to_owned()),
+        ("Линия", line.map_or("—", |line| &line.title).to_owned()),
         ("Направление", direction.to_owned()),
         ("Итог", outcome_words(call).to_owned()),
     ];
@@ -98,6 +100,10 @@ fn facts(call: &Call, line: &str, wall: &Wall<'_>) -> Vec<(&'static str, String)
     }
     if let Some(decision) = &call.decision {
         facts.push(("Решение", decision_words(decision)));
+        let closure = line.and_then(|line| line.calendar.closure_at(call.started_at));
+        if let Some(closure) = closure.filter(|_| decision.time_state == TimeState::ClosedNow) {
+            facts.push(("Почему закрыта", closure.reason.clone()));
+        }
         if let Some(promise) = &decision.promise {
             facts.push(("Обещали перезвонить", wall.named_day(promise.start)));
         }

@@ -29,6 +29,9 @@ use crate::web::{Error, House};
 /// As many changed dates and callbacks as one page shows.
 const MOST_SHOWN: usize = 100;
 
+/// As many dates as a change is looked through for.
+const MOST_DATES: usize = 2000;
+
 type Sent = Result<Form<Vec<(String, String)>>, FormRejection>;
 
 #[derive(Template)]
@@ -271,7 +274,8 @@ fn changed_days<'e>(effect: &HoursEffect, exceptions: impl Iterator<Item = &'e E
     let mut dates: BTreeSet<Date> = BTreeSet::new();
     for exception in exceptions {
         let all = std::iter::successors(Some(exception.from), |date| date.tomorrow().ok());
-        dates.extend(all.take_while(|date| *date <= exception.to));
+        let left = MOST_DATES.saturating_sub(dates.len());
+        dates.extend(all.take_while(|date| *date <= exception.to).take(left));
     }
     let mut told = Vec::new();
     for date in dates {
