@@ -2,12 +2,16 @@
 //!
 //! The meaning of the words is that of the regulation, «daily 9:00 to 18:00 except weekends and public holidays», made
 //! exact: `days` holds what the law says about a date (`published` reads its files), `hours` what the administrator says
-//! (`reading` finds his mistakes), `periods` turns both into instants, `terms` counts inside them, `reply` writes the
-//! answers down for programs, and `warnings` says what the data do not know yet.
+//! (`reading` finds his mistakes), `changes` what the school changes while the service runs, `closures` when it closes a line
+//! at once, `periods` turns all of it into instants, `terms` counts inside them, `reply` writes the answers down for
+//! programs, `ics` for other calendars, and `warnings` says what the data do not know yet.
 
 mod changes;
+mod closures;
 mod days;
+mod differences;
 mod hours;
+mod ics;
 mod interval;
 mod periods;
 #[cfg(test)]
@@ -15,6 +19,8 @@ mod properties;
 mod published;
 mod reading;
 mod reply;
+mod special;
+mod steps;
 mod terms;
 mod warnings;
 
@@ -24,14 +30,20 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-pub use self::changes::HoursChanges;
+pub use self::changes::{Exception, ExceptionMode, HoursChanges, LONGEST_EXCEPTION_DAYS, WeekChange};
+pub use self::closures::Closure;
 pub use self::days::{DataSet, DayRule, UnknownWord};
-pub use self::hours::{Day, Hours, Override, OverrideMode, ShortDays};
+pub use self::differences::{Difference, differences};
+pub use self::hours::{Day, Hours, Override, OverrideMode, ShortDays, week_to_json};
+pub use self::ics::{IcsEvent, IcsMistake, LARGEST_ICS, MOST_EVENTS, read_ics, write_ics};
 pub use self::interval::{Interval, IntervalError};
 use self::periods::Schedule;
 pub use self::periods::{HORIZON_DAYS, Period};
-pub use self::reading::HoursError;
+pub use self::published::{HolidayData, LARGEST_DATA_FILE, data_set_of};
+pub use self::reading::{HoursError, week_from_json};
 pub use self::reply::{Question, Reply, WrittenPeriod};
+pub use self::special::SpecialDays;
+pub use self::steps::{HoursStep, LONGEST_REASON, MOST_EXCEPTIONS, StepRefusal};
 pub use self::terms::{WorkingHours, WorkingHoursError};
 pub use self::warnings::CalendarWarning;
 use crate::time::{Date, TimeZone, Timestamp};
@@ -58,6 +70,8 @@ pub enum TimeState {
     AfterClosing,
     /// Between the first start and the last end of the date.
     Break,
+    /// Working time, but the school has closed the line for a while.
+    ClosedNow,
 }
 
 /// Everything a call needs to know about its instant.
@@ -80,8 +94,23 @@ pub struct Answer {
 
 impl Calendar {
     pub fn new(hours: Hours) -> Self {
-        let version = version(&hours);
-        Self { inner: Arc::new(Inner { schedule: Schedule::new(hours), version }) }
+        Self::with_closures(hours, Vec::new())
+    }
+
+    /// The hours without the times for which the school closed the line at once.
+    pub fn with_closures(hours: Hours, closures: Vec<Closure>) -> Self {
+        let version = version(&hours, &closures);
+        Self { inner: Arc::new(Inner { schedule: Schedule::new(hours, closures), version }) }
+    }
+
+    /// The closure that holds at this instant; of several the one that ends last.
+    pub fn closure_at(&self, at: Timestamp) -> Option<&Closure> {
+        self.closures().iter().filter(|closure| closure.period.contains(at)).max_by_key(|closure| closure.period.end)
+    }
+
+    /// All closures, past ones too.
+    pub fn closures(&self) -> &[Closure] {
+        self.inner.schedule.closures()
     }
 
     /// Short text such as `2026-11-22-1a2b3c4d`: when the data were last checked, and a hash of hours and data. Stored with
@@ -125,7 +154,10 @@ impl Calendar {
     }
 
     fn while_closed(&self, at: Timestamp, date: Date) -> TimeState {
-        let mut periods = self.inner.schedule.on(date);
+        if self.inner.schedule.would_be_open(at) {
+            return TimeState::ClosedNow;
+        }
+        let mut periods = self.inner.schedule.by_the_hours(date);
         let Some(first) = periods.next() else { return TimeState::ClosedDay };
         let last = periods.next_back().unwrap_or(first);
         match at {
@@ -176,27 +208,32 @@ impl Calendar {
 
     /// Whether the line follows the federal calendar and the local year has no official entry in it.
     pub fn provisional(&self, at: Timestamp) -> bool {
-        self.hours().follows(DataSet::Russia) && !days::is_official(self.local_date(at).year())
+        self.hours().follows(DataSet::Russia) && !self.hours().data.is_official(self.local_date(at).year())
     }
 }
 
-/// Equal for equal hours and data, on every machine.
-fn version(hours: &Hours) -> String {
+/// Equal for equal hours, data and closures, on every machine.
+fn version(hours: &Hours, closures: &[Closure]) -> String {
+    let data = hours.data();
     let mut hash = Sha256::new();
     hash.update(hours.to_json().to_string());
     for set in hours.holidays() {
-        hash.update(set.digest());
+        hash.update(data.digest(*set));
+    }
+    for Closure { period, reason } in closures {
+        hash.update(format!("closed {} {} {reason}\n", period.start, period.end));
     }
     let digest = hash.finalize();
     let short: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    match hours.holidays().iter().map(|set| set.updated()).max() {
+    match hours.holidays().iter().map(|set| data.updated(*set)).max() {
         Some(updated) => format!("{updated}-{short}"),
         None => short,
     }
 }
 
 impl TimeState {
-    pub const ALL: [Self; 5] = [Self::Open, Self::ClosedDay, Self::BeforeOpening, Self::AfterClosing, Self::Break];
+    pub const ALL: [Self; 6] =
+        [Self::Open, Self::ClosedDay, Self::BeforeOpening, Self::AfterClosing, Self::Break, Self::ClosedNow];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -205,6 +242,7 @@ impl TimeState {
             Self::BeforeOpening => "before_opening",
             Self::AfterClosing => "after_closing",
             Self::Break => "break",
+            Self::ClosedNow => "closed_now",
         }
     }
 }

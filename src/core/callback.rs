@@ -4,6 +4,7 @@
 //! every step can be taken back.
 
 mod planning;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -11,6 +12,7 @@ mod words;
 use serde::{Deserialize, Serialize};
 
 use self::planning::{into_working_time, plan_next_attempt};
+pub use self::terms::Terms;
 pub use self::words::{ASKERS, AttemptOutcome, Channel, LONGEST_NOTE, Notes, Reason, TOPICS};
 use self::words::{check_length, check_notes};
 use super::calendar::{Calendar, Period};

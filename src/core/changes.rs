@@ -13,6 +13,13 @@ pub struct Changes {
 impl Lines {
     /// The same lines with the changes over them.
     pub fn with(&self, changes: &Changes) -> Self {
-        self.each(|line| Line { greetings: changes.greetings.of(&line.id), ..line.clone() })
+        if *changes == Changes::default() {
+            return self.clone();
+        }
+        self.each(|line| Line {
+            calendar: changes.hours.over(&line.id, &line.calendar),
+            greetings: changes.greetings.of(&line.id),
+            ..line.clone()
+        })
     }
 }

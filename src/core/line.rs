@@ -116,6 +116,15 @@ impl Lines {
         Self { lines: lines.into(), by_number: by_number.into(), unknown: unknown.into(), regulation_reasons: true }
     }
 
+    /// The same lines, each changed; the unknown one too.
+    pub(super) fn each(&self, change: impl Fn(&Line) -> Line) -> Self {
+        Self {
+            lines: self.lines.iter().map(&change).collect(),
+            unknown: Arc::new(change(&self.unknown)),
+            ..self.clone()
+        }
+    }
+
     /// The line a call was meant for. The number the call was forwarded from says more than the technical number it
     /// arrived at: both published numbers are mobile ones and may share one trunk (R18).
     pub fn of_call(&self, dialled: &str, forwarded_from: Option<&str>) -> &Line {
@@ -135,11 +144,6 @@ impl Lines {
     /// The calendar of lines that have no hours of their own.
     pub fn default_calendar(&self) -> &Calendar {
         &self.unknown.calendar
-    }
-
-    /// The same lines, each put through `change`.
-    pub(super) fn each(&self, change: impl Fn(&Line) -> Line) -> Self {
-        Self { lines: self.lines.iter().map(change).collect(), ..self.clone() }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Line> {
@@ -162,6 +166,11 @@ impl LiveLines {
 
     pub fn now(&self) -> Lines {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The lines as they would be with these changes.
+    pub fn with(&self, changes: &Changes) -> Lines {
+        self.configured.with(changes)
     }
 
     /// All holders of a clone see the lines with these changes from now on.

@@ -22,6 +22,8 @@ impl Worker {
     /// Plans a question about every call that should have ended by now, and looks after the calendars.
     pub async fn sweep(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
+        // What another instance changed is taken up here too.
+        self.store.renew_lines().await?;
         self.watch_calendars(now).await?;
         let before = now.checked_sub(SILENT_FOR).unwrap_or(now);
         for call in self.store.calls_going_on(before).await? {

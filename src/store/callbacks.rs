@@ -8,11 +8,11 @@ use super::sql::{Columns, statements};
 use super::writer::Writing;
 use super::{Result, StoreError};
 use crate::core::calendar::Period;
-use crate::core::callback::{Callback, Channel, Desk, HistoryEntry, Notes, Reason, State};
+use crate::core::callback::{Callback, Channel, Desk, HistoryEntry, Notes, Reason, State, Terms};
 use crate::core::line::LineId;
 use crate::core::officer::Actor;
 use crate::core::phone::PhoneNumber;
-use crate::time::{Timestamp, from_millisecond};
+use crate::time::{TimeZone, Timestamp, from_millisecond};
 
 /// `due_at` of a callback that no working hours will ever answer: last in every order.
 pub(super) const NEVER: i64 = i64::MAX;
@@ -76,6 +76,57 @@ pub(super) async fn save(
     let detail = format!("{} → {}", entry.before.state.as_str(), callback.desk.state.as_str());
     audit::keep(writing, &entry.by, entry.kind, &object, &detail, "", entry.at).await?;
     Ok(true)
+}
+
+/// Writes new due times of a callback that is still open, with its history and the audit row. Its version stays: nobody's page
+/// becomes invalid by it.
+pub(super) async fn move_terms(
+    writing: &mut Writing<'_>,
+    callback: &Callback,
+    terms: &Terms,
+    zone: &TimeZone,
+    by: &Actor,
+    now: Timestamp,
+) -> Result<()> {
+    let ms = |at: Option<Timestamp>| at.map(Timestamp::as_millisecond);
+    let moved = sqlx::query(MOVE_TERMS)
+        .bind(callback.id)
+        .bind(ms(terms.period.map(|period| period.start)))
+        .bind(ms(terms.due_at()))
+        .bind(ms(terms.due_at()).unwrap_or(NEVER))
+        .bind(ms(terms.term_due_at))
+        .execute(&mut *writing.sql)
+        .await?;
+    if moved.rows_affected() == 0 {
+        return Ok(());
+    }
+    let change = |was, will| format!("{} → {}", shown(was, zone), shown(will, zone));
+    let mut note = change(callback.due_at, terms.due_at());
+    if callback.term_due_at != terms.term_due_at {
+        note = format!("{note}; срок регламента {}", change(callback.term_due_at, terms.term_due_at));
+    }
+    let id = writing.new_id(now);
+    sqlx::query(KEEP_STEP)
+        .bind(id)
+        .bind(callback.id)
+        .bind(now.as_millisecond())
+        .bind(by.id.clone())
+        .bind(by.name.clone())
+        .bind("due_moved")
+        .bind(None::<String>)
+        .bind(note.clone())
+        .bind(None::<String>)
+        .execute(&mut *writing.sql)
+        .await?;
+    audit::keep(writing, by, "due_moved", &format!("callback {}", callback.id), &note, "", now).await
+}
+
+/// «24.11.2026, 18:00».
+fn shown(at: Option<Timestamp>, zone: &TimeZone) -> String {
+    match at {
+        Some(at) => at.to_zoned(zone.clone()).strftime("%d.%m.%Y, %-H:%M").to_string(),
+        None => "без срока".to_owned(),
+    }
 }
 
 /// The columns that hold a [`State`].
@@ -165,6 +216,9 @@ statements! {
             until_at = $8, reason = $9, note = $10, asker = $11, topic = $12, summary = $13, reference = $14,
             proposed_call_id = $15, version = $16, closed_at = $17
         WHERE id = $1";
+    MOVE_TERMS = "
+        UPDATE callback SET period_starts_at = $2, period_ends_at = $3, due_at = $4, term_due_at = $5
+        WHERE id = $1 AND closed_at IS NULL";
     KEEP_STEP = "
         INSERT INTO callback_history (id, callback_id, at, actor_id, actor_name, kind, outcome, note, before_desk)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";

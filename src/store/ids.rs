@@ -50,6 +50,7 @@ super::sql::statements! {
     NEWEST_CALL = "SELECT MAX(id) FROM call";
     NEWEST_CALLBACK = "SELECT MAX(id) FROM callback";
     NEWEST_HISTORY = "SELECT MAX(id) FROM callback_history";
+    NEWEST_HOURS_CHANGE = "SELECT MAX(id) FROM hours_change";
     NEWEST_VOICEMAIL = "SELECT MAX(id) FROM voicemail";
     NEWEST_JOB = "SELECT MAX(id) FROM job";
     NEWEST_ALARM = "SELECT MAX(id) FROM alarm";

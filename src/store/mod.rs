@@ -40,7 +40,7 @@ use std::sync::Arc;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Connection};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 
 pub use alarms::Alarm;
 pub use audit::{AuditEntry, AuditFilter, AuditRow};
@@ -50,6 +50,7 @@ pub use contacts::Contact;
 pub use desk::{ActError, NewCallback};
 pub use desk_page::{DeskFilter, DeskPart, Standing};
 pub use factors::Factor;
+pub use hours::{ChangedHours, HoursChange, HoursEffect, HoursError};
 pub use ingest::{Delivery, Kept};
 pub use invitations::Invitation;
 pub use jobs::{Job, JobKind, JobsSummary};
@@ -122,7 +123,7 @@ pub struct Store {
     lines: LiveLines,
     news: news::News,
     /// One renewal at a time: an older reading must not come after a newer one.
-    renewing: Arc<tokio::sync::Mutex<()>>,
+    renewing: Arc<Mutex<()>>,
 }
 
 impl Store {
@@ -256,6 +257,7 @@ pub fn statements() -> Vec<Statement> {
         desk::STATEMENTS,
         desk_page::STATEMENTS,
         factors::STATEMENTS,
+        hours::STATEMENTS,
         ids::STATEMENTS,
         ingest::STATEMENTS,
         invitations::STATEMENTS,
@@ -318,6 +320,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("../../migrations/0001_first.sql")),
     (3, "news", include_str!("../../migrations/0003_news.sql")),
     (4, "contacts", include_str!("../../migrations/0004_contacts.sql")),
+    (5, "hours", include_str!("../../migrations/0005_hours.sql")),
     (6, "prompts", include_str!("../../migrations/0006_prompts.sql")),
     (7, "people", include_str!("../../migrations/0007_people.sql")),
     (10, "audit", include_str!("../../migrations/0010_audit.sql")),

@@ -13,6 +13,7 @@ mod evening;
 mod fetching;
 mod greetings;
 mod heard;
+mod hours;
 mod house;
 mod licences;
 mod live;

@@ -51,6 +51,7 @@ impl Words<'_> {
             (TimeState::BeforeOpening, _) => "нерабочее время, рабочий день ещё не начался".to_owned(),
             (TimeState::AfterClosing, _) => "нерабочее время, рабочий день закончился".to_owned(),
             (TimeState::Break, _) => "нерабочее время, перерыв".to_owned(),
+            (TimeState::ClosedNow, _) => "линия закрыта экстренно".to_owned(),
         }
     }
 

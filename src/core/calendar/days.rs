@@ -3,11 +3,8 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::LazyLock;
 
-use sha2::{Digest, Sha256};
-
-use super::published::{FEDERAL, REGIONAL, RegionalDay, RegionalStatus};
+use super::published::{HolidayData, RegionalDay, RegionalStatus};
 use crate::time::{Date, ToSpan, Weekday};
 
 /// Public holidays of the Labour Code, article 112 part 1, as (month, day). The first eight move no day off by themselves:
@@ -40,21 +37,6 @@ impl DataSet {
             Self::Russia => include_str!("ru.json"),
             Self::Chechnya => include_str!("ru-ce.json"),
         }
-    }
-
-    /// The day on which the file was last checked against the acts.
-    pub fn updated(self) -> Date {
-        match self {
-            Self::Russia => FEDERAL.updated,
-            Self::Chechnya => REGIONAL.updated,
-        }
-    }
-
-    /// Changes whenever a byte of the file does.
-    pub(super) fn digest(self) -> &'static [u8] {
-        static DIGESTS: LazyLock<[Vec<u8>; 2]> =
-            LazyLock::new(|| DataSet::ALL.map(|set| Sha256::digest(set.text()).to_vec()));
-        &DIGESTS[self as usize]
     }
 }
 
@@ -121,9 +103,9 @@ pub struct UnknownWord(pub String);
 
 /// What the federal calendar says about a date that is not an ordinary one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Special {
+pub(super) enum Special<'d> {
     Holiday {
-        name: &'static str,
+        name: &'d str,
     },
     /// Not worked, because the day off of a date with this weekday was moved here.
     DayOff {
@@ -135,39 +117,41 @@ pub(super) enum Special {
     },
 }
 
-pub(super) fn federal(date: Date) -> Option<Special> {
-    match FEDERAL.year(date.year()) {
-        Some(year) => year.special.binary_search_by_key(&date, |(date, _)| *date).ok().map(|at| year.special[at].1),
-        None => unpublished(date),
+impl HolidayData {
+    pub(super) fn federal(&self, date: Date) -> Option<Special<'_>> {
+        match self.federal.year(date.year()) {
+            Some(year) => year.special(date),
+            None => unpublished(date),
+        }
     }
-}
 
-/// Whether the date is an hour shorter for staff (Labour Code, article 95). Known for published years only.
-pub(super) fn is_short(date: Date) -> bool {
-    FEDERAL.year(date.year()).is_some_and(|year| year.short_days.binary_search(&date).is_ok())
-}
+    /// Whether the date is an hour shorter for staff (Labour Code, article 95). Known for published years only.
+    pub(super) fn is_short(&self, date: Date) -> bool {
+        self.federal.year(date.year()).is_some_and(|year| year.short_days.binary_search(&date).is_ok())
+    }
 
-/// Whether the government's act on the days off of this year is out and in our data.
-pub(super) fn is_official(year: i16) -> bool {
-    FEDERAL.year(year).is_some_and(|year| year.official)
-}
+    /// Whether the government's act on the days off of this year is out and in our data.
+    pub(super) fn is_official(&self, year: i16) -> bool {
+        self.federal.year(year).is_some_and(|year| year.official)
+    }
 
-/// The regional holiday on this date, if an act names it.
-pub(super) fn regional_holiday(date: Date) -> Option<&'static str> {
-    let at = REGIONAL.days.binary_search_by_key(&date, |day| day.date).ok()?;
-    let day = &REGIONAL.days[at];
-    (day.status == RegionalStatus::Announced).then_some(day.name.as_str())
-}
+    /// The regional holiday on this date, if an act names it.
+    pub(super) fn regional_holiday(&self, date: Date) -> Option<&str> {
+        let at = self.regional.days.binary_search_by_key(&date, |day| day.date).ok()?;
+        let day = &self.regional.days[at];
+        (day.status == RegionalStatus::Announced).then_some(day.name.as_str())
+    }
 
-/// All days of the republic between two dates, both included, whatever their status.
-pub(super) fn regional_days(from: Date, to: Date) -> impl Iterator<Item = &'static RegionalDay> {
-    let first = REGIONAL.days.partition_point(|day| day.date < from);
-    REGIONAL.days[first..].iter().take_while(move |day| day.date <= to)
+    /// All days of the republic between two dates, both included, whatever their status.
+    pub(super) fn regional_days(&self, from: Date, to: Date) -> impl Iterator<Item = &RegionalDay> {
+        let first = self.regional.days.partition_point(|day| day.date < from);
+        self.regional.days[first..].iter().take_while(move |day| day.date <= to)
+    }
 }
 
 /// A year without an entry: the fixed dates, and the Code's own shift. A holiday on a weekend, 1 to 8 January aside, moves
 /// its day off to the next working day.
-pub(super) fn unpublished(date: Date) -> Option<Special> {
+pub(super) fn unpublished(date: Date) -> Option<Special<'static>> {
     if is_fixed_holiday(date) {
         return Some(Special::Holiday { name: "Праздничный день" });
     }
@@ -205,22 +189,25 @@ mod tests {
         text.parse().expect("a date")
     }
 
+    fn data() -> HolidayData {
+        HolidayData::built_in()
+    }
+
     #[test]
     fn an_unpublished_year_shifts_a_weekend_holiday_to_the_next_working_day_but_not_january() {
         // In 2033, 1 May is a Sunday and 8 January a Saturday; 12 June is a Sunday.
-        assert_eq!(federal(day("2033-05-02")), Some(Special::DayOff { from: Weekday::Sunday }));
-        assert_eq!(federal(day("2033-06-13")), Some(Special::DayOff { from: Weekday::Sunday }));
-        assert_eq!(federal(day("2033-01-10")), None);
-        assert!(matches!(federal(day("2033-01-08")), Some(Special::Holiday { .. })));
-        assert!(!is_official(2028) && !is_official(2033) && is_official(2027));
+        assert_eq!(data().federal(day("2033-05-02")), Some(Special::DayOff { from: Weekday::Sunday }));
+        assert_eq!(data().federal(day("2033-06-13")), Some(Special::DayOff { from: Weekday::Sunday }));
+        assert_eq!(data().federal(day("2033-01-10")), None);
+        assert!(matches!(data().federal(day("2033-01-08")), Some(Special::Holiday { .. })));
+        assert!(!data().is_official(2028) && !data().is_official(2033) && data().is_official(2027));
     }
 
     #[test]
     fn only_announced_days_of_the_republic_are_holidays() {
-        assert!(regional_holiday(day("2026-05-27")).is_some());
-        assert!(regional_holiday(day("2027-03-09")).is_none(), "estimated");
-        assert!(regional_holiday(day("2024-03-25")).is_none(), "uncertain");
-        assert!(REGIONAL.days.windows(2).all(|pair| pair[0].date < pair[1].date));
+        assert!(data().regional_holiday(day("2026-05-27")).is_some());
+        assert!(data().regional_holiday(day("2027-03-09")).is_none(), "estimated");
+        assert!(data().regional_holiday(day("2024-03-25")).is_none(), "uncertain");
     }
 
     #[test]

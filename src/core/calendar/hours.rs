@@ -3,8 +3,9 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::days::{self, DataSet, DayRule, Special};
+use super::days::{DataSet, DayRule, Special};
 use super::interval::Interval;
+use super::published::HolidayData;
 use crate::time::{Date, TimeZone, Weekday};
 
 /// The words of the configuration for the days of the week, Monday first.
@@ -22,6 +23,8 @@ pub struct Hours {
     pub(super) holidays: Vec<DataSet>,
     pub(super) short_days: ShortDays,
     pub(super) overrides: Vec<Override>,
+    /// What the sets of `holidays` say.
+    pub(super) data: HolidayData,
 }
 
 /// What happens on the working day before a public holiday, which the Labour Code makes an hour shorter for staff.
@@ -101,10 +104,9 @@ impl Hours {
 
     /// The shape that [`Hours::from_json`] reads. Equal hours give equal text.
     pub fn to_json(&self) -> Value {
-        let week = WEEKDAYS.iter().zip(&self.week).filter(|(_, intervals)| !intervals.is_empty());
         json!({
             "timezone": self.time_zone.iana_name().unwrap_or("UTC"),
-            "week": week.map(|(day, intervals)| ((*day).to_owned(), texts(intervals))).collect::<serde_json::Map<_, _>>(),
+            "week": week_to_json(&self.week),
             "holidays": self.holidays.iter().map(|set| set.as_str()).collect::<Vec<_>>(),
             "short_days": match self.short_days {
                 ShortDays::Ignore => json!({"policy": "ignore"}),
@@ -129,14 +131,29 @@ impl Hours {
         overridden.unwrap_or_else(|| self.shortened(plain))
     }
 
-    fn by_the_law(&self, date: Date) -> Day<'_> {
+    /// The same hours by other data about holidays.
+    pub fn with_data(self, data: HolidayData) -> Self {
+        Self { data, ..self }
+    }
+
+    pub fn data(&self) -> &HolidayData {
+        &self.data
+    }
+
+    /// The same hours with another week, Monday first.
+    pub fn with_week(self, week: [Vec<Interval>; 7]) -> Self {
+        Self { week: week.map(Interval::in_order), ..self }
+    }
+
+    /// What the published calendars and the week say of a date, without overrides and short days.
+    pub fn by_the_law(&self, date: Date) -> Day<'_> {
         let closed = |rule, title| Day { date, rule, shortened: false, title, intervals: &[], minutes_early: 0 };
-        let federal = if self.follows(DataSet::Russia) { days::federal(date) } else { None };
+        let federal = if self.follows(DataSet::Russia) { self.data.federal(date) } else { None };
         if let Some(Special::Holiday { name }) = federal {
             return closed(DayRule::Holiday, name);
         }
         if self.follows(DataSet::Chechnya)
-            && let Some(name) = days::regional_holiday(date)
+            && let Some(name) = self.data.regional_holiday(date)
         {
             return closed(DayRule::RegionalHoliday, name);
         }
@@ -152,10 +169,10 @@ impl Hours {
         }
     }
 
-    fn shortened<'h>(&self, day: Day<'h>) -> Day<'h> {
+    fn shortened<'h>(&'h self, day: Day<'h>) -> Day<'h> {
         match self.short_days {
             ShortDays::CloseEarly { minutes }
-                if !day.intervals.is_empty() && self.follows(DataSet::Russia) && days::is_short(day.date) =>
+                if !day.intervals.is_empty() && self.follows(DataSet::Russia) && self.data.is_short(day.date) =>
             {
                 Day { shortened: true, minutes_early: minutes, ..day }
             }
@@ -177,6 +194,7 @@ impl Default for Hours {
             holidays: DataSet::ALL.to_vec(),
             short_days: ShortDays::Ignore,
             overrides: Vec::new(),
+            data: HolidayData::built_in(),
         }
     }
 }
@@ -222,6 +240,12 @@ impl Override {
         }
         entry
     }
+}
+
+/// `{mon: ["09:00-18:00"], …}`, without the days off.
+pub fn week_to_json(week: &[Vec<Interval>; 7]) -> Value {
+    let worked = WEEKDAYS.iter().zip(week).filter(|(_, intervals)| !intervals.is_empty());
+    worked.map(|(day, intervals)| ((*day).to_owned(), texts(intervals))).collect::<serde_json::Map<_, _>>().into()
 }
 
 fn texts(intervals: &[Interval]) -> Value {

@@ -7,6 +7,7 @@
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, Offset};
 
+use super::closures::{Closure, Cuts};
 use super::days::days_after;
 use super::hours::{Day, Hours};
 use super::interval::{Interval, MINUTES_A_DAY};
@@ -100,11 +101,18 @@ fn held(wall: DateTime, offset: Offset) -> Timestamp {
 pub(super) struct Schedule {
     pub hours: Hours,
     walls: Walls,
+    closures: Vec<Closure>,
+    cuts: Cuts,
 }
 
 impl Schedule {
-    pub fn new(hours: Hours) -> Self {
-        Self { walls: Walls::new(hours.time_zone().clone()), hours }
+    pub fn new(hours: Hours, closures: Vec<Closure>) -> Self {
+        let cuts = Cuts::of(&closures);
+        Self { walls: Walls::new(hours.time_zone().clone()), hours, closures, cuts }
+    }
+
+    pub fn closures(&self) -> &[Closure] {
+        &self.closures
     }
 
     pub fn date(&self, at: Timestamp) -> Date {
@@ -113,23 +121,33 @@ impl Schedule {
 
     /// The working time that the rules give to one date, in order. It may touch or, where a midnight occurs twice, overlap
     /// that of its neighbours.
-    pub fn on(&self, date: Date) -> impl DoubleEndedIterator<Item = Period> {
+    pub fn by_the_hours(&self, date: Date) -> impl DoubleEndedIterator<Item = Period> {
         self.hours.day(date).intervals().filter_map(move |interval| self.walls.period(date, interval))
     }
 
+    /// The same without what is closed at once.
+    pub fn on(&self, date: Date) -> impl DoubleEndedIterator<Item = Period> {
+        self.by_the_hours(date).flat_map(|period| self.cuts.leave(period))
+    }
+
     pub fn is_open(&self, at: Timestamp) -> bool {
+        !self.cuts.contain(at) && self.would_be_open(at)
+    }
+
+    /// Whether the hours alone say open.
+    pub fn would_be_open(&self, at: Timestamp) -> bool {
         let today = self.date(at);
         // An interval that ends or starts at a doubled midnight reaches into the neighbour's day.
         [days_after(today, -1), today, days_after(today, 1)]
             .into_iter()
-            .any(|date| self.on(date).any(|period| period.contains(at)))
+            .any(|date| self.by_the_hours(date).any(|period| period.contains(at)))
     }
 
     /// Everything that may matter at `at` and later, up to and including the date `last`.
     pub fn walk(&self, at: Timestamp, last: Date) -> Walk<'_> {
         // One day for a doubled midnight and one for a date that the zone left out (Apia, 30 December 2011).
         let first = days_after(self.date(at), -2);
-        Walk { schedule: self, day: self.hours.day(first), next_interval: 0, reached: Timestamp::MIN, last }
+        Walk { schedule: self, day: self.hours.day(first), next_interval: 0, rest: None, reached: Timestamp::MIN, last }
     }
 
     /// The period around `at` and the first one that starts strictly after it, within 400 local dates. Hours around the
@@ -192,6 +210,8 @@ pub(super) struct Walk<'s> {
     schedule: &'s Schedule,
     day: Day<'s>,
     next_interval: usize,
+    /// Of the interval in hand, behind a closure.
+    rest: Option<Period>,
     reached: Timestamp,
     /// The walk ends after this date; whoever walks may put it off.
     pub last: Date,
@@ -202,9 +222,11 @@ impl Iterator for Walk<'_> {
 
     fn next(&mut self) -> Option<Stretch> {
         while self.day.date <= self.last {
-            while let Some(interval) = self.day.intervals().nth(self.next_interval) {
-                self.next_interval += 1;
-                let Some(period) = self.schedule.walls.period(self.day.date, interval) else { continue };
+            while let Some(whole) = self.rest.take().or_else(|| self.next_of_the_day()) {
+                let Some(period) = self.schedule.cuts.leave(whole).next() else { continue };
+                if period.end < whole.end {
+                    self.rest = Some(Period { start: period.end, end: whole.end });
+                }
                 let continues = period.start <= self.reached;
                 let start = period.start.max(self.reached);
                 if start < period.end {
@@ -219,6 +241,20 @@ impl Iterator for Walk<'_> {
     }
 }
 
+impl Walk<'_> {
+    /// The next interval of the day in hand that the clocks leave anything of.
+    fn next_of_the_day(&mut self) -> Option<Period> {
+        while let Some(interval) = self.day.intervals().nth(self.next_interval) {
+            self.next_interval += 1;
+            let period = self.schedule.walls.period(self.day.date, interval);
+            if period.is_some() {
+                return period;
+            }
+        }
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -227,7 +263,7 @@ mod tests {
 
     fn schedule(zone: &str, week: serde_json::Value) -> Schedule {
         let hours = json!({"timezone": zone, "week": week, "holidays": []});
-        Schedule::new(Hours::from_json(&hours).expect("good hours"))
+        Schedule::new(Hours::from_json(&hours).expect("good hours"), Vec::new())
     }
 
     fn instant(text: &str) -> Timestamp {
@@ -333,7 +369,7 @@ mod tests {
         let open_on = |date: &str| {
             let entry = json!({"from": date, "to": date, "mode": "open", "hours": ["10:00-12:00"]});
             let hours = json!({"week": {}, "holidays": [], "overrides": [entry]});
-            Schedule::new(Hours::from_json(&hours).expect("good hours"))
+            Schedule::new(Hours::from_json(&hours).expect("good hours"), Vec::new())
         };
         let at = instant("2026-01-01T00:00:00+03:00");
         assert!(open_on("2027-02-05").around(at).1.is_some());

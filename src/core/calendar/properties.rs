@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::hours::WEEKDAYS;
-use super::{Calendar, Hours, TimeState, WorkingHours};
+use super::{Calendar, Closure, Hours, Period, TimeState, WorkingHours};
 use crate::time::{SignedDuration, Timestamp, from_millisecond};
 
 /// Zones with changes by an hour, by half an hour, at midnight, over midnight, by a whole day, and with none.
@@ -142,6 +142,44 @@ proptest! {
         let parts = calendar.working_ms_between(ends[0], ends[1]) + calendar.working_ms_between(ends[1], ends[2]);
         prop_assert_eq!(parts, calendar.working_ms_between(ends[0], ends[2]));
         prop_assert_eq!(calendar.working_ms_between(ends[2], ends[0]), 0);
+    }
+
+    #[test]
+    fn nothing_is_open_in_a_closure_and_its_end_belongs_to_the_open_time_again(
+        hours in hours(), at in instant(), cuts in prop::collection::vec((-300_i64..300, 1_i64..300), 1..4)
+    ) {
+        let quarter = HOUR_MS / 4;
+        let hours = Hours::from_json(&hours).expect("good hours");
+        let closures: Vec<Closure> = cuts.iter().map(|(start, length)| {
+            let start = later(at, start * quarter);
+            Closure { period: Period { start, end: later(start, length * quarter) }, reason: String::new() }
+        }).collect();
+        let cut = Calendar::with_closures(hours.clone(), closures.clone());
+        let whole = Calendar::new(hours);
+        prop_assert_ne!(cut.version(), whole.version());
+        let closed = |at| closures.iter().any(|closure| closure.period.contains(at));
+        for step in -400..400 {
+            let at = later(at, step * quarter + 1);
+            let answer = cut.answer(at);
+            prop_assert_eq!(answer.open, whole.is_open(at) && !closed(at), "{}", at);
+            prop_assert_eq!(answer.open, cut.is_open(at));
+            prop_assert_eq!(answer.time_state == TimeState::ClosedNow, whole.is_open(at) && closed(at));
+            prop_assert_eq!(cut.closure_at(at).is_some(), closed(at));
+        }
+        let answer = cut.answer(at);
+        if let Some(next) = answer.next_period {
+            prop_assert!(!closed(next.start) && cut.is_open(next.start) && !cut.is_open(later(next.start, -1)));
+            prop_assert!(!cut.is_open(next.end));
+            prop_assert_eq!(cut.period_at(next.start), Some(next));
+        }
+        for closure in &closures {
+            let end = closure.period.end;
+            prop_assert_eq!(cut.is_open(end), whole.is_open(end) && !closed(end));
+        }
+        if let Some(due) = cut.due_after_hours(at, WorkingHours::from_milliseconds(90 * 60_000)) {
+            prop_assert!(!closed(later(due, -1)), "{}", due);
+            prop_assert_eq!(cut.working_ms_between(at, due), 90 * 60_000);
+        }
     }
 
     #[test]

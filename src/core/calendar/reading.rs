@@ -39,6 +39,16 @@ impl Hours {
     }
 }
 
+/// A week of its own, `{mon: ["09:00-18:00"], …}`, Monday first; a missing day is a day off.
+///
+/// # Errors
+/// Every mistake there is.
+pub fn week_from_json(value: &Value) -> Result<[Vec<Interval>; 7], Vec<HoursError>> {
+    let mut reader = Reader::default();
+    let week = reader.week(value);
+    if reader.mistakes.is_empty() { Ok(week) } else { Err(reader.mistakes) }
+}
+
 impl<'de> Deserialize<'de> for Hours {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::from_json(&Value::deserialize(deserializer)?).map_err(|mistakes| {

@@ -33,7 +33,7 @@ pub struct Reply {
     pub day_rule: &'static str,
     /// The date is a short day and closes early.
     pub shortened: bool,
-    /// `open`, `closed_day`, `before_opening`, `after_closing` or `break`.
+    /// `open`, `closed_day`, `before_opening`, `after_closing`, `break` or `closed_now`.
     pub time_state: &'static str,
     /// The working period that contains the instant.
     pub current_period: Option<WrittenPeriod>,

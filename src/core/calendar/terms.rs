@@ -132,7 +132,7 @@ mod tests {
     use crate::core::calendar::Hours;
 
     fn school() -> Schedule {
-        Schedule::new(Hours::default())
+        Schedule::new(Hours::default(), Vec::new())
     }
 
     fn instant(text: &str) -> Timestamp {
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn the_examples_of_the_calendars_description_hold() {
         let early = json!({"short_days": {"policy": "close_early", "minutes": 60}});
-        let early = Schedule::new(Hours::from_json(&early).expect("good hours"));
+        let early = Schedule::new(Hours::from_json(&early).expect("good hours"), Vec::new());
         for (schedule, received, term, due) in [
             (&school(), "2026-11-27T17:00:00+03:00", "2", "2026-11-30T10:00:00+03:00"),
             (&school(), "2026-11-27T18:00:00+03:00", "9", "2026-11-30T18:00:00+03:00"),
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn the_hour_that_changes_counts_as_it_passes() {
         let night = json!({"timezone": "Europe/Berlin", "week": {"sun": ["00:00-06:00"]}, "holidays": []});
-        let night = Schedule::new(Hours::from_json(&night).expect("good hours"));
+        let night = Schedule::new(Hours::from_json(&night).expect("good hours"), Vec::new());
         let (spring, autumn) = (instant("2026-03-29T00:00:00+01:00"), instant("2026-10-25T00:00:00+02:00"));
         assert_eq!(night.due_after_hours(spring, hours("5")), Some(instant("2026-03-29T06:00:00+02:00")));
         assert_eq!(night.due_after_hours(autumn, hours("7")), Some(instant("2026-10-25T06:00:00+01:00")));
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn without_working_hours_nothing_is_ever_due() {
-        let closed = Schedule::new(Hours::from_json(&json!({"week": {}})).expect("good hours"));
+        let closed = Schedule::new(Hours::from_json(&json!({"week": {}})).expect("good hours"), Vec::new());
         let at = instant("2026-11-27T10:00:00+03:00");
         assert_eq!(closed.due_after_hours(at, hours("0")), None);
         assert_eq!(closed.due_after_working_days(at, 0), None);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::days::{self, DataSet, days_after};
+use super::days::{DataSet, days_after};
 use super::published::RegionalStatus;
 use super::{Calendar, HORIZON_DAYS};
 use crate::time::{Date, Timestamp};
@@ -16,7 +16,7 @@ pub enum CalendarWarning {
     /// The government's act on the days off of this year is not in our data.
     YearNotOfficial { year: i16 },
     /// A feast whose act is not out, or a day on which sources disagree; it is worked as long as no override covers it.
-    FeastNotAnnounced { date: Date, name: &'static str, estimated: bool },
+    FeastNotAnnounced { date: Date, name: String, estimated: bool },
     /// Nothing is open within 400 days.
     NoWorkingHours,
 }
@@ -33,7 +33,7 @@ impl Calendar {
             // The act of a year must be out a month before the year begins.
             let next_year = (today.month() == 12).then(|| today.year().saturating_add(1));
             let years = [Some(today.year()), next_year].into_iter().flatten();
-            let unknown = years.filter(|year| !days::is_official(*year));
+            let unknown = years.filter(|year| !self.hours().data.is_official(*year));
             warnings.extend(unknown.map(|year| CalendarWarning::YearNotOfficial { year }));
         }
         if self.hours().follows(DataSet::Chechnya) {
@@ -42,13 +42,15 @@ impl Calendar {
         warnings
     }
 
-    fn unsettled_feasts(&self, today: Date) -> impl Iterator<Item = CalendarWarning> {
-        days::regional_days(today, days_after(today, FEAST_NOTICE_DAYS))
+    fn unsettled_feasts(&self, today: Date) -> impl Iterator<Item = CalendarWarning> + '_ {
+        self.hours()
+            .data
+            .regional_days(today, days_after(today, FEAST_NOTICE_DAYS))
             .filter(|day| day.status != RegionalStatus::Announced)
             .filter(|day| !self.hours().overrides().iter().any(|entry| entry.covers(day.date)))
             .map(|day| CalendarWarning::FeastNotAnnounced {
                 date: day.date,
-                name: &day.name,
+                name: day.name.clone(),
                 estimated: day.status == RegionalStatus::Estimated,
             })
     }

@@ -58,6 +58,9 @@ pub struct Line {
     /// The regulation's response term in working hours; null: not set.
     response_term_hours: Option<f64>,
     open_now: bool,
+    /// The line is closed at once, whatever its hours say, until this instant; null: it is not.
+    #[schema(format = DateTime)]
+    closed_until: Option<String>,
     #[schema(schema_with = words::configured_hours)]
     hours: serde_json::Value,
 }
@@ -73,6 +76,7 @@ impl Line {
             max_message_seconds: line.max_message_seconds,
             response_term_hours: line.response_term.map(|term| term.as_hours()),
             open_now: line.calendar.is_open(now),
+            closed_until: line.calendar.closure_at(now).map(|closure| line.calendar.written(closure.period.end)),
             hours: line.calendar.hours().to_json(),
         }
     }

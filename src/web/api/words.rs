@@ -83,7 +83,7 @@ pub fn time_state() -> Object {
 }
 
 pub fn configured_hours() -> Schema {
-    let about = "The configured hours, as in the section `[hours]` of the configuration.";
+    let about = "The hours as they are now, as in the section `[hours]` of the configuration; exceptions of the calendar page are among the overrides.";
     Schema::Object(ObjectBuilder::new().schema_type(Type::Object).description(Some(about)).build())
 }
 

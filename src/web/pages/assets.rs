@@ -37,6 +37,7 @@ const ASSETS: &[(&str, &str, &str)] = &[
             include_str!("assets/style/print.css"),
         ),
     ),
+    ("calendar.js", JS, include_str!("assets/calendar.js")),
     ("desk.js", JS, include_str!("assets/desk.js")),
     ("live.js", JS, include_str!("assets/live.js")),
     ("print.js", JS, include_str!("assets/print.js")),

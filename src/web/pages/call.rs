@@ -11,14 +11,16 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 use tracing::error;
 
+use super::calendar::words::{rule_words, time_words};
 use super::desk::{Message, messages};
 use super::frame::{Frame, Here};
 use super::log::{card_address, lasted, other_party, outcome_words};
 use super::refused::PageError;
 use super::words::{Wall, length};
 use super::{Visitor, page, steps};
-use crate::core::calendar::{DayRule, TimeState};
+use crate::core::calendar::TimeState;
 use crate::core::call::{Call, Decision, Direction, RecordingState, Ringing};
+use crate::core::line::Line;
 use crate::core::officer::Role;
 use crate::recordings::RecordingName;
 use crate::store::{CallView, CallbackView, Person, Voicemail, VoicemailState};
@@ -104,7 +106,7 @@ async fn draw(
         told,
         tel: number.as_ref().map(|number| format!("tel:{}", number.e164())),
         started: wall.exact(call.started_at),
-        facts: facts(&call, line.map_or("—", |line| &line.title), &wall),
+        facts: facts(&call, line, &wall),
         callback: call.callback_id,
         timeline: timeline(&call, callback.as_ref(), &voicemails, &wall),
         messages: recorded(&voicemails, &visitor.0, &wall),
@@ -185,7 +187,7 @@ async fn erase_file(house: &House, id: i64, name: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn facts(call: &Call, line: &str, wall: &Wall<'_>) -> Vec<(&'static str, String)> {
+fn facts(call: &Call, line: Option<&Line>, wall: &Wall<'_>) -> Vec<(&'static str, String)> {
     let direction = match call.direction {
         Some(Direction::Inbound) => "входящий",
         Some(Direction::Outbound) => "исходящий",
@@ -193,7 +195,7 @@ fn facts(call: &Call, line: &str, wall: &Wall<'_>) -> Vec<(&'static str, String)
     };
     let mut facts = vec![
         ("Начало", wall.exact(call.started_at)),
-        ("Линия", line.to_owned()),
+        ("Линия", line.map_or("—", |line| &line.title).to_owned()),
         ("Направление", direction.to_owned()),
         ("Итог", outcome_words(call).to_owned()),
     ];
@@ -203,6 +205,10 @@ fn facts(call: &Call, line: &str, wall: &Wall<'_>) -> Vec<(&'static str, String)
     }
     if let Some(decision) = &call.decision {
         facts.push(("Решение", decision_words(decision)));
+        let closure = line.and_then(|line| line.calendar.closure_at(call.started_at));
+        if let Some(closure) = closure.filter(|_| decision.time_state == TimeState::ClosedNow) {
+            facts.push(("Почему закрыта", closure.reason.clone()));
+        }
         if let Some(promise) = &decision.promise {
             facts.push(("Обещали перезвонить", wall.named_day(promise.start)));
         }
@@ -218,24 +224,7 @@ fn facts(call: &Call, line: &str, wall: &Wall<'_>) -> Vec<(&'static str, String)
 
 /// «нерабочее время: выходной; календарь 2026-11-22-1a2b3c4d».
 fn decision_words(decision: &Decision) -> String {
-    let day = match decision.day_rule {
-        DayRule::Holiday => "праздничный день",
-        DayRule::RegionalHoliday => "праздничный день республики",
-        DayRule::TransferredDayOff => "перенесённый выходной",
-        DayRule::WorkingWeekend => "рабочий выходной",
-        DayRule::Weekend => "выходной",
-        DayRule::Workday => "рабочий день",
-        DayRule::OverrideClosed => "закрыто по решению школы",
-        DayRule::OverrideOpen => "открыто по решению школы",
-        DayRule::OverrideHours => "другие часы по решению школы",
-    };
-    let time = match decision.time_state {
-        TimeState::Open => "рабочее время",
-        TimeState::ClosedDay => "нерабочее время",
-        TimeState::BeforeOpening => "нерабочее время, до открытия",
-        TimeState::AfterClosing => "нерабочее время, после закрытия",
-        TimeState::Break => "нерабочее время, перерыв",
-    };
+    let (time, day) = (time_words(decision.time_state), rule_words(decision.day_rule));
     format!("{time}: {day}; календарь {}", decision.calendar_version)
 }
 

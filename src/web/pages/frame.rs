@@ -1,6 +1,7 @@
 //! What stands around the content of every page: name, navigation, whose session it is, and the banner of a rehearsal.
 
 use super::assets;
+use super::calendar::words::closed_now;
 use super::words::Wall;
 use crate::core::line::LineId;
 use crate::core::officer::Role;
@@ -11,6 +12,8 @@ use crate::web::House;
 pub(super) struct Frame {
     /// What the clock of a rehearsal shows.
     pub rehearsal: Option<String>,
+    /// What is closed at once just now, for officers to see on every page.
+    pub closed: Vec<String>,
     /// «московское», or the zone by its name.
     pub zone: String,
     pub signed_in: Option<SignedIn>,
@@ -101,6 +104,7 @@ impl Frame {
                 Some("Europe/Moscow") | None => "московское".to_owned(),
                 Some(name) => name.to_owned(),
             },
+            closed: Vec::new(),
             signed_in: None,
         }
     }
@@ -108,7 +112,8 @@ impl Frame {
     pub async fn of(house: &House, person: &Person, here: Here, now: Timestamp) -> Result<Self, StoreError> {
         let open = house.store.count_open(now).await?.iter().map(|(_, open, _)| open).sum();
         let signed_in = SignedIn { name: person.actor.name.clone(), role: person.role, open, here };
-        Ok(Self { signed_in: Some(signed_in), ..Self::bare(house, now) })
+        let closed = closed_now(&house.lines(), now);
+        Ok(Self { signed_in: Some(signed_in), closed, ..Self::bare(house, now) })
     }
 }
 

@@ -3,6 +3,7 @@
 mod assets;
 mod audit;
 mod by_hand;
+mod calendar;
 mod call;
 mod caller;
 mod desk;
@@ -71,6 +72,7 @@ pub(super) fn router(house: &House) -> Router<House> {
         .route("/", get(|| async { Redirect::to("/callbacks") }))
         .merge(sign_in::router())
         .merge(by_hand::router())
+        .merge(calendar::router())
         .merge(desk::router())
         .merge(audit::router())
         .merge(health::router())

@@ -43,6 +43,7 @@ pub(super) fn past(step: &Step) -> String {
         }
         ("reopen", _) => "открыто снова".to_owned(),
         ("describe", _) => "записаны сведения".to_owned(),
+        ("due_moved", _) => "срок изменился вместе с рабочим временем".to_owned(),
         _ => "последнее действие отменено".to_owned(),
     }
 }

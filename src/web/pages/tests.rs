@@ -1,6 +1,7 @@
 //! Stories of the pages, through the router, on a real database.
 
 mod by_hand;
+mod calendar;
 mod live;
 mod print;
 mod prompts;

@@ -32,7 +32,7 @@ pub const PARENTS: &str = "+79288328088";
 /// What the parents' number is forwarded to.
 pub const TECHNICAL: &str = "+78712000100";
 
-const TABLES: [&str; 13] = [
+const TABLES: [&str; 14] = [
     "meta",
     "delivery",
     "call_key",
@@ -46,6 +46,7 @@ const TABLES: [&str; 13] = [
     "audit",
     "officer",
     "token",
+    "hours_change",
 ];
 
 /// What a story may change in its configuration before it starts the house again.

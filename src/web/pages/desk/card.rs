@@ -190,7 +190,7 @@ pub(super) struct Undo {
 
 impl Undo {
     pub fn of(view: &CallbackView, me: &Actor, wall: &Wall<'_>) -> Option<Self> {
-        let last = view.history.iter().rev().find(|step| step.kind != "undo")?;
+        let last = view.history.iter().rev().find(|step| !matches!(step.kind.as_str(), "undo" | "due_moved"))?;
         if last.by.id != me.id || last.kind == "describe" {
             return None;
         }

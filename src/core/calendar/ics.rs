@@ -1,0 +1,267 @@
+//! Days off for other calendars and from them: iCalendar files (RFC 5545) with events of whole days.
+
+use icalendar::parser::{Component, Property, read_components, unfold};
+use icalendar::{Calendar, Component as _, Event};
+
+use super::days::days_after;
+use crate::time::{Date, Timestamp};
+
+/// The largest file that is read, bytes.
+pub const LARGEST_ICS: usize = 1024 * 1024;
+/// The most events that are taken from one file.
+pub const MOST_EVENTS: usize = 1000;
+/// The longest text taken as a reason, characters.
+const LONGEST_SUMMARY: usize = 200;
+/// The longest event, days.
+const LONGEST_EVENT_DAYS: i32 = super::changes::LONGEST_EXCEPTION_DAYS;
+/// Marks our own worked days, so that nobody takes them back in as days off.
+const WORKED: &str = "X-PEREZVON-WORKED";
+
+/// Whole days with one meaning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IcsEvent {
+    pub from: Date,
+    /// Included.
+    pub to: Date,
+    pub summary: String,
+    /// Not a day off: worked though it seems otherwise, or with other hours.
+    pub worked: bool,
+}
+
+/// An event that cannot be taken, in Russian.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IcsMistake {
+    /// Of the file, counted from 1: where the event begins.
+    pub line: usize,
+    pub problem: String,
+}
+
+/// The file of these events, named `name`. `made_at` is written as their stamp.
+pub fn write_ics(name: &str, events: &[IcsEvent], made_at: Timestamp) -> String {
+    let mut calendar = Calendar::empty();
+    calendar.append_property(("VERSION", "2.0"));
+    calendar.append_property(("PRODID", "-//Perezvon//RU"));
+    calendar.append_property(("CALSCALE", "GREGORIAN"));
+    calendar.name(name);
+    let stamp = made_at.strftime("%Y%m%dT%H%M%SZ").to_string();
+    for event in events {
+        let mut written = Event::new();
+        let day = |key: &str, date: Date| {
+            icalendar::Property::new(key, date.strftime("%Y%m%d").to_string()).add_parameter("VALUE", "DATE").done()
+        };
+        written.append_property(day("DTSTART", event.from));
+        written.append_property(day("DTEND", days_after(event.to, 1)));
+        written.add_property("DTSTAMP", &stamp);
+        let kind = if event.worked { "worked" } else { "off" };
+        written.uid(&format!("{}-{}-{kind}@perezvon", event.from, event.to));
+        written.summary(&event.summary);
+        written.add_property("TRANSP", "TRANSPARENT");
+        if event.worked {
+            written.add_property(WORKED, "1");
+        }
+        written.class(icalendar::Class::Public);
+        calendar.push(written.done());
+    }
+    calendar.to_string()
+}
+
+/// The days off of a file, and the events that are none.
+///
+/// # Errors
+/// The file is no calendar, or too large: a sentence in Russian.
+pub fn read_ics(text: &str) -> Result<(Vec<IcsEvent>, Vec<IcsMistake>), String> {
+    let no_calendar = || "Это не календарь: нужен файл .ics со строками BEGIN:VCALENDAR и END:VCALENDAR.".to_owned();
+    if text.len() > LARGEST_ICS {
+        return Err("Файл больше 1 МБ. Выгрузите календарь за один год.".to_owned());
+    }
+    let text = text.trim_start_matches('\u{feff}');
+    let starts = beginnings(text).ok_or_else(no_calendar)?;
+    if starts.len() > MOST_EVENTS {
+        return Err(format!("В файле больше {MOST_EVENTS} событий. Выгрузите календарь за один год."));
+    }
+    let unfolded = unfold(text);
+    let roots = read_components(unfolded.trim()).map_err(|_| no_calendar())?;
+    if !roots.first().is_some_and(|root| root.name.as_str().eq_ignore_ascii_case("VCALENDAR")) {
+        return Err(no_calendar());
+    }
+    let mut found = Vec::new();
+    for root in &roots {
+        events_of(root, &mut found);
+    }
+    let (mut events, mut mistakes) = (Vec::new(), Vec::new());
+    for (at, event) in found.into_iter().enumerate() {
+        match read_event(event) {
+            Ok(event) => events.push(event),
+            Err(problem) => mistakes.push(IcsMistake { line: starts.get(at).copied().unwrap_or(0), problem }),
+        }
+    }
+    Ok((events, mistakes))
+}
+
+/// The lines on which events begin. `None`: the parts do not nest as in a calendar, and deep nests are not read at all.
+fn beginnings(text: &str) -> Option<Vec<usize>> {
+    const DEEPEST: usize = 8;
+    let (mut depth, mut starts) = (0_usize, Vec::new());
+    for (at, line) in text.lines().enumerate() {
+        let line = line.trim_end();
+        if line.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("BEGIN:")) {
+            depth += 1;
+            if depth > DEEPEST {
+                return None;
+            }
+            if line[6..].trim().eq_ignore_ascii_case("VEVENT") {
+                starts.push(at + 1);
+            }
+        } else if line.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("END:")) {
+            depth = depth.checked_sub(1)?;
+        }
+    }
+    (depth == 0).then_some(starts)
+}
+
+fn events_of<'c, 't>(part: &'c Component<'t>, found: &mut Vec<&'c Component<'t>>) {
+    if part.name.as_str().eq_ignore_ascii_case("VEVENT") {
+        found.push(part);
+    }
+    for inner in &part.components {
+        events_of(inner, found);
+    }
+}
+
+fn read_event(event: &Component<'_>) -> Result<IcsEvent, String> {
+    let property = |name: &str| event.properties.iter().find(|it| it.name.as_str().eq_ignore_ascii_case(name));
+    let summary = property("SUMMARY").map_or(String::new(), |it| one_line(it.val.as_str()));
+    let named = |what: &str| match summary.as_str() {
+        "" => format!("событие без названия {what}"),
+        summary => format!("«{summary}» {what}"),
+    };
+    if property(WORKED).is_some() {
+        return Err(named("— рабочий день из нашей же выгрузки"));
+    }
+    if ["RRULE", "RDATE", "EXDATE", "RECURRENCE-ID"].into_iter().any(|name| property(name).is_some()) {
+        return Err(named("повторяется. Внесите каждую дату отдельно"));
+    }
+    if property("STATUS").is_some_and(|it| it.val.as_str().eq_ignore_ascii_case("CANCELLED")) {
+        return Err(named("отменено"));
+    }
+    let start = property("DTSTART").ok_or_else(|| named("не имеет даты"))?;
+    let from = whole_day(start).ok_or_else(|| named("не на весь день. Загружаются только события на весь день"))?;
+    let to = match (property("DTEND"), property("DURATION")) {
+        // The end of an event is the first date after it.
+        (Some(end), _) => days_after(whole_day(end).ok_or_else(|| named("кончается не в полночь"))?, -1),
+        (None, Some(length)) => {
+            let days = days_of(length.val.as_str()).ok_or_else(|| named("длится не целое число дней"))?;
+            days_after(from, days - 1)
+        }
+        (None, None) => from,
+    };
+    // Some programs write the same date twice for one day.
+    let to = to.max(days_after(from, if to == days_after(from, -1) { 0 } else { -1 }));
+    if to < from {
+        return Err(named("кончается раньше, чем начинается"));
+    }
+    if days_after(from, LONGEST_EVENT_DAYS - 1) < to {
+        return Err(named("длиннее года"));
+    }
+    Ok(IcsEvent { from, to, summary, worked: false })
+}
+
+/// `20261104`, by its type or by its shape.
+fn whole_day(property: &Property<'_>) -> Option<Date> {
+    let text = property.val.as_str().trim();
+    if text.len() != 8 || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Date::new(text[..4].parse().ok()?, text[4..6].parse().ok()?, text[6..].parse().ok()?).ok()
+}
+
+/// `P3D`, `P1W`.
+fn days_of(length: &str) -> Option<i32> {
+    let rest = length.trim().strip_prefix('P')?;
+    let (number, unit) = rest.split_at_checked(rest.len().checked_sub(1)?)?;
+    let number: i32 = number.parse().ok().filter(|number| (1..=LONGEST_EVENT_DAYS).contains(number))?;
+    match unit {
+        "D" => Some(number),
+        "W" => Some(number * 7),
+        _ => None,
+    }
+}
+
+/// Without line ends and of bounded length.
+fn one_line(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ").chars().take(LONGEST_SUMMARY).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn date(text: &str) -> Date {
+        text.parse().expect("a date")
+    }
+
+    fn file(events: &str) -> String {
+        format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\n{events}END:VCALENDAR\r\n")
+            .replace('\n', "\r\n")
+            .replace("\r\r", "\r")
+    }
+
+    #[test]
+    fn what_is_written_reads_back_but_for_worked_days() {
+        let day = |from: &str, to: &str, summary: &str, worked| IcsEvent {
+            from: date(from),
+            to: date(to),
+            summary: summary.to_owned(),
+            worked,
+        };
+        let off = day(
+            "2026-12-31",
+            "2027-01-11",
+            "Новый год; каникулы, \"ёлка\" и очень длинное название, которое не помещается в строку",
+            false,
+        );
+        let events = [off.clone(), day("2027-02-20", "2027-02-20", "Рабочий день", true)];
+        let text = write_ics("Перезвон", &events, "2026-11-22T10:00:00Z".parse().expect("an instant"));
+        assert!(text.contains("DTSTART;VALUE=DATE:20261231") && text.contains("DTEND;VALUE=DATE:20270112"), "{text}");
+        assert!(text.contains("DTSTAMP:20261122T100000Z"), "{text}");
+        let (read, refused) = read_ics(&text).expect("a calendar");
+        assert_eq!(read, [off]);
+        assert_eq!(refused.len(), 1);
+        assert!(refused[0].problem.contains("рабочий день из нашей же выгрузки"), "{refused:?}");
+    }
+
+    #[test]
+    fn timed_and_recurring_events_are_refused_with_their_line() {
+        let text = file(
+            "BEGIN:VEVENT\nDTSTART;VALUE=DATE:20261104\nSUMMARY:День народного\n  единства\nEND:VEVENT\n\
+             BEGIN:VEVENT\nDTSTART:20261105T090000Z\nSUMMARY:Совещание\nEND:VEVENT\n\
+             BEGIN:VEVENT\nDTSTART;VALUE=DATE:20261106\nRRULE:FREQ=YEARLY\nSUMMARY:Каждый год\nEND:VEVENT\n\
+             BEGIN:VEVENT\nDTSTART;VALUE=DATE:20261109\nDURATION:P2D\nEND:VEVENT\n",
+        );
+        let (read, refused) = read_ics(&text).expect("a calendar");
+        assert_eq!(read[0].summary, "День народного единства");
+        assert_eq!((read[1].from, read[1].to), (date("2026-11-09"), date("2026-11-10")));
+        let told: Vec<_> = refused.iter().map(|it| (it.line, it.problem.as_str())).collect();
+        assert_eq!(
+            told,
+            [
+                (9, "«Совещание» не на весь день. Загружаются только события на весь день"),
+                (13, "«Каждый год» повторяется. Внесите каждую дату отдельно"),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_no_calendar_is_told_and_nothing_deep_or_large_is_read() {
+        for text in ["", "привет", "BEGIN:VCALENDAR\nEND:VEVENT\nEND:VEVENT", "BEGIN:VEVENT\nEND:VEVENT\n", "%PDF-1.7"]
+        {
+            assert!(read_ics(text).unwrap_err().starts_with("Это не календарь"), "{text}");
+        }
+        let deep = "BEGIN:A\n".repeat(100_000);
+        assert!(read_ics(&deep).is_err());
+        let many = file(&"BEGIN:VEVENT\nDTSTART;VALUE=DATE:20261104\nEND:VEVENT\n".repeat(MOST_EVENTS + 1));
+        assert!(read_ics(&many).unwrap_err().contains("больше 1000 событий"));
+        assert!(read_ics(&"x".repeat(LARGEST_ICS + 1)).unwrap_err().contains("1 МБ"));
+    }
+}
