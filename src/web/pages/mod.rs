@@ -6,6 +6,7 @@ mod desk;
 mod frame;
 mod gate;
 mod log;
+mod public;
 mod refused;
 mod sign_in;
 mod steps;
@@ -27,8 +28,7 @@ use axum::http::header::{
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method};
 use axum::middleware::map_response_with_state;
-use axum::response::{Html, IntoResponse, Redirect, Response};
-use axum::routing::get;
+use axum::response::{Html, IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
@@ -55,7 +55,7 @@ const HEADERS: [(HeaderName, &str); 5] = [
 
 pub(super) fn router(house: &House) -> Router<House> {
     Router::new()
-        .route("/", get(|| async { Redirect::to("/callbacks") }))
+        .merge(public::router())
         .merge(sign_in::router())
         .merge(desk::router())
         .merge(log::router())
@@ -81,7 +81,9 @@ async fn dress(State(house): State<House>, mut response: Response) -> Response {
     if let Some(failure) = response.extensions_mut().remove::<Failure>() {
         response = failure.page(&house);
     }
-    for (name, value) in HEADERS {
+    // What is meant for frames of other sites says so itself, and the older header has no word for it.
+    let is_framed = response.headers().contains_key(CONTENT_SECURITY_POLICY);
+    for (name, value) in HEADERS.into_iter().filter(|(name, _)| !(is_framed && *name == X_FRAME_OPTIONS)) {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
