@@ -9,6 +9,7 @@ mod health;
 mod pages;
 pub mod password;
 mod session;
+pub mod sheet;
 pub mod webhooks;
 
 use std::sync::Arc;
