@@ -132,8 +132,8 @@ fn exceptions_are_told(calendar: &Calendar, now: Timestamp, text: &str) {
     }
     if let Some(short) = unusual.iter().find(|date| !real(date).is_empty()) {
         let last = calendar.day(*short).intervals().next_back().unwrap().end_minute();
-        let told = after("Другие часы: ");
-        assert!(told.starts_with(&day_and_month(*short)), "{short} {text}");
+        let told = after("Работаем иначе: ");
+        assert!(told.split(", ").nth(1) == Some(&day_and_month(*short)), "{short} {text}");
         assert!(told.contains(&format!("до {}:{:02}", last / 60, last % 60)), "{short} {text}");
     }
 }

@@ -3,8 +3,8 @@
 use super::super::words::{Wall, short_weekday};
 use crate::core::calendar::Calendar;
 use crate::core::timetable::{self, DaysOff, Span, usual_hours};
-use crate::core::wording::day_and_month;
-use crate::time::{Timestamp, Weekday};
+use crate::core::wording::{day_and_month, on_weekday};
+use crate::time::{Date, Timestamp, Weekday};
 
 /// How far the page looks for days off: from any day of the year the next holiday lies nearer.
 const LOOKS_AHEAD_DAYS: i32 = 150;
@@ -31,7 +31,7 @@ pub(super) struct Told {
     pub hours: String,
     /// «4 ноября (День народного единства)»; `None`: none near.
     pub days_off: Option<String>,
-    /// «30 апреля с 9:00 до 17:00»: worked, but otherwise than usual.
+    /// «в четверг, 30 апреля, с 9:00 до 17:00»: worked, but otherwise than usual.
     pub other_hours: Option<String>,
 }
 
@@ -51,25 +51,35 @@ impl Told {
             open: answer.open,
             status,
             hours: in_words(calendar),
-            days_off: listed(off.iter().map(stretch)),
-            other_hours: listed(other.map(|day| format!("{} {}", day_and_month(day.date), spans(&day.hours)))),
+            days_off: listed(", ", off.iter().map(stretch)),
+            other_hours: listed(
+                "; ",
+                other.map(|day| {
+                    format!("{}, {}, {}", on_weekday(day.date.weekday()), date(day.date), spans(&day.hours))
+                }),
+            ),
         }
     }
 }
 
-fn listed(mut items: impl Iterator<Item = String>) -> Option<String> {
+fn listed(between: &str, mut items: impl Iterator<Item = String>) -> Option<String> {
     let first: Vec<String> = items.by_ref().take(MOST_EXCEPTIONS).collect();
-    (!first.is_empty()).then(|| first.join(", "))
+    (!first.is_empty()).then(|| first.join(between))
+}
+
+/// «4 ноября», never parted by the end of a line.
+fn date(date: Date) -> String {
+    day_and_month(date).replace(' ', "\u{a0}")
 }
 
 /// «4 ноября (День народного единства)», «1–8 января», «31 декабря — 8 января».
 fn stretch(off: &DaysOff) -> String {
     let DaysOff { first, last, name } = off;
     match (first == last, (first.year(), first.month()) == (last.year(), last.month())) {
-        (true, _) if name.is_empty() => day_and_month(*first),
-        (true, _) => format!("{} ({name})", day_and_month(*first)),
-        (false, true) => format!("{}–{}", first.day(), day_and_month(*last)),
-        (false, false) => format!("{} — {}", day_and_month(*first), day_and_month(*last)),
+        (true, _) if name.is_empty() => date(*first),
+        (true, _) => format!("{} ({name})", date(*first)),
+        (false, true) => format!("{}–{}", first.day(), date(*last)),
+        (false, false) => format!("{} — {}", date(*first), date(*last)),
     }
 }
 
@@ -185,15 +195,16 @@ mod tests {
         let short = json!({"short_days": {"policy": "close_early", "minutes": 60}, "holidays": ["ru"]});
         let autumn = told(short, "2026-11-01T12:00:00+03:00");
         let off = autumn.days_off.unwrap();
-        assert!(off.starts_with("4 ноября (День народного единства)"), "{off}");
+        assert!(plain(&off).starts_with("4 ноября (День народного единства)"), "{off}");
         let other = plain(&autumn.other_hours.unwrap());
-        assert!(other.starts_with("3 ноября с 9:00 до 17:00"), "{other}");
+        assert!(other.starts_with("во вторник, 3 ноября, с 9:00 до 17:00"), "{other}");
     }
 
     #[test]
     fn a_stretch_of_days_off_is_told_from_its_first_to_its_last_day() {
         let off = |first: &str, last: &str, name: &str| {
-            stretch(&DaysOff { first: first.parse().unwrap(), last: last.parse().unwrap(), name: name.to_owned() })
+            let (first, last) = (first.parse().unwrap(), last.parse().unwrap());
+            plain(&stretch(&DaysOff { first, last, name: name.to_owned() }))
         };
         assert_eq!(off("2027-01-01", "2027-01-08", ""), "1–8 января");
         assert_eq!(off("2026-12-31", "2027-01-08", ""), "31 декабря — 8 января");
