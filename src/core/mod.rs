@@ -8,6 +8,7 @@ pub mod greetings;
 pub mod line;
 pub mod officer;
 pub mod phone;
+pub mod report;
 pub mod school;
 pub mod script;
 pub mod timetable;
