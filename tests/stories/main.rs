@@ -17,4 +17,5 @@ mod official;
 mod outage;
 mod reconciling;
 mod refused;
+mod reports;
 mod statements;

@@ -8,6 +8,7 @@ mod gate;
 mod log;
 mod public;
 mod refused;
+mod reports;
 mod sign_in;
 mod steps;
 #[cfg(test)]
@@ -60,6 +61,7 @@ pub(super) fn router(house: &House) -> Router<House> {
         .merge(desk::router())
         .merge(log::router())
         .merge(call::router())
+        .merge(reports::router())
         .fallback(|| async { PageError::from(Error::NotFound) })
         .layer(DefaultBodyLimit::max(LARGEST_FORM))
         .layer(csrf(house).with_rejection_response(|_: ProtectionError| Failure::foreign_form().into_response()))

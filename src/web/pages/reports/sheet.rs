@@ -1,0 +1,152 @@
+//! The month on paper, one page with a line for the signature, and as a file with a row for each callback.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+
+use super::super::frame::{Frame, Here};
+use super::super::refused::PageError;
+use super::super::words::Wall;
+use super::super::{AnyQuery, Visitor, page, query};
+use super::month::{Asked, MonthView};
+use super::words::{self, share, working};
+use crate::core::officer::Role;
+use crate::core::report::{Entry, Promise, Waiting};
+use crate::core::school::School;
+use crate::web::House;
+use crate::web::sheet::{Cell, Column, Sheet, SheetFormat};
+
+#[derive(Template)]
+#[template(path = "report_sheet.html")]
+struct SheetPage<'a> {
+    frame: Frame,
+    school: &'a School,
+    /// «ноябрь 2026».
+    month: String,
+    back: String,
+    promise: String,
+    definition: &'static str,
+    waiting: String,
+    calls: i64,
+    rows: Vec<LineRow>,
+    endings: Vec<(String, usize)>,
+    longest: Option<String>,
+    cut: bool,
+    /// «22.11.2026, 21:30».
+    made_at: String,
+}
+
+struct LineRow {
+    title: String,
+    all: usize,
+    kept: usize,
+    broken: usize,
+    undecided: usize,
+    share: String,
+    median: String,
+    longest: String,
+}
+
+pub(super) async fn show(
+    State(house): State<House>,
+    visitor: Visitor,
+    asked: AnyQuery<Asked>,
+) -> Result<Response, PageError> {
+    // The paper tells totals, whoever prints it.
+    let view = MonthView::gather(&house, Role::Observer, &query(asked)).await?;
+    let lines = view.told_lines();
+    let mut rows: Vec<LineRow> = lines.iter().map(|line| row(&view, &line.title, view.of_line(line))).collect();
+    if rows.len() > 1 {
+        rows.push(row(&view, "Всего", view.entries.iter()));
+    }
+    let wall = Wall::new(view.lines.default_calendar().time_zone(), view.now);
+    let longest = view.entries.iter().max_by_key(|entry| view.waited_ms(entry)).map(|entry| {
+        let line = view.lines.by_id(&entry.line);
+        let called = Wall::new(line.calendar.time_zone(), view.now).exact(entry.received_at);
+        format!("{} рабочего времени (линия «{}», звонок {called})", working(view.waited_ms(entry)), line.title)
+    });
+    let sheet = SheetPage {
+        frame: Frame::of(&house, &visitor.0, Here::Reports, view.now).await?,
+        school: &house.school,
+        month: view.month.title(),
+        back: format!("/reports?{}", view.query(view.month)),
+        promise: words::promise(view.month, view.today, &view.kept()),
+        definition: words::DEFINITION,
+        waiting: words::waiting(view.waiting(view.entries.iter()).as_ref()),
+        calls: view.heat.iter().flatten().sum(),
+        rows,
+        endings: super::endings(&view).into_iter().map(|row| (row.label, row.count)).collect(),
+        longest,
+        cut: view.cut,
+        made_at: wall.exact(view.now),
+    };
+    Ok(page(&sheet))
+}
+
+fn row<'e>(view: &MonthView, title: &str, entries: impl Iterator<Item = &'e Entry>) -> LineRow {
+    let entries: Vec<&Entry> = entries.collect();
+    let kept = crate::core::report::Kept::of(entries.iter().copied(), view.now);
+    let tried = view.waiting(entries.iter().copied());
+    // Who was never tried waits still: the paper does not leave him out.
+    let all = Waiting::of(entries.iter().map(|entry| view.waited_ms(entry)).collect());
+    let told = |ms: Option<i64>| ms.map_or_else(|| "—".to_owned(), working);
+    LineRow {
+        title: title.to_owned(),
+        all: kept.total(),
+        kept: kept.kept,
+        broken: kept.broken,
+        undecided: kept.undecided,
+        share: share(kept.kept, kept.kept + kept.broken),
+        median: told(tried.map(|waiting| waiting.median_ms)),
+        longest: told(all.map(|waiting| waiting.longest_ms)),
+    }
+}
+
+/// One row for each callback. No numbers and no names of callers; officers for administrators alone.
+pub(super) async fn xlsx(
+    State(house): State<House>,
+    visitor: Visitor,
+    asked: AnyQuery<Asked>,
+) -> Result<Response, PageError> {
+    let role = visitor.0.role;
+    let view = MonthView::gather(&house, role, &query(asked)).await?;
+    let mut columns = vec![
+        Column::new("Линия", 16),
+        Column::new("Звонок", 17),
+        Column::new("Срок", 17),
+        Column::new("Первая попытка", 17),
+        Column::new("Рабочего времени до неё", 14),
+        Column::new("В первое рабочее время", 16),
+        Column::new("Итог", 44),
+    ];
+    if role >= Role::Admin {
+        columns.push(Column::new("Кто", 24));
+    }
+    let line = |entry: &Entry| {
+        let line = view.lines.by_id(&entry.line);
+        let zone = line.calendar.time_zone();
+        let first = entry.first.as_ref();
+        let promise = match entry.promise(view.now) {
+            Promise::Kept => "да",
+            Promise::Broken => "нет",
+            Promise::Undecided => "срок не вышел",
+        };
+        let mut cells = vec![
+            Cell::text(&*line.title),
+            Cell::instant(entry.received_at, zone),
+            Cell::optional_instant(entry.due_at, zone),
+            Cell::optional_instant(first.map(|first| first.at), zone),
+            first.map_or(Cell::Empty, |_| Cell::Length(view.waited_ms(entry))),
+            Cell::text(promise),
+            Cell::text(words::ending(entry.ending)),
+        ];
+        if role >= Role::Admin {
+            cells.push(first.map_or(Cell::Empty, |first| Cell::text(&*first.by.name)));
+        }
+        cells
+    };
+    let rows = view.entries.iter().map(line).collect();
+    let cut = view.cut.then(|| format!("Это первые {} обращений месяца.", view.entries.len()));
+    let sheet = Sheet { title: view.month.title(), columns, rows, cut };
+    Ok(sheet.response(&format!("Отчёт {}", view.month), SheetFormat::Xlsx).await)
+}
