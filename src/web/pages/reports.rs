@@ -127,14 +127,12 @@ async fn show(State(house): State<House>, visitor: Visitor, asked: AnyQuery<Aske
     Ok(page(&report))
 }
 
-/// «Ноябрь 2026», «Ноябрь 2026, линия «Родители»».
+/// «ноябрь 2026», «ноябрь 2026, линия «Родители»».
 fn title(view: &MonthView) -> String {
     let month = view.month.title();
-    let mut letters = month.chars();
-    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
     match &view.line {
-        Some(line) => format!("{first}{}, линия «{}»", letters.as_str(), view.lines.by_id(line).title),
-        None => format!("{first}{}", letters.as_str()),
+        Some(line) => format!("{month}, линия «{}»", view.lines.by_id(line).title),
+        None => month,
     }
 }
 
@@ -164,7 +162,8 @@ fn officers(view: &MonthView) -> Vec<Choice> {
 
 fn week(view: &MonthView, label: &str, entries: &[&crate::core::report::Entry]) -> WeekRow {
     let waiting = view.waiting(entries.iter().copied());
-    let told = |ms: Option<i64>| ms.map_or_else(|| "—".to_owned(), working);
+    // May break between hours and minutes, or a phone is too narrow.
+    let told = |ms: Option<i64>| ms.map_or_else(|| "—".to_owned(), |ms| working(ms).replace('\u{a0}', " "));
     WeekRow {
         label: label.to_owned(),
         messages: entries.len(),
