@@ -11,7 +11,7 @@ use super::super::{AnyQuery, Visitor, page, query};
 use super::month::{Asked, MonthView};
 use super::words::{self, share, working};
 use crate::core::officer::Role;
-use crate::core::report::{Entry, Promise, Waiting};
+use crate::core::report::{Entry, Kept, Promise, Waiting};
 use crate::core::school::School;
 use crate::web::House;
 use crate::web::sheet::{Cell, Column, Sheet, SheetFormat};
@@ -28,7 +28,10 @@ struct SheetPage<'a> {
     definition: &'static str,
     waiting: String,
     calls: i64,
-    rows: Vec<LineRow>,
+    /// The lines, and «Всего» where they are several.
+    titles: Vec<String>,
+    /// Each with a value for each of `titles`.
+    measures: Vec<(&'static str, Vec<String>)>,
     endings: Vec<(String, usize)>,
     longest: Option<String>,
     cut: bool,
@@ -36,16 +39,16 @@ struct SheetPage<'a> {
     made_at: String,
 }
 
-struct LineRow {
-    title: String,
-    all: usize,
-    kept: usize,
-    broken: usize,
-    undecided: usize,
-    share: String,
-    median: String,
-    longest: String,
-}
+/// What is told of each line, in this order.
+const MEASURES: [&str; 7] = [
+    "Сообщений",
+    "Перезвонили в первое рабочее время",
+    "Доля",
+    "Позже или никогда",
+    "Срок ещё не вышел",
+    "Половине перезвонили за",
+    "Самое долгое ожидание",
+];
 
 pub(super) async fn show(
     State(house): State<House>,
@@ -55,10 +58,14 @@ pub(super) async fn show(
     // The paper tells totals, whoever prints it.
     let view = MonthView::gather(&house, Role::Observer, &query(asked)).await?;
     let lines = view.told_lines();
-    let mut rows: Vec<LineRow> = lines.iter().map(|line| row(&view, &line.title, view.of_line(line))).collect();
-    if rows.len() > 1 {
-        rows.push(row(&view, "Всего", view.entries.iter()));
+    let mut titles: Vec<String> = lines.iter().map(|line| line.title.clone()).collect();
+    let mut columns: Vec<_> = lines.iter().map(|line| column(&view, view.of_line(line))).collect();
+    if columns.len() > 1 {
+        titles.push("Всего".to_owned());
+        columns.push(column(&view, view.entries.iter()));
     }
+    let values = |place: usize| columns.iter().map(|column| column[place].clone()).collect();
+    let measures = MEASURES.into_iter().enumerate().map(|(place, measure)| (measure, values(place))).collect();
     let wall = Wall::new(view.lines.default_calendar().time_zone(), view.now);
     let longest = view.entries.iter().max_by_key(|entry| view.waited_ms(entry)).map(|entry| {
         let line = view.lines.by_id(&entry.line);
@@ -74,7 +81,8 @@ pub(super) async fn show(
         definition: words::DEFINITION,
         waiting: words::waiting(view.waiting(view.entries.iter()).as_ref()),
         calls: view.heat.iter().flatten().sum(),
-        rows,
+        titles,
+        measures,
         endings: super::endings(&view).into_iter().map(|row| (row.label, row.count)).collect(),
         longest,
         cut: view.cut,
@@ -83,23 +91,23 @@ pub(super) async fn show(
     Ok(page(&sheet))
 }
 
-fn row<'e>(view: &MonthView, title: &str, entries: impl Iterator<Item = &'e Entry>) -> LineRow {
+/// The values of [`MEASURES`].
+fn column<'e>(view: &MonthView, entries: impl Iterator<Item = &'e Entry>) -> [String; MEASURES.len()] {
     let entries: Vec<&Entry> = entries.collect();
-    let kept = crate::core::report::Kept::of(entries.iter().copied(), view.now);
+    let kept = Kept::of(entries.iter().copied(), view.now);
     let tried = view.waiting(entries.iter().copied());
     // Who was never tried waits still: the paper does not leave him out.
     let all = Waiting::of(entries.iter().map(|entry| view.waited_ms(entry)).collect());
     let told = |ms: Option<i64>| ms.map_or_else(|| "—".to_owned(), working);
-    LineRow {
-        title: title.to_owned(),
-        all: kept.total(),
-        kept: kept.kept,
-        broken: kept.broken,
-        undecided: kept.undecided,
-        share: share(kept.kept, kept.kept + kept.broken),
-        median: told(tried.map(|waiting| waiting.median_ms)),
-        longest: told(all.map(|waiting| waiting.longest_ms)),
-    }
+    [
+        kept.total().to_string(),
+        kept.kept.to_string(),
+        share(kept.kept, kept.kept + kept.broken),
+        kept.broken.to_string(),
+        kept.undecided.to_string(),
+        told(tried.map(|waiting| waiting.median_ms)),
+        told(all.map(|waiting| waiting.longest_ms)),
+    ]
 }
 
 /// One row for each callback. No numbers and no names of callers; officers for administrators alone.

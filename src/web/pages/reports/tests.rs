@@ -188,9 +188,13 @@ async fn the_sheet_tells_totals_by_line_and_waits_for_a_signature() {
     let text = school.get("/reports/sheet?month=2026-11", "admin").await.text();
     for part in [
         "Справка о перезвонах за ноябрь 2026 года",
-        "<th scope=\"row\">Родители</th><td>2</td><td>2</td><td>0</td><td>0</td><td>100 %</td><td>12 мин</td><td>2 ч</td>",
-        "<th scope=\"row\">Сотрудники</th><td>1</td><td>0</td><td>1</td><td>0</td><td>0 %</td><td>—</td><td>10 ч</td>",
-        "<th scope=\"row\">Всего</th><td>3</td><td>2</td><td>1</td><td>0</td><td>67 %</td>",
+        "<th scope=\"col\">Сотрудники</th><th scope=\"col\">Родители</th><th scope=\"col\">Всего</th>",
+        "<th scope=\"row\">Сообщений</th><td>1</td><td>2</td><td>3</td>",
+        "<th scope=\"row\">Перезвонили в первое рабочее время</th><td>0</td><td>2</td><td>2</td>",
+        "<th scope=\"row\">Доля</th><td>0 %</td><td>100 %</td><td>67 %</td>",
+        "<th scope=\"row\">Позже или никогда</th><td>1</td><td>0</td><td>1</td>",
+        "<th scope=\"row\">Половине перезвонили за</th><td>—</td><td>12 мин</td><td>12 мин</td>",
+        "<th scope=\"row\">Самое долгое ожидание</th><td>10 ч</td><td>2 ч</td><td>10 ч</td>",
         "Самое долгое ожидание: 10 ч рабочего времени (линия «Сотрудники», звонок 20.11.2026, 19:50).",
         "Директор",
     ] {
