@@ -51,6 +51,7 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
         store: store.clone(),
         folder: folder.clone(),
         providers: providers.clone(),
+        school: config.school.clone(),
         public_url: config.server.public_url.clone(),
         metrics: telemetry::metrics(),
         rehearsal: rehearse || marked,

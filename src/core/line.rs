@@ -50,6 +50,8 @@ pub struct Line {
     pub title: String,
     /// Whom the greeting says it helps: «сотрудникам», «родителям». Empty: not said.
     pub audience: String,
+    /// Published beside the number. `None` where the school has published none (R17).
+    pub email: Option<String>,
     /// Officers' phones, rung one after another in working time; empty = straight to the message.
     pub ring: Vec<PhoneNumber>,
     /// How long each phone rings, seconds.
@@ -74,6 +76,7 @@ impl Line {
             aliases: Vec::new(),
             title: title.to_owned(),
             audience: String::new(),
+            email: None,
             ring: Vec::new(),
             ring_seconds: 20,
             max_message_seconds: 180,

@@ -28,6 +28,7 @@ mod openings;
 mod overview;
 mod people;
 mod prompts;
+mod reports;
 mod search;
 mod sessions;
 mod sql;
@@ -59,6 +60,7 @@ pub use news::Told;
 pub use overview::Growth;
 pub use people::{Officer, OfficerChange, PeopleError, Person};
 pub use prompts::{MOST_DRAFTS, NewPrompt, Prompt, PromptError};
+pub use reports::{MOST_REPORTED, Reported};
 pub use sessions::KeptSession;
 pub use tokens::Token;
 pub use voicemails::{StoredSound, Voicemail, VoicemailState};
@@ -270,6 +272,7 @@ pub fn statements() -> Vec<Statement> {
         prompts::STATEMENTS,
         log::STATEMENTS,
         search::STATEMENTS,
+        reports::STATEMENTS,
         voicemails::STATEMENTS,
     ]
     .concat()
@@ -323,6 +326,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "hours", include_str!("../../migrations/0005_hours.sql")),
     (6, "prompts", include_str!("../../migrations/0006_prompts.sql")),
     (7, "people", include_str!("../../migrations/0007_people.sql")),
+    (8, "reports", include_str!("../../migrations/0008_reports.sql")),
     (10, "audit", include_str!("../../migrations/0010_audit.sql")),
 ];
 

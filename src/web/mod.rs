@@ -24,6 +24,7 @@ use tower_http::timeout::TimeoutLayer;
 
 pub use self::error::Error;
 use crate::core::line::Lines;
+use crate::core::school::School;
 use crate::providers::Providers;
 use crate::recordings::Folder;
 use crate::store::Store;
@@ -46,6 +47,7 @@ pub struct Parts {
     pub store: Store,
     pub folder: Folder,
     pub providers: Providers,
+    pub school: School,
     /// `https://calls.example.org`: links and cookies are made for it.
     pub public_url: String,
     pub metrics: PrometheusHandle,
@@ -75,6 +77,7 @@ impl House {
             store,
             folder: Folder::open(folder.join("recordings")).unwrap(),
             providers: Providers::default(),
+            school: School { name: "Гимназия № 1".to_owned(), ..School::default() },
             public_url: "https://calls.example.org".to_owned(),
             metrics: metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle(),
             rehearsal: false,

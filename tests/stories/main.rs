@@ -22,6 +22,7 @@ mod outage;
 mod people;
 mod reconciling;
 mod refused;
+mod reports;
 mod searching;
 mod sessions;
 mod statements;

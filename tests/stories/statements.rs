@@ -107,6 +107,9 @@ async fn no_list_walks_a_whole_table() {
         ("LIST_TO_CALL", "callback_open_by_due"),
         ("LIST_CLOSED_SINCE", "callback_by_closing"),
         ("COUNT_CLOSED_SINCE", "callback_by_closing"),
+        ("REPORTED", "callback_by_receipt"),
+        ("COUNT_CALLS", "call_by_start"),
+        ("COUNT_CALLS_OF_LINE", "call_by_line"),
     ] {
         assert!(indices[name].contains(&format!("INDEX {index} (")), "{name}: {}", indices[name]);
     }

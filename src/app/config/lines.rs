@@ -63,6 +63,7 @@ pub(super) fn lines(root: &Node, default_calendar: Option<&Calendar>, notes: &mu
         let line = Line {
             title: section.text("title").or(id).unwrap_or_default().to_owned(),
             audience: section.text("audience").unwrap_or_default().to_owned(),
+            email: email(&section, notes),
             ring: ring.into_iter().map(|(number, _)| number).collect(),
             ring_seconds: section.seconds("ring_seconds", RING_SECONDS.0, RING_SECONDS.1, notes),
             max_message_seconds: section.seconds("max_message_seconds", MESSAGE_SECONDS.0, MESSAGE_SECONDS.1, notes),
@@ -107,6 +108,15 @@ fn id<'a>(section: &Section<'a>, known: &mut HashSet<String>, notes: &mut Notes)
         notes.add(&at, format!("линия {} уже есть", shown(id)), "Дайте каждой линии своё имя");
     }
     Some(id)
+}
+
+fn email(section: &Section<'_>, notes: &mut Notes) -> Option<String> {
+    let text = section.text("email").filter(|text| !text.is_empty())?;
+    if text.parse::<lettre::Address>().is_err() {
+        let instead = "Напишите адрес вида nuradilovo1@mail.ru, а если его нет, уберите ключ";
+        notes.add(&section.at("email"), format!("{} не адрес электронной почты", shown(text)), instead);
+    }
+    Some(text.to_owned())
 }
 
 fn phone(text: &str, at: &At, notes: &mut Notes) -> Option<PhoneNumber> {

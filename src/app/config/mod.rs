@@ -12,6 +12,7 @@ mod mistakes;
 mod places;
 mod providers;
 mod schema;
+mod school;
 mod section;
 mod syntax;
 #[cfg(test)]
@@ -22,6 +23,8 @@ use std::path::{Path, PathBuf};
 
 use crate::core::calendar::Calendar;
 use crate::core::line::Lines;
+use crate::core::phone::PhoneNumber;
+use crate::core::school::School;
 
 pub use mistakes::{Mistake, Mistakes, reason};
 pub use places::{Server, Storage, is_loopback};
@@ -38,6 +41,7 @@ const BUILT_IN: &str = include_str!("built_in.toml");
 /// Everything the administrator decides. Its `Debug` holds no secret.
 #[derive(Clone, Debug)]
 pub struct Config {
+    pub school: School,
     pub server: Server,
     pub storage: Storage,
     pub lines: Lines,
@@ -97,6 +101,7 @@ pub fn parse(
     providers::refuse_kinds_to_come(&mut root, &mut notes);
     schema::check(&root, schema::ROOT, "", &mut notes);
 
+    let school = school::school(&root, &mut notes);
     let server = places::server(&root, &mut notes);
     let storage = places::storage(&root, &mut notes);
     let default_calendar = root.get("hours").and_then(|hours| hours::calendar(hours, "hours", &mut notes));
@@ -105,6 +110,7 @@ pub fn parse(
     let providers = providers::providers(&root, public_url, &|path| std::fs::read_to_string(path), &mut notes);
     let config = || {
         Some(Config {
+            school: school?,
             server: server?,
             storage: storage?,
             lines: lines?,
@@ -123,24 +129,33 @@ pub fn parse(
 }
 
 /// Puts the school's values under what the file says: key by key in single tables, whole where the file has no lines.
-/// The school's own lines keep their title and audience when the file leaves them out.
+/// The school's own lines keep their title and audience when the file leaves them out, and their e-mail as long as they
+/// keep their number. A file that names another school keeps nothing of ours.
 fn take_defaults(root: &mut Node) {
     let built_in = Node::parse(BUILT_IN, |_| Place::BuiltIn).expect("a test reads the built-in values");
     for section in built_in.entries() {
         match root.get_mut(&section.key) {
             None => root.set(&section.key, section.node.clone()),
+            Some(school) if section.key == "school" && school.get("name").is_some() => {}
             Some(lines) if section.key == "lines" => {
                 for line in lines.elements_mut() {
                     let same =
                         |known: &&Node| known.get("id").and_then(Node::text) == line.get("id").and_then(Node::text);
                     if let Some(known) = section.node.elements().iter().find(same) {
                         line.fill_from(&known.only(&["title", "audience"]));
+                        if number(line).is_some() && number(line) == number(known) {
+                            line.fill_from(&known.only(&["email"]));
+                        }
                     }
                 }
             }
             Some(table) => table.fill_from(&section.node),
         }
     }
+}
+
+fn number(line: &Node) -> Option<PhoneNumber> {
+    PhoneNumber::parse(line.get("number")?.text()?).ok()
 }
 
 /// A line with hours of its own has the common ones where it is silent: holidays and overrides need no second copy.

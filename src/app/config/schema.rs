@@ -35,12 +35,20 @@ const fn key(name: &'static str, shape: Shape) -> Key {
 }
 
 pub(super) const ROOT: &[Key] = &[
+    key("school", Shape::Table(SCHOOL)),
     key("server", Shape::Table(SERVER)),
     key("storage", Shape::Table(STORAGE)),
     key("hours", Shape::Table(HOURS)),
     key("callbacks", Shape::Table(CALLBACKS)),
     key("lines", Shape::Named { by: "id", keys: LINE }),
     key("providers", Shape::Named { by: "name", keys: PROVIDER }),
+];
+
+const SCHOOL: &[Key] = &[
+    key("name", Shape::Text),
+    key("site", Shape::Text),
+    key("regulation_url", Shape::Text),
+    key("order", Shape::Text),
 ];
 
 const SERVER: &[Key] = &[key("listen", Shape::Text), key("public_url", Shape::Text)];
@@ -81,6 +89,7 @@ const LINE: &[Key] = &[
     key("aliases", Shape::Texts),
     key("title", Shape::Text),
     key("audience", Shape::Text),
+    key("email", Shape::Text),
     key("ring", Shape::Texts),
     key("ring_seconds", Shape::Whole),
     key("max_message_seconds", Shape::Whole),

@@ -344,3 +344,34 @@ fn a_named_file_must_be_there_and_be_text() {
     let config = load().unwrap_or_else(|mistakes| panic!("{mistakes}"));
     assert_eq!((config.server.listen.port(), config.source.as_deref()), (1, Some(path.as_path())));
 }
+
+#[test]
+fn the_school_publishes_what_it_says_and_nothing_is_guessed() {
+    let ours = good("", &[]);
+    let email = |config: &Config, id: &str| config.lines.get(&LineId::new(id)).and_then(|line| line.email.clone());
+    assert_eq!(ours.school.name, "Гимназия Культуры мира им. А. Д. Адилсолтанова");
+    assert_eq!(ours.school.order.as_deref(), Some("№ 60 от 22.12.2023"));
+    assert_eq!((ours.school.site.as_deref(), ours.school.regulation_url.as_deref()), (None, None));
+    assert_eq!((email(&ours, "staff"), email(&ours, "parents").as_deref()), (None, Some("nuradilovo1@mail.ru")));
+
+    let other = "[school]\nname = \"Школа № 2\"\nregulation_url = \"https://school.example.org/r.pdf\"\n\
+                 [[lines]]\nid = \"parents\"\nnumber = \"8 928 000-00-01\"";
+    let other = good(other, &[]);
+    assert_eq!((other.school.name.as_str(), other.school.order.as_deref()), ("Школа № 2", None));
+    assert_eq!(other.school.regulation_url.as_deref(), Some("https://school.example.org/r.pdf"));
+    assert_eq!(email(&other, "parents"), None, "another number is another school's line");
+
+    let same = "[[lines]]\nid = \"parents\"\nnumber = \"+79288328088\"\nring = [\"8 928 111-22-33\"]";
+    assert_eq!(email(&good(same, &[]), "parents").as_deref(), Some("nuradilovo1@mail.ru"));
+}
+
+#[test]
+fn what_the_school_publishes_is_checked() {
+    let found = mistakes("[school]\nname = \"\"\nsite = \"school.example.org\"\nregulaton_url = \"x\"", &[]);
+    let keys: Vec<_> = found.iter().map(|mistake| (mistake.key.as_str(), mistake.line)).collect();
+    assert_eq!(keys, [("school.name", Some(2)), ("school.site", Some(3)), ("school.regulaton_url", Some(4))]);
+    assert!(found[2].instead.contains("regulation_url"), "{}", found[2]);
+    let found = mistakes("", &[("LINES__STAFF__EMAIL", "nuradilovo1 mail.ru")]);
+    assert_eq!((found.len(), found[0].what.contains("не адрес электронной почты")), (1, true), "{}", found[0]);
+    assert_eq!(mistakes(&format!("[school]\nname = \"{}\"", "Ш".repeat(121)), &[]).len(), 1);
+}

@@ -18,7 +18,9 @@ mod notes;
 mod people;
 mod print;
 mod prompts;
+mod public;
 mod refused;
+mod reports;
 mod sign_in;
 mod steps;
 #[cfg(test)]
@@ -40,8 +42,7 @@ use axum::http::header::{
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::{from_fn_with_state, map_response_with_state};
-use axum::response::{Html, IntoResponse, Redirect, Response};
-use axum::routing::get;
+use axum::response::{Html, IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
@@ -69,7 +70,7 @@ const HEADERS: [(HeaderName, &str); 6] = [
 
 pub(super) fn router(house: &House) -> Router<House> {
     let pages = Router::new()
-        .route("/", get(|| async { Redirect::to("/callbacks") }))
+        .merge(public::router())
         .merge(sign_in::router())
         .merge(by_hand::router())
         .merge(calendar::router())
@@ -85,6 +86,7 @@ pub(super) fn router(house: &House) -> Router<House> {
         .merge(people::router())
         .merge(prompts::router())
         .merge(caller::router())
+        .merge(reports::router())
         .fallback(|| async { PageError::from(Error::NotFound) })
         .layer(DefaultBodyLimit::max(LARGEST_FORM));
     dressed(pages, house).merge(assets::router()).layer(CompressionLayer::new())
@@ -120,7 +122,9 @@ async fn dress(State(house): State<House>, mut response: Response) -> Response {
     } else if bare {
         response = Failure::ours("the session could not be saved after the answer").page(&house);
     }
-    for (name, value) in HEADERS {
+    // What is meant for frames of other sites says so itself, and the older header has no word for it.
+    let is_framed = response.headers().contains_key(CONTENT_SECURITY_POLICY);
+    for (name, value) in HEADERS.into_iter().filter(|(name, _)| !(is_framed && *name == X_FRAME_OPTIONS)) {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response

@@ -1,0 +1,144 @@
+//! What everybody may see without a login (UX §10, R14): the page for the school's site, the poster for the info stand,
+//! and the schedule for programs. All from the calendars that answer the telephone; none asks the database.
+
+mod feeds;
+mod qr;
+#[cfg(test)]
+mod tests;
+mod told;
+
+use askama::Template;
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::Deserialize;
+
+use self::qr::Picture;
+use self::told::Told;
+use super::frame::Frame;
+use super::{AnyQuery, page, query};
+use crate::core::line::Line;
+use crate::core::school::School;
+use crate::core::wording::day_and_month;
+use crate::time::Timestamp;
+use crate::web::House;
+
+/// The page stands in a frame on the school's site, whatever its address. Nothing on it can be pressed to any effect.
+const FRAMED: &str = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors *";
+
+/// Long enough for a crowd of visitors to be answered by a proxy, short enough for «Сейчас».
+const BRIEFLY: &str = "public, max-age=60";
+
+/// Of the poster that is cut into strips: as many as fit the width of the page.
+const STRIPS: usize = 8;
+
+pub(super) fn router() -> Router<House> {
+    Router::new()
+        .route("/", get(show))
+        .route("/poster", get(poster))
+        .route("/schedule.json", get(feeds::json))
+        .route("/schedule.ics", get(feeds::ics))
+}
+
+/// Presence of a name in the query, whatever its value but 0.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Wish {
+    large: String,
+    strips: String,
+}
+
+fn is_wished(value: &str) -> bool {
+    !matches!(value, "" | "0")
+}
+
+#[derive(Template)]
+#[template(path = "public.html")]
+struct PublicPage<'a> {
+    frame: Frame,
+    school: &'a School,
+    large: bool,
+    lines: Vec<Contact>,
+    /// What holds of all lines; `None`: each line says its own.
+    common: Option<Told>,
+}
+
+#[derive(Template)]
+#[template(path = "poster.html")]
+struct Poster<'a> {
+    frame: Frame,
+    school: &'a School,
+    lines: Vec<Contact>,
+    common: Option<Told>,
+    /// The numbers once more, to be cut apart.
+    strips: usize,
+    /// «22 ноября 2026 года».
+    today: String,
+}
+
+/// One line as it is published.
+struct Contact {
+    /// «Сотрудникам», or the title of the line.
+    heading: String,
+    spaced: String,
+    e164: String,
+    email: Option<String>,
+    told: Told,
+    picture: Option<Picture>,
+}
+
+async fn show(State(house): State<House>, wish: AnyQuery<Wish>) -> Response {
+    let now = house.clock.now();
+    let (lines, common) = contacts(&house, now);
+    let frame = Frame::bare(&house, now);
+    let large = is_wished(&query(wish).large);
+    let shown = page(&PublicPage { frame, school: &house.school, large, lines, common });
+    ([(CONTENT_SECURITY_POLICY, FRAMED), (CACHE_CONTROL, BRIEFLY)], shown).into_response()
+}
+
+async fn poster(State(house): State<House>, wish: AnyQuery<Wish>) -> Response {
+    let now = house.clock.now();
+    let (lines, common) = contacts(&house, now);
+    let today = house.lines().default_calendar().local_date(now);
+    let shown = page(&Poster {
+        frame: Frame::bare(&house, now),
+        school: &house.school,
+        lines,
+        common,
+        strips: if is_wished(&query(wish).strips) { STRIPS } else { 0 },
+        today: format!("{} {} года", day_and_month(today), today.year()),
+    });
+    ([(CACHE_CONTROL, BRIEFLY)], shown).into_response()
+}
+
+/// The published lines, and what is told of all of them at once where it is the same.
+fn contacts(house: &House, now: Timestamp) -> (Vec<Contact>, Option<Told>) {
+    let lines = house.lines();
+    let contacts: Vec<Contact> = lines.iter().filter_map(|line| contact(line, now)).collect();
+    let first = contacts.first().map(|contact| contact.told.clone());
+    let common = first.filter(|first| contacts.iter().all(|contact| contact.told == *first));
+    (contacts, common)
+}
+
+fn contact(line: &Line, now: Timestamp) -> Option<Contact> {
+    let number = line.number.as_ref()?;
+    Some(Contact {
+        heading: heading(line),
+        spaced: number.spaced(),
+        e164: number.e164().to_owned(),
+        email: line.email.clone(),
+        told: Told::of(&line.calendar, now),
+        picture: Picture::of(&format!("tel:{}", number.e164())),
+    })
+}
+
+/// «Сотрудникам»: whom the line helps; its title if that is not said.
+fn heading(line: &Line) -> String {
+    let mut letters = line.audience.chars();
+    match letters.next() {
+        Some(first) => first.to_uppercase().chain(letters).collect(),
+        None => line.title.clone(),
+    }
+}

@@ -1,0 +1,208 @@
+//! The schedule for programs: JSON for a widget on the school's site, iCalendar for anybody's calendar.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use icalendar::{Calendar, Component, Event};
+use serde::{Deserialize, Serialize};
+
+use super::super::{AnyQuery, query};
+use super::{BRIEFLY, heading, told};
+use crate::core::line::{Line, LineId};
+use crate::core::timetable::{self, DayToCome, Span, usual_hours};
+use crate::time::{TimeZone, Timestamp, ToSpan, Weekday};
+use crate::web::House;
+
+const DAYS: i32 = 60;
+const YEAR_DAYS: i64 = 365;
+
+/// `/schedule.json`. Anybody's script may read it. Instants are RFC 3339 with the offset of the line's zone, hours
+/// `09:00-18:00` by the clock on the wall, `24:00` the end of a day. Keys are only ever added.
+#[derive(Serialize)]
+struct Schedule {
+    school: SchoolTold,
+    /// Of the school, by its IANA name; a line may have its own.
+    time_zone: String,
+    updated_at: String,
+    /// In the order of the configuration.
+    lines: Vec<LineTold>,
+}
+
+#[derive(Serialize)]
+struct SchoolTold {
+    name: String,
+    site: Option<String>,
+    regulation_url: Option<String>,
+}
+
+#[derive(Serialize)]
+struct LineTold {
+    id: String,
+    title: String,
+    /// «Родителям».
+    heading: String,
+    /// E.164, for `tel:`.
+    number: Option<String>,
+    /// `8 928 832-80-88`, for people.
+    number_shown: Option<String>,
+    email: Option<String>,
+    time_zone: String,
+    open_now: bool,
+    /// When `open_now` turns; null where no working hours are known for 400 days.
+    next_change_at: Option<String>,
+    /// The next working period begins; later than now, though it be open.
+    next_opening_at: Option<String>,
+    /// «Ежедневно с 9:00 до 18:00, кроме выходных и праздничных дней».
+    hours_in_words: String,
+    /// The ordinary week, `mon` to `sun`.
+    week: BTreeMap<&'static str, Vec<String>>,
+    /// Today and the 59 dates after it.
+    days: Vec<DayTold>,
+}
+
+#[derive(Serialize)]
+struct DayTold {
+    date: String,
+    /// Empty on a day off.
+    hours: Vec<String>,
+    /// `workday`, `weekend`, `holiday`, … as everywhere in the API.
+    rule: &'static str,
+    /// Of the holiday, or the reason; may be empty.
+    name: String,
+    /// Not the hours of an ordinary week.
+    exception: bool,
+}
+
+pub(super) async fn json(State(house): State<House>) -> Response {
+    let (now, lines) = (house.clock.now(), house.lines());
+    let zone = lines.default_calendar().time_zone();
+    let schedule = Schedule {
+        school: SchoolTold {
+            name: house.school.name.clone(),
+            site: house.school.site.clone(),
+            regulation_url: house.school.regulation_url.clone(),
+        },
+        time_zone: zone_name(zone),
+        updated_at: instant(zone, now),
+        lines: lines.iter().map(|line| line_told(line, now)).collect(),
+    };
+    ([(ACCESS_CONTROL_ALLOW_ORIGIN, "*"), (CACHE_CONTROL, BRIEFLY)], Json(schedule)).into_response()
+}
+
+fn line_told(line: &Line, now: Timestamp) -> LineTold {
+    let calendar = &line.calendar;
+    let zone = calendar.time_zone();
+    let answer = calendar.answer(now);
+    let opens = answer.next_period.map(|period| period.start);
+    let changes = answer.current_period.map(|period| period.end).or(opens);
+    LineTold {
+        id: line.id.to_string(),
+        title: line.title.clone(),
+        heading: heading(line),
+        number: line.number.as_ref().map(|number| number.e164().to_owned()),
+        number_shown: line.number.as_ref().map(|number| number.spaced()),
+        email: line.email.clone(),
+        time_zone: zone_name(zone),
+        open_now: answer.open,
+        next_change_at: changes.map(|at| instant(zone, at)),
+        next_opening_at: opens.map(|at| instant(zone, at)),
+        hours_in_words: told::in_words(calendar).replace('\u{a0}', " "),
+        week: WEEK.map(|(name, day)| (name, written(&usual_hours(calendar, day)))).into(),
+        days: timetable::days(calendar, now, DAYS).iter().map(day_told).collect(),
+    }
+}
+
+const WEEK: [(&str, Weekday); 7] = [
+    ("mon", Weekday::Monday),
+    ("tue", Weekday::Tuesday),
+    ("wed", Weekday::Wednesday),
+    ("thu", Weekday::Thursday),
+    ("fri", Weekday::Friday),
+    ("sat", Weekday::Saturday),
+    ("sun", Weekday::Sunday),
+];
+
+fn day_told(day: &DayToCome) -> DayTold {
+    DayTold {
+        date: day.date.to_string(),
+        hours: written(&day.hours),
+        rule: day.rule.as_str(),
+        name: day.name.clone(),
+        exception: !day.usual,
+    }
+}
+
+fn written(hours: &[Span]) -> Vec<String> {
+    let clock = |minute: &u16| format!("{:02}:{:02}", minute / 60, minute % 60);
+    hours.iter().map(|(from, until)| format!("{}-{}", clock(from), clock(until))).collect()
+}
+
+fn zone_name(zone: &TimeZone) -> String {
+    zone.iana_name().unwrap_or("UTC").to_owned()
+}
+
+fn instant(zone: &TimeZone, at: Timestamp) -> String {
+    at.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Wanted {
+    /// Id of the only line; empty or unknown: all.
+    line: String,
+}
+
+/// The working periods of today and the coming year, one event each. An event keeps its UID when its hours change.
+pub(super) async fn ics(State(house): State<House>, wanted: AnyQuery<Wanted>) -> Response {
+    let (now, lines) = (house.clock.now(), house.lines());
+    let wanted = LineId::new(&query(wanted).line);
+    let is_wanted = |line: &&Line| lines.get(&wanted).is_none() || line.id == wanted;
+    let host = url::Url::parse(&house.public_url).ok().and_then(|url| url.host_str().map(str::to_owned));
+    let host = host.unwrap_or_else(|| "perezvon".to_owned());
+    let mut calendar = Calendar::new();
+    calendar.name(&format!("Помощь по Школьному порталу: {}", house.school.name));
+    for line in lines.iter().filter(is_wanted) {
+        for event in events(line, &host, now) {
+            calendar.push(event);
+        }
+    }
+    let headers =
+        [(CONTENT_TYPE, "text/calendar; charset=utf-8"), (CACHE_CONTROL, BRIEFLY), (ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
+    (headers, calendar.to_string()).into_response()
+}
+
+fn events(line: &Line, host: &str, now: Timestamp) -> Vec<Event> {
+    let zone = line.calendar.time_zone();
+    let today = line.calendar.local_date(now);
+    let until = now.checked_add((YEAR_DAYS * 24).hours()).unwrap_or(now);
+    let from = today.to_zoned(zone.clone()).map_or(now, |midnight| midnight.timestamp());
+    let number = line.number.as_ref().map(|number| number.spaced());
+    let summary = [Some(heading(line)), number].into_iter().flatten().collect::<Vec<_>>().join(": ");
+    let mut before = None;
+    let mut place = 0;
+    let event = |period: crate::core::calendar::Period| {
+        let date = line.calendar.local_date(period.start);
+        place = if before == Some(date) { place + 1 } else { 1 };
+        before = Some(date);
+        let mut event = Event::with_uid(&format!("{}-{date}-{place}@{host}", line.id));
+        event
+            .summary(&summary)
+            .add_property("DTSTAMP", stamp(now))
+            .add_property("DTSTART", stamp(period.start))
+            .add_property("DTEND", stamp(period.end))
+            .add_property("TRANSP", "TRANSPARENT");
+        if let Some(email) = &line.email {
+            event.description(email);
+        }
+        event.done()
+    };
+    timetable::periods(&line.calendar, from, until).into_iter().map(event).collect()
+}
+
+/// `20261123T060000Z`.
+fn stamp(at: Timestamp) -> String {
+    at.strftime("%Y%m%dT%H%M%SZ").to_string()
+}
