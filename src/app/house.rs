@@ -1,6 +1,7 @@
 //! The wiring: a configuration and a clock become a running house.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use tokio::net::TcpListener;
@@ -56,7 +57,16 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
         rehearsal: rehearse || marked,
         worker: heartbeat.clone(),
     });
-    let worker = Worker { clock, store: store.clone(), folder, providers, http: Http::new(), heartbeat };
+    let worker = Worker {
+        clock,
+        store: store.clone(),
+        folder,
+        providers,
+        http: Http::new(),
+        // A rehearsal's callers have never called: nobody is written to about them.
+        mail: config.mail.clone().filter(|_| !(rehearse || marked)).map(Arc::new),
+        heartbeat,
+    };
     Ok(Built { house, worker, store })
 }
 

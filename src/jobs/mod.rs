@@ -5,8 +5,10 @@
 
 mod fetch;
 mod http;
+mod mail;
 mod reconcile;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -15,6 +17,7 @@ use tokio::task::{JoinError, JoinSet};
 use tracing::{error, warn};
 
 pub use self::http::Http;
+pub use self::mail::{MailSecurity, MailSettings, Mailbox, MailboxError, mailbox, try_mail};
 use crate::providers::Providers;
 use crate::recordings::Folder;
 use crate::store::{Job, JobKind, Store, StoreError};
@@ -40,6 +43,8 @@ pub struct Worker {
     pub folder: Folder,
     pub providers: Providers,
     pub http: Http,
+    /// `None`: nobody is written to.
+    pub mail: Option<Arc<MailSettings>>,
     pub heartbeat: Heartbeat,
 }
 
@@ -80,10 +85,13 @@ impl Worker {
                         self.clock_jumped(jump_ms, shown).await;
                     }
                     self.store.deliver_late().await;
-                    if tick.is_multiple_of(SWEEP_EVERY)
-                        && let Err(failed) = self.sweep().await
-                    {
-                        warn!(error = %failed, "Looking for calls without an end failed; trying again");
+                    if tick.is_multiple_of(SWEEP_EVERY) {
+                        if let Err(failed) = self.sweep().await {
+                            warn!(error = %failed, "Looking for calls without an end failed; trying again");
+                        }
+                        if let Err(failed) = self.plan_mail().await {
+                            warn!(error = %failed, "Letters could not be planned; trying again");
+                        }
                     }
                     tick = tick.wrapping_add(1);
                 }
@@ -177,6 +185,8 @@ impl Worker {
             JobKind::FetchRecording => self.fetch_recording(job).await,
             JobKind::DeleteRecording => self.delete_recording(job).await,
             JobKind::ReconcileCall => self.reconcile_call(job).await,
+            JobKind::SendMail => self.send_mail(job).await,
+            JobKind::Transcribe => Ended::Done,
         };
         let now = self.clock.now();
         match ended {

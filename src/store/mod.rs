@@ -19,6 +19,7 @@ mod ids;
 mod ingest;
 mod jobs;
 mod late;
+mod mail;
 mod openings;
 mod people;
 mod prompts;
@@ -41,6 +42,7 @@ pub use desk::{ActError, NewCallback};
 pub use desk_page::{DeskFilter, DeskPart, Standing};
 pub use ingest::{Delivery, Kept};
 pub use jobs::{Job, JobKind, JobsSummary};
+pub use mail::{Mail, MailKind, MailPlan, NewMail, Waiting};
 pub use people::{Officer, Person, Token};
 pub use voicemails::{StoredSound, Voicemail, VoicemailState};
 
@@ -233,6 +235,7 @@ pub fn statements() -> Vec<Statement> {
         ids::STATEMENTS,
         ingest::STATEMENTS,
         jobs::STATEMENTS,
+        mail::STATEMENTS,
         people::STATEMENTS,
         voicemails::STATEMENTS,
     ]
@@ -263,22 +266,24 @@ pub fn statements() -> Vec<Statement> {
 /// The same schema for both engines but for two words. In SQLite only a key of the type INTEGER is the number of the row
 /// itself; any other is an index beside the table, which costs another page in each commit and another search in each read.
 fn migrator(engine: &str) -> Migrator {
-    let schema = include_str!("../../migrations/0001_first.sql");
-    let schema = match engine {
-        "SQLite" => schema
-            .replace("BIGINT NOT NULL PRIMARY KEY", "INTEGER NOT NULL PRIMARY KEY")
-            .replace("/* WITHOUT ROWID */", "WITHOUT ROWID"),
-        _ => schema.to_owned(),
-    };
-    let first = Migration::new(
-        1,
-        "first".into(),
-        MigrationType::Simple,
-        sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(schema)),
-        false,
-    );
-    Migrator { migrations: vec![first].into(), ..Migrator::DEFAULT }
+    let migrations = MIGRATIONS.iter().map(|(version, name, schema)| {
+        let schema = match engine {
+            "SQLite" => schema
+                .replace("BIGINT NOT NULL PRIMARY KEY", "INTEGER NOT NULL PRIMARY KEY")
+                .replace("/* WITHOUT ROWID */", "WITHOUT ROWID"),
+            _ => (*schema).to_owned(),
+        };
+        let schema = sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(schema));
+        Migration::new(*version, (*name).into(), MigrationType::Simple, schema, false)
+    });
+    Migrator { migrations: migrations.collect(), ..Migrator::DEFAULT }
 }
+
+/// Number, name and text of each, in their order.
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "first", include_str!("../../migrations/0001_first.sql")),
+    (9, "mail and transcripts", include_str!("../../migrations/0009_mail_and_transcripts.sql")),
+];
 
 /// Makes a missing SQLite file before SQLite does, for it holds telephone numbers. What cannot be made here is told by the
 /// connection, in its own words.

@@ -12,6 +12,7 @@ mod desk;
 mod evening;
 mod fetching;
 mod heard;
+mod letters;
 mod licences;
 mod official;
 mod outage;

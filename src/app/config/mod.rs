@@ -8,10 +8,12 @@
 mod environment;
 mod hours;
 mod lines;
+mod mail;
 mod mistakes;
 mod places;
 mod providers;
 mod schema;
+mod secret;
 mod section;
 mod syntax;
 #[cfg(test)]
@@ -22,6 +24,7 @@ use std::path::{Path, PathBuf};
 
 use crate::core::calendar::Calendar;
 use crate::core::line::Lines;
+use crate::jobs::MailSettings;
 
 pub use mistakes::{Mistake, Mistakes, reason};
 pub use places::{Server, Storage, is_loopback};
@@ -44,6 +47,8 @@ pub struct Config {
     /// Of lines without hours of their own, and of calls to unknown numbers.
     pub default_calendar: Calendar,
     pub providers: Vec<ProviderConfig>,
+    /// `None`: nobody is written to.
+    pub mail: Option<MailSettings>,
     /// The file it was read from; `None`: the built-in defaults.
     pub source: Option<PathBuf>,
 }
@@ -103,6 +108,7 @@ pub fn parse(
     let lines = lines::lines(&root, default_calendar.as_ref(), &mut notes);
     let public_url = server.as_ref().map(|server| server.public_url.as_str());
     let providers = providers::providers(&root, public_url, &|path| std::fs::read_to_string(path), &mut notes);
+    let mail = mail::mail(&root, public_url, &|path| std::fs::read_to_string(path), &mut notes);
     let config = || {
         Some(Config {
             server: server?,
@@ -110,6 +116,7 @@ pub fn parse(
             lines: lines?,
             default_calendar: default_calendar?,
             providers,
+            mail,
             source: source.map(Path::to_owned),
         })
     };

@@ -41,6 +41,7 @@ pub(super) const ROOT: &[Key] = &[
     key("callbacks", Shape::Table(CALLBACKS)),
     key("lines", Shape::Named { by: "id", keys: LINE }),
     key("providers", Shape::Named { by: "name", keys: PROVIDER }),
+    key("mail", Shape::Table(MAIL)),
 ];
 
 const SERVER: &[Key] = &[key("listen", Shape::Text), key("public_url", Shape::Text)];
@@ -102,6 +103,19 @@ const PROVIDER: &[Key] = &[
     key("recording_hosts", Shape::Texts),
     key("voice", Shape::Text),
     key("language", Shape::Text),
+];
+
+const MAIL: &[Key] = &[
+    key("smtp", Shape::Text),
+    key("user", Shape::Text),
+    key("password", Shape::Text),
+    key("password_file", Shape::Text),
+    key("from", Shape::Text),
+    key("to", Shape::Texts),
+    key("alarms_to", Shape::Texts),
+    key("morning", Shape::Text),
+    key("evening", Shape::Text),
+    key("personal_data", Shape::Flag),
 ];
 
 /// Notes every unknown key and every wrong type below `node`. Afterwards a reader may take what has the right type

@@ -4,6 +4,7 @@
 mod app;
 mod form;
 mod postgres;
+mod smtp;
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -14,6 +15,7 @@ use perezvon::time::Timestamp;
 pub use app::{App, PARENTS, STAFF, TECHNICAL, TOKEN};
 pub use form::{Answer, Form};
 pub use postgres::{database as fresh_postgres_database, drop_database as drop_postgres_database};
+pub use smtp::{MailServer, Manners};
 
 /// The two databases that every story runs on, from one text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
