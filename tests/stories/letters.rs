@@ -47,6 +47,13 @@ async fn until_sent(app: &App) {
     app.run_all_jobs().await;
 }
 
+/// The rows of an XLSX file, as texts.
+fn table(bytes: Vec<u8>) -> Vec<Vec<String>> {
+    let mut workbook: calamine::Xlsx<_> = calamine::Reader::new(std::io::Cursor::new(bytes)).expect("an XLSX file");
+    let range = calamine::Reader::worksheet_range(&mut workbook, "Перезвонить").expect("its sheet");
+    range.rows().map(|row| row.iter().map(ToString::to_string).collect()).collect()
+}
+
 fn mina() -> Actor {
     Actor { id: "officer 1".to_owned(), name: "Мадина И.".to_owned() }
 }
@@ -85,6 +92,12 @@ stories! {
         assert_eq!(letter.header("From"), "\"Перезвон\" <perezvon@school.example>".replace('"', ""));
         assert_eq!(letter.header("Auto-Submitted"), "auto-generated");
         assert!(letter.header("Date").starts_with("Mon, 23 Nov 2026 05:55:00"), "{}", letter.header("Date"));
+        let (name, bytes) = letter.attachment().expect("the list as a table");
+        assert_eq!(name, "perezvon-2026-11-23.xlsx");
+        let rows = table(bytes);
+        assert_eq!(rows.len(), 3);
+        assert!(!rows[0].contains(&"Телефон".to_owned()), "{rows:?}");
+        assert_eq!(rows[1][..3], ["1", "", "Родители"]);
         app.clock.set(monday("09:30"));
         app.write_letters().await;
         assert_eq!(server.received().len(), 1, "each day has one");
@@ -122,10 +135,13 @@ stories! {
         app.clock.set(at("2026-11-24T08:55:00+03:00"));
         app.write_letters().await;
         let digest = server.received().into_iter().find(|letter| letter.subject().contains("с пятницы") && letter.text().contains("123"));
-        let text = digest.expect("Tuesday's letter").text();
+        let digest = digest.expect("Tuesday's letter");
+        let text = digest.text();
         assert!(text.contains("8 928 123-45-67, № 2026-000001, Родители"), "{text}");
         assert!(text.contains("Не видно оценок  Bcc: x@example.org"), "{text}");
         assert!(text.contains("не пересылайте"), "{text}");
+        let rows = table(digest.attachment().expect("a table").1);
+        assert_eq!((rows[0][7].as_str(), rows[1][7].as_str()), ("Телефон", "8 928 123-45-67"));
     }
 
     async fn half_an_hour_before_the_end_a_letter_says_what_is_left(app) {

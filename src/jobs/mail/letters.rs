@@ -19,6 +19,8 @@ const DAYS_NAMED: i64 = 6;
 pub(super) struct Letter {
     pub subject: String,
     pub body: String,
+    /// Its file name and bytes.
+    pub attachment: Option<(String, Vec<u8>)>,
 }
 
 impl Letter {
@@ -27,7 +29,12 @@ impl Letter {
             Some(name) => format!("{name} <{}>", reader.email),
             None => reader.email.to_string(),
         };
-        NewMail { recipient, subject: self.subject.clone(), body: self.body.clone(), attachment: None }
+        NewMail {
+            recipient,
+            subject: self.subject.clone(),
+            body: self.body.clone(),
+            attachment: self.attachment.clone(),
+        }
     }
 
     /// «К 9:00: 9 обращений, первое с пятницы 19:40» or «Не закрыто: 2», with the list below.
@@ -70,7 +77,7 @@ impl Letter {
             body.push(format!("И ещё {more}: они есть в списке."));
         }
         body.push(desk.footer());
-        Self { subject, body: body.join("\n") }
+        Self { subject, body: body.join("\n"), attachment: None }
     }
 
     /// «Просрочено: 2», once for each callback.
@@ -87,7 +94,7 @@ impl Letter {
             format!("{}. {}{due}", index + 1, desk.who(callback))
         }));
         body.push(desk.footer());
-        Self { subject, body: body.join("\n") }
+        Self { subject, body: body.join("\n"), attachment: None }
     }
 
     /// What broke, and what works again.
@@ -112,7 +119,7 @@ impl Letter {
         }
         body.push(format!("Подробности: {}/callbacks", settings.public_url));
         body.push(desk.footer());
-        Self { subject, body: body.join("\n") }
+        Self { subject, body: body.join("\n"), attachment: None }
     }
 }
 

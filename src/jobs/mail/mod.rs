@@ -4,6 +4,7 @@
 //! planned; a job of the queue sends it. So a restart or a second worker makes no second letter, and a lost connection
 //! no lost one.
 
+mod attachment;
 mod days;
 mod letters;
 mod settings;
@@ -72,7 +73,16 @@ impl Worker {
             _ => {
                 let filter = DeskFilter { part: DeskPart::ToCall, line: None, after: None, limit: LISTED };
                 let listed = self.store.desk_page(&filter, day.end).await?.items;
-                Some(Letter::digest(settings, &self.store.lines(), day, digest, waiting, &listed, now))
+                let lines = self.store.lines();
+                let mut letter = Letter::digest(settings, &lines, day, digest, waiting, &listed, now);
+                if digest == Digest::Morning {
+                    match attachment::table(&listed, &lines, &day.zone, settings.personal_data) {
+                        Ok(table) => letter.attachment = Some((format!("perezvon-{date}.xlsx"), table)),
+                        // The list stands in the letter as well.
+                        Err(failed) => error!(error = %failed, "The table of a letter could not be made"),
+                    }
+                }
+                Some(letter)
             }
         };
         self.keep_letters(kind, &date, SignedDuration::ZERO, letter, &settings.to, Told::default(), now).await

@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
-use lettre::message::{Attachment, MultiPart, SinglePart};
+use lettre::message::{Attachment, MultiPart, MultiPartKind, SinglePart};
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
@@ -116,7 +116,7 @@ async fn part(connection: &mut AsyncSmtpConnection) {
     let _ = tokio::time::timeout(PARTING, connection.quit()).await;
 }
 
-/// The letter as it goes over the wire: the same bytes in every try, but for the marks between its parts.
+/// The letter as it goes over the wire: the same bytes in every try.
 fn message(settings: &MailSettings, mail: &Mail) -> Result<Message, SendError> {
     let unusable = |what: &dyn std::fmt::Display| SendError::Unusable(what.to_string());
     let to = mailbox(&mail.recipient).map_err(|error| unusable(&error))?;
@@ -139,8 +139,9 @@ fn message(settings: &MailSettings, mail: &Mail) -> Result<Message, SendError> {
             };
             let kind = ContentType::parse(kind).map_err(|error| unusable(&error))?;
             let attachment = Attachment::new(name.clone()).body(bytes.clone(), kind);
-            builder
-                .multipart(MultiPart::mixed().singlepart(SinglePart::plain(mail.body.clone())).singlepart(attachment))
+            // A mark of our own between the parts: the library's would be another one in every try.
+            let parts = MultiPart::builder().kind(MultiPartKind::Mixed).boundary(format!("perezvon-{}", mail.id));
+            builder.multipart(parts.singlepart(SinglePart::plain(mail.body.clone())).singlepart(attachment))
         }
     };
     written.map_err(|error| unusable(&error))

@@ -116,6 +116,15 @@ impl Received {
         self.header("Subject")
     }
 
+    /// The attached file, if there is one: its name and bytes.
+    pub fn attachment(&self) -> Option<(String, Vec<u8>)> {
+        let (_, part) = self.raw.split_once("Content-Disposition: attachment; filename=\"")?;
+        let (name, rest) = part.split_once('"')?;
+        let (_, body) = rest.split_once("\r\n\r\n")?;
+        let plain: String = body.split("\r\n--").next()?.split_whitespace().collect();
+        Some((name.to_owned(), BASE64_STANDARD.decode(plain).expect("base64")))
+    }
+
     /// The text of the letter, of its first part if it has several.
     pub fn text(&self) -> String {
         let (mut head, mut body) = self.raw.split_once("\r\n\r\n").expect("a head and a body");
