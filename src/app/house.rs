@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::config::{Config, ProviderConfig};
 use super::{listener, telemetry};
-use crate::jobs::{Http, Worker};
+use crate::jobs::{Http, Transcriber, Worker};
 use crate::providers::{Provider, Providers};
 use crate::recordings::Folder;
 use crate::store::Store;
@@ -65,6 +65,7 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
         http: Http::new(),
         // A rehearsal's callers have never called: nobody is written to about them.
         mail: config.mail.clone().filter(|_| !(rehearse || marked)).map(Arc::new),
+        transcriber: config.transcription.clone().map(Transcriber::new),
         heartbeat,
     };
     Ok(Built { house, worker, store })

@@ -9,4 +9,6 @@ pub mod line;
 pub mod officer;
 pub mod phone;
 pub mod script;
+pub mod spoken_number;
+pub mod transcript;
 pub(crate) mod wording;

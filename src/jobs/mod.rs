@@ -7,6 +7,7 @@ mod fetch;
 mod http;
 mod mail;
 mod reconcile;
+mod transcribe;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ use tracing::{error, warn};
 
 pub use self::http::Http;
 pub use self::mail::{MailSecurity, MailSettings, Mailbox, MailboxError, mailbox, try_mail};
+pub use self::transcribe::{Transcriber, TranscriptionSettings};
 use crate::providers::Providers;
 use crate::recordings::Folder;
 use crate::store::{Job, JobKind, Store, StoreError};
@@ -45,6 +47,8 @@ pub struct Worker {
     pub http: Http,
     /// `None`: nobody is written to.
     pub mail: Option<Arc<MailSettings>>,
+    /// `None`: messages are not written down.
+    pub transcriber: Option<Transcriber>,
     pub heartbeat: Heartbeat,
 }
 
@@ -186,7 +190,7 @@ impl Worker {
             JobKind::DeleteRecording => self.delete_recording(job).await,
             JobKind::ReconcileCall => self.reconcile_call(job).await,
             JobKind::SendMail => self.send_mail(job).await,
-            JobKind::Transcribe => Ended::Done,
+            JobKind::Transcribe => self.transcribe(job).await,
         };
         let now = self.clock.now();
         match ended {
@@ -198,6 +202,11 @@ impl Worker {
             Ended::After(pause, reason) => {
                 let run_at = now.checked_add(pause).unwrap_or(now);
                 self.store.job_later(job.id, run_at, &reason).await
+            }
+            // Nobody has to act: the message is on the list with or without its words.
+            Ended::GivenUp(reason) if job.kind == JobKind::Transcribe => {
+                warn!(job.subject, reason, "Gave up writing a message down: {reason}");
+                self.store.job_given_up(job.id, &reason, now).await
             }
             Ended::GivenUp(reason) => {
                 error!(job.kind = job.kind.as_str(), job.subject, reason, "Gave up a job: {reason}");

@@ -44,7 +44,7 @@ pub use ingest::{Delivery, Kept};
 pub use jobs::{Job, JobKind, JobsSummary};
 pub use mail::{Mail, MailKind, MailPlan, NewMail, Waiting};
 pub use people::{Officer, Person, Token};
-pub use voicemails::{StoredSound, Voicemail, VoicemailState};
+pub use voicemails::{StoredSound, Transcript, Voicemail, VoicemailState};
 
 use crate::core::changes::Changes;
 use crate::core::line::{Lines, LiveLines};

@@ -8,6 +8,8 @@ use sqlx::any::AnyRow;
 use super::jobs::{self, JobKind};
 use super::sql::{Column, Columns, ManyRows, statements};
 use super::{Result, Store, StoreError};
+use crate::core::phone::PhoneNumber;
+use crate::core::spoken_number;
 use crate::time::Timestamp;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +55,27 @@ pub struct Voicemail {
     pub sound: Option<StoredSound>,
     pub failure: Option<String>,
     pub deleted_at_provider_at: Option<Timestamp>,
+    /// The number the network showed for its call; `None` if withheld.
+    pub caller: Option<PhoneNumber>,
+    /// What a speech model took from it; may contain mistakes. Never of an erased one.
+    pub transcript: Option<Transcript>,
+}
+
+/// The words of a message as a speech model wrote them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transcript {
+    pub text: String,
+    /// The configured name of the model.
+    pub model: String,
+    pub made_at: Timestamp,
+}
+
+impl Voicemail {
+    /// The number said in the message, if it is another one than the network showed. A hint: nothing dials it by itself.
+    pub fn said_number(&self) -> Option<PhoneNumber> {
+        let said = spoken_number::spoken_numbers(&self.transcript.as_ref()?.text);
+        said.into_iter().find(|number| Some(number) != self.caller.as_ref())
+    }
 }
 
 /// What was kept and measured of a message.
@@ -92,12 +115,12 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// The sound is safe on our disk: the row says so, and the provider's copy is to be deleted, in one commit.
+    /// The sound is safe on our disk: the row says so, and what is to be done next is planned, in one commit.
     pub async fn voicemail_stored(
         &self,
         id: i64,
         sound: StoredSound,
-        delete_there: bool,
+        next: &'static [JobKind],
         now: Timestamp,
     ) -> Result<()> {
         self.write(move |mut writing| {
@@ -117,9 +140,9 @@ impl Store {
                     .bind(sound.damage)
                     .execute(&mut *writing.sql)
                     .await?;
-                if delete_there {
+                for kind in next {
                     let job_id = writing.new_id(now);
-                    jobs::plan_one(writing.sql, job_id, JobKind::DeleteRecording, id, now).await?;
+                    jobs::plan_one(writing.sql, job_id, *kind, id, now).await?;
                 }
                 Ok::<_, StoreError>(())
             })
@@ -133,6 +156,41 @@ impl Store {
         self.write(move |writing| {
             Box::pin(async move {
                 sqlx::query(MARK_FAILED).bind(id).bind(failure).execute(writing.sql).await?;
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await
+    }
+
+    /// The speech model has answered. `text`: `None` if nothing in its answer was said by the caller.
+    pub async fn voicemail_transcribed(
+        &self,
+        id: i64,
+        text: Option<String>,
+        model: &str,
+        now: Timestamp,
+    ) -> Result<()> {
+        let model = model.to_owned();
+        self.write(move |writing| {
+            Box::pin(async move {
+                sqlx::query(MARK_TRANSCRIBED)
+                    .bind(id)
+                    .bind(text)
+                    .bind(model)
+                    .bind(now.as_millisecond())
+                    .execute(writing.sql)
+                    .await?;
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await
+    }
+
+    /// The message is erased: its words go with its sound. The file is removed by whoever asks for this.
+    pub async fn voicemail_erased(&self, id: i64) -> Result<()> {
+        self.write(move |writing| {
+            Box::pin(async move {
+                sqlx::query(MARK_ERASED).bind(id).execute(writing.sql).await?;
                 Ok::<_, StoreError>(())
             })
         })
@@ -200,6 +258,13 @@ fn read(row: &AnyRow) -> Result<Voicemail> {
         }),
         None => None,
     };
+    let state = columns.parsed("state", VoicemailState::from_word)?;
+    let transcript = match columns.get::<Option<String>>("transcript")? {
+        Some(text) if state != VoicemailState::Erased => {
+            Some(Transcript { text, model: columns.get("transcript_model")?, made_at: columns.time("transcribed_at")? })
+        }
+        _ => None,
+    };
     Ok(Voicemail {
         id: columns.get("id")?,
         call_id: columns.get("call_id")?,
@@ -209,16 +274,19 @@ fn read(row: &AnyRow) -> Result<Voicemail> {
         url: columns.get("url")?,
         received_at: columns.time("received_at")?,
         provider_seconds: columns.get("provider_seconds")?,
-        state: columns.parsed("state", VoicemailState::from_word)?,
+        state,
         sound,
         failure: columns.get("failure")?,
         deleted_at_provider_at: columns.optional_time("deleted_at_provider_at")?,
+        caller: columns.optional_parsed("caller", |text| PhoneNumber::parse(text).ok())?,
+        transcript,
     })
 }
 
 const VOICEMAILS_OF_CALLS: ManyRows = ManyRows {
     name: "VOICEMAILS_OF_CALLS",
-    head: "SELECT voicemail.*, call.provider AS provider, call.provider_call_id AS provider_call_id",
+    head: "SELECT voicemail.*, call.provider AS provider, call.provider_call_id AS provider_call_id,
+        call.caller AS caller",
     columns: &[Column::Number],
     tail: "JOIN voicemail ON voicemail.call_id = column1
         JOIN call ON call.id = voicemail.call_id
@@ -228,7 +296,7 @@ const VOICEMAILS_OF_CALLS: ManyRows = ManyRows {
 const VOICEMAILS_OF_CALLBACKS: ManyRows = ManyRows {
     name: "VOICEMAILS_OF_CALLBACKS",
     head: "SELECT voicemail.*, call.provider AS provider, call.provider_call_id AS provider_call_id,
-        call.callback_id AS callback_id, left_there.of_all AS of_all
+        call.caller AS caller, call.callback_id AS callback_id, left_there.of_all AS of_all
         FROM (
             SELECT voicemail.id AS id, column2 AS newest, COUNT(*) OVER (PARTITION BY call.callback_id) AS of_all,
                 ROW_NUMBER() OVER (
@@ -248,12 +316,14 @@ pub(super) const MANY_ROW_STATEMENTS: &[&ManyRows] = &[&VOICEMAILS_OF_CALLS, &VO
 
 statements! {
     READ_VOICEMAIL = "
-        SELECT voicemail.*, call.provider AS provider, call.provider_call_id AS provider_call_id
+        SELECT voicemail.*, call.provider AS provider, call.provider_call_id AS provider_call_id,
+            call.caller AS caller
         FROM voicemail
         JOIN call ON call.id = voicemail.call_id
         WHERE voicemail.id = $1";
     LIST_STORED = "
-        SELECT voicemail.*, call.provider AS provider, call.provider_call_id AS provider_call_id
+        SELECT voicemail.*, call.provider AS provider, call.provider_call_id AS provider_call_id,
+            call.caller AS caller
         FROM voicemail
         JOIN call ON call.id = voicemail.call_id
         WHERE voicemail.id > $1 AND voicemail.state = 'stored'
@@ -265,5 +335,12 @@ statements! {
             length_ms = $8, speech_ms = $9, loudness_centibels = $10, peaks = $11, damage = $12, failure = NULL
         WHERE id = $1 AND state <> 'erased'";
     MARK_FAILED = "UPDATE voicemail SET state = 'failed', failure = $2 WHERE id = $1 AND state = 'pending'";
+    MARK_TRANSCRIBED = "
+        UPDATE voicemail SET transcript = $2, transcript_model = $3, transcribed_at = $4
+        WHERE id = $1 AND state = 'stored'";
+    MARK_ERASED = "
+        UPDATE voicemail
+        SET state = 'erased', name = NULL, peaks = NULL, transcript = NULL, transcript_model = NULL, transcribed_at = NULL
+        WHERE id = $1";
     MARK_DELETED_THERE = "UPDATE voicemail SET deleted_at_provider_at = $2 WHERE id = $1";
 }

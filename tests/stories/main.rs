@@ -19,3 +19,4 @@ mod outage;
 mod reconciling;
 mod refused;
 mod statements;
+mod transcripts;

@@ -18,13 +18,14 @@ mod section;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod transcription;
 mod tree;
 
 use std::path::{Path, PathBuf};
 
 use crate::core::calendar::Calendar;
 use crate::core::line::Lines;
-use crate::jobs::MailSettings;
+use crate::jobs::{MailSettings, TranscriptionSettings};
 
 pub use mistakes::{Mistake, Mistakes, reason};
 pub use places::{Server, Storage, is_loopback};
@@ -49,6 +50,8 @@ pub struct Config {
     pub providers: Vec<ProviderConfig>,
     /// `None`: nobody is written to.
     pub mail: Option<MailSettings>,
+    /// `None`: messages are not written down.
+    pub transcription: Option<TranscriptionSettings>,
     /// The file it was read from; `None`: the built-in defaults.
     pub source: Option<PathBuf>,
 }
@@ -109,6 +112,7 @@ pub fn parse(
     let public_url = server.as_ref().map(|server| server.public_url.as_str());
     let providers = providers::providers(&root, public_url, &|path| std::fs::read_to_string(path), &mut notes);
     let mail = mail::mail(&root, public_url, &|path| std::fs::read_to_string(path), &mut notes);
+    let transcription = transcription::transcription(&root, &|path| std::fs::read_to_string(path), &mut notes);
     let config = || {
         Some(Config {
             server: server?,
@@ -117,6 +121,7 @@ pub fn parse(
             default_calendar: default_calendar?,
             providers,
             mail,
+            transcription,
             source: source.map(Path::to_owned),
         })
     };

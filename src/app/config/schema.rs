@@ -42,6 +42,7 @@ pub(super) const ROOT: &[Key] = &[
     key("lines", Shape::Named { by: "id", keys: LINE }),
     key("providers", Shape::Named { by: "name", keys: PROVIDER }),
     key("mail", Shape::Table(MAIL)),
+    key("transcription", Shape::Table(TRANSCRIPTION)),
 ];
 
 const SERVER: &[Key] = &[key("listen", Shape::Text), key("public_url", Shape::Text)];
@@ -117,6 +118,9 @@ const MAIL: &[Key] = &[
     key("evening", Shape::Text),
     key("personal_data", Shape::Flag),
 ];
+
+const TRANSCRIPTION: &[Key] =
+    &[key("url", Shape::Text), key("model", Shape::Text), key("token", Shape::Text), key("token_file", Shape::Text)];
 
 /// Notes every unknown key and every wrong type below `node`. Afterwards a reader may take what has the right type
 /// and pass over the rest in silence: it has been said. Values are not quoted, for some of them are secrets.

@@ -409,3 +409,38 @@ fn the_password_of_the_mail_may_come_from_the_environment_and_is_never_printed()
     assert_eq!(config.mail.as_ref().expect("mail").login, Some(("perezvon".to_owned(), "geheim".to_owned())));
     assert!(!format!("{config:?}").contains("geheim"));
 }
+
+const TRANSCRIPTION: &str = "[transcription]\nurl = \"http://127.0.0.1:9000\"\nmodel = \"small\"\n";
+
+#[test]
+fn no_sound_is_sent_anywhere_unless_a_server_is_named() {
+    assert!(good("", &[]).transcription.is_none());
+    let config = good(&format!("{TRANSCRIPTION}token = \"geheim\""), &[]);
+    assert!(!format!("{config:?}").contains("geheim"));
+    let settings = config.transcription.expect("a speech server");
+    assert_eq!((settings.url.as_str(), settings.model.as_str()), ("http://127.0.0.1:9000", "small"));
+    for url in
+        ["https://speech.school.ru/", "https://speech.school.ru/v1", "https://speech.school.ru/v1/audio/transcriptions"]
+    {
+        let settings = good(&TRANSCRIPTION.replace("http://127.0.0.1:9000", url), &[]).transcription;
+        assert_eq!(settings.expect("a speech server").url, "https://speech.school.ru", "{url}");
+    }
+}
+
+#[test]
+fn mistakes_of_the_speech_server_are_told_with_their_remedy() {
+    let url = |url: &str| TRANSCRIPTION.replace("http://127.0.0.1:9000", url);
+    says(&url("http://speech.school.ru"), 2, "transcription.url", &["открытым", "https://"]);
+    says(&url("http://192.168.0.5:9000"), 2, "transcription.url", &["открытым"]);
+    says(&url("https://u:geheim@speech.school.ru"), 2, "transcription.url", &["имя или пароль"]);
+    says(&url("speech"), 2, "transcription.url", &["не адрес"]);
+    says("[transcription]\nurl = \"http://127.0.0.1:9000\"", 1, "transcription.model", &["не хватает ключа model"]);
+    says(&format!("{TRANSCRIPTION}token = \"a b\""), 4, "transcription.token", &["пробелы"]);
+    says(
+        &format!("{TRANSCRIPTION}token = \"a\"\ntoken_file = \"b\""),
+        5,
+        "transcription.token_file",
+        &["Оставьте одно"],
+    );
+    says(&format!("{TRANSCRIPTION}tokn = \"a\""), 4, "transcription.tokn", &["token"]);
+}
