@@ -93,7 +93,7 @@ pub fn cleaned(text: &str, length_ms: i64) -> Option<String> {
     })
 }
 
-/// Without «[музыка]», «(шум)», «♪» and control characters.
+/// Without remarks in square or round brackets («музыка», «шум»), notes and control characters.
 fn without_remarks(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut until: Option<char> = None;
