@@ -348,6 +348,9 @@ stories! {
         until_sent(app).await;
         server.only();
         assert!(try_mail(&settings).await.unwrap().contains("отвечает"));
+        let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let gone = perezvon::jobs::MailSettings { port: nowhere, ..(*settings).clone() };
+        assert!(try_mail(&gone).await.unwrap_err().contains("на этом порту его нет"));
         assert!(!app.text("SELECT last_error FROM job UNION ALL SELECT ''").await.contains("s3cret"));
     }
 

@@ -1,6 +1,7 @@
 //! One letter over SMTP. The connection is used step by step, for only the answer to the letter itself says whether it was
 //! taken: a server that hangs up afterwards has it all the same.
 
+use std::io::ErrorKind;
 use std::time::{Duration, SystemTime};
 
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
@@ -44,9 +45,21 @@ impl SendError {
                 None if error.is_tls() => {
                     format!("защищённое соединение не получилось: {}", one_line(&chain(error)))
                 }
-                None => format!("сервер недоступен: {}", one_line(&chain(error))),
+                None => format!("сервер недоступен: {}", why_unreachable(error)),
             },
         }
+    }
+}
+
+/// In Russian where the reason is a usual one.
+fn why_unreachable(error: &smtp::Error) -> String {
+    let mut causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    match causes.find_map(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind) {
+        Some(ErrorKind::ConnectionRefused) => "на этом порту его нет".to_owned(),
+        Some(ErrorKind::TimedOut) => "он не отвечает".to_owned(),
+        Some(ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof) => "он прервал разговор".to_owned(),
+        Some(ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable) => "до него нет пути по сети".to_owned(),
+        _ => one_line(&chain(error)),
     }
 }
 
