@@ -12,6 +12,7 @@ use perezvon::app::config::{self, Config, Mistakes};
 use perezvon::app::{demo, hours, people, serve, telemetry, verify, webhook_verify};
 use perezvon::core::calendar::Calendar;
 use perezvon::core::line::LineId;
+use perezvon::jobs::try_mail;
 use perezvon::recordings::Folder;
 use perezvon::store::Store;
 use perezvon::time::Clock;
@@ -93,5 +94,9 @@ async fn probes(config: &mut Result<Config, Mistakes>) -> Vec<Probe> {
         }
         Err(error) => Err(format!("{error:#}")),
     };
-    vec![Probe { name: "База данных".to_owned(), result }]
+    let mut probes = vec![Probe { name: "База данных".to_owned(), result }];
+    if let Some(mail) = &config.mail {
+        probes.push(Probe { name: "Почта".to_owned(), result: try_mail(mail).await });
+    }
+    probes
 }

@@ -1,6 +1,7 @@
 //! The wiring: a configuration and a clock become a running house.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use tokio::net::TcpListener;
@@ -9,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::config::{Config, ProviderConfig};
 use super::{listener, telemetry};
-use crate::jobs::{Http, Worker};
+use crate::jobs::{Http, Transcriber, Worker};
 use crate::providers::{Provider, Providers};
 use crate::recordings::Folder;
 use crate::store::Store;
@@ -57,7 +58,17 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
         rehearsal: rehearse || marked,
         worker: heartbeat.clone(),
     });
-    let worker = Worker { clock, store: store.clone(), folder, providers, http: Http::new(), heartbeat };
+    let worker = Worker {
+        clock,
+        store: store.clone(),
+        folder,
+        providers,
+        http: Http::new(),
+        // A rehearsal's callers have never called: nobody is written to about them.
+        mail: config.mail.clone().filter(|_| !(rehearse || marked)).map(Arc::new),
+        transcriber: config.transcription.clone().map(Transcriber::new),
+        heartbeat,
+    };
     Ok(Built { house, worker, store })
 }
 

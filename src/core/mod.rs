@@ -13,5 +13,7 @@ pub mod report;
 pub mod school;
 pub mod script;
 pub mod search;
+pub mod spoken_number;
 pub mod timetable;
+pub mod transcript;
 pub(crate) mod wording;

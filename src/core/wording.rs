@@ -154,6 +154,29 @@ pub fn day_and_month(day: Date) -> String {
     format!("{} {}", day.day(), MONTHS[day.month() as usize - 1])
 }
 
+/// The form of a noun after a number: 1 обращение, 2 обращения, 5 обращений, 11 обращений, 21 обращение.
+pub fn plural(number: i64, [one, few, many]: [&str; 3]) -> &str {
+    match (number.unsigned_abs() % 10, number.unsigned_abs() % 100) {
+        (_, 11..=14) => many,
+        (1, _) => one,
+        (2..=4, _) => few,
+        _ => many,
+    }
+}
+
+/// «с понедельника», «со вторника».
+pub fn since_weekday(day: Weekday) -> &'static str {
+    match day {
+        Weekday::Monday => "с понедельника",
+        Weekday::Tuesday => "со вторника",
+        Weekday::Wednesday => "со среды",
+        Weekday::Thursday => "с четверга",
+        Weekday::Friday => "с пятницы",
+        Weekday::Saturday => "с субботы",
+        Weekday::Sunday => "с воскресенья",
+    }
+}
+
 /// «в понедельник», «во вторник».
 pub fn on_weekday(day: Weekday) -> &'static str {
     match day {

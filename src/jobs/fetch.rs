@@ -7,7 +7,7 @@ use super::{Ended, Worker};
 use crate::core::call::{CallKey, Fact};
 use crate::providers::{ApiRequest, ForbiddenUrl, Provider};
 use crate::recordings::{self, Analysis, KeepError, Kept, RecordingName, Unplayable};
-use crate::store::{Job, StoredSound, Voicemail, VoicemailState};
+use crate::store::{Job, JobKind, StoredSound, Voicemail, VoicemailState};
 use crate::time::{SignedDuration, Timestamp};
 
 /// The largest recording, bytes: an hour of 8 kHz stereo. The longest message a line may take is ten minutes.
@@ -157,7 +157,13 @@ impl Worker {
         }
         let delete_there = is_whole && provider.deletion_request(&voicemail.recording_id).is_some();
         let sound = stored_sound(kept, analysis.ok(), damage);
-        match self.store.voicemail_stored(voicemail.id, sound, delete_there, now).await {
+        let next: &[JobKind] = match (delete_there, self.is_worth_transcribing(&sound)) {
+            (true, true) => &[JobKind::DeleteRecording, JobKind::Transcribe],
+            (true, false) => &[JobKind::DeleteRecording],
+            (false, true) => &[JobKind::Transcribe],
+            (false, false) => &[],
+        };
+        match self.store.voicemail_stored(voicemail.id, sound, next, now).await {
             Ok(()) => {
                 self.clear_alarm("recording_late", voicemail.id, now).await;
                 self.clear_alarm("recording_lost", voicemail.id, now).await;

@@ -5,8 +5,11 @@
 
 mod fetch;
 mod http;
+mod mail;
 mod reconcile;
+mod transcribe;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -15,6 +18,8 @@ use tokio::task::{JoinError, JoinSet};
 use tracing::{error, warn};
 
 pub use self::http::Http;
+pub use self::mail::{MailSecurity, MailSettings, Mailbox, MailboxError, mailbox, try_mail};
+pub use self::transcribe::{Transcriber, TranscriptionSettings};
 use crate::providers::Providers;
 use crate::recordings::Folder;
 use crate::store::{Job, JobKind, Store, StoreError};
@@ -40,6 +45,10 @@ pub struct Worker {
     pub folder: Folder,
     pub providers: Providers,
     pub http: Http,
+    /// `None`: nobody is written to.
+    pub mail: Option<Arc<MailSettings>>,
+    /// `None`: messages are not written down.
+    pub transcriber: Option<Transcriber>,
     pub heartbeat: Heartbeat,
 }
 
@@ -80,10 +89,13 @@ impl Worker {
                         self.clock_jumped(jump_ms, shown).await;
                     }
                     self.store.deliver_late().await;
-                    if tick.is_multiple_of(SWEEP_EVERY)
-                        && let Err(failed) = self.sweep().await
-                    {
-                        warn!(error = %failed, "Looking for calls without an end failed; trying again");
+                    if tick.is_multiple_of(SWEEP_EVERY) {
+                        if let Err(failed) = self.sweep().await {
+                            warn!(error = %failed, "Looking for calls without an end failed; trying again");
+                        }
+                        if let Err(failed) = self.plan_mail().await {
+                            warn!(error = %failed, "Letters could not be planned; trying again");
+                        }
                     }
                     tick = tick.wrapping_add(1);
                 }
@@ -177,6 +189,8 @@ impl Worker {
             JobKind::FetchRecording => self.fetch_recording(job).await,
             JobKind::DeleteRecording => self.delete_recording(job).await,
             JobKind::ReconcileCall => self.reconcile_call(job).await,
+            JobKind::SendMail => self.send_mail(job).await,
+            JobKind::Transcribe => self.transcribe(job).await,
         };
         let now = self.clock.now();
         match ended {
@@ -188,6 +202,11 @@ impl Worker {
             Ended::After(pause, reason) => {
                 let run_at = now.checked_add(pause).unwrap_or(now);
                 self.store.job_later(job.id, run_at, &reason).await
+            }
+            // Nobody has to act: the message is on the list with or without its words.
+            Ended::GivenUp(reason) if job.kind == JobKind::Transcribe => {
+                warn!(job.subject, reason, "Gave up writing a message down: {reason}");
+                self.store.job_given_up(job.id, &reason, now).await
             }
             Ended::GivenUp(reason) => {
                 error!(job.kind = job.kind.as_str(), job.subject, reason, "Gave up a job: {reason}");

@@ -1,6 +1,7 @@
 //! Alarms: what somebody must look at, once each, until it is over.
 
 use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
 
 use super::audit;
 use super::sql::{Columns, statements};
@@ -91,19 +92,19 @@ impl Store {
     /// Open alarms, newest first, at most 50.
     pub async fn alarms(&self) -> Result<Vec<Alarm>> {
         let rows = sqlx::query(OPEN_ALARMS).fetch_all(&self.readers).await?;
-        rows.iter()
-            .map(|row| {
-                let columns = Columns::of("alarm", row);
-                Ok(Alarm {
-                    id: columns.get("id")?,
-                    kind: columns.get("kind")?,
-                    subject: columns.get("subject")?,
-                    told: columns.get("told")?,
-                    raised_at: columns.time("raised_at")?,
-                })
-            })
-            .collect()
+        rows.iter().map(read).collect()
     }
+}
+
+pub(super) fn read(row: &AnyRow) -> Result<Alarm> {
+    let columns = Columns::of("alarm", row);
+    Ok(Alarm {
+        id: columns.get("id")?,
+        kind: columns.get("kind")?,
+        subject: columns.get("subject")?,
+        told: columns.get("told")?,
+        raised_at: columns.time("raised_at")?,
+    })
 }
 
 statements! {

@@ -53,6 +53,7 @@ super::sql::statements! {
     NEWEST_HOURS_CHANGE = "SELECT MAX(id) FROM hours_change";
     NEWEST_VOICEMAIL = "SELECT MAX(id) FROM voicemail";
     NEWEST_JOB = "SELECT MAX(id) FROM job";
+    NEWEST_MAIL = "SELECT MAX(id) FROM mail";
     NEWEST_ALARM = "SELECT MAX(id) FROM alarm";
     NEWEST_AUDIT = "SELECT MAX(id) FROM audit";
     NEWEST_OFFICER = "SELECT MAX(id) FROM officer";

@@ -15,16 +15,23 @@ pub enum JobKind {
     DeleteRecording,
     /// Asks the provider what became of a call. Subject: call.
     ReconcileCall,
+    /// Sends a letter of the outbox. Subject: mail.
+    SendMail,
+    /// Asks the speech server for the words of a message. Subject: voicemail.
+    Transcribe,
 }
 
 impl JobKind {
-    pub const ALL: [Self; 3] = [Self::FetchRecording, Self::DeleteRecording, Self::ReconcileCall];
+    pub const ALL: [Self; 5] =
+        [Self::FetchRecording, Self::DeleteRecording, Self::ReconcileCall, Self::SendMail, Self::Transcribe];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::FetchRecording => "fetch_recording",
             Self::DeleteRecording => "delete_recording",
             Self::ReconcileCall => "reconcile_call",
+            Self::SendMail => "send_mail",
+            Self::Transcribe => "transcribe",
         }
     }
 
@@ -32,7 +39,7 @@ impl JobKind {
     /// lost once the provider has stopped repeating it.
     fn first_pause(self) -> SignedDuration {
         match self {
-            Self::FetchRecording | Self::DeleteRecording => SignedDuration::ZERO,
+            Self::FetchRecording | Self::DeleteRecording | Self::SendMail | Self::Transcribe => SignedDuration::ZERO,
             Self::ReconcileCall => SignedDuration::from_mins(5),
         }
     }

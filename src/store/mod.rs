@@ -23,6 +23,7 @@ mod invitations;
 mod jobs;
 mod late;
 mod log;
+mod mail;
 mod news;
 mod openings;
 mod overview;
@@ -56,6 +57,7 @@ pub use ingest::{Delivery, Kept};
 pub use invitations::Invitation;
 pub use jobs::{Job, JobKind, JobsSummary};
 pub use log::{CallFilter, CallPage, Found, LogEntry, Resolution, Solved};
+pub use mail::{Mail, MailKind, MailPlan, NewMail, Waiting};
 pub use news::Told;
 pub use overview::Growth;
 pub use people::{Officer, OfficerChange, PeopleError, Person};
@@ -63,7 +65,7 @@ pub use prompts::{MOST_DRAFTS, NewPrompt, Prompt, PromptError};
 pub use reports::{MOST_REPORTED, Reported};
 pub use sessions::KeptSession;
 pub use tokens::Token;
-pub use voicemails::{StoredSound, Voicemail, VoicemailState};
+pub use voicemails::{StoredSound, Transcript, Voicemail, VoicemailState};
 
 use crate::core::changes::Changes;
 use crate::core::line::{Lines, LiveLines};
@@ -266,6 +268,7 @@ pub fn statements() -> Vec<Statement> {
         jobs::STATEMENTS,
         overview::STATEMENTS,
         news::STATEMENTS,
+        mail::STATEMENTS,
         people::STATEMENTS,
         sessions::STATEMENTS,
         tokens::STATEMENTS,
@@ -327,6 +330,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "prompts", include_str!("../../migrations/0006_prompts.sql")),
     (7, "people", include_str!("../../migrations/0007_people.sql")),
     (8, "reports", include_str!("../../migrations/0008_reports.sql")),
+    (9, "mail and transcripts", include_str!("../../migrations/0009_mail_and_transcripts.sql")),
     (10, "audit", include_str!("../../migrations/0010_audit.sql")),
 ];
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::log::Among;
@@ -154,6 +155,16 @@ pub(super) async fn keep_words(connection: &mut AnyConnection, texts: &[(i64, St
     Ok(())
 }
 
+/// What a message said is erased: its words are found no more, but those that officers wrote too.
+pub(super) async fn forget_words(connection: &mut AnyConnection, callback_id: i64, text: &str) -> Result<()> {
+    for word in words(text) {
+        let query = sqlx::query(FORGET_CALLBACK_WORD).bind(word.into_bytes()).bind(callback_id);
+        query.execute(&mut *connection).await?;
+    }
+    let rows = sqlx::query(STEPS_OF_CALLBACK).bind(callback_id).fetch_all(&mut *connection).await?;
+    keep_words(connection, &written(&rows)?).await
+}
+
 /// The words of the name and note of this number, in place of those it had.
 pub(super) async fn keep_contact_words(connection: &mut AnyConnection, number: &PhoneNumber, text: &str) -> Result<()> {
     sqlx::query(FORGET_CONTACT_WORDS).bind(number.e164().to_owned()).execute(&mut *connection).await?;
@@ -226,19 +237,24 @@ async fn keep_numbers(connection: &mut AnyConnection, numbers: Vec<PhoneNumber>)
 async fn keep_new_words(connection: &mut AnyConnection) -> Result<()> {
     let from = up_to(connection, "callback_history").await?;
     let rows = sqlx::query(NEW_STEPS).bind(from).bind(PIECE).fetch_all(&mut *connection).await?;
-    let mut new = Vec::new();
-    let mut last = from;
-    for row in &rows {
+    keep_words(connection, &written(&rows)?).await?;
+    let last = rows.iter().map(|row| Columns::of("callback_history", row).get("id"));
+    let last = last.collect::<Result<Vec<i64>>>()?.into_iter().max().unwrap_or(from);
+    seen_up_to(connection, "callback_history", last).await
+}
+
+/// What officers wrote in these steps and about their callbacks, with the callback's id.
+fn written(rows: &[AnyRow]) -> Result<Vec<(i64, String)>> {
+    let mut texts = Vec::new();
+    for row in rows {
         let columns = Columns::of("callback_history", row);
-        last = last.max(columns.get("id")?);
         let id = columns.get("callback_id")?;
-        new.push((id, columns.get::<String>("step_note")?));
+        texts.push((id, columns.get::<String>("step_note")?));
         for column in ["note", "summary", "reference"] {
-            new.extend(columns.get::<Option<String>>(column)?.map(|text| (id, text)));
+            texts.extend(columns.get::<Option<String>>(column)?.map(|text| (id, text)));
         }
     }
-    keep_words(connection, &new).await?;
-    seen_up_to(connection, "callback_history", last).await
+    Ok(texts)
 }
 
 /// The digits of a number from each place on, filled up with zeros; the whole number first.
@@ -299,6 +315,12 @@ pub(super) const MANY_ROW_STATEMENTS: &[&ManyRows] =
     &[&KNOWN_NUMBERS, &KEEP_TAILS, &KEEP_CALLBACK_WORDS, &KEEP_CONTACT_WORDS];
 
 statements! {
+    FORGET_CALLBACK_WORD = "DELETE FROM callback_word WHERE word = $1 AND callback_id = $2";
+    STEPS_OF_CALLBACK = "
+        SELECT step.id, step.callback_id, step.note AS step_note, callback.note, callback.summary, callback.reference
+        FROM callback_history AS step
+        JOIN callback ON callback.id = step.callback_id
+        WHERE step.callback_id = $1";
     NUMBERS_WITH = "
         SELECT number FROM number_tail
         WHERE tail BETWEEN $1 AND $2

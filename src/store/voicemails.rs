@@ -7,9 +7,12 @@ use sqlx::any::AnyRow;
 
 use super::audit;
 use super::jobs::{self, JobKind};
+use super::search;
 use super::sql::{Column, Columns, ManyRows, statements};
 use super::{Result, Store, StoreError};
 use crate::core::officer::Actor;
+use crate::core::phone::PhoneNumber;
+use crate::core::spoken_number;
 use crate::time::Timestamp;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +58,27 @@ pub struct Voicemail {
     pub sound: Option<StoredSound>,
     pub failure: Option<String>,
     pub deleted_at_provider_at: Option<Timestamp>,
+    /// The number the network showed for its call; `None` if withheld.
+    pub caller: Option<PhoneNumber>,
+    /// What a speech model took from it; may contain mistakes. Never of an erased one.
+    pub transcript: Option<Transcript>,
+}
+
+/// The words of a message as a speech model wrote them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transcript {
+    pub text: String,
+    /// The configured name of the model.
+    pub model: String,
+    pub made_at: Timestamp,
+}
+
+impl Voicemail {
+    /// The number said in the message, if it is another one than the network showed. A hint: nothing dials it by itself.
+    pub fn said_number(&self) -> Option<PhoneNumber> {
+        let said = spoken_number::spoken_numbers(&self.transcript.as_ref()?.text);
+        said.into_iter().find(|number| Some(number) != self.caller.as_ref())
+    }
 }
 
 /// What was kept and measured of a message.
@@ -94,12 +118,12 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// The sound is safe on our disk: the row says so, and the provider's copy is to be deleted, in one commit.
+    /// The sound is safe on our disk: the row says so, and what is to be done next is planned, in one commit.
     pub async fn voicemail_stored(
         &self,
         id: i64,
         sound: StoredSound,
-        delete_there: bool,
+        next: &'static [JobKind],
         now: Timestamp,
     ) -> Result<()> {
         self.write(move |mut writing| {
@@ -124,9 +148,9 @@ impl Store {
                 if stored.rows_affected() == 0 {
                     sqlx::query(LEAVE_TO_ERASE).bind(id).bind(name).execute(&mut *writing.sql).await?;
                 }
-                if delete_there {
+                for kind in next {
                     let job_id = writing.new_id(now);
-                    jobs::plan_one(writing.sql, job_id, JobKind::DeleteRecording, id, now).await?;
+                    jobs::plan_one(writing.sql, job_id, *kind, id, now).await?;
                 }
                 Ok::<_, StoreError>(())
             })
@@ -161,6 +185,9 @@ impl Store {
         let (by, reason, address) = (by.clone(), reason.to_owned(), address.to_owned());
         self.write(move |mut writing| {
             Box::pin(async move {
+                if let Some((callback_id, text)) = said(writing.sql, id).await? {
+                    search::forget_words(writing.sql, callback_id, &text).await?;
+                }
                 if sqlx::query(MARK_ERASED)
                     .bind(id)
                     .bind(reason.clone())
@@ -205,6 +232,34 @@ impl Store {
         .await
     }
 
+    /// The speech model has answered. `text`: `None` if nothing in its answer was said by the caller.
+    pub async fn voicemail_transcribed(
+        &self,
+        id: i64,
+        text: Option<String>,
+        model: &str,
+        now: Timestamp,
+    ) -> Result<()> {
+        let model = model.to_owned();
+        self.write(move |mut writing| {
+            Box::pin(async move {
+                let marked = sqlx::query(MARK_TRANSCRIBED)
+                    .bind(id)
+                    .bind(text)
+                    .bind(model)
+                    .bind(now.as_millisecond())
+                    .execute(&mut *writing.sql)
+                    .await?;
+                if let (1, Some((callback_id, text))) = (marked.rows_affected(), said(writing.sql, id).await?) {
+                    writing.touches_the_list();
+                    search::keep_words(writing.sql, &[(callback_id, text)]).await?;
+                }
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await
+    }
+
     pub async fn voicemail_deleted_at_provider(&self, id: i64, now: Timestamp) -> Result<()> {
         self.write(move |writing| {
             Box::pin(async move {
@@ -214,6 +269,16 @@ impl Store {
         })
         .await
     }
+}
+
+/// What the message said, if it is known, and the callback it belongs to.
+async fn said(connection: &mut AnyConnection, id: i64) -> Result<Option<(i64, String)>> {
+    let row = sqlx::query(SAID).bind(id).fetch_optional(connection).await?;
+    row.map(|row| {
+        let columns = Columns::of("voicemail", &row);
+        Ok((columns.get("callback_id")?, columns.get("transcript")?))
+    })
+    .transpose()
 }
 
 /// The voicemails of these calls, oldest first.
@@ -267,6 +332,13 @@ fn read(row: &AnyRow) -> Result<Voicemail> {
         }),
         None => None,
     };
+    let state = columns.parsed("state", VoicemailState::from_word)?;
+    let transcript = match columns.get::<Option<String>>("transcript")? {
+        Some(text) if state != VoicemailState::Erased => {
+            Some(Transcript { text, model: columns.get("transcript_model")?, made_at: columns.time("transcribed_at")? })
+        }
+        _ => None,
+    };
     Ok(Voicemail {
         id: columns.get("id")?,
         call_id: columns.get("call_id")?,
@@ -280,12 +352,15 @@ fn read(row: &AnyRow) -> Result<Voicemail> {
         sound,
         failure: columns.get("failure")?,
         deleted_at_provider_at: columns.optional_time("deleted_at_provider_at")?,
+        caller: columns.optional_parsed("caller", |text| PhoneNumber::parse(text).ok())?,
+        transcript,
     })
 }
 
 const VOICEMAILS_OF_CALLS: ManyRows = ManyRows {
     name: "VOICEMAILS_OF_CALLS",
-    head: "SELECT voicemail.*, call.provider AS provider, call.provider_call_id AS provider_call_id",
+    head: "SELECT voicemail.*, call.provider AS provider, call.provider_call_id AS provider_call_id,
+        call.caller AS caller",
     columns: &[Column::Number],
     tail: "JOIN voicemail ON voicemail.call_id = column1
         JOIN call ON call.id = voicemail.call_id
@@ -295,7 +370,7 @@ const VOICEMAILS_OF_CALLS: ManyRows = ManyRows {
 const VOICEMAILS_OF_CALLBACKS: ManyRows = ManyRows {
     name: "VOICEMAILS_OF_CALLBACKS",
     head: "SELECT voicemail.*, call.provider AS provider, call.provider_call_id AS provider_call_id,
-        call.callback_id AS callback_id, left_there.of_all AS of_all
+        call.caller AS caller, call.callback_id AS callback_id, left_there.of_all AS of_all
         FROM (
             SELECT voicemail.id AS id, column2 AS newest, COUNT(*) OVER (PARTITION BY call.callback_id) AS of_all,
                 ROW_NUMBER() OVER (
@@ -315,12 +390,14 @@ pub(super) const MANY_ROW_STATEMENTS: &[&ManyRows] = &[&VOICEMAILS_OF_CALLS, &VO
 
 statements! {
     READ_VOICEMAIL = "
-        SELECT voicemail.*, call.provider AS provider, call.provider_call_id AS provider_call_id
+        SELECT voicemail.*, call.provider AS provider, call.provider_call_id AS provider_call_id,
+            call.caller AS caller
         FROM voicemail
         JOIN call ON call.id = voicemail.call_id
         WHERE voicemail.id = $1";
     LIST_STORED = "
-        SELECT voicemail.*, call.provider AS provider, call.provider_call_id AS provider_call_id
+        SELECT voicemail.*, call.provider AS provider, call.provider_call_id AS provider_call_id,
+            call.caller AS caller
         FROM voicemail
         JOIN call ON call.id = voicemail.call_id
         WHERE voicemail.id > $1 AND voicemail.state = 'stored'
@@ -332,7 +409,19 @@ statements! {
             length_ms = $8, speech_ms = $9, loudness_centibels = $10, peaks = $11, damage = $12, failure = NULL
         WHERE id = $1 AND state <> 'erased'";
     MARK_FAILED = "UPDATE voicemail SET state = 'failed', failure = $2 WHERE id = $1 AND state = 'pending'";
-    MARK_ERASED = "UPDATE voicemail SET state = 'erased', failure = $2 WHERE id = $1 AND state <> 'erased'";
+    /// Its words go with its sound.
+    MARK_ERASED = "
+        UPDATE voicemail
+        SET state = 'erased', failure = $2, transcript = NULL, transcript_model = NULL, transcribed_at = NULL
+        WHERE id = $1 AND state <> 'erased'";
+    SAID = "
+        SELECT voicemail.id, voicemail.transcript, call.callback_id
+        FROM voicemail
+        JOIN call ON call.id = voicemail.call_id
+        WHERE voicemail.id = $1 AND voicemail.transcript IS NOT NULL AND call.callback_id IS NOT NULL";
+    MARK_TRANSCRIBED = "
+        UPDATE voicemail SET transcript = $2, transcript_model = $3, transcribed_at = $4
+        WHERE id = $1 AND state = 'stored'";
     /// What is not here yet is not fetched any more.
     FORGET_FETCHING = "DELETE FROM job WHERE kind = 'fetch_recording' AND subject = $1";
     LIST_FILES_TO_ERASE = "

@@ -8,15 +8,18 @@
 mod environment;
 mod hours;
 mod lines;
+mod mail;
 mod mistakes;
 mod places;
 mod providers;
 mod schema;
 mod school;
+mod secret;
 mod section;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod transcription;
 mod tree;
 
 use std::path::{Path, PathBuf};
@@ -25,6 +28,7 @@ use crate::core::calendar::Calendar;
 use crate::core::line::Lines;
 use crate::core::phone::PhoneNumber;
 use crate::core::school::School;
+use crate::jobs::{MailSettings, TranscriptionSettings};
 
 pub use mistakes::{Mistake, Mistakes, reason};
 pub use places::{Server, Storage, is_loopback};
@@ -48,6 +52,10 @@ pub struct Config {
     /// Of lines without hours of their own, and of calls to unknown numbers.
     pub default_calendar: Calendar,
     pub providers: Vec<ProviderConfig>,
+    /// `None`: nobody is written to.
+    pub mail: Option<MailSettings>,
+    /// `None`: messages are not written down.
+    pub transcription: Option<TranscriptionSettings>,
     /// The file it was read from; `None`: the built-in defaults.
     pub source: Option<PathBuf>,
 }
@@ -108,6 +116,8 @@ pub fn parse(
     let lines = lines::lines(&root, default_calendar.as_ref(), &mut notes);
     let public_url = server.as_ref().map(|server| server.public_url.as_str());
     let providers = providers::providers(&root, public_url, &|path| std::fs::read_to_string(path), &mut notes);
+    let mail = mail::mail(&root, public_url, &|path| std::fs::read_to_string(path), &mut notes);
+    let transcription = transcription::transcription(&root, &|path| std::fs::read_to_string(path), &mut notes);
     let config = || {
         Some(Config {
             school: school?,
@@ -116,6 +126,8 @@ pub fn parse(
             lines: lines?,
             default_calendar: default_calendar?,
             providers,
+            mail,
+            transcription,
             source: source.map(Path::to_owned),
         })
     };

@@ -60,7 +60,7 @@ const SIGNATURES: [(&str, Signature); 3] =
     [("twilio", Signature::Twilio), ("signalwire", Signature::SignalWire), ("telnyx", Signature::Telnyx)];
 
 /// Reads a file that a `…_file` key names.
-type ReadFile<'a> = &'a dyn Fn(&str) -> std::io::Result<String>;
+pub(super) type ReadFile<'a> = &'a dyn Fn(&str) -> std::io::Result<String>;
 
 fn path_of(index: usize, node: &Node) -> String {
     element_path("providers", index, node, Shape::Named { by: "name", keys: &[] })

@@ -42,6 +42,8 @@ pub(super) const ROOT: &[Key] = &[
     key("callbacks", Shape::Table(CALLBACKS)),
     key("lines", Shape::Named { by: "id", keys: LINE }),
     key("providers", Shape::Named { by: "name", keys: PROVIDER }),
+    key("mail", Shape::Table(MAIL)),
+    key("transcription", Shape::Table(TRANSCRIPTION)),
 ];
 
 const SCHOOL: &[Key] = &[
@@ -112,6 +114,22 @@ const PROVIDER: &[Key] = &[
     key("voice", Shape::Text),
     key("language", Shape::Text),
 ];
+
+const MAIL: &[Key] = &[
+    key("smtp", Shape::Text),
+    key("user", Shape::Text),
+    key("password", Shape::Text),
+    key("password_file", Shape::Text),
+    key("from", Shape::Text),
+    key("to", Shape::Texts),
+    key("alarms_to", Shape::Texts),
+    key("morning", Shape::Text),
+    key("evening", Shape::Text),
+    key("personal_data", Shape::Flag),
+];
+
+const TRANSCRIPTION: &[Key] =
+    &[key("url", Shape::Text), key("model", Shape::Text), key("token", Shape::Text), key("token_file", Shape::Text)];
 
 /// Notes every unknown key and every wrong type below `node`. Afterwards a reader may take what has the right type
 /// and pass over the rest in silence: it has been said. Values are not quoted, for some of them are secrets.

@@ -2,6 +2,7 @@ use super::schema::{Key, ROOT, Shape};
 use super::*;
 use crate::core::calendar::WorkingHours;
 use crate::core::line::LineId;
+use crate::jobs::MailSecurity;
 use crate::providers::Signature;
 
 const EXAMPLE: &str = include_str!("../../../perezvon.example.toml");
@@ -374,4 +375,103 @@ fn what_the_school_publishes_is_checked() {
     let found = mistakes("", &[("LINES__STAFF__EMAIL", "nuradilovo1 mail.ru")]);
     assert_eq!((found.len(), found[0].what.contains("не адрес электронной почты")), (1, true), "{}", found[0]);
     assert_eq!(mistakes(&format!("[school]\nname = \"{}\"", "Ш".repeat(121)), &[]).len(), 1);
+}
+
+const MAIL: &str = "[mail]\nsmtp = \"smtp://mail.school.ru:587\"\nfrom = \"p@school.ru\"\nto = [\"d@school.ru\"]\n";
+
+#[test]
+fn without_a_mail_section_nobody_is_written_to() {
+    assert!(good("", &[]).mail.is_none());
+}
+
+#[test]
+fn the_mail_of_the_example_works_once_its_marks_are_taken_away() {
+    let (head, rest) = EXAMPLE.split_once("# [mail]").expect("the mail section");
+    let (mail, rest) = rest.split_once("\n\n").expect("its end");
+    let mail = mail.replace("\n# ", "\n");
+    let config = good(&format!("{head}[mail]{mail}\n\n{rest}"), &[]);
+    let mail = config.mail.expect("mail");
+    assert_eq!((mail.host.as_str(), mail.port, mail.security), ("mail.example.org", 587, MailSecurity::StartTls));
+    assert_eq!((mail.to.len(), mail.alarms_to.len(), mail.personal_data), (1, 1, false));
+    assert_eq!(mail.public_url, "https://calls.example.org");
+}
+
+#[test]
+fn the_connection_to_the_mail_server_is_encrypted_unless_it_is_this_very_machine() {
+    for (smtp, expected) in [
+        ("smtp://mail.school.ru:587", ("mail.school.ru", 587, MailSecurity::StartTls)),
+        ("smtp://mail.school.ru", ("mail.school.ru", 587, MailSecurity::StartTls)),
+        ("smtps://mail.school.ru", ("mail.school.ru", 465, MailSecurity::Tls)),
+        ("smtp://10.0.0.5:25", ("10.0.0.5", 25, MailSecurity::StartTls)),
+        ("smtp://127.0.0.1", ("127.0.0.1", 25, MailSecurity::Plain)),
+        ("smtp://localhost:2525", ("localhost", 2525, MailSecurity::Plain)),
+        ("smtp://[::1]:2525", ("::1", 2525, MailSecurity::Plain)),
+        ("smtp://127.0.0.1.evil.example", ("127.0.0.1.evil.example", 587, MailSecurity::StartTls)),
+    ] {
+        let mail = good(&MAIL.replace("smtp://mail.school.ru:587", smtp), &[]).mail.expect("mail");
+        assert_eq!((mail.host.as_str(), mail.port, mail.security), expected, "{smtp}");
+    }
+}
+
+#[test]
+fn mistakes_of_the_mail_are_told_with_their_remedy() {
+    let with = |from: &str, to: &str| MAIL.replace(from, to);
+    let smtp = "\"smtp://mail.school.ru:587\"";
+    says(&with(smtp, "\"mail.school.ru\""), 2, "mail.smtp", &["не адрес", "smtp://узел:587"]);
+    says(&with(smtp, "\"http://mail.school.ru\""), 2, "mail.smtp", &["не адрес"]);
+    says(&with(smtp, "\"smtp://u:geheim@mail.school.ru\""), 2, "mail.smtp", &["имя или пароль", "password_file"]);
+    says(&with(smtp, "\"smtp://mail.school.ru/path\""), 2, "mail.smtp", &["только узел"]);
+    says(&with("\"p@school.ru\"", "\"Перезвон\""), 3, "mail.from", &["не почтовый адрес"]);
+    says(&with("from = \"p@school.ru\"\n", ""), 1, "mail.from", &["не хватает ключа from"]);
+    says(&with("\"d@school.ru\"", "\"д@school.ru\""), 4, "mail.to[0]", &["латинские"]);
+    says(&with("to = [\"d@school.ru\"]", ""), 1, "mail.to", &["писать некому"]);
+    says(&format!("{MAIL}user = \"p\""), 5, "mail.user", &["нет пароля"]);
+    says(&format!("{MAIL}password = \"p\""), 1, "mail.user", &["имени нет"]);
+    says(&format!("{MAIL}morning = \"8.55\""), 5, "mail.morning", &["не время", "08:55"]);
+    says(&format!("{MAIL}evening = \"24:30\""), 5, "mail.evening", &["не время"]);
+    says(&format!("{MAIL}user = \"p\"\npassword_file = \"/no/such/file\""), 6, "mail.password_file", &["не читается"]);
+    says(&format!("{MAIL}pasword = \"p\""), 5, "mail.pasword", &["Вероятно, имелось в виду password"]);
+    says("[mail]\nfrom = \"p@school.ru\"\nto = [\"d@school.ru\"]", 1, "mail.smtp", &["не хватает ключа smtp"]);
+}
+
+#[test]
+fn the_password_of_the_mail_may_come_from_the_environment_and_is_never_printed() {
+    let config = good(&format!("{MAIL}user = \"perezvon\""), &[("MAIL__PASSWORD", "geheim")]);
+    assert_eq!(config.mail.as_ref().expect("mail").login, Some(("perezvon".to_owned(), "geheim".to_owned())));
+    assert!(!format!("{config:?}").contains("geheim"));
+}
+
+const TRANSCRIPTION: &str = "[transcription]\nurl = \"http://127.0.0.1:9000\"\nmodel = \"small\"\n";
+
+#[test]
+fn no_sound_is_sent_anywhere_unless_a_server_is_named() {
+    assert!(good("", &[]).transcription.is_none());
+    let config = good(&format!("{TRANSCRIPTION}token = \"geheim\""), &[]);
+    assert!(!format!("{config:?}").contains("geheim"));
+    let settings = config.transcription.expect("a speech server");
+    assert_eq!((settings.url.as_str(), settings.model.as_str()), ("http://127.0.0.1:9000", "small"));
+    for url in
+        ["https://speech.school.ru/", "https://speech.school.ru/v1", "https://speech.school.ru/v1/audio/transcriptions"]
+    {
+        let settings = good(&TRANSCRIPTION.replace("http://127.0.0.1:9000", url), &[]).transcription;
+        assert_eq!(settings.expect("a speech server").url, "https://speech.school.ru", "{url}");
+    }
+}
+
+#[test]
+fn mistakes_of_the_speech_server_are_told_with_their_remedy() {
+    let url = |url: &str| TRANSCRIPTION.replace("http://127.0.0.1:9000", url);
+    says(&url("http://speech.school.ru"), 2, "transcription.url", &["открытым", "https://"]);
+    says(&url("http://192.168.0.5:9000"), 2, "transcription.url", &["открытым"]);
+    says(&url("https://u:geheim@speech.school.ru"), 2, "transcription.url", &["имя или пароль"]);
+    says(&url("speech"), 2, "transcription.url", &["не адрес"]);
+    says("[transcription]\nurl = \"http://127.0.0.1:9000\"", 1, "transcription.model", &["не хватает ключа model"]);
+    says(&format!("{TRANSCRIPTION}token = \"a b\""), 4, "transcription.token", &["пробелы"]);
+    says(
+        &format!("{TRANSCRIPTION}token = \"a\"\ntoken_file = \"b\""),
+        5,
+        "transcription.token_file",
+        &["Оставьте одно"],
+    );
+    says(&format!("{TRANSCRIPTION}tokn = \"a\""), 4, "transcription.tokn", &["token"]);
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::extract::{self, Acting, Asked, Id, Sent, given};
-use super::objects::{Callback, Period, shown_state};
+use super::objects::{Callback, Period, only_for_listeners, shown_state};
 use super::problem::Problem;
 use super::refusals::{Claiming, Listing, Reading, Registering};
 use super::words;
@@ -61,7 +61,7 @@ pub struct CallbackList {
 )]
 pub async fn list(
     State(house): State<House>,
-    _: SignedIn,
+    SignedIn(person): SignedIn,
     Asked(params): Asked<ListParams>,
 ) -> Result<Json<CallbackList>, Problem> {
     let now = house.clock.now();
@@ -82,7 +82,8 @@ pub async fn list(
         after: extract::cursor(given(&params.cursor), CallbackPage::parse_cursor)?,
         limit: extract::limit(given(&params.limit), PAGE, LARGEST_PAGE)?,
     };
-    let page = house.store.callbacks(&filter).await?;
+    let mut page = house.store.callbacks(&filter).await?;
+    page.items.iter_mut().for_each(|view| only_for_listeners(&person, &mut view.voicemails));
     // The row of a claim that ran out still says «claimed».
     let is_meant = |view: &&CallbackView| match state {
         StateFilter::Only(word) => shown_state(&view.callback.desk.state, now) == word,
@@ -113,8 +114,13 @@ fn state_filter(word: &str) -> Result<StateFilter, Error> {
         Reading,
     )
 )]
-pub async fn read(State(house): State<House>, _: SignedIn, Id(id): Id) -> Result<Json<Callback>, Problem> {
-    let view = house.store.callback(id).await?.ok_or(Error::NotFound)?;
+pub async fn read(
+    State(house): State<House>,
+    SignedIn(person): SignedIn,
+    Id(id): Id,
+) -> Result<Json<Callback>, Problem> {
+    let mut view = house.store.callback(id).await?.ok_or(Error::NotFound)?;
+    only_for_listeners(&person, &mut view.voicemails);
     Ok(Json(Callback::of(&view, &house.lines(), house.clock.now())))
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::extract::{self, Asked, Id, given};
-use super::objects::{Call, Event, calendar_of};
+use super::objects::{Call, Event, calendar_of, only_for_listeners};
 use super::problem::Problem;
 use super::refusals::{Listing, Reading};
 use super::words;
@@ -59,7 +59,7 @@ pub struct CallList {
 )]
 pub async fn list(
     State(house): State<House>,
-    _: SignedIn,
+    SignedIn(person): SignedIn,
     Asked(params): Asked<LogParams>,
 ) -> Result<Json<CallList>, Problem> {
     let outcome = |text| extract::word("outcome", text, &Outcome::ALL, Outcome::as_str);
@@ -75,7 +75,8 @@ pub async fn list(
     };
     let page = house.store.calls(&filter).await?;
     let ids: Vec<i64> = page.entries.iter().map(|entry| entry.call.id).collect();
-    let voicemails = house.store.voicemails_of_calls(&ids).await?;
+    let mut voicemails = house.store.voicemails_of_calls(&ids).await?;
+    only_for_listeners(&person, &mut voicemails);
     let items = page.entries.iter().map(|LogEntry { call, .. }| {
         let own: Vec<Voicemail> = voicemails.iter().filter(|voicemail| voicemail.call_id == call.id).cloned().collect();
         Call::of(call, &own, None, &house.lines())
@@ -103,8 +104,9 @@ fn number(text: &str) -> Result<Search, Error> {
     responses((status = 200, description = "The call", body = Call), Reading)
 )]
 pub async fn read(State(house): State<House>, SignedIn(person): SignedIn, Id(id): Id) -> Result<Json<Call>, Problem> {
-    let CallView { call, voicemails, deliveries } = house.store.call(id).await?.ok_or(Error::NotFound)?;
+    let CallView { call, mut voicemails, deliveries } = house.store.call(id).await?.ok_or(Error::NotFound)?;
     let may_listen = person.role >= Role::Officer;
+    only_for_listeners(&person, &mut voicemails);
     let lines = house.lines();
     let calendar = calendar_of(&call, &lines);
     let events = deliveries.iter().map(|delivery| Event::of(delivery, may_listen, calendar)).collect();

@@ -8,8 +8,9 @@ use crate::core::calendar::{self, Calendar};
 use crate::core::call::{self, Direction};
 use crate::core::callback::State;
 use crate::core::line::Lines;
+use crate::core::officer::Role;
 use crate::recordings::LEAST_SPEECH_MS;
-use crate::store::{self, CallbackView, KeptDelivery, Step, VoicemailState};
+use crate::store::{self, CallbackView, KeptDelivery, Person, Step, VoicemailState};
 use crate::time::Timestamp;
 
 /// RFC 3339 with the offset of the line's zone.
@@ -189,6 +190,10 @@ pub struct Voicemail {
     pub audio_url: Option<String>,
     /// Why it could not be had.
     pub failure: Option<String>,
+    /// Its words as a speech model wrote them; may contain mistakes. Null if there are none, and for observers.
+    pub transcript: Option<String>,
+    /// Another number than the caller's own that is said in it, as the transcript has it. A hint: do not dial it unasked.
+    pub said_number: Option<String>,
 }
 
 impl Voicemail {
@@ -203,7 +208,16 @@ impl Voicemail {
             has_speech: stored.map(|sound| sound.speech_ms >= LEAST_SPEECH_MS),
             audio_url: stored.map(|_| format!("/api/v1/voicemails/{}/audio", voicemail.id)),
             failure: voicemail.failure.clone(),
+            transcript: voicemail.transcript.as_ref().map(|transcript| transcript.text.clone()),
+            said_number: voicemail.said_number().map(|number| number.to_string()),
         }
+    }
+}
+
+/// What is said in a message is for those who may listen to it.
+pub fn only_for_listeners(person: &Person, voicemails: &mut [store::Voicemail]) {
+    if person.role < Role::Officer {
+        voicemails.iter_mut().for_each(|voicemail| voicemail.transcript = None);
     }
 }
 

@@ -1,21 +1,12 @@
 //! Words for numbers, lengths and instants, as the school's people write them. All instants in the line's own zone.
 
+pub(super) use crate::core::wording::plural;
 use crate::core::wording::{day_and_month, on_weekday};
 use crate::time::{Date, TimeZone, Timestamp, ToSpan, Weekday, Zoned, elapsed_ms};
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 const DAY_MS: i64 = 24 * HOUR_MS;
-
-/// The form of a noun after a number: 1 обращение, 2 обращения, 5 обращений, 11 обращений, 21 обращение.
-pub(super) fn plural(number: i64, [one, few, many]: [&str; 3]) -> &str {
-    match (number.unsigned_abs() % 10, number.unsigned_abs() % 100) {
-        (_, 11..=14) => many,
-        (1, _) => one,
-        (2..=4, _) => few,
-        _ => many,
-    }
-}
 
 /// «5 обращений».
 pub(super) fn counted(number: i64, forms: [&str; 3]) -> String {

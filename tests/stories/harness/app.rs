@@ -62,11 +62,13 @@ pub struct Setup {
     /// How it signs and is asked.
     pub provider_keys: String,
     pub api_base: String,
+    /// Whole further tables: `[mail]`, …
+    pub tables: String,
 }
 
 impl Setup {
     fn text(&self, database: &str, folder: &Path) -> String {
-        let Self { hours, ring, line_keys, provider, provider_keys, api_base } = self;
+        let Self { hours, ring, line_keys, provider, provider_keys, api_base, tables } = self;
         let recordings = folder.join("recordings");
         format!(
             r#"
@@ -95,6 +97,7 @@ impl Setup {
             account_sid = "{ACCOUNT}"
             api_base = "{api_base}"
             recording_hosts = ["127.0.0.1"]
+            {tables}
             "#,
             recordings.display()
         )
@@ -150,6 +153,7 @@ impl App {
             provider: "twilio",
             provider_keys: format!("signature = \"twilio\"\nauth_tokens = [\"{TOKEN}\"]"),
             api_base: exchange.api_base().to_owned(),
+            tables: String::new(),
         };
         let app = Self {
             engine,
@@ -363,6 +367,12 @@ impl App {
     }
 
     // What happens later.
+
+    /// Plans the letters whose time has come and sends them.
+    pub async fn write_letters(&self) {
+        self.worker().plan_mail().await.expect("letters can be planned");
+        self.run_jobs().await;
+    }
 
     /// Runs what is due now. The answer is how many jobs ran.
     pub async fn run_jobs(&self) -> usize {

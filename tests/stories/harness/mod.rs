@@ -5,6 +5,7 @@ mod app;
 mod browser;
 mod form;
 mod postgres;
+mod smtp;
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -16,6 +17,7 @@ pub use app::{App, PARENTS, STAFF, TECHNICAL, TOKEN};
 pub use browser::{Browser, Page, hidden_fields};
 pub use form::{Answer, Form};
 pub use postgres::{database as fresh_postgres_database, drop_database as drop_postgres_database};
+pub use smtp::{MailServer, Manners};
 
 /// The two databases that every story runs on, from one text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

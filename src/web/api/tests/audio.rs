@@ -140,3 +140,29 @@ async fn a_sound_that_is_not_here_says_where_it_is() {
     assert_eq!(school.get(OFFICER, &path).await.problem(404)["type"], "urn:perezvon:sound-missing");
     school.get(OFFICER, "/api/v1/voicemails/1/audio").await.problem(404);
 }
+
+#[tokio::test]
+async fn the_words_of_a_message_are_for_those_who_may_listen() {
+    let school = School::at(FRIDAY_EVENING).await;
+    let callback = school.leaves_a_message(CALLER).await;
+    let voicemail = school.callback(&callback).await["voicemails"][0].clone();
+    assert_eq!((&voicemail["transcript"], &voicemail["said_number"]), (&Value::Null, &Value::Null));
+    let id = school.stores_sound(&voicemail, b"0123456789", 5_000).await;
+    let text = Some("Перезвоните на 8 928 832-80-88".to_owned());
+    school.house.store.voicemail_transcribed(id, text, "small", school.house.clock.now()).await.unwrap();
+    let call = voicemail["call_id"].as_str().unwrap();
+    for path in [
+        "/api/v1/callbacks".to_owned(),
+        format!("/api/v1/callbacks/{callback}"),
+        "/api/v1/calls".to_owned(),
+        format!("/api/v1/calls/{call}"),
+    ] {
+        let told = school.get(OFFICER, &path).await.json().to_string();
+        assert!(
+            told.contains("Перезвоните на 8 928") && told.contains("\"said_number\":\"+79288328088\""),
+            "{path}: {told}"
+        );
+        let told = school.get(OBSERVER, &path).await.json().to_string();
+        assert!(told.contains("\"transcript\":null") && !told.contains("Перезвоните"), "{path}: {told}");
+    }
+}

@@ -66,7 +66,7 @@ async fn a_callback_has_exactly_its_promised_fields() {
         *voicemail,
         json!({"id": voicemail["id"].as_str().unwrap(), "call_id": callback["calls"][0].as_str().unwrap(),
             "received_at": FRIDAY_EVENING, "state": "pending", "duration_ms": null, "has_speech": null,
-            "audio_url": null, "failure": null})
+            "audio_url": null, "failure": null, "transcript": null, "said_number": null})
     );
 }
 

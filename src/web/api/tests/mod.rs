@@ -211,7 +211,7 @@ impl School {
             peaks: vec![0; 200],
             damage: String::new(),
         };
-        self.house.store.voicemail_stored(id, sound, false, self.house.clock.now()).await.unwrap();
+        self.house.store.voicemail_stored(id, sound, &[], self.house.clock.now()).await.unwrap();
         id
     }
 }

@@ -23,6 +23,20 @@ pub(in crate::web::pages) struct Message {
     pub view_box: String,
     /// What is to be known about it, in a sentence.
     pub notes: Vec<String>,
+    /// Its words, if this person may listen.
+    pub transcript: Option<String>,
+    pub said_number: Option<SaidNumber>,
+}
+
+/// A number said in the message that is not the one the network showed.
+#[derive(Clone)]
+pub(in crate::web::pages) struct SaidNumber {
+    /// «8 928 832-80-88».
+    pub spaced: String,
+    /// `+79288328088`.
+    pub e164: String,
+    /// Whether the network showed one at all.
+    pub differs: bool,
 }
 
 pub(in crate::web::pages) fn messages(voicemails: &[Voicemail], person: &Person, wall: &Wall<'_>) -> Vec<Message> {
@@ -73,6 +87,70 @@ impl Message {
             wave: sound.filter(|_| may_listen).map(|sound| waveform::path(&sound.peaks)),
             view_box: waveform::view_box(),
             notes,
+            transcript: sound.and(voicemail.transcript.as_ref()).filter(|_| may_listen).map(|it| it.text.clone()),
+            said_number: sound.filter(|_| may_listen).and_then(|_| voicemail.said_number()).map(|number| SaidNumber {
+                spaced: number.spaced(),
+                e164: number.e164().to_owned(),
+                differs: voicemail.caller.is_some(),
+            }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::officer::Actor;
+    use crate::core::phone::PhoneNumber;
+    use crate::store::{StoredSound, Transcript};
+    use crate::time::{TimeZone, Timestamp};
+
+    fn voicemail(caller: Option<&str>, text: &str) -> Voicemail {
+        let at = Timestamp::UNIX_EPOCH;
+        let sound = StoredSound {
+            name: "1970/01/1.wav".to_owned(),
+            format: "wav".to_owned(),
+            content_type: "audio/wav".to_owned(),
+            size_bytes: 1,
+            sha256: Vec::new(),
+            length_ms: 9_000,
+            speech_ms: 5_000,
+            loudness_centibels: -200,
+            peaks: vec![0; 200],
+            damage: String::new(),
+        };
+        Voicemail {
+            id: 1,
+            call_id: 1,
+            provider: "twilio".to_owned(),
+            provider_call_id: "CA1".to_owned(),
+            recording_id: "RE1".to_owned(),
+            url: None,
+            received_at: at,
+            provider_seconds: None,
+            state: VoicemailState::Stored,
+            sound: Some(sound),
+            failure: None,
+            deleted_at_provider_at: None,
+            caller: caller.map(|number| PhoneNumber::parse(number).unwrap()),
+            transcript: Some(Transcript { text: text.to_owned(), model: "small".to_owned(), made_at: at }),
+        }
+    }
+
+    #[test]
+    fn the_words_of_a_message_are_shown_to_those_who_may_listen() {
+        let zone = TimeZone::UTC;
+        let wall = Wall::new(&zone, Timestamp::UNIX_EPOCH);
+        let shown = |role, caller| {
+            let person = Person { actor: Actor::system(), role };
+            let message = Message::of(&voicemail(caller, "Мой номер 8 928 832-80-88"), &person, &wall);
+            (message.transcript, message.said_number.map(|said| (said.spaced, said.e164, said.differs)))
+        };
+        let text = Some("Мой номер 8 928 832-80-88".to_owned());
+        let said = |differs| Some(("8 928 832-80-88".to_owned(), "+79288328088".to_owned(), differs));
+        assert_eq!(shown(Role::Officer, Some("89280000001")), (text.clone(), said(true)));
+        assert_eq!(shown(Role::Officer, None), (text.clone(), said(false)));
+        assert_eq!(shown(Role::Officer, Some("89288328088")), (text, None));
+        assert_eq!(shown(Role::Observer, Some("89280000001")), (None, None));
     }
 }
