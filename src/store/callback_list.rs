@@ -119,6 +119,25 @@ impl CallbackView {
     pub fn attempts(&self) -> impl Iterator<Item = &Step> {
         self.history.iter().filter(|step| step.kind == "attempt")
     }
+
+    /// When each try to reach the caller began, oldest first. A number that was dialled and the outcome that its officer
+    /// wrote down afterwards are one try.
+    pub fn tries(&self) -> Vec<Timestamp> {
+        let mut begun: Option<&Actor> = None;
+        let mut tries = Vec::new();
+        for step in &self.history {
+            match step.kind.as_str() {
+                "dial" => {
+                    begun = Some(&step.by);
+                    tries.push(step.at);
+                }
+                "attempt" if begun.take().is_none_or(|by| by.id != step.by.id) => tries.push(step.at),
+                "later" | "done" | "decline" | "exceptional" | "release" | "hand_over" => begun = None,
+                _ => {}
+            }
+        }
+        tries
+    }
 }
 
 impl CallbackPage {

@@ -146,6 +146,10 @@ pub(super) fn sentence(error: &ActError, wall: &Wall<'_>) -> Option<String> {
             "По этому номеру уже открыто другое обращение. Новое сообщение попадёт в него, это останется закрытым."
                 .to_owned()
         }
+        ActError::GoneOn(present) => {
+            let now = now_words(present, wall);
+            format!("Отменить уже нельзя: после вас с обращением работали дальше, {now}.")
+        }
         ActError::NothingToUndo => "Отменить нечего: последнее действие здесь не ваше или уже отменено.".to_owned(),
         ActError::NobodyWaits => "Всех обзвонили: свободных обращений нет.".to_owned(),
         ActError::NotFound(_) | ActError::Store(_) => return None,
@@ -153,15 +157,19 @@ pub(super) fn sentence(error: &ActError, wall: &Wall<'_>) -> Option<String> {
 }
 
 fn changed_meanwhile(present: &Callback, wall: &Wall<'_>) -> String {
-    let now = match &present.desk.state {
+    let now = now_words(present, wall);
+    format!("Пока вы работали с обращением, оно изменилось: {now}. То, что вы написали, осталось в поле.")
+}
+
+fn now_words(present: &Callback, wall: &Wall<'_>) -> String {
+    match &present.desk.state {
         State::Open => "теперь оно открыто".to_owned(),
         State::Claimed { by, at, .. } => format!("теперь оно в работе: {by}, с {}", wall.clock(*at)),
         State::Later { by, until, .. } => format!("теперь оно отложено {}: {by}", wall.until(*until)),
         State::Done { by, at, .. } | State::Exceptional { by, at, .. } | State::Declined { by, at, .. } => {
             format!("теперь оно закрыто: {by}, {}", wall.moment(*at))
         }
-    };
-    format!("Пока вы работали с обращением, оно изменилось: {now}. То, что вы написали, осталось в поле.")
+    }
 }
 
 fn refused(refusal: &Refusal, wall: &Wall<'_>) -> String {
