@@ -6,6 +6,7 @@ mod desk;
 mod frame;
 mod gate;
 mod log;
+mod naming;
 mod refused;
 mod sign_in;
 mod steps;

@@ -8,7 +8,7 @@ use tracing::error;
 
 use super::frame::Frame;
 use super::words::{Wall, counted};
-use crate::core::callback::{ATTEMPTS_BEFORE_GIVING_UP, Callback, LONGEST_DELAY_DAYS, LONGEST_NOTE, Refusal, State};
+use crate::core::callback::{ATTEMPTS_BEFORE_GIVING_UP, Callback, HOW_IT_WAS_PUT, LONGEST_DELAY_DAYS, LONGEST_NOTE, Refusal, State};
 use crate::store::{ActError, StoreError};
 use crate::web::password::{hex, random};
 use crate::web::{Error, House};
@@ -179,6 +179,9 @@ fn refused(refusal: &Refusal, wall: &Wall<'_>) -> String {
         }
         Refusal::Closed { .. } => "Это обращение уже закрыто. Чтобы продолжить, откройте его снова.".to_owned(),
         Refusal::NotClosed => "Это обращение и так открыто.".to_owned(),
+        Refusal::NoteNeeded(HOW_IT_WAS_PUT) => {
+            "Нужна заметка: напишите одним предложением, как был задан вопрос.".to_owned()
+        }
         Refusal::NoteNeeded(_) => "Нужна заметка: напишите одним предложением, чего не хватает.".to_owned(),
         Refusal::ReferenceNeeded => "Укажите, где уже есть ответ: номер обращения или документ.".to_owned(),
         Refusal::ReasonOff(reason) => format!("Причина «{reason}» выключена администратором. Выберите другую."),
