@@ -338,7 +338,7 @@ stories! {
         let row = async || {
             let rows = app.rows(&format!("SELECT {columns} FROM callback WHERE id = {id}")).await;
             (0..columns.split(", ").count())
-                .map(|place| rows[0].try_get::<Option<String>, _>(place).map_or_else(|_| rows[0].get::<Option<i64>, _>(place).map(|number| number.to_string()), |text| text))
+                .map(|place| rows[0].try_get::<Option<String>, _>(place).unwrap_or_else(|_| rows[0].get::<Option<i64>, _>(place).map(|number| number.to_string())))
                 .collect::<Vec<_>>()
         };
         let decline = |reason| Action::Decline { reason, note: "заметка".to_owned() };

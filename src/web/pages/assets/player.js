@@ -84,7 +84,7 @@ for (const name of ["play", "pause", "ended", "timeupdate", "seeked"]) {
       if (!sound) return;
       if (name === "play") for (const other of document.querySelectorAll("audio")) if (other !== audio) other.pause();
       sound.classList.toggle("playing", !audio.paused);
-      sound.querySelector(".player button").ariaLabel = audio.paused ? "Слушать" : "Пауза";
+      sound.querySelector(".player .hidden").textContent = audio.paused ? "Слушать" : "Пауза";
       const length = audio.duration || Number(sound.dataset.seconds) || 1;
       const box = sound.querySelector(".wave")?.viewBox.baseVal.width ?? 0;
       sound.querySelector(".heard")?.setAttribute("width", String((box * audio.currentTime) / length));
