@@ -173,7 +173,12 @@ document.addEventListener("click", async (event) => {
   else if (target.closest("[data-press]")) target.closest(".card").querySelector(target.closest("[data-press]").dataset.press)?.click();
   else if (target.closest("[data-copy]")) copy(target.closest("[data-copy]"));
   else if (target.closest("[data-close]")) closePanel();
-  else if (target.closest(".dial a")) dialled(target.closest(".card"));
+  else if (target.closest("[data-dial]")) {
+    // Nobody has dialled yet in this claim: the attempt is written down first.
+    event.preventDefault();
+    if (!busy && (await go(target.closest("[data-dial]").dataset.dial, new FormData()))) unfolded()?.querySelector(".dial a")?.click();
+    goOn();
+  } else if (target.closest(".dial a")) dialled(target.closest(".card"));
 });
 
 /** Another entry in hand: its forms and players come from the server. */
@@ -188,6 +193,15 @@ async function unfold(card) {
   await go(card.querySelector(".head").href);
   goOn();
 }
+
+// Whoever opens the rarer choices by hand sees them all.
+document.addEventListener(
+  "toggle",
+  ({ target }) => {
+    if (target.matches(".more:not([open])")) for (const choice of target.querySelectorAll(".choice")) choice.hidden = false;
+  },
+  true,
+);
 
 async function copy(button) {
   await navigator.clipboard?.writeText(byId(button.dataset.copy).textContent).catch(() => {});
@@ -254,7 +268,6 @@ function choose(code) {
   if (!choice) return false;
   const more = choice.closest(".more");
   more.open = true;
-  more.dataset.only = code;
   for (const other of more.querySelectorAll(".choice")) other.hidden = other !== choice;
   focus(choice.querySelector("fieldset"));
   choice.scrollIntoView({ block: "nearest" });
@@ -263,7 +276,6 @@ function choose(code) {
 function more() {
   const fold = current()?.querySelector(".more");
   if (!fold) return false;
-  for (const choice of fold.querySelectorAll(".choice")) choice.hidden = false;
   fold.open = !fold.open;
 }
 

@@ -18,7 +18,7 @@ const mark = (node) =>
 function morph(old, now) {
   if (!old || !now || old.isEqualNode(now)) return;
   if (old.dataset.keep && old.dataset.keep === now.dataset.keep) return;
-  const own = (name) => name === "open" || (name === "value" && typed(old));
+  const own = (name) => name === "open" || (name === "value" && typed(old)) || (name === "hidden" && old.matches(".choice"));
   for (const { name } of [...old.attributes]) if (!own(name) && !now.hasAttribute(name)) old.removeAttribute(name);
   for (const { name, value } of now.attributes) if (!own(name) && old.getAttribute(name) !== value) old.setAttribute(name, value);
   const drop = (node) => {

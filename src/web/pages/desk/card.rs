@@ -83,6 +83,8 @@ pub(super) struct Card {
     pub later: Vec<Later>,
     pub reasons: Vec<WhyNot>,
     pub colleagues: Vec<Colleague>,
+    /// Whether this officer's last step was to dial, so that the attempt is written down already.
+    pub begun: bool,
     /// So many attempts on different days reached nobody that it may be closed for that.
     pub hopeless: bool,
     may_act: bool,
@@ -158,6 +160,7 @@ impl Card {
             later: later_choices(bench, &wall),
             reasons: reasons(bench.reasons),
             colleagues: Vec::new(),
+            begun: begun_by(&view, me),
             hopeless: is_hopeless(&view, &wall),
             may_act: bench.person.role >= Role::Officer,
             hand,
@@ -236,6 +239,11 @@ fn counts(view: &CallbackView, wall: &Wall<'_>) -> Vec<String> {
         (_, count) => format!("попыток {count} ({})", wall.moment(*last)),
     });
     called.into_iter().chain(tried).collect()
+}
+
+fn begun_by(view: &CallbackView, me: &Actor) -> bool {
+    let last = view.history.iter().rev().find(|step| step.undoable);
+    last.is_some_and(|step| step.kind == "dial" && step.by.id == me.id)
 }
 
 /// Whether as many attempts as it takes reached nobody, on at least two different days (UX §3).
