@@ -25,9 +25,9 @@ pub const LONGEST_DELAY_DAYS: i64 = 100;
 /// Attempts that reached nobody before a callback may be closed as not reached (UX §3).
 pub const ATTEMPTS_BEFORE_GIVING_UP: usize = 3;
 
-/// What the note of [`Refusal::NoteNeeded`] has to say.
-pub const WHAT_IS_MISSING: &str = "what is missing or has to be cleared up";
-/// The other thing it may have to say.
+/// What the note of [`Refusal::NoteNeeded`] has to say when it is declined for want of knowledge.
+pub const WHAT_IS_MISSING: &str = "what is missing";
+/// The same when it is declined for the way it was put.
 pub const HOW_IT_WAS_PUT: &str = "how the question was put";
 
 /// How long a claim holds without a sign of life from its officer (R10).
@@ -335,7 +335,7 @@ fn next_state(action: &Action, desk: &Desk, bench: &Bench<'_>) -> Result<State, 
         Action::Later { until, .. } => State::Later { by, at, until: into_working_time(*until, bench)? },
         Action::Clarify { note, next_at } => {
             if note.trim().is_empty() {
-                return Err(Refusal::NoteNeeded(WHAT_IS_MISSING));
+                return Err(Refusal::NoteNeeded("what has to be cleared up"));
             }
             let wish = next_at.unwrap_or_else(|| plan_next_attempt(bench));
             State::Later { by, at, until: into_working_time(wish, bench)? }

@@ -18,7 +18,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 
 /// Name, content type, content. One stylesheet: tokens and elements first, then what each page adds.
-const ASSETS: [(&str, &str, &str); 5] = [
+const ASSETS: [(&str, &str, &str); 6] = [
     (
         "perezvon.css",
         CSS,
@@ -37,6 +37,7 @@ const ASSETS: [(&str, &str, &str); 5] = [
     ("desk.js", JS, include_str!("assets/desk.js")),
     ("merge.js", JS, include_str!("assets/merge.js")),
     ("player.js", JS, include_str!("assets/player.js")),
+    ("strip.js", JS, include_str!("assets/strip.js")),
     ("icon.svg", "image/svg+xml", include_str!("assets/icon.svg")),
 ];
 

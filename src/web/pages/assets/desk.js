@@ -1,12 +1,12 @@
 // The list by keys, without a page load between entries. The page works without this file: every action is a form.
 // Keys are physical ones (KeyboardEvent.code), so they are the same under the Russian and the Latin layout.
 
-import { merge, show, typed } from "./merge.js";
+import { merge, show } from "./merge.js";
 import { changeSpeed, listen, remember, remembered, skip } from "./player.js";
+import { putDraftsBack, say, signInAgain, strip, tell } from "./strip.js";
 
 const byId = (id) => document.getElementById(id);
 const list = byId("list");
-const strip = byId("strip");
 const cards = () => [...list.querySelectorAll(".card:not([hidden], .gone)")];
 const unfolded = () => list.querySelector("details.card[open]");
 /** The entry in hand: where the focus is, else the unfolded one. */
@@ -22,7 +22,7 @@ let ahead = [];
 
 /** The page of an answer; a session that has ended is told, and then there is none. */
 async function pageOf(answer) {
-  if (answer.status === 401 || (answer.redirected && new URL(answer.url).pathname === "/login")) return signInAgain();
+  if (answer.status === 401 || (answer.redirected && new URL(answer.url).pathname === "/login")) return signInAgain(unfolded());
   return new DOMParser().parseFromString(await answer.text(), "text/html");
 }
 
@@ -93,59 +93,6 @@ function come(card) {
   card.scrollIntoView({ block: "nearest" });
   const all = cards();
   byId("place").textContent = `${all.indexOf(card) + 1} из ${all.length}`;
-}
-
-// ---- The strip below ----
-
-let hiding;
-
-/** Shows this for 10 s, or longer while somebody is in it; nothing hides it. */
-function say(...content) {
-  clearTimeout(hiding);
-  strip.replaceChildren(...content);
-  strip.hidden = !strip.textContent.trim();
-  const hide = () => {
-    if (strip.contains(document.activeElement)) hiding = setTimeout(hide, 10_000);
-    else strip.hidden = true;
-  };
-  hiding = setTimeout(hide, 10_000);
-}
-
-/** Says what has to be read: it stays until the next thing is said. */
-function tell(text, ...further) {
-  const paragraph = document.createElement("p");
-  paragraph.textContent = text;
-  say(paragraph, ...further);
-  clearTimeout(hiding);
-}
-
-/** The session has ended: what was typed stays here, and is put back if this page is left for signing in. */
-function signInAgain() {
-  const link = document.createElement("a");
-  const back = new URL(location.href);
-  if (unfolded()) back.searchParams.set("at", unfolded().id.slice(1));
-  link.className = "button";
-  link.href = `/login?to=${encodeURIComponent(back.pathname + back.search)}`;
-  link.textContent = "Войти и продолжить";
-  link.addEventListener("click", () => {
-    const fields = [...list.querySelectorAll("input, textarea")].filter(typed);
-    sessionStorage.setItem("drafts", JSON.stringify(fields.map((field) => [path(field.form), field.name, field.value])));
-  });
-  tell("Время входа истекло. Написанное осталось на странице.", link);
-  focus(link);
-}
-
-const path = (form) => form?.getAttribute("action")?.split("?")[0];
-
-function putDraftsBack() {
-  for (const [action, name, value] of JSON.parse(sessionStorage.getItem("drafts") ?? "[]")) {
-    const field = [...document.forms].find((form) => path(form) === action)?.elements[name];
-    if (!field) continue;
-    field.value = value;
-    const fold = field.closest?.(".more");
-    if (fold) fold.open = true;
-  }
-  sessionStorage.removeItem("drafts");
 }
 
 // ---- Forms and links ----

@@ -214,9 +214,8 @@ fn state_words(state: &State, hand: Hand, wall: &Wall<'_>) -> Option<String> {
     };
     match state {
         State::Open => None,
-        State::Claimed { at, until, .. } if hand == Hand::Mine => {
-            Some(format!("у вас в работе с {}, освободится в {}", wall.clock(*at), wall.clock(*until)))
-        }
+        // It is renewed while its page is open, so its end says nothing.
+        State::Claimed { at, .. } if hand == Hand::Mine => Some(format!("у вас в работе с {}", wall.clock(*at))),
         State::Claimed { by, at, until } if hand == Hand::Another => {
             Some(format!("в работе: {by}, с {} (освободится в {})", wall.clock(*at), wall.clock(*until)))
         }
