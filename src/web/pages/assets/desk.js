@@ -99,6 +99,10 @@ function come(card) {
 
 document.addEventListener("submit", async (event) => {
   const { target: form, submitter } = event;
+  if (form.closest("#panel")) {
+    event.preventDefault();
+    return openPanel(form.getAttribute("action"), new FormData(form, submitter));
+  }
   if (!form.closest("#list, #strip, #undo") || form.method !== "post") return;
   event.preventDefault();
   if (busy) return;
@@ -112,7 +116,7 @@ document.addEventListener("click", async (event) => {
   if (event.ctrlKey || event.metaKey || event.shiftKey) return;
   const { target } = event;
   const head = target.closest("a.head");
-  const panel = target.closest("a[data-panel]");
+  const panel = target.closest('a[data-panel], #panel a[href*="fragment=1"]');
   if (head ?? panel) event.preventDefault();
   if (head) unfold(head.closest(".card"));
   else if (panel) openPanel(panel.href);
@@ -155,13 +159,16 @@ async function copy(button) {
   button.textContent = "Скопировано";
 }
 
-async function openPanel(address) {
+/** The caller's card at the right; its own form and links stay there. */
+async function openPanel(address, form) {
   const panel = byId("panel");
-  const answer = await fetch(address).catch(() => null);
-  const page = answer?.ok && (await pageOf(answer));
-  if (!page) return page === undefined || location.assign(address);
-  const content = page.getElementById("caller") ?? page.querySelector("main") ?? page.body;
-  panel.querySelector("div").replaceChildren(...[...content.childNodes].map((node) => document.importNode(node, true)));
+  const body = form && new URLSearchParams(form);
+  const answer = await fetch(address, { method: form ? "POST" : "GET", body, headers: { "x-fragment": "1" } }).catch(() => null);
+  if (!answer) return tell("Нет связи с сервером. Попробуйте ещё раз.");
+  const page = await pageOf(answer);
+  if (!page) return;
+  const content = page.querySelector("article.caller, main") ?? page.body;
+  panel.querySelector("div").replaceChildren(document.importNode(content, true));
   panel.hidden = false;
   panel.focus();
 }
