@@ -34,6 +34,7 @@ mod search;
 mod sessions;
 mod sql;
 mod tokens;
+mod undoing;
 mod voicemails;
 mod writer;
 
@@ -65,6 +66,7 @@ pub use prompts::{MOST_DRAFTS, NewPrompt, Prompt, PromptError};
 pub use reports::{MOST_REPORTED, Reported};
 pub use sessions::KeptSession;
 pub use tokens::Token;
+pub use undoing::STEPS_BACK;
 pub use voicemails::{StoredSound, Transcript, Voicemail, VoicemailState};
 
 use crate::core::changes::Changes;
@@ -276,6 +278,7 @@ pub fn statements() -> Vec<Statement> {
         log::STATEMENTS,
         search::STATEMENTS,
         reports::STATEMENTS,
+        undoing::STATEMENTS,
         voicemails::STATEMENTS,
     ]
     .concat()
@@ -324,6 +327,7 @@ fn migrator(engine: &str) -> Migrator {
 /// Number, name and text of each, in their order.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("../../migrations/0001_first.sql")),
+    (2, "desk", include_str!("../../migrations/0002_desk.sql")),
     (3, "news", include_str!("../../migrations/0003_news.sql")),
     (4, "contacts", include_str!("../../migrations/0004_contacts.sql")),
     (5, "hours", include_str!("../../migrations/0005_hours.sql")),

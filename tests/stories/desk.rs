@@ -8,6 +8,7 @@ use perezvon::core::officer::Actor;
 use perezvon::core::phone::PhoneNumber;
 use perezvon::store::{ActError, ListPeriod, NewCallback, StateFilter};
 use perezvon::time::SignedDuration;
+use sqlx::Row;
 
 use crate::harness::{App, Form, at, friday, monday, stories};
 
@@ -326,5 +327,124 @@ stories! {
         app.clock.set(friday("17:15"));
         assert!(app.act(held.id, &aishat(), Action::Claim).await.is_ok());
         assert!(app.get("/metrics").await.body.lines().all(|line| !line.contains(" -")), "no negative gauge");
+    }
+
+    /// Undo is only worth its key if nothing of the step remains: the row is compared column by column.
+    async fn taking_back_any_action_restores_the_row_but_for_its_version_and_registration(app) {
+        callers(app, 1).await;
+        app.clock.set(monday("10:00"));
+        let id = app.callback().await.id;
+        let columns = "state, actor_id, actor_name, acted_at, until_at, reason, note, asker, topic, summary, reference, proposed_call_id, closed_at, due_at, period_starts_at, received_at, term_due_at, channel, caller, callback_number, line";
+        let row = async || {
+            let rows = app.rows(&format!("SELECT {columns} FROM callback WHERE id = {id}")).await;
+            (0..columns.split(", ").count())
+                .map(|place| rows[0].try_get::<Option<String>, _>(place).unwrap_or_else(|_| rows[0].get::<Option<i64>, _>(place).map(|number| number.to_string())))
+                .collect::<Vec<_>>()
+        };
+        let decline = |reason| Action::Decline { reason, note: "заметка".to_owned() };
+        let later = || Action::Later { until: monday("14:00"), note: "позже".to_owned() };
+        let clarify = || Action::Clarify { note: "Уточнить класс".to_owned(), next_at: None };
+        let told = || Notes { summary: Some("оценки".to_owned()), topic: Some("marks".to_owned()), reference: Some("№ 5".to_owned()), ..Notes::default() };
+        let actions = || {
+            vec![
+                Action::Claim, Action::Dial, Action::Release, Action::HandOver { to: aishat() }, vain(), done(), later(), clarify(),
+                Action::Exceptional { note: "сказали".to_owned() }, decline(Reason::NotARequest), decline(Reason::AlreadyAnswered), Action::Describe,
+            ]
+        };
+        for held in [false, true] {
+            if held {
+                app.act_with(id, &madina(), Action::Claim, Notes { asker: Some("parent".to_owned()), ..Notes::default() }).await.unwrap();
+            }
+            for action in actions().into_iter().filter(|action| !held || *action != Action::Claim) {
+                let before = row().await;
+                app.advance_minutes(1);
+                app.act_with(id, &madina(), action.clone(), told()).await.unwrap_or_else(|error| panic!("{action:?}: {error}"));
+                assert_ne!(row().await, before, "{action:?} changes something");
+                app.store().undo_last(&madina(), monday("00:00"), app.now()).await.unwrap();
+                assert_eq!(row().await, before, "{action:?}");
+            }
+        }
+        app.act(id, &madina(), done()).await.unwrap();
+        let before = row().await;
+        app.act(id, &madina(), Action::Reopen).await.unwrap();
+        app.store().undo_last(&madina(), monday("00:00"), app.now()).await.unwrap();
+        assert_eq!(row().await, before);
+    }
+
+    async fn a_proposal_that_was_dropped_comes_back_with_undo(app) {
+        app.post("status", &Form::call("CA1").status("completed")).await;
+        app.clock.set(monday("09:05"));
+        app.post("voice", &Form::call("CA2")).await;
+        app.post("dialled/0", &Form::call("CA2").with("DialCallStatus", "completed").with("DialCallDuration", "60")).await;
+        let waiting = app.callback().await;
+        assert!(waiting.proposed_call_id.is_some());
+        app.act(waiting.id, &madina(), Action::CallAnyway).await.unwrap();
+        let undone = app.store().undo_last(&madina(), monday("00:00"), app.now()).await.unwrap();
+        assert_eq!((undone.proposed_call_id, undone.desk), (waiting.proposed_call_id, waiting.desk));
+        app.leave_the_jobs().await;
+    }
+
+    async fn the_last_step_is_found_wherever_it_was_and_not_past_a_colleague(app) {
+        callers(app, 3).await;
+        app.clock.set(monday("10:00"));
+        let ids: Vec<i64> = app.callbacks().await.iter().map(|view| view.callback.id).collect();
+        let back = async |by: &Actor| app.store().undo_last(by, monday("00:00"), app.now()).await;
+        for id in &ids {
+            app.act(*id, &madina(), done()).await.unwrap();
+        }
+        assert!(matches!(back(&aishat()).await, Err(ActError::NothingToUndo)));
+        assert_eq!(back(&madina()).await.unwrap().id, ids[2]);
+        assert_eq!(back(&madina()).await.unwrap().id, ids[1]);
+        app.act(ids[0], &aishat(), Action::Reopen).await.unwrap();
+        let Err(ActError::GoneOn(present)) = back(&madina()).await else { panic!("a colleague has gone on") };
+        assert_eq!((present.id, present.desk.state), (ids[0], State::Open));
+    }
+
+    async fn who_is_handed_an_entry_holds_it_and_its_giver_does_not(app) {
+        callers(app, 1).await;
+        app.clock.set(monday("10:00"));
+        let id = app.next(&madina()).await.unwrap().id;
+        app.advance_minutes(10);
+        let handed = app.act(id, &madina(), Action::HandOver { to: aishat() }).await.unwrap();
+        assert_eq!(handed.desk.state, State::Claimed { by: aishat(), at: monday("10:10"), until: monday("10:25") });
+        assert!(matches!(app.act(id, &madina(), Action::Dial).await, Err(ActError::Refused(Refusal::ClaimedByOther { .. }))));
+        assert!(matches!(app.act(id, &madina(), Action::HandOver { to: madina() }).await, Err(ActError::Refused(_))), "nor taken back by force");
+        app.act(id, &aishat(), done()).await.unwrap();
+    }
+
+    async fn a_note_that_comes_too_late_changes_neither_the_callback_nor_its_version(app) {
+        callers(app, 1).await;
+        app.clock.set(monday("10:00"));
+        let closed = app.act(app.callback().await.id, &madina(), done()).await.unwrap();
+        app.store().keep_note(closed.id, "тоже звонила", &aishat(), app.now()).await.unwrap();
+        let view = app.store().callback(closed.id).await.unwrap().unwrap();
+        assert_eq!(view.callback, closed);
+        let last = view.history.last().unwrap();
+        assert_eq!((last.kind.as_str(), last.note.as_str(), last.undoable), ("note", "тоже звонила", false));
+        assert!(matches!(app.store().undo(closed.id, None, &aishat(), app.now()).await, Err(ActError::NothingToUndo)));
+        assert!(app.store().undo(closed.id, None, &madina(), app.now()).await.is_ok(), "the note does not stand in the way");
+        let noted = app.rows("SELECT actor_name FROM audit WHERE action = 'note'").await;
+        assert_eq!(noted.len(), 1);
+        assert!(matches!(app.store().keep_note(7, "x", &aishat(), app.now()).await, Err(ActError::NotFound(7))));
+    }
+
+    async fn what_was_dialled_and_how_it_ended_is_one_try(app) {
+        callers(app, 1).await;
+        app.clock.set(monday("10:00"));
+        let id = app.callback().await.id;
+        let tries = async || app.store().callback(id).await.unwrap().unwrap().tries();
+        app.act(id, &madina(), Action::Dial).await.unwrap();
+        app.advance_minutes(1);
+        app.act(id, &madina(), vain()).await.unwrap();
+        assert_eq!(tries().await, [monday("10:00")]);
+        app.advance_minutes(59);
+        app.act(id, &aishat(), vain()).await.unwrap();
+        assert_eq!(tries().await, [monday("10:00"), monday("11:00")]);
+        app.store().undo_last(&aishat(), monday("00:00"), app.now()).await.unwrap();
+        app.act(id, &madina(), Action::Dial).await.unwrap();
+        app.advance_minutes(1);
+        app.act(id, &madina(), Action::Release).await.unwrap();
+        app.act(id, &aishat(), vain()).await.unwrap();
+        assert_eq!(tries().await, [monday("10:00"), monday("11:00"), monday("11:01")]);
     }
 }

@@ -236,3 +236,37 @@ fn nobody_is_put_off_for_longer_than_a_hundred_days() {
     act(&mut waiting(), later("2027-03-03T09:00:00+03:00"), &madina(), MONDAY_9).unwrap();
     assert_eq!(act(&mut waiting(), later("2027-03-04T09:00:00+03:00"), &madina(), MONDAY_9), Err(Refusal::TooFar));
 }
+
+#[test]
+fn dialling_claims_and_is_a_step_each_time() {
+    let mut callback = waiting();
+    let first = act(&mut callback, Action::Dial, &madina(), MONDAY_9).unwrap();
+    assert_eq!((first.kind, callback.version), ("dial", 2));
+    act(&mut callback, Action::Dial, &madina(), "2026-11-23T09:05:00+03:00").unwrap();
+    assert_eq!(callback.version, 3, "a page from before may not dial again");
+    let until = at("2026-11-23T09:20:00+03:00");
+    assert_eq!(callback.desk.state, State::Claimed { by: madina(), at: at(MONDAY_9), until });
+    assert!(act(&mut callback, Action::Dial, &aishat(), "2026-11-23T09:19:59+03:00").is_err());
+}
+
+#[test]
+fn what_a_colleague_holds_is_handed_over_by_nobody_else() {
+    let mut callback = waiting();
+    act(&mut callback, Action::Claim, &madina(), MONDAY_9).unwrap();
+    let to_aishat = || Action::HandOver { to: aishat() };
+    let refused = act(&mut callback, to_aishat(), &aishat(), MONDAY_9);
+    assert!(matches!(refused, Err(Refusal::ClaimedByOther { .. })));
+    let handed = act(&mut callback, to_aishat(), &madina(), MONDAY_9).unwrap();
+    assert_eq!((handed.kind, handed.note.as_str()), ("hand_over", "Айшат М."));
+    assert_eq!(callback.desk.state.holder(at(MONDAY_9)), Some(&aishat()));
+    act(&mut callback, Action::Done { note: String::new() }, &aishat(), MONDAY_9).unwrap();
+    assert_eq!(act(&mut callback, to_aishat(), &madina(), MONDAY_9), Err(Refusal::Closed { state: "done" }));
+}
+
+#[test]
+fn each_reason_of_the_regulation_asks_for_its_own_note() {
+    for (reason, missing) in [(Reason::NotEnoughData, WHAT_IS_MISSING), (Reason::NotConstructive, HOW_IT_WAS_PUT)] {
+        let decline = Action::Decline { reason, note: " ".to_owned() };
+        assert_eq!(act(&mut waiting(), decline, &madina(), MONDAY_9), Err(Refusal::NoteNeeded(missing)));
+    }
+}

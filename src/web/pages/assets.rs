@@ -44,6 +44,9 @@ const ASSETS: &[(&str, &str, &str)] = &[
     ("recorder.js", JS, include_str!("assets/recorder.js")),
     ("recorder-tap.js", JS, include_str!("assets/recorder-tap.js")),
     ("log.js", JS, include_str!("assets/log.js")),
+    ("merge.js", JS, include_str!("assets/merge.js")),
+    ("player.js", JS, include_str!("assets/player.js")),
+    ("strip.js", JS, include_str!("assets/strip.js")),
     ("icon.svg", "image/svg+xml", include_str!("assets/icon.svg")),
 ];
 

@@ -14,6 +14,7 @@ mod lines;
 mod live;
 mod log;
 mod me;
+mod naming;
 mod notes;
 mod people;
 mod print;
