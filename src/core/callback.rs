@@ -25,6 +25,11 @@ pub const LONGEST_DELAY_DAYS: i64 = 100;
 /// Attempts that reached nobody before a callback may be closed as not reached (UX §3).
 pub const ATTEMPTS_BEFORE_GIVING_UP: usize = 3;
 
+/// What the note of [`Refusal::NoteNeeded`] has to say.
+pub const WHAT_IS_MISSING: &str = "what is missing or has to be cleared up";
+/// The other thing it may have to say.
+pub const HOW_IT_WAS_PUT: &str = "how the question was put";
+
 /// How long a claim holds without a sign of life from its officer (R10).
 pub const LEASE: SignedDuration = SignedDuration::from_mins(15);
 
@@ -137,9 +142,15 @@ pub struct Callback {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     Claim,
+    /// «Беру и звоню»: claims and begins an attempt. How it ended is told by the officer's next step.
+    Dial,
     /// «Всё равно перезвонить»: claims a callback that proposes to close, and drops the proposal (R12).
     CallAnyway,
     Release,
+    /// «Передать коллеге»: from now on another officer holds it.
+    HandOver {
+        to: Actor,
+    },
     /// `next_at`: the officer's wish for the next attempt; moved into working time if it lies outside.
     Attempt {
         outcome: AttemptOutcome,
@@ -175,8 +186,10 @@ impl Action {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Claim => "claim",
+            Self::Dial => "dial",
             Self::CallAnyway => "call_anyway",
             Self::Release => "release",
+            Self::HandOver { .. } => "hand_over",
             Self::Attempt { .. } => "attempt",
             Self::Done { .. } => "done",
             Self::Later { .. } => "later",
@@ -258,7 +271,13 @@ impl Callback {
             | Action::Later { note, .. }
             | Action::Clarify { note, .. }
             | Action::Exceptional { note } => (None, note),
-            Action::Claim | Action::CallAnyway | Action::Release | Action::Reopen | Action::Describe => (None, &remark),
+            Action::HandOver { to } => (None, &to.name),
+            Action::Claim
+            | Action::Dial
+            | Action::CallAnyway
+            | Action::Release
+            | Action::Reopen
+            | Action::Describe => (None, &remark),
         };
         check_length("note", note)?;
         let entry = HistoryEntry {
@@ -303,9 +322,10 @@ impl Callback {
 fn next_state(action: &Action, desk: &Desk, bench: &Bench<'_>) -> Result<State, Refusal> {
     let (by, at) = (bench.by.clone(), bench.now);
     Ok(match action {
-        Action::Claim | Action::CallAnyway => {
+        Action::Claim | Action::Dial | Action::CallAnyway => {
             State::Claimed { by, at: claimed_at(&desk.state, bench), until: lease_end(at) }
         }
+        Action::HandOver { to } => State::Claimed { by: to.clone(), at, until: lease_end(at) },
         Action::Release | Action::Reopen => State::Open,
         Action::Describe => desk.state.clone(),
         Action::Attempt { outcome: AttemptOutcome::Reached, .. } => {
@@ -318,7 +338,7 @@ fn next_state(action: &Action, desk: &Desk, bench: &Bench<'_>) -> Result<State, 
         Action::Later { until, .. } => State::Later { by, at, until: into_working_time(*until, bench)? },
         Action::Clarify { note, next_at } => {
             if note.trim().is_empty() {
-                return Err(Refusal::NoteNeeded("what has to be cleared up"));
+                return Err(Refusal::NoteNeeded(WHAT_IS_MISSING));
             }
             let wish = next_at.unwrap_or_else(|| plan_next_attempt(bench));
             State::Later { by, at, until: into_working_time(wish, bench)? }
@@ -330,7 +350,10 @@ fn next_state(action: &Action, desk: &Desk, bench: &Bench<'_>) -> Result<State, 
                 return Err(Refusal::ReasonOff(reason.as_str()));
             }
             if reason.is_from_regulation() && note.trim().is_empty() {
-                return Err(Refusal::NoteNeeded("what is missing or how the question was put"));
+                return Err(Refusal::NoteNeeded(match reason {
+                    Reason::NotConstructive => HOW_IT_WAS_PUT,
+                    _ => WHAT_IS_MISSING,
+                }));
             }
             if *reason == Reason::NotReached && bench.vain_attempts < ATTEMPTS_BEFORE_GIVING_UP {
                 return Err(Refusal::NotTried);

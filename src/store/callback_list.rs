@@ -112,12 +112,33 @@ pub struct Step {
     pub kind: String,
     pub outcome: Option<String>,
     pub note: String,
+    /// Whether it changed the desk, so that it can be taken back: not a renewed claim, nor a note that came too late.
+    pub undoable: bool,
 }
 
 impl CallbackView {
     /// The attempts to reach the caller, oldest first.
     pub fn attempts(&self) -> impl Iterator<Item = &Step> {
         self.history.iter().filter(|step| step.kind == "attempt")
+    }
+
+    /// When each try to reach the caller began, oldest first. A number that was dialled and the outcome that its officer
+    /// wrote down afterwards are one try.
+    pub fn tries(&self) -> Vec<Timestamp> {
+        let mut begun: Option<&Actor> = None;
+        let mut tries = Vec::new();
+        for step in &self.history {
+            match step.kind.as_str() {
+                "dial" => {
+                    begun = Some(&step.by);
+                    tries.push(step.at);
+                }
+                "attempt" if begun.take().is_none_or(|by| by.id != step.by.id) => tries.push(step.at),
+                "later" | "done" | "decline" | "exceptional" | "release" | "hand_over" => begun = None,
+                _ => {}
+            }
+        }
+        tries
     }
 }
 
@@ -234,6 +255,7 @@ pub(super) async fn with_everything(
             kind: columns.get("kind")?,
             outcome: columns.get("outcome")?,
             note: columns.get("note")?,
+            undoable: columns.get::<i64>("undoable")? != 0,
         };
         history.entry(columns.get("callback_id")?).or_default().push(step);
     }
@@ -268,7 +290,8 @@ const CALLS_OF_CALLBACKS: ManyRows = ManyRows {
 const STEPS_OF_CALLBACKS: ManyRows = ManyRows {
     name: "STEPS_OF_CALLBACKS",
     head: "SELECT step.id AS id, step.callback_id AS callback_id, step.at AS at, step.actor_id AS actor_id,
-        step.actor_name AS actor_name, step.kind AS kind, step.outcome AS outcome, step.note AS note",
+        step.actor_name AS actor_name, step.kind AS kind, step.outcome AS outcome, step.note AS note,
+        CAST(CASE WHEN step.before_desk IS NULL THEN 0 ELSE 1 END AS BIGINT) AS undoable",
     columns: &[Column::Number],
     tail: "JOIN callback_history AS step ON step.callback_id = column1 AND step.undone_at IS NULL ORDER BY step.id",
 };

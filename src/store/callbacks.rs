@@ -1,5 +1,6 @@
 //! The row of a callback: held, read, written with its history and audit.
 
+use serde::{Deserialize, Serialize};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
@@ -17,21 +18,30 @@ use crate::time::{Timestamp, from_millisecond};
 /// `due_at` of a callback that no working hours will ever answer: last in every order.
 pub(super) const NEVER: i64 = i64::MAX;
 
+/// What undo brings back, as the history keeps it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Undoable {
+    #[serde(flatten)]
+    pub desk: Desk,
+    /// The proposal to close that this step dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropped_proposal: Option<i64>,
+}
+
 /// Takes the row lock (PostgreSQL) or the write lock (SQLite) and reads the callback.
 pub(super) async fn hold(connection: &mut AnyConnection, id: i64) -> Result<Option<Callback>> {
     let row = sqlx::query(HOLD_CALLBACK).bind(id).fetch_optional(&mut *connection).await?;
     row.as_ref().map(read).transpose()
 }
 
-/// Writes the callback, its history and the audit row. `undoable`: the desk that undo would bring back. `false`: another
+/// Writes the callback, its history and the audit row. `undoable`: what undo would bring back. `false`: another
 /// callback of this line and number is open, so this one cannot be; the transaction must be rolled back.
 pub(super) async fn save(
     writing: &mut Writing<'_>,
     callback: &Callback,
     entry: &HistoryEntry,
-    undoable: Option<&Desk>,
+    undoable: Option<&Undoable>,
 ) -> Result<bool> {
-    let id = writing.new_id(entry.at);
     let state = StateColumns::of(&callback.desk.state);
     let notes = callback.desk.notes.clone();
     let saved = sqlx::query(SAVE_CALLBACK)
@@ -58,10 +68,25 @@ pub(super) async fn save(
         Err(sqlx::Error::Database(error)) if error.is_unique_violation() => return Ok(false),
         saved => saved?,
     };
-    let before = undoable.map(|desk| serde_json::to_string(desk).expect("a desk has text keys and plain values"));
+    keep_step(writing, callback.id, entry, undoable).await?;
+    let object = format!("callback {}", callback.id);
+    let detail = format!("{} → {}", entry.before.state.as_str(), callback.desk.state.as_str());
+    audit::keep(writing, &entry.by, entry.kind, &object, &detail, "", entry.at).await?;
+    Ok(true)
+}
+
+/// One line of the history.
+pub(super) async fn keep_step(
+    writing: &mut Writing<'_>,
+    callback_id: i64,
+    entry: &HistoryEntry,
+    undoable: Option<&Undoable>,
+) -> Result<()> {
+    let id = writing.new_id(entry.at);
+    let before = undoable.map(|before| serde_json::to_string(before).expect("a desk has text keys and plain values"));
     sqlx::query(KEEP_STEP)
         .bind(id)
-        .bind(callback.id)
+        .bind(callback_id)
         .bind(entry.at.as_millisecond())
         .bind(entry.by.id.clone())
         .bind(entry.by.name.clone())
@@ -71,10 +96,7 @@ pub(super) async fn save(
         .bind(before)
         .execute(&mut *writing.sql)
         .await?;
-    let object = format!("callback {}", callback.id);
-    let detail = format!("{} → {}", entry.before.state.as_str(), callback.desk.state.as_str());
-    audit::keep(writing, &entry.by, entry.kind, &object, &detail, "", entry.at).await?;
-    Ok(true)
+    Ok(())
 }
 
 /// The columns that hold a [`State`].

@@ -2,12 +2,12 @@
 
 use sqlx::Row;
 
-use super::callbacks::{hold, save};
+use super::callbacks::{Undoable, hold, save};
 use super::openings::{Opening, open_or_join, term_due_at};
-use super::sql::{Columns, statements};
+use super::sql::statements;
 use super::writer::Writing;
 use super::{Result, Store, StoreError};
-use crate::core::callback::{Action, Bench, Callback, Channel, Desk, HistoryEntry, Notes, Refusal};
+use crate::core::callback::{Action, Bench, Callback, Channel, HistoryEntry, Notes, Refusal};
 use crate::core::line::{LineId, Lines};
 use crate::core::officer::Actor;
 use crate::core::phone::PhoneNumber;
@@ -29,6 +29,9 @@ pub enum ActError {
     /// The last step of this callback was not yours, or cannot be taken back.
     #[error("there is nothing of yours to undo here")]
     NothingToUndo,
+    /// Somebody else has gone on from there; the present state is here.
+    #[error("somebody has gone on with the callback (version {})", .0.version)]
+    GoneOn(Box<Callback>),
     #[error("nobody waits")]
     NobodyWaits,
     #[error(transparent)]
@@ -153,43 +156,6 @@ impl Store {
         })
         .await
     }
-
-    /// Takes back the last step of this callback, if it was this officer's.
-    pub async fn undo(&self, id: i64, version: Option<i64>, by: &Actor, now: Timestamp) -> Result<Callback, ActError> {
-        let by = by.clone();
-        self.write(move |mut writing| {
-            Box::pin(async move {
-                let mut callback = hold(writing.sql, id).await?.ok_or(ActError::NotFound(id))?;
-                if version.is_some_and(|version| version != callback.version) {
-                    return Err(ActError::Stale(Box::new(callback)));
-                }
-                let last = sqlx::query(LAST_STEP).bind(id).fetch_optional(&mut *writing.sql).await?;
-                let last = last.ok_or(ActError::NothingToUndo)?;
-                let columns = Columns::of("callback_history", &last);
-                if columns.get::<String>("actor_id")? != by.id {
-                    return Err(ActError::NothingToUndo);
-                }
-                let before = columns.optional_parsed("before_desk", |text| serde_json::from_str::<Desk>(text).ok())?;
-                let entry = HistoryEntry {
-                    at: now,
-                    by: by.clone(),
-                    kind: "undo",
-                    outcome: None,
-                    note: columns.get("kind")?,
-                    before: callback.desk.clone(),
-                };
-                callback.desk = before.ok_or(ActError::NothingToUndo)?;
-                callback.version += 1;
-                sqlx::query(MARK_UNDONE)
-                    .bind(now.as_millisecond())
-                    .bind(columns.get::<i64>("id")?)
-                    .execute(&mut *writing.sql)
-                    .await?;
-                keep(&mut writing, callback, &entry, None).await
-            })
-        })
-        .await
-    }
 }
 
 impl Store {
@@ -247,7 +213,7 @@ async fn act(
         vain_attempts: vain.try_into().unwrap_or(0),
         regulation_reasons: lines.regulation_reasons,
     };
-    let seen = callback.version;
+    let (seen, proposed) = (callback.version, callback.proposed_call_id);
     let entry = callback.act(action, notes, &bench)?;
     if callback.registration_number.is_none() && callback.registered_at.is_some() {
         let year = i64::from(now.to_zoned(line.calendar.time_zone().clone()).year());
@@ -256,30 +222,25 @@ async fn act(
     }
     // A renewed lease is no step of its own: undo goes back to what the officer did before it.
     let is_step = callback.version > seen;
-    let undoable = is_step.then_some(&entry.before);
+    let dropped_proposal = proposed.filter(|_| callback.proposed_call_id.is_none());
+    let undoable = is_step.then(|| Undoable { desk: entry.before.clone(), dropped_proposal });
     keep(writing, callback, &entry, undoable).await
 }
 
 /// Writes the step; two open callbacks of one number are refused.
-async fn keep(
+pub(super) async fn keep(
     writing: &mut Writing<'_>,
     callback: Callback,
     entry: &HistoryEntry,
-    undoable: Option<&Desk>,
+    undoable: Option<Undoable>,
 ) -> Result<Callback, ActError> {
-    match save(writing, &callback, entry, undoable).await? {
+    match save(writing, &callback, entry, undoable.as_ref()).await? {
         true => Ok(callback),
         false => Err(ActError::AnotherOpen),
     }
 }
 
 statements! {
-    LAST_STEP = "
-        SELECT id, actor_id, kind, before_desk FROM callback_history
-        WHERE callback_id = $1 AND undone_at IS NULL AND kind <> 'undo' AND before_desk IS NOT NULL
-        ORDER BY id DESC
-        LIMIT 1";
-    MARK_UNDONE = "UPDATE callback_history SET undone_at = $1 WHERE id = $2";
     COUNT_VAIN_ATTEMPTS = "
         SELECT COUNT(*) FROM callback_history
         WHERE callback_id = $1 AND kind = 'attempt' AND outcome <> 'reached' AND undone_at IS NULL";

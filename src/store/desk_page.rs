@@ -36,9 +36,11 @@ pub struct Standing {
     /// Put off ones included.
     pub waiting: i64,
     pub put_off: i64,
+    /// Past their due time.
+    pub overdue: i64,
     /// The earliest due time that has not passed.
     pub first_due: Option<Timestamp>,
-    /// Whether somebody waits who called a number that nobody configured.
+    /// Whether somebody waits who called a number that nobody configured, whichever line was asked for.
     pub strangers: bool,
     pub closed: i64,
     pub last_closed: Option<Timestamp>,
@@ -100,6 +102,7 @@ impl Store {
         Ok(Standing {
             waiting: waiting.get("waiting")?,
             put_off: waiting.get("put_off")?,
+            overdue: waiting.get("overdue")?,
             first_due: waiting.get::<Option<i64>>("first_due")?.map(from_millisecond),
             strangers: waiting.get::<i64>("strangers")? > 0,
             closed: closed.get("closed")?,
@@ -134,12 +137,17 @@ statements! {
         ORDER BY closed_at DESC, id DESC
         LIMIT $5";
     COUNT_WAITING = "
-        SELECT COUNT(*) AS waiting,
-            CAST(COALESCE(SUM(CASE WHEN state = 'later' AND until_at > $1 THEN 1 ELSE 0 END), 0) AS BIGINT) AS put_off,
-            MIN(CASE WHEN due_at >= $1 AND due_at < $2 THEN due_at END) AS first_due,
+        SELECT CAST(COALESCE(SUM(asked), 0) AS BIGINT) AS waiting,
+            CAST(COALESCE(SUM(CASE WHEN state = 'later' AND until_at > $1 THEN asked ELSE 0 END), 0) AS BIGINT) AS put_off,
+            CAST(COALESCE(SUM(CASE WHEN due_at < $1 THEN asked ELSE 0 END), 0) AS BIGINT) AS overdue,
+            MIN(CASE WHEN asked = 1 AND due_at >= $1 AND due_at < $2 THEN due_at END) AS first_due,
             CAST(COALESCE(SUM(CASE WHEN line = 'unknown' THEN 1 ELSE 0 END), 0) AS BIGINT) AS strangers
-        FROM callback
-        WHERE closed_at IS NULL AND (CAST($3 AS TEXT) IS NULL OR line = $3)";
+        FROM (
+            SELECT state, until_at, due_at, line,
+                CASE WHEN CAST($3 AS TEXT) IS NULL OR line = $3 THEN 1 ELSE 0 END AS asked
+            FROM callback
+            WHERE closed_at IS NULL
+        ) AS open";
     COUNT_CLOSED_SINCE = "
         SELECT COUNT(*) AS closed, MAX(closed_at) AS last_closed
         FROM callback

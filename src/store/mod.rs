@@ -24,6 +24,7 @@ mod overview;
 mod people;
 mod prompts;
 mod sql;
+mod undoing;
 mod voicemails;
 mod writer;
 
@@ -44,6 +45,7 @@ pub use ingest::{Delivery, Kept};
 pub use jobs::{Job, JobKind, JobsSummary};
 pub use overview::Growth;
 pub use people::{Officer, Person, Token};
+pub use undoing::STEPS_BACK;
 pub use voicemails::{StoredSound, Voicemail, VoicemailState};
 
 use crate::core::changes::Changes;
@@ -237,6 +239,7 @@ pub fn statements() -> Vec<Statement> {
         jobs::STATEMENTS,
         overview::STATEMENTS,
         people::STATEMENTS,
+        undoing::STATEMENTS,
         voicemails::STATEMENTS,
     ]
     .concat()
@@ -266,22 +269,24 @@ pub fn statements() -> Vec<Statement> {
 /// The same schema for both engines but for two words. In SQLite only a key of the type INTEGER is the number of the row
 /// itself; any other is an index beside the table, which costs another page in each commit and another search in each read.
 fn migrator(engine: &str) -> Migrator {
-    let schema = include_str!("../../migrations/0001_first.sql");
-    let schema = match engine {
-        "SQLite" => schema
-            .replace("BIGINT NOT NULL PRIMARY KEY", "INTEGER NOT NULL PRIMARY KEY")
-            .replace("/* WITHOUT ROWID */", "WITHOUT ROWID"),
-        _ => schema.to_owned(),
-    };
-    let first = Migration::new(
-        1,
-        "first".into(),
-        MigrationType::Simple,
-        sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(schema)),
-        false,
-    );
-    Migrator { migrations: vec![first].into(), ..Migrator::DEFAULT }
+    let migrations = MIGRATIONS.map(|(number, name, schema)| {
+        let schema = match engine {
+            "SQLite" => schema
+                .replace("BIGINT NOT NULL PRIMARY KEY", "INTEGER NOT NULL PRIMARY KEY")
+                .replace("/* WITHOUT ROWID */", "WITHOUT ROWID"),
+            _ => schema.to_owned(),
+        };
+        let schema = sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(schema));
+        Migration::new(number, name.into(), MigrationType::Simple, schema, false)
+    });
+    Migrator { migrations: Vec::from(migrations).into(), ..Migrator::DEFAULT }
 }
+
+/// Number, name and text, in their order. They only ever add.
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "first", include_str!("../../migrations/0001_first.sql")),
+    (2, "desk", include_str!("../../migrations/0002_desk.sql")),
+];
 
 /// Makes a missing SQLite file before SQLite does, for it holds telephone numbers. What cannot be made here is told by the
 /// connection, in its own words.

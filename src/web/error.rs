@@ -41,7 +41,7 @@ impl From<ActError> for Error {
     fn from(error: ActError) -> Self {
         match error {
             ActError::NotFound(_) => Self::NotFound,
-            ActError::Stale(present) => Self::Stale(present),
+            ActError::Stale(present) | ActError::GoneOn(present) => Self::Stale(present),
             ActError::Refused(refusal) => Self::Refused(refusal),
             ActError::AnotherOpen => Self::AnotherOpen,
             ActError::NothingToUndo => Self::NothingToUndo,

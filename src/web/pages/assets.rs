@@ -18,7 +18,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 
 /// Name, content type, content. One stylesheet: tokens and elements first, then what each page adds.
-const ASSETS: [(&str, &str, &str); 3] = [
+const ASSETS: [(&str, &str, &str); 5] = [
     (
         "perezvon.css",
         CSS,
@@ -35,6 +35,8 @@ const ASSETS: [(&str, &str, &str); 3] = [
         ),
     ),
     ("desk.js", JS, include_str!("assets/desk.js")),
+    ("merge.js", JS, include_str!("assets/merge.js")),
+    ("player.js", JS, include_str!("assets/player.js")),
     ("icon.svg", "image/svg+xml", include_str!("assets/icon.svg")),
 ];
 

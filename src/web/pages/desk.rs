@@ -3,8 +3,14 @@
 mod actions;
 mod alarms;
 mod card;
+mod choices;
+mod headline;
+mod keys;
 mod list;
 mod message;
+mod told;
+mod undo;
+mod view;
 
 use askama::Template;
 use axum::Router;
@@ -12,19 +18,20 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use serde::Deserialize;
 
-use self::actions::Typed;
 use self::alarms::Alarms;
 use self::card::Card;
-use self::list::{grouped, listed, talk};
-use super::frame::{Choice, Frame, Here, line_choices};
+use self::choices::colleagues;
+use self::headline::{Part, clock, empty, summary};
+use self::list::{Entries, grouped, listed, talk};
+use self::told::Told;
+use self::undo::Undo;
+use self::view::{Link, View, line_links, show_links};
+use super::frame::{Frame, Here};
 use super::refused::PageError;
-use super::words::{Wall, counted};
+use super::words::Wall;
 use super::{AnyQuery, Visitor, page, query};
-use crate::core::line::LineId;
 use crate::core::officer::Role;
-use crate::store::{DeskPart, Standing};
 use crate::time::Timestamp;
 use crate::web::{Error, House};
 
@@ -33,79 +40,11 @@ pub(super) use self::message::{Message, messages};
 pub(super) fn router() -> Router<House> {
     Router::new()
         .route("/callbacks", get(show))
+        .route("/callbacks/undo", post(undo::undo_last).get(|| async { Redirect::to("/callbacks") }))
         .route("/callbacks/{id}", get(one))
-        .route("/callbacks/{id}/{verb}", post(actions::act))
-        .route("/alarms/{id}/seen", post(alarms::seen))
-}
-
-/// Which part of the list is looked at. Stands in the address, so every view can be kept and sent.
-#[derive(Clone, Default, Deserialize)]
-#[serde(default)]
-struct View {
-    line: String,
-    show: String,
-    /// Where this page of the list begins; empty for the first.
-    after: String,
-    /// The entry that is unfolded.
-    at: Option<i64>,
-    /// The entry just worked on: it offers to be undone.
-    did: Option<i64>,
-}
-
-impl View {
-    fn line(&self) -> Option<LineId> {
-        (!self.line.is_empty()).then(|| LineId::new(&self.line))
-    }
-
-    fn shows(&self, show: &str) -> bool {
-        match self.show.as_str() {
-            known @ ("later" | "done" | "all") => known == show,
-            _ => show == "open",
-        }
-    }
-
-    /// `?line=parents&show=all`, or nothing.
-    fn query(&self) -> String {
-        let mut pairs = form_urlencoded::Serializer::new(String::new());
-        for (name, value) in [("line", &self.line), ("show", &self.show), ("after", &self.after)] {
-            if !value.is_empty() {
-                pairs.append_pair(name, value);
-            }
-        }
-        for (name, value) in [("at", self.at), ("did", self.did)] {
-            if let Some(value) = value {
-                pairs.append_pair(name, &value.to_string());
-            }
-        }
-        let pairs = pairs.finish();
-        if pairs.is_empty() { pairs } else { format!("?{pairs}") }
-    }
-
-    fn parts(&self, midnight: Timestamp) -> Vec<DeskPart> {
-        match self.show.as_str() {
-            "later" => vec![DeskPart::PutOff],
-            "done" => vec![DeskPart::ClosedSince(midnight)],
-            "all" => vec![DeskPart::Waiting, DeskPart::ClosedSince(midnight)],
-            _ => vec![DeskPart::ToCall],
-        }
-    }
-
-    /// The same from its first page.
-    fn first_page(&self) -> Self {
-        Self { after: String::new(), ..self.plain() }
-    }
-
-    /// The view itself, without what happened in it.
-    fn plain(&self) -> Self {
-        Self { at: None, did: None, ..self.clone() }
-    }
-}
-
-/// What the page says above all because something was not done, and at which entry.
-struct Told {
-    id: i64,
-    sentence: String,
-    typed: Typed,
+        // Whoever reloads the answer to a refused form comes back to its entry.
+        .route("/callbacks/{id}/{verb}", post(actions::act).get(after_a_form))
+        .route("/alarms/{id}/seen", post(alarms::seen).get(|| async { Redirect::to("/callbacks") }))
 }
 
 #[derive(Template)]
@@ -116,30 +55,26 @@ struct DeskPage {
     open_now: bool,
     heading: String,
     left: i64,
-    summary: Vec<String>,
+    summary: Vec<Part>,
     lines: Vec<Link>,
     shows: Vec<Link>,
     /// The query of the forms and links: the view.
     view: String,
     alarms: Alarms,
-    told: Option<(i64, String)>,
-    undo: Option<card::Undo>,
+    told: Option<(Option<i64>, String)>,
+    undo: Option<Undo>,
+    undone: Option<String>,
     groups: Vec<Group>,
     /// The address of the next page, and of the first where this is another one.
     more: Option<String>,
     start: Option<String>,
     empty: Vec<String>,
     may_act: bool,
-}
-
-/// One view of the list.
-struct Link {
-    address: String,
-    label: String,
-    chosen: bool,
+    keys: &'static [keys::Key],
 }
 
 struct Group {
+    key: String,
     title: String,
     number: Option<String>,
     /// How many there are, where all of them are on this page.
@@ -157,6 +92,15 @@ async fn one(_: Visitor, Path(id): Path<String>) -> Result<Redirect, PageError> 
     Ok(Redirect::to(&format!("/callbacks?show=all&at={id}#c{id}")))
 }
 
+async fn after_a_form(visitor: Visitor, Path((id, _)): Path<(String, String)>) -> Result<Redirect, PageError> {
+    one(visitor, Path(id)).await
+}
+
+/// The midnight with which this day began.
+fn midnight(wall: &Wall<'_>) -> Timestamp {
+    wall.local(wall.now).start_of_day().map_or(wall.now, |start| start.timestamp())
+}
+
 async fn draw(
     house: &House,
     visitor: &Visitor,
@@ -165,43 +109,49 @@ async fn draw(
     now: Timestamp,
 ) -> Result<Response, PageError> {
     let Visitor(person) = visitor;
-    let school = house.lines();
+    let (school, store) = (house.lines(), &house.store);
     let calendar = school.default_calendar();
     let wall = Wall::new(calendar.time_zone(), now);
-    let midnight = wall.local(now).start_of_day().map_or(now, |start| start.timestamp());
-    let standing = house.store.standing(view.line().as_ref(), midnight, now).await?;
-    let strangers = view.line == "unknown" || standing.strangers;
-    let (mut wanted, more) = listed(&house.store, &view.parts(midnight), view.line(), &view.after, now).await?;
+    let midnight = midnight(&wall);
+    let standing = store.standing(view.line().as_ref(), midnight, now).await?;
+    let (mut wanted, more) = listed(store, &view.parts(midnight), view.line(), &view.after, now).await?;
     let whole = view.after.is_empty() && more.is_none();
-    let told_at = told.as_ref().map(|(_, told)| told.id);
-    if let Some(at) = told_at.or(view.at)
+    let told_at = told.as_ref().and_then(|(_, told)| told.id);
+    let at = told_at.or(view.at);
+    if let Some(at) = at
         && !wanted.iter().any(|entry| entry.callback.id == at)
-        && (told_at.is_some() || view.shows("all"))
-        && let Some(entry) = house.store.callback(at).await?
+        && (told_at.is_some() || view.keeps())
+        && let Some(entry) = store.callback(at).await?
     {
         wanted.insert(0, entry);
     }
-    let undo = match view.did {
-        Some(id) if visitor.may_act() => {
-            house.store.callback(id).await?.and_then(|entry| card::Undo::of(&entry, &person.actor, &wall))
-        }
-        _ => None,
-    };
+    let may_act = visitor.may_act();
+    let (mut undo, mut undone) = (None, None);
+    if let Some(entry) = entry_of(house, view.did.filter(|_| may_act)).await? {
+        undo = Undo::of(&entry, &person.actor, &wall);
+    }
+    if let Some(entry) = entry_of(house, view.undone.filter(|_| may_act)).await? {
+        undone = undo::undone_words(&entry, &person.actor);
+    }
     let (status, told) = told.unzip();
     let mut groups = Vec::new();
-    for (title, number, entries) in grouped(house, wanted, &person.actor.id, now) {
+    for Entries { key, title, number, entries } in grouped(&school, wanted, &person.actor.id, now) {
         let mut cards = Vec::with_capacity(entries.len());
         for entry in entries {
-            let talk = talk(&house.store, entry.callback.proposed_call_id).await?;
+            let talk = talk(store, entry.callback.proposed_call_id).await?;
             let calendar = &school.by_id(&entry.callback.line).calendar;
             let bench = card::Bench { person, calendar, now, reasons: school.regulation_reasons };
             cards.push(Card::of(entry, talk, told.as_ref(), &bench));
         }
         let count = whole.then_some(cards.len());
-        groups.push(Group { title, number, count, cards });
+        groups.push(Group { key, title, number, count, cards });
     }
-    unfold(&mut groups, told_at.or(view.at), &view);
+    unfold(&mut groups, at, &view);
+    if may_act && let Some(card) = groups.iter_mut().flat_map(|group| &mut group.cards).find(|card| card.unfolded) {
+        card.colleagues = colleagues(store, &person.actor).await?;
+    }
     let period = calendar.period_at(now).or_else(|| calendar.next_period(now));
+    let next_opening = calendar.next_period(now).map(|period| period.start);
     let page = DeskPage {
         frame: Frame::of(house, person, Here::Desk, now).await?,
         clock: clock(house, &wall),
@@ -211,100 +161,50 @@ async fn draw(
         }),
         left: standing.waiting,
         summary: summary(&standing, &wall),
-        lines: line_links(house, &view, strangers),
+        lines: line_links(house, &view, standing.strangers || view.line == "unknown"),
         shows: show_links(&view),
         view: view.plain().query(),
         alarms: match person.role >= Role::Senior {
-            true => Alarms::open(&house.store, &wall).await?,
+            true => Alarms::open(store, &wall).await?,
             false => Alarms::default(),
         },
         told: told.map(|told| (told.id, told.sentence)),
         undo,
-        more: more.map(|after| format!("/callbacks{}", View { after, ..view.plain() }.query())),
-        start: (!view.after.is_empty()).then(|| format!("/callbacks{}", view.first_page().query())),
-        empty: empty(&view, &groups, standing.last_closed, calendar.next_period(now).map(|period| period.start), &wall),
+        undone,
+        more: more.map(|after| View { after, ..view.plain() }.address()),
+        start: (!view.after.is_empty()).then(|| view.first_page().address()),
+        empty: match groups.is_empty() {
+            true => empty(&view, standing.last_closed, next_opening, &wall),
+            false => Vec::new(),
+        },
         groups,
-        may_act: visitor.may_act(),
+        may_act,
+        keys: &keys::KEYS,
     };
     Ok((status.unwrap_or_default(), self::page(&page)).into_response())
 }
 
-/// Unfolds the entry the address names, else the first, and tells each its place and which comes after it.
+async fn entry_of(house: &House, id: Option<i64>) -> Result<Option<crate::store::CallbackView>, PageError> {
+    match id {
+        Some(id) => Ok(house.store.callback(id).await?),
+        None => Ok(None),
+    }
+}
+
+/// Unfolds the entry the address names, else the first, and tells each which comes after it: one that can be worked on,
+/// where there is any.
 fn unfold(groups: &mut [Group], at: Option<i64>, view: &View) {
-    let order: Vec<i64> = groups.iter().flat_map(|group| &group.cards).map(|card| card.id).collect();
-    let chosen = at.filter(|at| order.contains(at)).or_else(|| order.first().copied());
-    for card in groups.iter_mut().flat_map(|group| &mut group.cards) {
-        let place = order.iter().position(|id| *id == card.id).unwrap_or(0);
+    let cards = || groups.iter().flat_map(|group| &group.cards);
+    let order: Vec<(i64, bool)> = cards().map(|card| (card.id, card.workable())).collect();
+    let chosen = at.filter(|at| order.iter().any(|(id, _)| id == at)).or_else(|| order.first().map(|(id, _)| *id));
+    for (place, card) in groups.iter_mut().flat_map(|group| &mut group.cards).enumerate() {
         card.unfolded = Some(card.id) == chosen;
-        card.link = format!("/callbacks{}#c{}", View { at: Some(card.id), ..view.plain() }.query(), card.id);
-        card.place = format!("{} из {}", place + 1, order.len());
-        card.next = order.get(place + 1).or_else(|| order.get(place.wrapping_sub(1))).copied();
-    }
-}
-
-fn line_links(house: &House, view: &View, with_unknown: bool) -> Vec<Link> {
-    let choices = line_choices(house, view.line().as_ref(), with_unknown).into_iter();
-    choices
-        .map(|Choice { value, label, chosen }| {
-            let address = format!("/callbacks{}", View { line: value, ..view.first_page() }.query());
-            Link { address, label, chosen }
-        })
-        .collect()
-}
-
-fn show_links(view: &View) -> Vec<Link> {
-    [("open", "", "Открытые"), ("later", "later", "Отложенные"), ("done", "done", "Сделанные"), ("all", "all", "Все")]
-        .into_iter()
-        .map(|(show, value, label)| Link {
-            address: format!("/callbacks{}", View { show: value.to_owned(), ..view.first_page() }.query()),
-            label: label.to_owned(),
-            chosen: view.shows(show),
-        })
-        .collect()
-}
-
-/// «Сейчас рабочее время, до 18:00», or when it begins.
-fn clock(house: &House, wall: &Wall<'_>) -> String {
-    let answer = house.lines().default_calendar().answer(wall.now);
-    match (answer.current_period, answer.next_period) {
-        (Some(period), _) => format!("Сейчас рабочее время, {}", wall.until(period.end)),
-        (None, Some(next)) => {
-            format!("Рабочее время начнётся {}. Звонить можно и сейчас, если договорились.", wall.start(next.start))
+        card.link = format!("{}#c{}", View { at: Some(card.id), ..view.plain() }.address(), card.id);
+        if card.unfolded {
+            let (before, after) = (&order[..place], &order[place + 1..]);
+            let workable = |(id, workable): &(i64, bool)| workable.then_some(*id);
+            let next = after.iter().find_map(workable).or_else(|| before.iter().rev().find_map(workable));
+            card.next = next.or_else(|| after.first().or(before.last()).map(|(id, _)| *id));
         }
-        (None, None) => "Рабочее время не задано. Скажите администратору.".to_owned(),
     }
-}
-
-fn summary(standing: &Standing, wall: &Wall<'_>) -> Vec<String> {
-    let left = standing.waiting;
-    let mut parts = vec![match standing.put_off {
-        0 => format!("Осталось {left}"),
-        put_off => format!("Осталось {left}, из них {}", counted(put_off, ["отложено", "отложены", "отложено"])),
-    }];
-    parts.push(format!("сделано {}", standing.closed));
-    parts.extend(standing.first_due.map(|due_at| format!("ближайший срок {}", wall.until(due_at))));
-    parts
-}
-
-fn empty(
-    view: &View,
-    groups: &[Group],
-    last_closed: Option<Timestamp>,
-    next: Option<Timestamp>,
-    wall: &Wall<'_>,
-) -> Vec<String> {
-    if !groups.is_empty() {
-        return Vec::new();
-    }
-    let mut sentences = vec![match last_closed {
-        _ if !view.after.is_empty() => "Дальше никого нет.".to_owned(),
-        _ if view.shows("later") => "Отложенных обращений нет.".to_owned(),
-        _ if view.shows("done") => "Сегодня ещё ничего не закрыто.".to_owned(),
-        Some(at) => format!("Всех обзвонили. Последнее обращение закрыто в {}.", wall.clock(at)),
-        None => "Всех обзвонили.".to_owned(),
-    }];
-    if let Some(next) = next.filter(|_| !view.shows("later") && !view.shows("done")) {
-        sentences.push(format!("Следующее рабочее время: {}.", wall.coming(next)));
-    }
-    sentences
 }

@@ -9,6 +9,7 @@ mod gate;
 mod health;
 mod lines;
 mod log;
+mod naming;
 mod refused;
 mod sign_in;
 mod steps;

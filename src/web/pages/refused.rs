@@ -8,7 +8,7 @@ use tracing::error;
 
 use super::frame::Frame;
 use super::words::{Wall, counted};
-use crate::core::callback::{ATTEMPTS_BEFORE_GIVING_UP, Callback, LONGEST_DELAY_DAYS, LONGEST_NOTE, Refusal, State};
+use crate::core::callback::{ATTEMPTS_BEFORE_GIVING_UP, Callback, HOW_IT_WAS_PUT, LONGEST_DELAY_DAYS, LONGEST_NOTE, Refusal, State};
 use crate::store::{ActError, StoreError};
 use crate::web::password::{hex, random};
 use crate::web::{Error, House};
@@ -146,6 +146,10 @@ pub(super) fn sentence(error: &ActError, wall: &Wall<'_>) -> Option<String> {
             "По этому номеру уже открыто другое обращение. Новое сообщение попадёт в него, это останется закрытым."
                 .to_owned()
         }
+        ActError::GoneOn(present) => {
+            let now = now_words(present, wall);
+            format!("Отменить уже нельзя: после вас с обращением работали дальше, {now}.")
+        }
         ActError::NothingToUndo => "Отменить нечего: последнее действие здесь не ваше или уже отменено.".to_owned(),
         ActError::NobodyWaits => "Всех обзвонили: свободных обращений нет.".to_owned(),
         ActError::NotFound(_) | ActError::Store(_) => return None,
@@ -153,15 +157,19 @@ pub(super) fn sentence(error: &ActError, wall: &Wall<'_>) -> Option<String> {
 }
 
 fn changed_meanwhile(present: &Callback, wall: &Wall<'_>) -> String {
-    let now = match &present.desk.state {
+    let now = now_words(present, wall);
+    format!("Пока вы работали с обращением, оно изменилось: {now}. То, что вы написали, осталось в поле.")
+}
+
+fn now_words(present: &Callback, wall: &Wall<'_>) -> String {
+    match &present.desk.state {
         State::Open => "теперь оно открыто".to_owned(),
         State::Claimed { by, at, .. } => format!("теперь оно в работе: {by}, с {}", wall.clock(*at)),
         State::Later { by, until, .. } => format!("теперь оно отложено {}: {by}", wall.until(*until)),
         State::Done { by, at, .. } | State::Exceptional { by, at, .. } | State::Declined { by, at, .. } => {
             format!("теперь оно закрыто: {by}, {}", wall.moment(*at))
         }
-    };
-    format!("Пока вы работали с обращением, оно изменилось: {now}. То, что вы написали, осталось в поле.")
+    }
 }
 
 fn refused(refusal: &Refusal, wall: &Wall<'_>) -> String {
@@ -171,6 +179,9 @@ fn refused(refusal: &Refusal, wall: &Wall<'_>) -> String {
         }
         Refusal::Closed { .. } => "Это обращение уже закрыто. Чтобы продолжить, откройте его снова.".to_owned(),
         Refusal::NotClosed => "Это обращение и так открыто.".to_owned(),
+        Refusal::NoteNeeded(HOW_IT_WAS_PUT) => {
+            "Нужна заметка: напишите одним предложением, как был задан вопрос.".to_owned()
+        }
         Refusal::NoteNeeded(_) => "Нужна заметка: напишите одним предложением, чего не хватает.".to_owned(),
         Refusal::ReferenceNeeded => "Укажите, где уже есть ответ: номер обращения или документ.".to_owned(),
         Refusal::ReasonOff(reason) => format!("Причина «{reason}» выключена администратором. Выберите другую."),

@@ -7,8 +7,10 @@ use crate::store::Step;
 pub(super) fn button(step: &Step) -> String {
     match (step.kind.as_str(), step.outcome.as_deref()) {
         ("claim", _) => "Беру".to_owned(),
+        ("dial", _) => "Беру и звоню".to_owned(),
         ("call_anyway", _) => "Всё равно перезвонить".to_owned(),
         ("release", _) => "Отпустить".to_owned(),
+        ("hand_over", _) => "Передать коллеге".to_owned(),
         ("attempt", Some("reached")) => "Дозвонились".to_owned(),
         ("attempt", Some("busy")) => "Занято".to_owned(),
         ("attempt", _) => "Не дозвонились".to_owned(),
@@ -28,6 +30,9 @@ pub(super) fn past(step: &Step) -> String {
     match (step.kind.as_str(), step.outcome.as_deref()) {
         ("claim", _) => "взято в работу".to_owned(),
         ("call_anyway", _) => "взято, хотя дозвонились сами".to_owned(),
+        ("dial", _) => "взято в работу, позвонили".to_owned(),
+        ("hand_over", _) => "передано коллеге".to_owned(),
+        ("note", _) => "заметка".to_owned(),
         ("joined", _) => "обратились ещё раз".to_owned(),
         ("release", _) => "отпущено".to_owned(),
         ("attempt", Some("reached")) => "дозвонились".to_owned(),

@@ -1,103 +1,390 @@
-// The keys of the list and one player at a time. The page works without this file: every action is a form.
+// The list by keys, without a page load between entries. The page works without this file: every action is a form.
 // Keys are physical ones (KeyboardEvent.code), so they are the same under the Russian and the Latin layout.
 
-const cards = () => [...document.querySelectorAll(".card")];
+import { merge, show, typed } from "./merge.js";
+import { changeSpeed, listen, remember, remembered, skip } from "./player.js";
 
+const byId = (id) => document.getElementById(id);
+const list = byId("list");
+const strip = byId("strip");
+const cards = () => [...list.querySelectorAll(".card:not([hidden], .gone)")];
+const unfolded = () => list.querySelector("details.card[open]");
 /** The entry in hand: where the focus is, else the unfolded one. */
-const current = () =>
-  document.activeElement?.closest(".card") ?? document.querySelector("details.card[open]") ?? cards()[0];
+const current = () => document.activeElement?.closest(".card") ?? unfolded() ?? cards()[0];
+const focus = (element) => element?.focus({ preventScroll: true });
 
-/** Goes to an entry: the unfolded one is on this page, any other is behind its link, which brings its forms and players. */
-function open(card) {
-  const head = card?.querySelector(".head");
-  if (!head) return;
-  if (!card.matches("details")) return head.click();
-  card.open = true;
-  head.focus({ preventScroll: true });
-  card.scrollIntoView({ block: "nearest" });
+// ---- What comes from the server ----
+
+/** An action is on its way. */
+let busy = false;
+/** Keys pressed meanwhile: they mean the page that comes. */
+let ahead = [];
+
+/** The page of an answer; a session that has ended is told, and then there is none. */
+async function pageOf(answer) {
+  if (answer.status === 401 || (answer.redirected && new URL(answer.url).pathname === "/login")) return signInAgain();
+  return new DOMParser().parseFromString(await answer.text(), "text/html");
 }
+
+/**
+ * Fetches the present view and merges it: new entries wait behind «Новых: 2. Показать»; focus, scroll, sound, typed text
+ * and the unfolded entry stay. Throws if the server does not answer with the list. While an action is on its way nothing
+ * is done, since the answer to that is merged anyway.
+ */
+export async function refresh() {
+  if (busy) return;
+  const address = new URL(location.href);
+  if (unfolded()) address.searchParams.set("at", unfolded().id.slice(1));
+  address.searchParams.set("keep", "1");
+  const answer = await fetch(address);
+  const page = await pageOf(answer);
+  if (busy || !page) return;
+  if (!page.getElementById("list")) throw new Error(`the list is not there: ${answer.status}`);
+  const card = document.activeElement?.closest(".card");
+  merge(page, false);
+  if (card && document.activeElement === document.body) focus(byId(card.id)?.querySelector(".head"));
+}
+
+/** Sends something of this officer's and takes the answer over. `true`: it was done. */
+async function go(address, form) {
+  busy = true;
+  let done = false;
+  try {
+    const answer = await fetch(address, form && { method: "POST", body: new URLSearchParams(form) });
+    const page = await pageOf(answer);
+    if (page?.getElementById("list")) {
+      done = answer.ok;
+      arrive(page, answer, form);
+    } else if (page) {
+      tell(page.querySelector("main p")?.textContent ?? "Не удалось сохранить. Попробуйте ещё раз.");
+    }
+  } catch {
+    tell("Нет связи с сервером. Не удалось сохранить, написанное осталось на странице. Попробуйте ещё раз.");
+  }
+  busy = false;
+  if (!done) ahead = [];
+  return done;
+}
+
+function arrive(page, answer, form) {
+  merge(page, true);
+  const chosen = byId(page.querySelector("details.card[open]")?.id);
+  for (const card of list.querySelectorAll("details.card[open]")) card.open = card === chosen;
+  if (chosen) {
+    chosen.open = true;
+    show(chosen);
+  }
+  const said = page.getElementById("strip");
+  if (form) say(...[...said.childNodes].map((node) => document.importNode(node, true)));
+  if (answer.ok) {
+    const address = new URL(answer.url);
+    for (const name of ["did", "undone"]) address.searchParams.delete(name);
+    history.replaceState(null, "", address);
+    come(chosen);
+  } else {
+    (byId("told") ?? chosen)?.focus();
+  }
+}
+
+/** Focus, place and position: «2 из 9». */
+function come(card) {
+  if (!card) return byId("main").focus();
+  focus(card.querySelector(".head"));
+  card.scrollIntoView({ block: "nearest" });
+  const all = cards();
+  byId("place").textContent = `${all.indexOf(card) + 1} из ${all.length}`;
+}
+
+// ---- The strip below ----
+
+let hiding;
+
+/** Shows this for 10 s, or longer while somebody is in it; nothing hides it. */
+function say(...content) {
+  clearTimeout(hiding);
+  strip.replaceChildren(...content);
+  strip.hidden = !strip.textContent.trim();
+  const hide = () => {
+    if (strip.contains(document.activeElement)) hiding = setTimeout(hide, 10_000);
+    else strip.hidden = true;
+  };
+  hiding = setTimeout(hide, 10_000);
+}
+
+/** Says what has to be read: it stays until the next thing is said. */
+function tell(text, ...further) {
+  const paragraph = document.createElement("p");
+  paragraph.textContent = text;
+  say(paragraph, ...further);
+  clearTimeout(hiding);
+}
+
+/** The session has ended: what was typed stays here, and is put back if this page is left for signing in. */
+function signInAgain() {
+  const link = document.createElement("a");
+  const back = new URL(location.href);
+  if (unfolded()) back.searchParams.set("at", unfolded().id.slice(1));
+  link.className = "button";
+  link.href = `/login?to=${encodeURIComponent(back.pathname + back.search)}`;
+  link.textContent = "Войти и продолжить";
+  link.addEventListener("click", () => {
+    const fields = [...list.querySelectorAll("input, textarea")].filter(typed);
+    sessionStorage.setItem("drafts", JSON.stringify(fields.map((field) => [path(field.form), field.name, field.value])));
+  });
+  tell("Время входа истекло. Написанное осталось на странице.", link);
+  focus(link);
+}
+
+const path = (form) => form?.getAttribute("action")?.split("?")[0];
+
+function putDraftsBack() {
+  for (const [action, name, value] of JSON.parse(sessionStorage.getItem("drafts") ?? "[]")) {
+    const field = [...document.forms].find((form) => path(form) === action)?.elements[name];
+    if (!field) continue;
+    field.value = value;
+    const fold = field.closest?.(".more");
+    if (fold) fold.open = true;
+  }
+  sessionStorage.removeItem("drafts");
+}
+
+// ---- Forms and links ----
+
+document.addEventListener("submit", async (event) => {
+  const { target: form, submitter } = event;
+  if (!form.closest("#list, #strip, #undo") || form.method !== "post") return;
+  event.preventDefault();
+  if (busy) return;
+  const dials = (submitter ?? form).hasAttribute("data-dials");
+  const done = await go(submitter?.getAttribute("formaction") ?? form.getAttribute("action"), new FormData(form, submitter));
+  if (done && dials) unfolded()?.querySelector(".dial a")?.click();
+  goOn();
+});
+
+document.addEventListener("click", async (event) => {
+  if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+  const { target } = event;
+  const head = target.closest("a.head");
+  const panel = target.closest("a[data-panel]");
+  if (head ?? panel) event.preventDefault();
+  if (head) unfold(head.closest(".card"));
+  else if (panel) openPanel(panel.href);
+  else if (target.closest(".fresh")) target.closest(".group").querySelectorAll(".card.new").forEach(show), (target.closest(".fresh").hidden = true);
+  else if (target.closest("[data-press]")) target.closest(".card").querySelector(target.closest("[data-press]").dataset.press)?.click();
+  else if (target.closest("[data-copy]")) copy(target.closest("[data-copy]"));
+  else if (target.closest("[data-close]")) closePanel();
+  else if (target.closest(".dial a")) dialled(target.closest(".card"));
+});
+
+/** Another entry in hand: its forms and players come from the server. */
+async function unfold(card) {
+  if (busy || !card) return;
+  if (card.matches("details")) {
+    for (const other of list.querySelectorAll("details.card[open]")) other.open = other === card;
+    card.open = true;
+    return come(card);
+  }
+  focus(card.querySelector(".head"));
+  await go(card.querySelector(".head").href);
+  goOn();
+}
+
+async function copy(button) {
+  await navigator.clipboard?.writeText(byId(button.dataset.copy).textContent).catch(() => {});
+  button.textContent = "Скопировано";
+}
+
+async function openPanel(address) {
+  const panel = byId("panel");
+  const answer = await fetch(address).catch(() => null);
+  const page = answer?.ok && (await pageOf(answer));
+  if (!page) return page === undefined || location.assign(address);
+  const content = page.getElementById("caller") ?? page.querySelector("main") ?? page.body;
+  panel.querySelector("div").replaceChildren(...[...content.childNodes].map((node) => document.importNode(node, true)));
+  panel.hidden = false;
+  panel.focus();
+}
+
+function closePanel() {
+  byId("panel").hidden = true;
+  focus(current()?.querySelector(".head"));
+}
+
+// ---- After the call ----
+
+const RETURN_WITHIN_MS = 10 * 60 * 1000;
+
+function dialled(card) {
+  sessionStorage.setItem("dialled", JSON.stringify([card.id, Date.now()]));
+}
+
+/** Back from the dialler of the telephone: one question. */
+function ask() {
+  if (document.hidden || !matchMedia("(hover: none), (max-width: 46rem)").matches) return;
+  const [id, at] = JSON.parse(sessionStorage.getItem("dialled") ?? "[]");
+  sessionStorage.removeItem("dialled");
+  const question = id && Date.now() - at < RETURN_WITHIN_MS && byId(id)?.querySelector(".ask");
+  if (!question) return;
+  question.hidden = false;
+  question.querySelector("button").focus();
+}
+document.addEventListener("visibilitychange", ask);
+
+// ---- Keys ----
 
 function step(by) {
   const all = cards();
-  const place = all.indexOf(current());
-  open(all[Math.min(Math.max(place + by, 0), all.length - 1)]);
+  const card = all[all.indexOf(current()) + by];
+  if (card) return unfold(card);
+  const further = document.querySelector(by > 0 ? "#pages .further-on" : "#pages .back");
+  if (further) location.assign(further.href);
+  else come(current());
 }
 
-/** Presses what carries this key: in the entry in hand, else anywhere on the page. */
+/** Presses what carries this key, in the entry in hand. */
 function press(code) {
-  const there = current()?.querySelector(`[data-key="${code}"]`);
-  const target = code === "KeyZ" ? document.querySelector(`.strip [data-key="${code}"]`) ?? there : there;
+  const target = current()?.querySelector(`[data-key="${code}"]`);
   target?.click();
   return Boolean(target);
 }
 
-/** Plays or stops the message of the entry in hand: the one that plays or waits half-heard, else the first. */
-function listen() {
-  const players = [...(current()?.querySelectorAll("audio") ?? [])];
-  const begun = players.find((player) => !player.paused) ?? players.find((player) => player.currentTime > 0 && !player.ended);
-  const player = begun ?? players[0];
-  if (!player) return false;
-  if (player.paused) player.play().catch(() => {});
-  else player.pause();
-  return true;
+/** Opens one of the rarer choices; a digit chooses, Enter confirms. */
+function choose(code) {
+  const choice = current()?.querySelector(`.choice[data-choice="${code}"]`);
+  if (!choice) return false;
+  const more = choice.closest(".more");
+  more.open = true;
+  more.dataset.only = code;
+  for (const other of more.querySelectorAll(".choice")) other.hidden = other !== choice;
+  focus(choice.querySelector("fieldset"));
+  choice.scrollIntoView({ block: "nearest" });
+}
+
+function more() {
+  const fold = current()?.querySelector(".more");
+  if (!fold) return false;
+  for (const choice of fold.querySelectorAll(".choice")) choice.hidden = false;
+  fold.open = !fold.open;
+}
+
+function digit(number) {
+  const chosen = document.activeElement?.closest(".choice")?.querySelector(`[data-digit="${number}"]`);
+  if (!chosen) return false;
+  if (chosen.matches("input:not([type=radio])")) return focus(chosen);
+  chosen.click();
+  if (chosen.dataset.then) focus(byId(chosen.dataset.then));
+}
+
+function confirm() {
+  const choice = document.activeElement?.closest(".choice");
+  if (!choice) return press("Enter");
+  const button = choice.querySelector("[data-confirm]");
+  button?.click();
+  return Boolean(button);
 }
 
 const keys = {
   KeyJ: () => step(1),
+  ArrowDown: () => step(1),
   KeyK: () => step(-1),
-  Enter: () => press("Enter"),
+  ArrowUp: () => step(-1),
+  Enter: confirm,
   KeyD: () => press("KeyD"),
   KeyN: () => press("KeyN"),
-  KeyZ: () => press("KeyZ"),
-  Space: listen,
+  KeyO: () => press("KeyO"),
+  KeyP: () => choose("KeyP"),
+  KeyR: () => choose("KeyR"),
+  KeyE: () => choose("KeyE"),
+  KeyA: () => choose("KeyA"),
+  Period: more,
+  KeyZ: () => byId("undo")?.requestSubmit() ?? Boolean(byId("undo")),
+  KeyS: () => changeSpeed(),
+  Space: () => listen(current() ?? list),
+  ArrowLeft: () => skip(current() ?? list, -5),
+  ArrowRight: () => skip(current() ?? list, 5),
+  Slash: () => (byId("search") ? byId("search").focus() : location.assign("/calls#search")),
+  "?": () => {
+    const help = byId("keys");
+    help.open = true;
+    help.querySelector("summary").focus();
+  },
 };
 
+/** Keys that were pressed while an answer was on its way. */
+function goOn() {
+  while (ahead.length && !busy) ahead.shift()();
+}
+
+let off = remembered("keys") === "off";
+let pressedAt = 0;
+
 document.addEventListener("keydown", (event) => {
-  if (event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey || event.shiftKey || event.repeat) return;
-  const key = keys[event.code === "NumpadEnter" ? "Enter" : event.code];
-  const target = event.target;
-  if (!key || target.closest("input, textarea, select, audio, [contenteditable]")) return;
-  // On a button, link or inner fold, Enter means that thing itself; so does the space bar, but not on a link.
-  const own = target.closest(event.code === "Space" ? "button, summary" : "button, a, summary");
-  if ((event.code === "Enter" || event.code === "NumpadEnter" || event.code === "Space") && own) {
-    const card = own.matches("details.card > summary") ? own.parentElement : null;
-    if (!card?.open) return;
+  const { target, shiftKey } = event;
+  if (event.key === "Escape") {
+    if (!byId("panel").hidden) return closePanel();
+    const fold = target.closest(".more[open]");
+    if (fold) {
+      fold.open = false;
+      focus(fold.closest(".card").querySelector(".head"));
+    }
+    return;
   }
-  if (key() !== false) event.preventDefault();
+  if (off || event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
+  if (target.closest("input:not([type=radio]), textarea, select, audio, dialog, [contenteditable], #panel")) return;
+  const code = event.code.replace("NumpadEnter", "Enter");
+  const number = /^(?:Digit|Numpad)([1-9])$/.exec(code)?.[1];
+  const key = number ? () => digit(number) : shiftKey ? code === "Slash" && keys["?"] : keys[code];
+  if (!key) return;
+  // On a button, link or inner fold, Enter means that thing itself; so does the space bar, but not on a link.
+  if (code === "Enter" || code === "Space") {
+    const own = target.closest(code === "Space" ? "button, summary" : "button, a, summary");
+    if (own && !(own.matches(".card[open] > summary") || (busy && own.matches(".head")))) return;
+  }
+  if (target.matches("[type=radio]") && code.startsWith("Arrow")) return;
+  // An impatient hand presses Enter twice and means once.
+  if (code === "Enter") {
+    const again = event.timeStamp - pressedAt < 400;
+    pressedAt = event.timeStamp;
+    if (again) return event.preventDefault();
+  }
+  if (busy) {
+    ahead.push(key);
+    event.preventDefault();
+  } else if (key() !== false) event.preventDefault();
 });
+
+const toggle = byId("keys-off");
+function tellKeys() {
+  toggle.textContent = off ? "Клавиши: включить" : "Клавиши: выключить";
+  document.documentElement.classList.toggle("no-keys", off);
+}
+if (toggle) {
+  toggle.hidden = false;
+  toggle.addEventListener("click", () => {
+    off = !off;
+    remember("keys", off ? "off" : "on");
+    tellKeys();
+  });
+  tellKeys();
+}
 
 // Who is on the telephone keeps what he holds: while the page is open, its claims are renewed well before they run out.
 const RENEW_EVERY_MS = 5 * 60 * 1000;
 setInterval(() => {
-  for (const card of document.querySelectorAll(".card.mine")) {
+  for (const card of list.querySelectorAll(".card.mine")) {
     fetch(`/callbacks/${card.id.slice(1)}/claim`, { method: "POST", body: new URLSearchParams(), redirect: "manual" }).catch(() => {});
   }
 }, RENEW_EVERY_MS);
 
-// Media events do not bubble: they are caught on their way down.
-document.addEventListener(
-  "play",
-  (event) => {
-    for (const player of document.querySelectorAll("audio")) if (player !== event.target) player.pause();
-  },
-  true,
-);
-
-// A form sent twice by an impatient hand would come back as «изменилось».
-document.addEventListener("submit", (event) => {
-  if (event.target.dataset.sent) event.preventDefault();
-  event.target.dataset.sent = "yes";
-});
-window.addEventListener("pageshow", () => {
-  for (const form of document.forms) delete form.dataset.sent;
-});
-
 // The page comes back at the entry it names; what was not done is read first. After `load`, for going to the address's
 // anchor takes the focus away again.
 window.addEventListener("load", () => {
-  const unfolded = document.querySelector("details.card[open]");
-  const told = document.getElementById("told");
-  if (!unfolded) return;
-  const first = told ?? unfolded.querySelector(".dial a") ?? unfolded.querySelector("summary");
-  setTimeout(() => first.focus({ preventScroll: !told }));
+  putDraftsBack();
+  if (!strip.hidden) say(...strip.childNodes);
+  const told = byId("told");
+  setTimeout(() => {
+    if (told) told.focus();
+    else if (unfolded()) focus(unfolded().querySelector(".head"));
+    ask();
+  });
 });

@@ -8,8 +8,13 @@ use axum::response::{IntoResponse, Redirect, Response};
 use jiff::civil::DateTime;
 use serde::Deserialize;
 
-use super::{Told, View, card, draw};
-use crate::core::callback::{Action, AttemptOutcome, Notes, Reason};
+use super::choices::later;
+use super::draw;
+use super::told::{Faster, Told};
+use super::view::View;
+use crate::core::callback::{Action, AttemptOutcome, Callback, LONGEST_NOTE, Notes, Reason, Refusal};
+use crate::core::officer::{Actor, Role};
+use crate::store::{ActError, Store};
 use crate::time::Timestamp;
 use crate::web::pages::refused::{PageError, sentence};
 use crate::web::pages::words::Wall;
@@ -39,6 +44,16 @@ pub(super) struct Typed {
     pub when: String,
     /// `2026-11-24T10:30`, as a browser's field writes it.
     pub until: String,
+    /// The officer to whom it is handed over.
+    pub to: String,
+}
+
+impl Typed {
+    /// All that would be lost with the form.
+    fn said(&self) -> String {
+        let said = [self.note.trim(), self.reference.trim()].into_iter().filter(|text| !text.is_empty());
+        said.collect::<Vec<_>>().join(". ").chars().take(LONGEST_NOTE).collect()
+    }
 }
 
 /// One action on one entry.
@@ -63,40 +78,101 @@ pub(super) async fn act(
     let wall = Wall::new(lines.by_id(&entry.callback.line).calendar.time_zone(), now);
     let done = match typed.verb.as_str() {
         "undo" => house.store.undo(id, version, by, now).await,
-        verb => match action(verb, &typed, now, &wall).ok_or(Error::NotFound)? {
+        "note" => match typed.said() {
+            said if said.is_empty() => Ok(entry.callback),
+            said => house.store.keep_note(id, &said, by, now).await.map(|()| entry.callback),
+        },
+        verb => match asked(&house.store, verb, &typed, now, &wall).await? {
             Ok((action, notes)) => house.store.act(id, version, action, notes, by, &lines, now).await,
             Err(missing) => {
-                let told = Told { id, sentence: missing.to_owned(), typed };
+                let told = Told { id: Some(id), sentence: missing.to_owned(), typed };
                 return draw(&house, &visitor, view, Some((StatusCode::UNPROCESSABLE_ENTITY, told)), now).await;
             }
         },
     };
-    match done {
+    let error = match done {
         Ok(_) => {
-            let goes_on = !matches!(typed.verb.as_str(), "claim" | "call-anyway" | "release" | "reopen" | "undo");
-            let at = if goes_on { next.unwrap_or(id) } else { id };
-            let did = (goes_on || typed.verb == "reopen").then_some(id);
-            let address = format!("/callbacks{}#c{at}", View { at: Some(at), did, ..view }.query());
-            Ok(Redirect::to(&address).into_response())
+            let stays = matches!(
+                typed.verb.as_str(),
+                "claim" | "dial" | "call-anyway" | "release" | "reopen" | "undo" | "note"
+            );
+            let at = if stays { id } else { next.unwrap_or(id) };
+            let did = (!stays || typed.verb == "reopen").then_some(id);
+            let undone = (typed.verb == "undo").then_some(id);
+            // A note comes after its entry: the one in hand stays in hand.
+            let at = if typed.verb == "note" { next } else { Some(at) };
+            let anchor = at.map_or_else(String::new, |at| format!("#c{at}"));
+            let address = View { at, did, undone, ..view }.address();
+            return Ok(Redirect::to(&format!("{address}{anchor}")).into_response());
         }
-        Err(error) => match sentence(&error, &wall) {
-            Some(sentence) => {
-                let told = Told { id, sentence, typed };
-                draw(&house, &visitor, view, Some((Error::from(error).status(), told)), now).await
-            }
-            None => Err(error.into()),
-        },
-    }
+        Err(error) => error,
+    };
+    let present = house.store.callback(id).await?.ok_or(Error::NotFound)?.callback;
+    let overtaken = match is_overtaken(&error) {
+        true => overtaken(&house.store, &present, &typed, by, &wall).await?,
+        false => None,
+    };
+    let Some(sentence) = overtaken.or_else(|| sentence(&error, &wall)) else { return Err(error.into()) };
+    let told = Told { id: Some(id), sentence, typed };
+    draw(&house, &visitor, view, Some((Error::from(error).status(), told)), now).await
 }
 
-/// What the form asks for. `None`: there is no such action; `Some(Err)`: something is missing, in a sentence.
+/// Whether somebody else may have been faster.
+fn is_overtaken(error: &ActError) -> bool {
+    matches!(
+        error,
+        ActError::Stale(_) | ActError::Refused(Refusal::ClaimedByOther { .. } | Refusal::Closed { .. })
+    )
+}
+
+/// What is told if a colleague holds or has closed the entry; what was typed goes into its history then, for its forms are
+/// gone.
+async fn overtaken(
+    store: &Store,
+    present: &Callback,
+    typed: &Typed,
+    me: &Actor,
+    wall: &Wall<'_>,
+) -> Result<Option<String>, PageError> {
+    let Some(faster) = Faster::at(present, me, wall) else { return Ok(None) };
+    let said = typed.said();
+    if !said.is_empty() {
+        store.keep_note(present.id, &said, me, wall.now).await?;
+    }
+    Ok(Some(faster.sentence(present, me, !said.is_empty(), wall)))
+}
+
+/// What the form asks for. `Err`: something is missing, in a sentence.
 type Asked = Result<(Action, Notes), &'static str>;
+
+async fn asked(
+    store: &Store,
+    verb: &str,
+    typed: &Typed,
+    now: Timestamp,
+    wall: &Wall<'_>,
+) -> Result<Asked, PageError> {
+    if verb != "hand-over" {
+        return Ok(action(verb, typed, now, wall).ok_or(Error::NotFound)?);
+    }
+    let officer = match typed.to.parse() {
+        Ok(id) => store.officer(id).await?.filter(|officer| officer.role >= Role::Officer),
+        Err(_) => None,
+    };
+    Ok(match officer {
+        Some(officer) => {
+            Ok((Action::HandOver { to: Actor::officer(officer.id, &officer.name) }, Notes::default()))
+        }
+        None => Err("Выберите, кому передать."),
+    })
+}
 
 fn action(verb: &str, typed: &Typed, now: Timestamp, wall: &Wall<'_>) -> Option<Asked> {
     let note = typed.note.trim().to_owned();
     let attempt = |outcome| Action::Attempt { outcome, note: note.clone(), next_at: None };
     let action = match verb {
         "claim" => Action::Claim,
+        "dial" => Action::Dial,
         "call-anyway" => Action::CallAnyway,
         "release" => Action::Release,
         "reopen" => Action::Reopen,
@@ -125,6 +201,6 @@ fn until(typed: &Typed, now: Timestamp, wall: &Wall<'_>) -> Option<Timestamp> {
             let local: DateTime = typed.until.parse().ok()?;
             Some(local.to_zoned(wall.local(now).time_zone().clone()).ok()?.timestamp())
         }
-        choice => card::later(choice, now, wall),
+        choice => later(choice, now, wall),
     }
 }

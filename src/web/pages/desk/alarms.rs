@@ -3,7 +3,7 @@
 use axum::extract::{Path, State};
 use axum::response::Redirect;
 
-use super::View;
+use super::view::View;
 use crate::core::officer::Role;
 use crate::store::{Store, StoreError};
 use crate::web::pages::refused::PageError;
@@ -43,5 +43,5 @@ pub(super) async fn seen(
     }
     let id: i64 = id.parse().map_err(|_| Error::NotFound)?;
     house.store.acknowledge_alarm(id, &person.actor, house.clock.now()).await?;
-    Ok(Redirect::to(&format!("/callbacks{}", query(view).plain().query())))
+    Ok(Redirect::to(&query(view).plain().address()))
 }

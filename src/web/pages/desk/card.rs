@@ -1,13 +1,17 @@
 //! One entry of the list: everything an officer needs to know before, during and after the call.
 
+use super::Message;
 use super::actions::Typed;
-use super::{Message, Told, messages};
+use super::choices::{Colleague, Later, WhyNot, later_choices, reasons};
+use super::message::messages_of;
+use super::told::Told;
+use super::undo::Undo;
 use crate::core::calendar::Calendar;
-use crate::core::callback::{Channel, Reason, State};
+use crate::core::callback::{ATTEMPTS_BEFORE_GIVING_UP, Channel, State};
 use crate::core::officer::{Actor, Role};
 use crate::core::phone::PhoneNumber;
 use crate::store::{CallbackView, Person, Step};
-use crate::time::{SignedDuration, Timestamp, ToSpan};
+use crate::time::Timestamp;
 use crate::web::pages::steps;
 use crate::web::pages::words::{Wall, counted, length, span};
 
@@ -42,13 +46,17 @@ pub(super) struct Card {
     pub unfolded: bool,
     /// The address at which it is unfolded.
     pub link: String,
-    /// «2 из 9».
-    pub place: String,
     /// The entry to go on with.
     pub next: Option<i64>,
     /// Spaced for the eye; `None`: withheld.
     pub number: Option<String>,
     pub tel: String,
+    /// «Петрова А. (5-й раз)»; `None`: nobody has given the number a name.
+    pub name: Option<String>,
+    /// Another number than the caller's that was told in a message: spaced, and as a link.
+    pub told_number: Option<(String, String)>,
+    /// The address of everything about the caller.
+    pub caller_page: Option<String>,
     pub keyed: bool,
     pub channel: Option<&'static str>,
     pub registration: Option<String>,
@@ -72,8 +80,11 @@ pub(super) struct Card {
     /// Set if something was not done here.
     pub told: Option<String>,
     pub typed: Typed,
-    pub later: Vec<(&'static str, String)>,
-    pub reasons: Vec<(&'static str, &'static str, bool)>,
+    pub later: Vec<Later>,
+    pub reasons: Vec<WhyNot>,
+    pub colleagues: Vec<Colleague>,
+    /// So many attempts on different days reached nobody that it may be closed for that.
+    pub hopeless: bool,
     may_act: bool,
     hand: Hand,
 }
@@ -83,10 +94,12 @@ impl Card {
         let wall = Wall::new(bench.calendar.time_zone(), bench.now);
         let CallbackView { callback, calls, voicemails, .. } = &view;
         let me = &bench.person.actor;
-        let told = told.filter(|told| told.id == callback.id);
+        let told = told.filter(|told| told.id == Some(callback.id));
         let closed = callback.desk.state.closed_at().is_some();
         let overdue = callback.is_overdue(bench.now);
-        let number = callback.callback_number.as_ref();
+        // The number to dial is the network's first: what was told in a message may have been misheard.
+        let number = callback.caller.as_ref().or(callback.callback_number.as_ref());
+        let told_number = callback.callback_number.as_ref().filter(|told| callback.caller.is_some() && Some(*told) != number);
         let hand = match callback.desk.state.holder(bench.now) {
             _ if closed => Hand::Closed,
             None => Hand::Nobody,
@@ -98,10 +111,12 @@ impl Card {
             version: callback.version,
             unfolded: false,
             link: String::new(),
-            place: String::new(),
             next: None,
             number: number.map(PhoneNumber::spaced),
             tel: number.map_or_else(String::new, |number| format!("tel:{}", number.e164())),
+            name: None,
+            told_number: told_number.map(|told| (told.spaced(), format!("tel:{}", told.e164()))),
+            caller_page: number.map(|number| format!("/callers/{}", number.e164())),
             keyed: callback.channel == Channel::Telephone && number.is_some() && callback.caller.is_none(),
             channel: (callback.channel != Channel::Telephone).then(|| callback.channel.title()),
             registration: callback.registration_number.clone(),
@@ -120,24 +135,29 @@ impl Card {
                 Some(talk) if hand == Hand::Nobody => Some(talk_words(talk, &wall)),
                 _ => state_words(&callback.desk.state, hand, &wall),
             },
-            counts: counts(&view),
+            counts: counts(&view, &wall),
             calls: call_times(&view, &wall),
             silent: voicemails.is_empty() && callback.channel == Channel::Telephone,
-            messages: messages(voicemails, bench.person, &wall),
+            messages: messages_of(voicemails, bench.person, &wall, Some(number.is_some())),
             earlier_messages: view.voicemails_count - voicemails.len() as i64,
             proposal: talk.filter(|_| !closed).map(|talk| proposal(&talk, &wall)),
             summary: callback.desk.notes.summary.clone(),
-            steps: view.history.iter().rev().map(|step| step_words(step, &wall)).take(12).collect(),
+            steps: view
+                .history
+                .iter()
+                .rev()
+                .filter(|step| step.undoable || step.kind != "claim")
+                .map(|step| step_words(step, &wall))
+                .take(12)
+                .collect(),
             log: calls.last().map(|call| call.id),
             undo: Undo::of(&view, me, &wall),
             told: told.map(|told| told.sentence.clone()),
             typed: told.map(|told| told.typed.clone()).unwrap_or_default(),
             later: later_choices(bench, &wall),
-            reasons: Reason::ALL
-                .into_iter()
-                .filter(|reason| bench.reasons || !reason.is_from_regulation())
-                .map(|reason| (reason.as_str(), reason.title(), reason.is_from_regulation()))
-                .collect(),
+            reasons: reasons(bench.reasons),
+            colleagues: Vec::new(),
+            hopeless: is_hopeless(&view, &wall),
             may_act: bench.person.role >= Role::Officer,
             hand,
         }
@@ -149,6 +169,12 @@ impl Card {
 
     pub fn mine(&self) -> bool {
         self.may_act && self.hand == Hand::Mine
+    }
+
+    /// What the card's look depends on, as further classes.
+    pub fn classes(&self) -> String {
+        let on = [(self.overdue, " late"), (self.mine(), " mine"), (self.closed(), " closed")];
+        on.into_iter().filter(|(on, _)| *on).map(|(_, class)| class).collect()
     }
 
     pub fn closed(&self) -> bool {
@@ -177,38 +203,6 @@ impl Card {
     }
 }
 
-/// An officer's own last step, ready to be taken back.
-pub(super) struct Undo {
-    pub id: i64,
-    pub version: i64,
-    /// «Готово».
-    pub what: String,
-    /// What followed from it, if it is good to know.
-    pub followed: Option<String>,
-    pub number: String,
-}
-
-impl Undo {
-    pub fn of(view: &CallbackView, me: &Actor, wall: &Wall<'_>) -> Option<Self> {
-        let last = view.history.iter().rev().find(|step| step.kind != "undo")?;
-        if last.by.id != me.id || last.kind == "describe" {
-            return None;
-        }
-        let followed = match &view.callback.desk.state {
-            State::Later { until, .. } => Some(format!("Следующая попытка: {}.", wall.coming(*until))),
-            _ => None,
-        };
-        let number = view.callback.callback_number.as_ref();
-        Some(Self {
-            id: view.callback.id,
-            version: view.callback.version,
-            what: steps::button(last),
-            followed,
-            number: number.map_or_else(|| "номер скрыт".to_owned(), PhoneNumber::spaced),
-        })
-    }
-}
-
 fn state_words(state: &State, hand: Hand, wall: &Wall<'_>) -> Option<String> {
     let closed = |what: &str, by: &Actor, at: &Timestamp, note: &str| {
         let note = if note.is_empty() { String::new() } else { format!(": {note}") };
@@ -231,12 +225,23 @@ fn state_words(state: &State, hand: Hand, wall: &Wall<'_>) -> Option<String> {
     }
 }
 
-/// «звонил 3 раза», «попыток 1»: what fits into one line of the list.
-fn counts(view: &CallbackView) -> Vec<String> {
+/// «звонил 3 раза», «попытка 1, 9:12», «попыток 2 (сегодня, 9:10)»: what fits into one line of the list.
+fn counts(view: &CallbackView, wall: &Wall<'_>) -> Vec<String> {
     let calls = view.calls_count;
-    let attempts = view.attempts().count();
     let called = (calls > 1).then(|| format!("звонил {}", counted(calls, ["раз", "раза", "раз"])));
-    called.into_iter().chain((attempts > 0).then(|| format!("попыток {attempts}"))).collect()
+    let tries = view.tries();
+    let tried = tries.last().map(|last| match (&view.callback.desk.state, tries.len()) {
+        (State::Claimed { .. }, count) => format!("попытка {count}, {}", wall.clock(*last)),
+        (_, count) => format!("попыток {count} ({})", wall.moment(*last)),
+    });
+    called.into_iter().chain(tried).collect()
+}
+
+/// Whether as many attempts as it takes reached nobody, on at least two different days (UX §3).
+fn is_hopeless(view: &CallbackView, wall: &Wall<'_>) -> bool {
+    let vain = || view.attempts().filter(|step| step.outcome.as_deref() != Some("reached"));
+    let days: std::collections::BTreeSet<_> = vain().map(|step| wall.local(step.at).date()).collect();
+    vain().count() >= ATTEMPTS_BEFORE_GIVING_UP && days.len() > 1
 }
 
 /// «Звонил 3 раза: сб 21.11, 11:02; 11:05; 18:30.» The last five are named.
@@ -268,33 +273,4 @@ fn proposal(talk: &Talk, wall: &Wall<'_>) -> String {
 fn step_words(step: &Step, wall: &Wall<'_>) -> String {
     let note = if step.note.is_empty() || step.kind == "undo" { String::new() } else { format!(" ({})", step.note) };
     format!("{}: {}, {}{note}", wall.moment(step.at), steps::past(step), step.by)
-}
-
-/// «на час», «после обеда», «на завтра»: with the instant they lead to, which is never outside working time.
-fn later_choices(bench: &Bench<'_>, wall: &Wall<'_>) -> Vec<(&'static str, String)> {
-    ["hour", "afternoon", "tomorrow"]
-        .into_iter()
-        .filter_map(|choice| {
-            let until = bench.calendar.first_working_instant(later(choice, bench.now, wall)?)?;
-            let label = match choice {
-                "hour" => format!("На час, {}", wall.until(until)),
-                "afternoon" => format!("После обеда, {}", wall.until(until)),
-                _ => format!("На следующий день, {}", wall.until(until)),
-            };
-            Some((choice, label))
-        })
-        .collect()
-}
-
-/// The instant a choice of «Отложить» means; `None`: there is no such choice, or not today.
-pub(super) fn later(choice: &str, now: Timestamp, wall: &Wall<'_>) -> Option<Timestamp> {
-    let at = |day: crate::time::Date, hour| {
-        Some(wall.local(now).with().date(day).time(jiff::civil::time(hour, 0, 0, 0)).build().ok()?.timestamp())
-    };
-    match choice {
-        "hour" => Some(now + SignedDuration::from_hours(1)),
-        "afternoon" => at(wall.today(), 14).filter(|afternoon| *afternoon > now),
-        "tomorrow" => at(wall.today().checked_add(1.day()).ok()?, 9),
-        _ => None,
-    }
 }

@@ -2,11 +2,10 @@
 
 use super::card::Talk;
 use crate::core::callback::State;
-use crate::core::line::LineId;
+use crate::core::line::{Line, LineId, Lines};
 use crate::core::phone::PhoneNumber;
 use crate::store::{CallbackPage, CallbackView, DeskFilter, DeskPart, Store, StoreError};
 use crate::time::Timestamp;
-use crate::web::House;
 
 /// Entries of one page. What does not fit stands on the next one: nothing falls out of the list.
 pub(super) const PAGE: usize = 200;
@@ -60,24 +59,45 @@ pub(super) async fn talk(store: &Store, call_id: Option<i64>) -> Result<Option<T
     }))
 }
 
-/// A title, the line's number, and what stands under them.
-type Entries = (String, Option<String>, Vec<CallbackView>);
+/// What stands under one title.
+pub(super) struct Entries {
+    /// `parents`, or what the group is of all lines: a part of the element's id.
+    pub key: String,
+    pub title: String,
+    /// The line's, spaced for the eye.
+    pub number: Option<String>,
+    pub entries: Vec<CallbackView>,
+}
+
+/// The groups that stand apart from the lines, in their order.
+const APART: [(&str, &str); 5] = [
+    ("unknown", "Неизвестная линия"),
+    ("others", "Сейчас звонят другие"),
+    ("reached", "Дозвонились сами"),
+    ("later", "Отложенные"),
+    ("closed", "Сделанные"),
+];
 
 /// By line in their configured order; what others hold, who got through, what is put off and what is done stand apart.
-pub(super) fn grouped(house: &House, wanted: Vec<CallbackView>, me: &str, now: Timestamp) -> Vec<Entries> {
-    let mut groups: Vec<Entries> = house
-        .lines()
-        .iter()
-        .map(|line| (line.title.clone(), line.number.as_ref().map(PhoneNumber::spaced), Vec::new()))
-        .collect();
+/// The groups keep their order whatever is overdue in them, so that nothing moves under the eye.
+pub(super) fn grouped(school: &Lines, wanted: Vec<CallbackView>, me: &str, now: Timestamp) -> Vec<Entries> {
+    let of_line = |line: &Line| Entries {
+        key: format!("line-{}", line.id),
+        title: line.title.clone(),
+        number: line.number.as_ref().map(PhoneNumber::spaced),
+        entries: Vec::new(),
+    };
+    let mut groups: Vec<Entries> = school.iter().map(of_line).collect();
     let first_apart = groups.len();
-    for title in ["Неизвестная линия", "Сейчас звонят другие", "Дозвонились сами", "Отложенные", "Сделанные"]
-    {
-        groups.push((title.to_owned(), None, Vec::new()));
-    }
+    groups.extend(APART.map(|(key, title)| Entries {
+        key: key.to_owned(),
+        title: title.to_owned(),
+        number: None,
+        entries: Vec::new(),
+    }));
     for entry in wanted {
         let callback = &entry.callback;
-        let line = || house.lines().iter().position(|line| line.id == callback.line).unwrap_or(first_apart);
+        let line = || school.iter().position(|line| line.id == callback.line).unwrap_or(first_apart);
         let group = match &callback.desk.state {
             state if state.closed_at().is_some() => first_apart + 4,
             _ if is_put_off(&entry, now) => first_apart + 3,
@@ -85,10 +105,8 @@ pub(super) fn grouped(house: &House, wanted: Vec<CallbackView>, me: &str, now: T
             _ if callback.proposed_call_id.is_some() => first_apart + 2,
             _ => line(),
         };
-        groups[group].2.push(entry);
+        groups[group].entries.push(entry);
     }
-    // What is overdue comes first: so does the line it belongs to.
-    groups[..=first_apart].sort_by_key(|(_, _, entries)| !entries.iter().any(|entry| entry.callback.is_overdue(now)));
-    groups.retain(|(_, _, entries)| !entries.is_empty());
+    groups.retain(|group| !group.entries.is_empty());
     groups
 }

@@ -12,9 +12,12 @@ const SHORT_MS: i64 = 2_000;
 const SILENCE_CENTIBELS: i64 = -450;
 
 pub(in crate::web::pages) struct Message {
+    pub id: i64,
     pub received: String,
     /// «0:14»; empty while unknown.
     pub length: String,
+    /// Its length for a player that has not loaded the sound yet.
+    pub seconds: i64,
     /// The address of the sound, if this person may listen.
     pub audio: Option<String>,
     /// The picture, if there is sound.
@@ -22,14 +25,36 @@ pub(in crate::web::pages) struct Message {
     pub view_box: String,
     /// What is to be known about it, in a sentence.
     pub notes: Vec<String>,
+    /// What a machine has understood; it may be wrong.
+    pub transcript: Option<String>,
 }
 
 pub(in crate::web::pages) fn messages(voicemails: &[Voicemail], person: &Person, wall: &Wall<'_>) -> Vec<Message> {
-    voicemails.iter().map(|voicemail| Message::of(voicemail, person, wall)).collect()
+    messages_of(voicemails, person, wall, None)
+}
+
+/// `dialable`: whether there is a number to call back; `None`: it does not matter here.
+pub(super) fn messages_of(
+    voicemails: &[Voicemail],
+    person: &Person,
+    wall: &Wall<'_>,
+    dialable: Option<bool>,
+) -> Vec<Message> {
+    voicemails.iter().map(|voicemail| Message::of(voicemail, person, wall, dialable)).collect()
+}
+
+/// Why a recording could not be had, from the words of the job that tried.
+fn why_lost(failure: Option<&str>) -> String {
+    let failure = failure.unwrap_or("");
+    match failure.strip_prefix("the provider answered ") {
+        Some(status) => format!("оператор связи: {}", status.split(' ').next().unwrap_or(status)),
+        None if failure.starts_with("the provider cannot be reached") => "оператор связи не отвечает".to_owned(),
+        None => "файл не читается".to_owned(),
+    }
 }
 
 impl Message {
-    fn of(voicemail: &Voicemail, person: &Person, wall: &Wall<'_>) -> Self {
+    fn of(voicemail: &Voicemail, person: &Person, wall: &Wall<'_>, dialable: Option<bool>) -> Self {
         let stored = voicemail.state == VoicemailState::Stored;
         let sound = voicemail.sound.as_ref().filter(|_| stored);
         let may_listen = person.role >= Role::Officer;
@@ -39,7 +64,13 @@ impl Message {
                 notes.push("Запись ещё передаётся от оператора связи. Появится сама, обычно до 2 минут.".to_owned());
             }
             VoicemailState::Failed => {
-                notes.push("Запись получить не удалось. Перезвоните по номеру, если он определён.".to_owned());
+                let why = why_lost(voicemail.failure.as_deref());
+                notes.push(match dialable {
+                    Some(true) => {
+                        format!("Запись получить не удалось ({why}). Перезвоните по номеру, он определён.")
+                    }
+                    _ => format!("Запись получить не удалось ({why})."),
+                });
             }
             VoicemailState::Erased => notes.push("Запись удалена по сроку хранения.".to_owned()),
             VoicemailState::Stored => {}
@@ -63,6 +94,9 @@ impl Message {
             }
         }
         Self {
+            id: voicemail.id,
+            seconds: sound.map_or(0, |sound| (sound.length_ms + 999) / 1000),
+            transcript: None,
             received: wall.listed(voicemail.received_at),
             length: sound.map_or_else(String::new, |sound| length(sound.length_ms)),
             audio: sound.filter(|_| may_listen).map(|_| format!("/api/v1/voicemails/{}/audio", voicemail.id)),
