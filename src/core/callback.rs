@@ -272,12 +272,9 @@ impl Callback {
             | Action::Clarify { note, .. }
             | Action::Exceptional { note } => (None, note),
             Action::HandOver { to } => (None, &to.name),
-            Action::Claim
-            | Action::Dial
-            | Action::CallAnyway
-            | Action::Release
-            | Action::Reopen
-            | Action::Describe => (None, &remark),
+            Action::Claim | Action::Dial | Action::CallAnyway | Action::Release | Action::Reopen | Action::Describe => {
+                (None, &remark)
+            }
         };
         check_length("note", note)?;
         let entry = HistoryEntry {

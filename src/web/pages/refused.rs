@@ -8,7 +8,9 @@ use tracing::error;
 
 use super::frame::Frame;
 use super::words::{Wall, counted};
-use crate::core::callback::{ATTEMPTS_BEFORE_GIVING_UP, Callback, HOW_IT_WAS_PUT, LONGEST_DELAY_DAYS, LONGEST_NOTE, Refusal, State};
+use crate::core::callback::{
+    ATTEMPTS_BEFORE_GIVING_UP, Callback, HOW_IT_WAS_PUT, LONGEST_DELAY_DAYS, LONGEST_NOTE, Refusal, State,
+};
 use crate::store::{ActError, StoreError};
 use crate::web::password::{hex, random};
 use crate::web::{Error, House};

@@ -119,10 +119,7 @@ pub(super) async fn act(
 
 /// Whether somebody else may have been faster.
 fn is_overtaken(error: &ActError) -> bool {
-    matches!(
-        error,
-        ActError::Stale(_) | ActError::Refused(Refusal::ClaimedByOther { .. } | Refusal::Closed { .. })
-    )
+    matches!(error, ActError::Stale(_) | ActError::Refused(Refusal::ClaimedByOther { .. } | Refusal::Closed { .. }))
 }
 
 /// What is told if a colleague holds or has closed the entry; what was typed goes into its history then, for its forms are
@@ -145,13 +142,7 @@ async fn overtaken(
 /// What the form asks for. `Err`: something is missing, in a sentence.
 type Asked = Result<(Action, Notes), &'static str>;
 
-async fn asked(
-    store: &Store,
-    verb: &str,
-    typed: &Typed,
-    now: Timestamp,
-    wall: &Wall<'_>,
-) -> Result<Asked, PageError> {
+async fn asked(store: &Store, verb: &str, typed: &Typed, now: Timestamp, wall: &Wall<'_>) -> Result<Asked, PageError> {
     if verb != "hand-over" {
         return Ok(action(verb, typed, now, wall).ok_or(Error::NotFound)?);
     }
@@ -160,9 +151,7 @@ async fn asked(
         Err(_) => None,
     };
     Ok(match officer {
-        Some(officer) => {
-            Ok((Action::HandOver { to: Actor::officer(officer.id, &officer.name) }, Notes::default()))
-        }
+        Some(officer) => Ok((Action::HandOver { to: Actor::officer(officer.id, &officer.name) }, Notes::default())),
         None => Err("Выберите, кому передать."),
     })
 }

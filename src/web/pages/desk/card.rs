@@ -99,7 +99,8 @@ impl Card {
         let overdue = callback.is_overdue(bench.now);
         // The number to dial is the network's first: what was told in a message may have been misheard.
         let number = callback.caller.as_ref().or(callback.callback_number.as_ref());
-        let told_number = callback.callback_number.as_ref().filter(|told| callback.caller.is_some() && Some(*told) != number);
+        let told_number =
+            callback.callback_number.as_ref().filter(|told| callback.caller.is_some() && Some(*told) != number);
         let hand = match callback.desk.state.holder(bench.now) {
             _ if closed => Hand::Closed,
             None => Hand::Nobody,

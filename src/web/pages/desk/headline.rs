@@ -45,7 +45,12 @@ pub(super) fn summary(standing: &Standing, wall: &Wall<'_>) -> Vec<Part> {
 }
 
 /// What an empty view says; `next`: when the next working period begins.
-pub(super) fn empty(view: &View, last_closed: Option<Timestamp>, next: Option<Timestamp>, wall: &Wall<'_>) -> Vec<String> {
+pub(super) fn empty(
+    view: &View,
+    last_closed: Option<Timestamp>,
+    next: Option<Timestamp>,
+    wall: &Wall<'_>,
+) -> Vec<String> {
     let mut sentences = vec![match last_closed {
         _ if !view.after.is_empty() => "Дальше никого нет.".to_owned(),
         _ if view.shows("later") => "Отложенных обращений нет.".to_owned(),

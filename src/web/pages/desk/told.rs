@@ -22,7 +22,9 @@ pub(super) enum Faster<'c> {
 impl<'c> Faster<'c> {
     pub fn at(present: &'c Callback, me: &Actor, wall: &Wall<'_>) -> Option<Self> {
         match &present.desk.state {
-            State::Done { by, .. } | State::Exceptional { by, .. } | State::Declined { by, .. } => Some(Self::Closed(by)),
+            State::Done { by, .. } | State::Exceptional { by, .. } | State::Declined { by, .. } => {
+                Some(Self::Closed(by))
+            }
             state => state.holder(wall.now).filter(|holder| holder.id != me.id).map(Self::Holds),
         }
     }
@@ -40,9 +42,14 @@ impl<'c> Faster<'c> {
             }
             (Self::Closed(by), state) => {
                 let at = state.closed_at().map_or_else(String::new, |at| format!(", {}", wall.moment(at)));
-                format!("Это обращение уже {} {by}{at}. Чтобы продолжить, откройте его снова.", past("закрыл", &by.name))
+                format!(
+                    "Это обращение уже {} {by}{at}. Чтобы продолжить, откройте его снова.",
+                    past("закрыл", &by.name)
+                )
             }
-            (Self::Holds(by), _) if kept => format!("Пока вы писали, {by} {} обращение. {saved}", past("взял", &by.name)),
+            (Self::Holds(by), _) if kept => {
+                format!("Пока вы писали, {by} {} обращение. {saved}", past("взял", &by.name))
+            }
             (Self::Holds(by), State::Claimed { at, .. }) => format!(
                 "Это обращение уже {} {by} в {}. Можно слушать, звонить пока не нужно.",
                 past("взял", &by.name),

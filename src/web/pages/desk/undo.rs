@@ -36,7 +36,9 @@ impl Undo {
         }
         let followed = match &view.callback.desk.state {
             DeskState::Later { until, .. } => Some(format!("Следующая попытка: {}.", wall.coming(*until))),
-            DeskState::Claimed { by, .. } if last.kind == "hand_over" => Some(format!("Теперь обращение у коллеги: {by}.")),
+            DeskState::Claimed { by, .. } if last.kind == "hand_over" => {
+                Some(format!("Теперь обращение у коллеги: {by}."))
+            }
             _ => None,
         };
         Some(Self {
@@ -86,7 +88,9 @@ pub(super) async fn undo_last(
                 _ => None,
             };
             let sentence = match &error {
-                ActError::NothingToUndo => Some("Отменить нечего: сегодня вы ничего не делали или уже всё отменили.".to_owned()),
+                ActError::NothingToUndo => {
+                    Some("Отменить нечего: сегодня вы ничего не делали или уже всё отменили.".to_owned())
+                }
                 error => sentence(error, &wall),
             };
             let Some(sentence) = sentence else { return Err(error.into()) };
