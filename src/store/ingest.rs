@@ -377,7 +377,7 @@ async fn tell_rare_things(
             let dialled = call.dialled.as_deref().unwrap_or("");
             let told = format!(
                 "Звонок на номер «{dialled}», которого нет в настройках. Звонящему предложено оставить сообщение. \
-                 Впишите номер в aliases нужной линии."
+                 Впишите номер в технические номера нужной линии."
             );
             alarms::raise(connection, ids.next(now), "unknown_line", dialled, &told, now).await?;
         }

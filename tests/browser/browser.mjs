@@ -23,6 +23,7 @@ export async function browser() {
 /** A page of an officer who has signed in. `options` are those of a browser context. */
 export async function signedIn(chrome, school, login, password, options = {}) {
   const context = await chrome.newContext({ baseURL: school.url, viewport: { width: 1366, height: 768 }, ...options });
+  context.setDefaultTimeout(15_000);
   const page = await context.newPage();
   await page.goto("/login");
   await page.fill("input[name=login]", login);
@@ -66,4 +67,28 @@ export async function faults(page) {
 /** How far the page is wider than its window, CSS pixels. */
 export function overhang(page) {
   return page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+}
+
+/** The entry in hand: the id of its callback. */
+export function inHand(page) {
+  return page.evaluate(() => (document.activeElement?.closest(".card") ?? document.querySelector("details.card[open]"))?.id.slice(1));
+}
+
+/** Writes down what is dialled instead of dialling: `tel:` has no program here. */
+export async function noteDialled(page) {
+  await page.addInitScript(() => {
+    globalThis.dialled = [];
+    const note = (event) => {
+      const link = event.target.closest?.('a[href^="tel:"]');
+      if (!link) return;
+      globalThis.dialled.push(link.getAttribute("href"));
+      event.preventDefault();
+    };
+    globalThis.addEventListener("click", note, true);
+  });
+  await page.reload();
+}
+
+export function dialled(page) {
+  return page.evaluate(() => globalThis.dialled);
 }

@@ -282,7 +282,7 @@ function goOn() {
 }
 
 let off = remembered("keys") === "off";
-let pressedAt = 0;
+let pressedAt = -Infinity;
 
 document.addEventListener("keydown", (event) => {
   const { target, shiftKey } = event;
@@ -308,11 +308,9 @@ document.addEventListener("keydown", (event) => {
   }
   if (target.matches("[type=radio]") && code.startsWith("Arrow")) return;
   // An impatient hand presses Enter twice and means once.
-  if (code === "Enter") {
-    const again = event.timeStamp - pressedAt < 400;
-    pressedAt = event.timeStamp;
-    if (again) return event.preventDefault();
-  }
+  const again = code === "Enter" && event.timeStamp - pressedAt < 400;
+  pressedAt = code === "Enter" ? event.timeStamp : -Infinity;
+  if (again) return event.preventDefault();
   if (busy) {
     ahead.push(key);
     event.preventDefault();
