@@ -82,6 +82,14 @@ pub(super) async fn person(parts: &Parts, house: &House) -> Result<Option<Person
     Ok(officer(parts, house).await?.map(|officer| person_of(&officer)))
 }
 
+/// Whether the session of a request that goes on for long still holds: its row is read anew.
+pub(super) async fn still_holds(parts: &Parts, house: &House) -> Result<bool, Error> {
+    if let Some(session) = parts.extensions.get::<Session>() {
+        session.load().await.map_err(failed)?;
+    }
+    Ok(officer(parts, house).await?.is_some())
+}
+
 /// Whom an officer acts as.
 pub(super) fn person_of(officer: &Officer) -> Person {
     Person { actor: Actor::officer(officer.id, &officer.name), role: officer.role }

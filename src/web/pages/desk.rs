@@ -134,6 +134,8 @@ async fn draw(
         undone = undo::undone_words(&entry, &person.actor);
     }
     let (status, told) = told.unzip();
+    let callers: Vec<_> = wanted.iter().filter_map(|entry| entry.callback.caller.clone()).collect();
+    let names = store.contacts(&callers).await?;
     let mut groups = Vec::new();
     for Entries { key, title, number, entries } in grouped(&school, wanted, &person.actor.id, now) {
         let mut cards = Vec::with_capacity(entries.len());
@@ -141,7 +143,10 @@ async fn draw(
             let talk = talk(store, entry.callback.proposed_call_id).await?;
             let calendar = &school.by_id(&entry.callback.line).calendar;
             let bench = card::Bench { person, calendar, now, reasons: school.regulation_reasons };
-            cards.push(Card::of(entry, talk, told.as_ref(), &bench));
+            let name = entry.callback.caller.as_ref().and_then(|caller| names.get(caller)).map(|known| known.name.clone());
+            let mut card = Card::of(entry, talk, told.as_ref(), &bench);
+            card.name = name.filter(|name| !name.is_empty());
+            cards.push(card);
         }
         let count = whole.then_some(cards.len());
         groups.push(Group { key, title, number, count, cards });

@@ -202,10 +202,7 @@ impl Listening {
         }
         self.seen.people = told.people;
         self.checked_at = now;
-        match session::person(&self.parts, &self.house).await {
-            Ok(person) => person.is_some(),
-            // Nobody is shown out because the database is away.
-            Err(_) => true,
-        }
+        // Nobody is shown out because the database is away.
+        session::still_holds(&self.parts, &self.house).await.unwrap_or(true)
     }
 }

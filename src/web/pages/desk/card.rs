@@ -51,10 +51,8 @@ pub(super) struct Card {
     /// Spaced for the eye; `None`: withheld.
     pub number: Option<String>,
     pub tel: String,
-    /// «Петрова А. (5-й раз)»; `None`: nobody has given the number a name.
+    /// «Петрова А.»; `None`: nobody has given the number a name.
     pub name: Option<String>,
-    /// Another number than the caller's that was told in a message: spaced, and as a link.
-    pub told_number: Option<(String, String)>,
     /// The address of everything about the caller.
     pub caller_page: Option<String>,
     pub keyed: bool,
@@ -101,8 +99,6 @@ impl Card {
         let overdue = callback.is_overdue(bench.now);
         // The number to dial is the network's first: what was told in a message may have been misheard.
         let number = callback.caller.as_ref().or(callback.callback_number.as_ref());
-        let told_number =
-            callback.callback_number.as_ref().filter(|told| callback.caller.is_some() && Some(*told) != number);
         let hand = match callback.desk.state.holder(bench.now) {
             _ if closed => Hand::Closed,
             None => Hand::Nobody,
@@ -118,7 +114,6 @@ impl Card {
             number: number.map(PhoneNumber::spaced),
             tel: number.map_or_else(String::new, |number| format!("tel:{}", number.e164())),
             name: None,
-            told_number: told_number.map(|told| (told.spaced(), format!("tel:{}", told.e164()))),
             caller_page: number.map(|number| format!("/callers/{}", number.e164())),
             keyed: callback.channel == Channel::Telephone && number.is_some() && callback.caller.is_none(),
             channel: (callback.channel != Channel::Telephone).then(|| callback.channel.title()),

@@ -64,7 +64,8 @@ async fn pages_are_for_those_who_are_signed_in() {
     }
     let id = school.callback_of("89281234567").await;
     let answer = school.post(&format!("/callbacks/{id}/done"), "", "").await;
-    assert_eq!((answer.status, answer.header(LOCATION)), (StatusCode::SEE_OTHER, "/login"));
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    assert!(answer.text.contains("<h1>Вход</h1>"));
     assert_eq!(school.state(id).await, "open");
 }
 
