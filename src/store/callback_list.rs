@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use sqlx::{AnyConnection, Row};
 
+use super::attempts::{Attempt, attempts};
 use super::callbacks;
 use super::sql::{Column, Columns, ManyRows, statements};
 use super::voicemails::{self, Voicemail};
@@ -118,27 +119,8 @@ pub struct Step {
 
 impl CallbackView {
     /// The attempts to reach the caller, oldest first.
-    pub fn attempts(&self) -> impl Iterator<Item = &Step> {
-        self.history.iter().filter(|step| step.kind == "attempt")
-    }
-
-    /// When each try to reach the caller began, oldest first. A number that was dialled and the outcome that its officer
-    /// wrote down afterwards are one try.
-    pub fn tries(&self) -> Vec<Timestamp> {
-        let mut begun: Option<&Actor> = None;
-        let mut tries = Vec::new();
-        for step in &self.history {
-            match step.kind.as_str() {
-                "dial" => {
-                    begun = Some(&step.by);
-                    tries.push(step.at);
-                }
-                "attempt" if begun.take().is_none_or(|by| by.id != step.by.id) => tries.push(step.at),
-                "later" | "done" | "decline" | "exceptional" | "release" | "hand_over" => begun = None,
-                _ => {}
-            }
-        }
-        tries
+    pub fn attempts(&self) -> Vec<Attempt> {
+        attempts(&self.history)
     }
 }
 

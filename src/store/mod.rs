@@ -8,6 +8,7 @@
 //! wait for it.
 
 mod alarms;
+mod attempts;
 mod audit;
 mod callback_list;
 mod callbacks;
@@ -46,6 +47,7 @@ use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Connection};
 use tokio::sync::{Mutex, mpsc};
 
 pub use alarms::Alarm;
+pub use attempts::Attempt;
 pub use audit::{AuditEntry, AuditFilter, AuditRow};
 pub use callback_list::{CallBrief, CallbackPage, CallbackView, ListFilter, ListPeriod, StateFilter, Step};
 pub use calls::{CallView, KeptDelivery};

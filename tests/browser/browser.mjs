@@ -20,10 +20,28 @@ export async function browser() {
   });
 }
 
+/** In the page: writes down what is dialled instead of dialling, for `tel:` has no program here. */
+function noteDialled() {
+  globalThis.dialled = [];
+  const note = (event) => {
+    const link = event.target.closest?.('a[href^="tel:"]');
+    if (!link) return;
+    globalThis.dialled.push(link.getAttribute("href"));
+    event.preventDefault();
+  };
+  globalThis.addEventListener("click", note, true);
+}
+
+/** What was dialled on this page. */
+export function dialled(page) {
+  return page.evaluate(() => globalThis.dialled);
+}
+
 /** A page of an officer who has signed in. `options` are those of a browser context. */
 export async function signedIn(chrome, school, login, password, options = {}) {
-  const context = await chrome.newContext({ baseURL: school.url, viewport: { width: 1366, height: 768 }, ...options });
+  const context = await chrome.newContext({ baseURL: school.url, viewport: { width: 1366, height: 768 }, reducedMotion: "reduce", ...options });
   context.setDefaultTimeout(15_000);
+  if (options.javaScriptEnabled !== false) await context.addInitScript(noteDialled);
   const page = await context.newPage();
   await page.goto("/login");
   await page.fill("input[name=login]", login);
@@ -72,23 +90,4 @@ export function overhang(page) {
 /** The entry in hand: the id of its callback. */
 export function inHand(page) {
   return page.evaluate(() => (document.activeElement?.closest(".card") ?? document.querySelector("details.card[open]"))?.id.slice(1));
-}
-
-/** Writes down what is dialled instead of dialling: `tel:` has no program here. */
-export async function noteDialled(page) {
-  await page.addInitScript(() => {
-    globalThis.dialled = [];
-    const note = (event) => {
-      const link = event.target.closest?.('a[href^="tel:"]');
-      if (!link) return;
-      globalThis.dialled.push(link.getAttribute("href"));
-      event.preventDefault();
-    };
-    globalThis.addEventListener("click", note, true);
-  });
-  await page.reload();
-}
-
-export function dialled(page) {
-  return page.evaluate(() => globalThis.dialled);
 }

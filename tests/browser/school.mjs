@@ -25,7 +25,7 @@ export const STAFF = "+79288036355";
 export const PARENTS = "+79288328088";
 
 /** Spoken Russian of some seconds each, at telephone quality. */
-const SPEECH = ["conf-getpin", "conf-usermenu", "all-circuits-busy-now", "cannot-complete-as-dialed", "conf-adminmenu"];
+const SPEECH = ["vm-intro", "vm-rec-unv", "queue-youarenext", "vm-review", "tt-allbusy"];
 
 export function speech(number) {
   const file = join(SOUNDS, `${SPEECH[number % SPEECH.length]}.wav`);

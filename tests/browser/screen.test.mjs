@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { browser, dialled, inHand, noteDialled, signedIn } from "./browser.mjs";
+import { browser, dialled, inHand, signedIn } from "./browser.mjs";
 import { School, callers, until } from "./school.mjs";
 
 let school, chrome, password;
@@ -41,7 +41,6 @@ test("one unfolded entry and ten folded ones are seen at once at 1366 × 768", a
 test("a phone shows the first entry and its call button at once; two taps and it is done", async () => {
   const phone = { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true };
   const page = await signedIn(chrome, school, "madina", password, phone);
-  await noteDialled(page);
   await withoutBanner(page);
   const id = await inHand(page);
   const button = page.locator(`#c${id} button[data-key=Enter]`);

@@ -432,7 +432,9 @@ stories! {
         callers(app, 1).await;
         app.clock.set(monday("10:00"));
         let id = app.callback().await.id;
-        let tries = async || app.store().callback(id).await.unwrap().unwrap().tries();
+        let tries = async || -> Vec<_> {
+            app.store().callback(id).await.unwrap().unwrap().attempts().into_iter().map(|attempt| attempt.at).collect()
+        };
         app.act(id, &madina(), Action::Dial).await.unwrap();
         app.advance_minutes(1);
         app.act(id, &madina(), vain()).await.unwrap();

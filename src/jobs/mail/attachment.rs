@@ -47,7 +47,7 @@ pub(super) fn table(
             sheet.write_datetime_with_format(row, 4, wall(due_at, zone)?, &instant)?;
         }
         sheet.write_number(row, 5, view.voicemails_count as f64)?;
-        sheet.write_number(row, 6, view.attempts().count() as f64)?;
+        sheet.write_number(row, 6, view.attempts().len() as f64)?;
         if personal_data {
             let number = callback.callback_number.as_ref().or(callback.caller.as_ref());
             sheet.write_string(row, 7, number.map_or_else(|| "номер скрыт".to_owned(), PhoneNumber::spaced))?;

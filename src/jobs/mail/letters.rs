@@ -219,7 +219,7 @@ impl<'a> Desk<'a> {
             (_, true) => entry.push_str(", есть сообщение"),
             (_, false) => entry.push_str(&format!(", сообщение {}", lengths.join(", "))),
         }
-        match view.attempts().count() {
+        match view.attempts().len() {
             0 => {}
             attempts => entry.push_str(&format!(", попыток {attempts}")),
         }

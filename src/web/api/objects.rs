@@ -10,7 +10,7 @@ use crate::core::callback::State;
 use crate::core::line::Lines;
 use crate::core::officer::Role;
 use crate::recordings::LEAST_SPEECH_MS;
-use crate::store::{self, CallbackView, KeptDelivery, Person, Step, VoicemailState};
+use crate::store::{self, CallbackView, KeptDelivery, Person, VoicemailState};
 use crate::time::Timestamp;
 
 /// RFC 3339 with the offset of the line's zone.
@@ -139,7 +139,7 @@ impl Callback {
             calls_count: view.calls_count,
             voicemails: voicemails.iter().map(|voicemail| Voicemail::of(voicemail, calendar)).collect(),
             voicemails_count: view.voicemails_count,
-            attempts: view.attempts().map(|step| Attempt::of(step, calendar)).collect(),
+            attempts: view.attempts().into_iter().map(|attempt| Attempt::of(attempt, calendar)).collect(),
         }
     }
 }
@@ -159,18 +159,14 @@ pub struct Attempt {
     /// Name of the officer.
     pub by: String,
     #[schema(schema_with = words::attempt)]
-    pub outcome: String,
+    pub outcome: &'static str,
     pub note: String,
 }
 
 impl Attempt {
-    fn of(step: &Step, calendar: &Calendar) -> Self {
-        Self {
-            at: Time::of(calendar, step.at),
-            by: step.by.name.clone(),
-            outcome: step.outcome.clone().unwrap_or_default(),
-            note: step.note.clone(),
-        }
+    fn of(attempt: store::Attempt, calendar: &Calendar) -> Self {
+        let store::Attempt { at, by, outcome, note } = attempt;
+        Self { at: Time::of(calendar, at), by: by.name, outcome, note }
     }
 }
 

@@ -57,7 +57,10 @@ pub fn reason_or_null() -> Object {
 }
 
 pub fn attempt() -> Object {
-    words("Whether the caller was reached.", ["reached", "no_answer", "busy"])
+    words(
+        "Whether the caller was reached; `dialled`: nobody has told yet.",
+        ["reached", "no_answer", "busy", "dialled"],
+    )
 }
 
 pub fn voicemail() -> Object {

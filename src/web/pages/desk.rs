@@ -143,7 +143,8 @@ async fn draw(
             let talk = talk(store, entry.callback.proposed_call_id).await?;
             let calendar = &school.by_id(&entry.callback.line).calendar;
             let bench = card::Bench { person, calendar, now, reasons: school.regulation_reasons };
-            let name = entry.callback.caller.as_ref().and_then(|caller| names.get(caller)).map(|known| known.name.clone());
+            let name =
+                entry.callback.caller.as_ref().and_then(|caller| names.get(caller)).map(|known| known.name.clone());
             let mut card = Card::of(entry, talk, told.as_ref(), &bench);
             card.name = name.filter(|name| !name.is_empty());
             cards.push(card);

@@ -193,7 +193,7 @@ impl Row {
             },
             overdue,
             about: about(entry, &wall),
-            attempts: match entry.attempts().count() {
+            attempts: match entry.attempts().len() {
                 0 => String::new(),
                 attempts => attempts.to_string(),
             },

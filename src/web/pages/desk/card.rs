@@ -227,10 +227,10 @@ fn state_words(state: &State, hand: Hand, wall: &Wall<'_>) -> Option<String> {
 fn counts(view: &CallbackView, wall: &Wall<'_>) -> Vec<String> {
     let calls = view.calls_count;
     let called = (calls > 1).then(|| format!("звонил {}", counted(calls, ["раз", "раза", "раз"])));
-    let tries = view.tries();
-    let tried = tries.last().map(|last| match (&view.callback.desk.state, tries.len()) {
-        (State::Claimed { .. }, count) => format!("попытка {count}, {}", wall.clock(*last)),
-        (_, count) => format!("попыток {count} ({})", wall.moment(*last)),
+    let attempts = view.attempts();
+    let tried = attempts.last().map(|last| match (&view.callback.desk.state, attempts.len()) {
+        (State::Claimed { .. }, count) => format!("попытка {count}, {}", wall.clock(last.at)),
+        (_, count) => format!("попыток {count} ({})", wall.moment(last.at)),
     });
     called.into_iter().chain(tried).collect()
 }
@@ -242,8 +242,9 @@ fn begun_by(view: &CallbackView, me: &Actor) -> bool {
 
 /// Whether as many attempts as it takes reached nobody, on at least two different days (UX §3).
 fn is_hopeless(view: &CallbackView, wall: &Wall<'_>) -> bool {
-    let vain = || view.attempts().filter(|step| step.outcome.as_deref() != Some("reached"));
-    let days: std::collections::BTreeSet<_> = vain().map(|step| wall.local(step.at).date()).collect();
+    let attempts = view.attempts();
+    let vain = || attempts.iter().filter(|attempt| matches!(attempt.outcome, "no_answer" | "busy"));
+    let days: std::collections::BTreeSet<_> = vain().map(|attempt| wall.local(attempt.at).date()).collect();
     vain().count() >= ATTEMPTS_BEFORE_GIVING_UP && days.len() > 1
 }
 

@@ -218,8 +218,8 @@ fn callback_row(view: &CallbackView, contact: Option<&Contact>, lines: &Lines) -
         Cell::text(desk.notes.summary.clone().unwrap_or_default()),
         Cell::text(note),
         Cell::Number(view.voicemails_count),
-        Cell::Number(view.attempts().count() as i64),
-        Cell::optional_instant(view.attempts().last().map(|step| step.at), zone),
+        Cell::Number(view.attempts().len() as i64),
+        Cell::optional_instant(view.attempts().last().map(|attempt| attempt.at), zone),
         Cell::optional_instant(desk.state.closed_at(), zone),
     ]
 }
