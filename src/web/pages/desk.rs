@@ -52,6 +52,8 @@ pub(super) fn router() -> Router<House> {
 struct DeskPage {
     frame: Frame,
     clock: String,
+    /// Of what time this list is: «9:14».
+    at: String,
     open_now: bool,
     heading: String,
     left: i64,
@@ -161,6 +163,7 @@ async fn draw(
     let page = DeskPage {
         frame: Frame::of(house, person, Here::Desk, now).await?,
         clock: clock(house, &wall),
+        at: wall.clock(now),
         open_now: calendar.is_open(now),
         heading: period.map_or("Перезвонить".to_owned(), |period| {
             format!("Перезвонить {}", wall.working_day(period.start))

@@ -20,7 +20,7 @@ let tries = 0;
 let waiting = 0;
 let hiding = 0;
 /** Of what time the list on the screen is, by the school's clock: «9:14». */
-let at = "";
+let at = place.dataset.at;
 /** The school's clock as the last event told it, and when that was. */
 let heard = null;
 let pausedAt = sessionStorage.getItem(KEPT);
@@ -35,7 +35,7 @@ function show(next = state) {
   if (state === "out") {
     told.replaceChildren("Вы вышли. ", link("Войдите снова"), ", чтобы список обновлялся.");
   } else if (state === "lost") {
-    told.textContent = at ? `Нет связи с сервером. Список от ${pausedAt || at}.` : "Нет связи с сервером.";
+    told.textContent = `Нет связи с сервером. Список от ${pausedAt || at}.`;
   } else {
     told.textContent = paused ? (pausedAt ? `На паузе с ${pausedAt}` : "На паузе") : "Обновляется само";
   }
@@ -89,7 +89,6 @@ function connect() {
   stream = new EventSource("/callbacks/events");
   stream.addEventListener("list", (event) => {
     heard = { at: JSON.parse(event.data).at, when: performance.now() };
-    at ||= heard.at;
     if (pausedAt === "") sessionStorage.setItem(KEPT, (pausedAt = heard.at));
     fetchList();
   });

@@ -1,5 +1,7 @@
-// Buttons that print the page stand there only where a script can press them.
-for (const button of document.querySelectorAll("[data-print]")) {
-  button.hidden = false;
-  button.addEventListener("click", () => print());
-}
+// «/» leads to the search, by the key itself, whatever layout is on.
+document.addEventListener("keydown", (event) => {
+  if (event.code !== "Slash" || event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return;
+  if (event.target.closest("input, select, textarea")) return;
+  event.preventDefault();
+  document.getElementById("search").focus();
+});

@@ -1,4 +1,5 @@
-// The button that a page without scripts cannot have.
-const button = document.getElementById("print");
-button.hidden = false;
-button.addEventListener("click", () => window.print());
+// Buttons that print the page stand there only where a script can press them.
+for (const button of document.querySelectorAll("[data-print]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => print());
+}
