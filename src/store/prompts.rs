@@ -182,7 +182,7 @@ impl Store {
                     .bind(new.damage)
                     .execute(&mut *writing.sql)
                     .await?;
-                audit::keep(&mut writing, &by, "prompt-upload", &object(id), &detail, &address, now).await?;
+                audit::keep(&mut writing, &by, "prompt_upload", &object(id), &detail, &address, now).await?;
                 Ok(id)
             })
         })
@@ -237,7 +237,7 @@ impl Store {
                 if on {
                     sqlx::query(SWITCH_ON).bind(id).bind(now.as_millisecond()).execute(&mut *writing.sql).await?;
                 }
-                let action = if on { "prompt-on" } else { "prompt-off" };
+                let action = if on { "prompt_on" } else { "prompt_off" };
                 audit::keep(&mut writing, &by, action, &object(id), &detail, &address, now).await?;
                 hold(&mut writing, id).await
             })
@@ -256,7 +256,7 @@ impl Store {
                 }
                 sqlx::query(DROP_PROMPT).bind(id).execute(&mut *writing.sql).await?;
                 let detail = told(prompt.line.as_str(), prompt.kind.as_str(), prompt.length_ms);
-                audit::keep(&mut writing, &by, "prompt-drop", &object(id), &detail, &address, now).await?;
+                audit::keep(&mut writing, &by, "prompt_drop", &object(id), &detail, &address, now).await?;
                 Ok(prompt)
             })
         })

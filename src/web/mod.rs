@@ -23,6 +23,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tower_http::timeout::TimeoutLayer;
 
 pub use self::error::Error;
+pub use self::pages::AUDIT_ACTIONS;
 use crate::core::line::Lines;
 use crate::core::school::School;
 use crate::providers::Providers;

@@ -77,7 +77,7 @@ stories! {
         assert_eq!(app.get(&address).await.status, 200, "a caller may be hearing it still");
         let actions = app.rows("SELECT action FROM audit ORDER BY id").await;
         let actions: Vec<String> = actions.iter().map(|row| sqlx::Row::get(row, 0)).collect();
-        assert_eq!(actions, ["prompt-upload", "prompt-on", "prompt-off"]);
+        assert_eq!(actions, ["prompt_upload", "prompt_on", "prompt_off"]);
     }
 
     async fn one_version_at_a_time_is_heard_and_an_old_one_can_come_back(app) {
@@ -89,7 +89,7 @@ stories! {
         }
         assert!(next_caller(app, "1").await.1.contains(&new_address));
         assert_eq!(app.number("SELECT COUNT(*) FROM prompt WHERE on_since IS NOT NULL").await, 1);
-        assert_eq!(app.number("SELECT COUNT(*) FROM audit WHERE action = 'prompt-on'").await, 2, "once for each");
+        assert_eq!(app.number("SELECT COUNT(*) FROM audit WHERE action = 'prompt_on'").await, 2, "once for each");
         let back = store.switch_prompt_on(old, &by, ADDRESS, app.now()).await.unwrap();
         assert!(back.on_since.is_some());
         assert!(!next_caller(app, "22").await.1.contains(&new_address));

@@ -18,7 +18,7 @@ stories! {
             assert!(page.body.contains(told), "{told}: {}", page.body);
         }
         assert_eq!((app.count("call").await, app.count("callback").await), (1, 0));
-        assert_eq!(app.text("SELECT action FROM audit ORDER BY id DESC LIMIT 1").await, "test-call");
+        assert_eq!(app.text("SELECT action FROM audit ORDER BY id DESC LIMIT 1").await, "test_call");
         app.leave_the_jobs().await;
     }
 

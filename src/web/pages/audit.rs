@@ -1,6 +1,6 @@
 //! «История действий»: who did what, when, from where. It can be read and taken along, never changed.
 
-mod words;
+pub mod words;
 
 use askama::Template;
 use axum::Router;
@@ -167,8 +167,13 @@ async fn people(house: &House, chosen: &str) -> Result<Vec<Choice>, PageError> {
     for officer in house.store.officers().await? {
         people.push(choice(Actor::officer(officer.id, &officer.name).id, officer.name));
     }
-    let system = Actor::system();
-    people.push(choice(system.id, system.name));
+    for token in house.store.tokens().await? {
+        let program = Actor::token(token.id, &token.name);
+        people.push(choice(program.id, format!("{} (программа)", program.name)));
+    }
+    for nobody in [Actor::command_line(), Actor::stranger(), Actor::system()] {
+        people.push(choice(nobody.id, nobody.name));
+    }
     Ok(people)
 }
 

@@ -131,7 +131,7 @@ async fn show(State(house): State<House>, visitor: Visitor) -> Result<Response, 
             .into_iter()
             .map(|warning| Item::fair("Календарь", warning.to_string(), "Откройте «Календарь».")),
     );
-    items.push(Item::good("Часы", format!("{}, разница с UTC учтена", wall.exact(now))));
+    items.push(Item::good("Часы", format!("{}, по ним решается, открыта ли линия", wall.exact(now))));
     let (open, all) = (house.store.alarms().await?, house.store.count_alarms().await?);
     let worst = items.iter().map(|item| item.mark).max().unwrap_or(Mark::Good);
     let worst = if open.is_empty() { worst } else { worst.max(Mark::Fair) };
@@ -224,8 +224,10 @@ async fn disk(house: &House, now: Timestamp) -> Result<Item, StoreError> {
     };
     let since = now - SignedDuration::from_hours(24 * LOOKED_BACK_DAYS);
     let grown = house.store.growth_since(since).await?.sound_bytes.unsigned_abs() / LOOKED_BACK_DAYS.unsigned_abs();
-    let megabytes = free / (1024 * 1024);
-    let room = format!("свободно {megabytes}\u{a0}МБ");
+    let room = match free / (1024 * 1024) {
+        megabytes @ ..10_240 => format!("свободно {megabytes}\u{a0}МБ"),
+        megabytes => format!("свободно {}\u{a0}ГБ", megabytes / 1024),
+    };
     Ok(match free.checked_div(grown) {
         _ if free < LITTLE_BYTES => Item::bad("Диск", room, "Освободите место сегодня: новые записи не поместятся."),
         None => Item::good("Диск", room),

@@ -71,7 +71,7 @@ async fn test(
     let found = test_call(&house, provider, line, now).await?;
     let entry = AuditEntry {
         by: person.actor.clone(),
-        action: "test-call",
+        action: "test_call",
         object: format!("line {}", line.id),
         detail: format!("{}: {} из {}", provider.name(), found.iter().filter(|it| it.good).count(), found.len()),
         address: String::new(),

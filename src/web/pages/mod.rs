@@ -48,6 +48,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
+pub use self::audit::words::ACTIONS as AUDIT_ACTIONS;
 use self::refused::{Failure, PageError};
 use super::{Error, House, session};
 use crate::core::officer::Role;

@@ -408,6 +408,13 @@ impl App {
 
     // What lies in the tables.
 
+    /// Actions in the audit that the page about it could not name.
+    pub async fn wordless_actions(&self) -> Vec<String> {
+        let kept = self.rows("SELECT DISTINCT action FROM audit").await;
+        let kept = kept.iter().map(|row| sqlx::Row::get::<String, _>(row, 0));
+        kept.filter(|action| perezvon::web::AUDIT_ACTIONS.iter().all(|(known, _)| known != action)).collect()
+    }
+
     pub async fn rows(&self, sql: &str) -> Vec<sqlx::any::AnyRow> {
         let mut outside = self.outside.lock().await;
         let connection = match outside.take() {

@@ -56,15 +56,16 @@ pub fn tell(engine: Engine, story: Story) {
     runtime.block_on(async {
         let app = App::start(engine).await;
         let told = AssertUnwindSafe(story(&app)).catch_unwind().await;
-        let left = match &told {
-            Ok(()) => app.unfinished_jobs().await,
-            Err(_) => Vec::new(),
+        let (left, wordless) = match &told {
+            Ok(()) => (app.unfinished_jobs().await, app.wordless_actions().await),
+            Err(_) => Default::default(),
         };
         app.end().await;
         if let Err(panic) = told {
             std::panic::resume_unwind(panic);
         }
         assert!(left.is_empty(), "the story ends with unfinished jobs: {left:?}");
+        assert!(wordless.is_empty(), "the audit has no words for {wordless:?}");
     });
 }
 
