@@ -21,6 +21,9 @@ pub struct CallKey {
     pub provider_call_id: String,
 }
 
+/// How the provider's id of a test call begins, which nobody makes and no provider knows.
+pub const TEST_CALL: &str = "CAtest";
+
 impl fmt::Display for CallKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.provider, self.provider_call_id)

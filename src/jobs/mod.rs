@@ -90,9 +90,7 @@ impl Worker {
                     }
                     self.store.deliver_late().await;
                     if tick.is_multiple_of(SWEEP_EVERY) {
-                        if let Err(failed) = self.sweep().await {
-                            warn!(error = %failed, "Looking for calls without an end failed; trying again");
-                        }
+                        self.sweep().await;
                         if let Err(failed) = self.plan_mail().await {
                             warn!(error = %failed, "Letters could not be planned; trying again");
                         }
@@ -167,14 +165,7 @@ impl Worker {
             .collect();
         told.sort();
         told.dedup();
-        let known: Vec<String> = self
-            .store
-            .alarms()
-            .await?
-            .into_iter()
-            .filter(|alarm| alarm.kind == "calendar")
-            .map(|alarm| alarm.subject)
-            .collect();
+        let known = self.store.lasting_alarms("calendar").await?;
         for subject in known.iter().filter(|subject| !told.contains(subject)) {
             self.store.clear_alarm("calendar", subject, now).await?;
         }

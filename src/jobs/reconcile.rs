@@ -1,7 +1,7 @@
 //! Calls whose callbacks were lost: the provider is asked what it knows, and its answer goes the way of a delivery.
 
 use reqwest::StatusCode;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::http::HttpError;
 use super::{Ended, Worker};
@@ -19,19 +19,30 @@ const LONGEST_CALL_MS: i64 = 4 * 3_600_000;
 const ASK_FOR_MS: i64 = 24 * 3_600_000;
 
 impl Worker {
-    /// Plans a question about every call that should have ended by now, and looks after the calendars.
-    pub async fn sweep(&self) -> Result<(), StoreError> {
+    /// What is looked at once a minute. Each part by itself: one that fails keeps no other from its work.
+    pub async fn sweep(&self) {
         let now = self.clock.now();
+        let told = |part: &str, done: Result<(), StoreError>| {
+            if let Err(failed) = done {
+                warn!(error = %failed, part, "A part of the sweep failed: {part}");
+            }
+        };
+        told("calls without an end", self.ask_about_silent_calls(now).await);
         // What another instance changed is taken up here too.
-        self.store.renew_lines().await?;
-        self.watch_calendars(now).await?;
+        told("changes of hours and greetings", self.store.renew_lines().await);
+        told("warnings of the calendars", self.watch_calendars(now).await);
+        told("files of erased messages", self.erase_files().await);
+        told("what is searched", self.store.renew_search().await);
+        told("old keys of calls", self.store.forget_old_call_keys(now).await);
+    }
+
+    /// Plans a question about every call that should have ended by now.
+    async fn ask_about_silent_calls(&self, now: Timestamp) -> Result<(), StoreError> {
         let before = now.checked_sub(SILENT_FOR).unwrap_or(now);
         for call in self.store.calls_going_on(before).await? {
             self.store.plan_job(JobKind::ReconcileCall, call.id, now).await?;
         }
-        self.erase_files().await?;
-        self.store.renew_search().await?;
-        self.store.forget_old_call_keys(now).await
+        Ok(())
     }
 
     /// Takes away the files of erased messages that are still there: after a crash, or because the disk refused.

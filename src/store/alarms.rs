@@ -64,6 +64,13 @@ impl Store {
         .await
     }
 
+    /// What the alarms of this kind are about, whose cause goes on as far as is known: open ones, and those somebody has
+    /// read.
+    pub async fn lasting_alarms(&self, kind: &'static str) -> Result<Vec<String>> {
+        let rows = sqlx::query(LASTING).bind(kind).fetch_all(&self.readers).await?;
+        rows.iter().map(|row| Columns::of("alarm", row).get("subject")).collect()
+    }
+
     /// Somebody has read it and will see to it. `false`: it is no longer open, or there is no such alarm.
     pub async fn acknowledge_alarm(&self, id: i64, by: &Actor, now: Timestamp) -> Result<bool> {
         let by = by.clone();
@@ -111,9 +118,15 @@ statements! {
     RAISE = "
         INSERT INTO alarm (id, kind, subject, told, raised_at) VALUES ($1, $2, $3, $4, $5)
         ON CONFLICT (kind, subject) WHERE cleared_at IS NULL DO NOTHING";
-    CLEAR = "UPDATE alarm SET cleared_at = $1 WHERE kind = $2 AND subject = $3 AND cleared_at IS NULL";
+    CLEAR = "
+        UPDATE alarm SET cleared_at = COALESCE(cleared_at, $1), seen_at = NULL
+        WHERE kind = $2 AND subject = $3 AND (cleared_at IS NULL OR seen_at IS NOT NULL)";
+    LASTING = "
+        SELECT subject FROM alarm WHERE kind = $1 AND cleared_at IS NULL
+        UNION
+        SELECT subject FROM alarm WHERE kind = $1 AND seen_at IS NOT NULL";
     ACKNOWLEDGE = "
-        UPDATE alarm SET cleared_at = $1
+        UPDATE alarm SET cleared_at = $1, seen_at = $1
         WHERE id = $2 AND cleared_at IS NULL
         RETURNING id, kind, subject";
     COUNT_ALARMS = "SELECT COUNT(*) FROM alarm WHERE cleared_at IS NULL";

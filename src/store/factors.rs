@@ -45,6 +45,7 @@ impl Store {
                 for code in codes {
                     sqlx::query(ADD_CODE).bind(code).bind(officer_id).execute(&mut *writing.sql).await?;
                 }
+                writing.touches_people();
                 sqlx::query(END_OTHER_SESSIONS).bind(officer_id).bind(this_session).execute(&mut *writing.sql).await?;
                 audit::keep(&mut writing, &by, "factor_on", &format!("officer {officer_id}"), "", &address, now)
                     .await?;

@@ -11,7 +11,7 @@ use super::calls::{self, LOAD_CALLS, SAVE_CALLS};
 use super::ids::Ids;
 use super::sql::{Column, Columns, ManyRows};
 use super::{Result, alarms, jobs, openings};
-use crate::core::call::{Call, CallEvent, CallKey, Direction, Outcome, RecordingState};
+use crate::core::call::{Call, CallEvent, CallKey, Direction, Outcome, RecordingState, TEST_CALL};
 use crate::core::line::{LineId, Lines};
 use crate::time::{Timestamp, from_millisecond};
 
@@ -361,6 +361,7 @@ fn calls_to_ask_about<'a>(
     calls
         .iter()
         .filter(move |(key, folded)| askable.contains(key) && folded.newly(ended_silently))
+        .filter(|(key, _)| !key.provider_call_id.starts_with(TEST_CALL))
         .map(|(_, folded)| (jobs::JobKind::ReconcileCall, folded.call.id))
 }
 

@@ -290,7 +290,7 @@ statements! {
         LIMIT $1";
     ALARMS_OVER_UNTOLD = "
         SELECT id, kind, subject, told, raised_at FROM alarm
-        WHERE cleared_at IS NOT NULL AND mailed_at IS NOT NULL AND over_mailed_at IS NULL
+        WHERE cleared_at IS NOT NULL AND seen_at IS NULL AND mailed_at IS NOT NULL AND over_mailed_at IS NULL
         ORDER BY id
         LIMIT $1";
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sqlx::Row;
 use sqlx::any::AnyRow;
+use tracing::{error, warn};
 
 use super::audit;
 use super::sql::{Columns, statements};
@@ -88,11 +89,17 @@ impl From<sqlx::Error> for PromptError {
 }
 
 impl Store {
-    /// Those that are switched on.
+    /// Those that are switched on. A row that makes no sense is left out and told: one fault in a greeting must not keep the
+    /// whole house from answering.
     pub async fn greetings(&self) -> Result<Greetings> {
         let mut greetings = Greetings::default();
-        for Prompt { line, kind, name, length_ms, .. } in self.prompts_on().await? {
-            greetings.switch_on(line, kind, Recorded { name: Arc::from(name), length_ms });
+        for row in sqlx::query(PROMPTS_ON).fetch_all(&self.readers).await? {
+            match read(&row) {
+                Ok(Prompt { line, kind, name, length_ms, .. }) => {
+                    greetings.switch_on(line, kind, Recorded { name: Arc::from(name), length_ms });
+                }
+                Err(failed) => error!(error = %failed, "A greeting is not understood and is not played"),
+            }
         }
         Ok(greetings)
     }
@@ -198,7 +205,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Prompt, PromptError> {
         let switched = self.switch_prompt(id, true, by, address, now).await?;
-        self.renew_lines().await?;
+        self.take_up_the_switch().await;
         Ok(switched)
     }
 
@@ -211,8 +218,15 @@ impl Store {
         now: Timestamp,
     ) -> Result<Prompt, PromptError> {
         let switched = self.switch_prompt(id, false, by, address, now).await?;
-        self.renew_lines().await?;
+        self.take_up_the_switch().await;
         Ok(switched)
+    }
+
+    /// The switch is written: if it cannot be read now, the next sweep takes it up.
+    async fn take_up_the_switch(&self) {
+        if let Err(failed) = self.renew_lines().await {
+            warn!(error = %failed, "A switched greeting is not heard yet");
+        }
     }
 
     /// Switching what is so already changes nothing and leaves no row.

@@ -111,7 +111,7 @@ async fn measure(house: &House) -> Result<(), StoreError> {
     }
     metrics::gauge!("perezvon_jobs_given_up").set(jobs.given_up as f64);
     metrics::gauge!("perezvon_writer_waiting").set(house.store.waiting() as f64);
-    metrics::gauge!("perezvon_alarms_open").set(house.store.alarms().await?.len() as f64);
+    metrics::gauge!("perezvon_alarms_open").set(house.store.count_alarms().await? as f64);
     Ok(())
 }
 

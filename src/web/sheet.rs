@@ -2,10 +2,14 @@
 //!
 //! Whatever callers and officers wrote stays text: no cell of ours is ever a formula (UX §3, «Export»).
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use axum::response::{IntoResponse, Response};
 use rust_xlsxwriter::{ExcelDateTime, Format, FormatAlign, Workbook, Worksheet, XlsxError};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tracing::error;
 
 use crate::core::phone::PhoneNumber;
@@ -13,6 +17,9 @@ use crate::time::{DateTime, TimeZone, Timestamp};
 
 /// The most rows of one export. What lies beyond is said in [`Sheet::cut`].
 pub const MOST_ROWS: usize = 50_000;
+
+/// Who waits longer for his turn is sent away.
+const TURN_WITHIN: Duration = Duration::from_secs(5);
 
 /// One table with a heading line.
 #[derive(Clone, Debug, Default)]
@@ -178,7 +185,15 @@ impl Sheet {
 
     /// The sheet as a file to be saved under `name` (Russian, without extension). It is made beside the threads that
     /// answer everybody else.
+    ///
+    /// Two are made at once, and few wait: a file of all calls takes time and memory. Who is one too many is asked to come
+    /// again.
     pub async fn response(self, name: &str, format: SheetFormat) -> Response {
+        static MAKING: Semaphore = Semaphore::const_new(2);
+        let Ok(Ok(_turn)) = timeout(TURN_WITHIN, MAKING.acquire()).await else {
+            let told = "Сейчас готовится много файлов. Попробуйте через минуту.";
+            return (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "60")], told).into_response();
+        };
         let made = tokio::task::spawn_blocking(move || match format {
             SheetFormat::Csv => Ok(self.csv()),
             SheetFormat::Xlsx => self.xlsx(),

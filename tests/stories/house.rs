@@ -63,4 +63,18 @@ stories! {
         assert!(late.contains("Не работает"));
         app.leave_the_jobs().await;
     }
+
+    async fn a_warning_that_was_read_is_not_raised_again_while_its_cause_goes_on(app) {
+        // From December on the next year's days off have to be official.
+        app.clock.set(at("2027-12-02T10:00:00+03:00"));
+        let mut admin = app.browser("Завуч", Role::Admin).await;
+        app.worker().sweep().await;
+        let raised = app.alarms().await;
+        assert!(raised.iter().any(|alarm| alarm.kind == "calendar"), "{raised:?}");
+        for alarm in raised {
+            assert_eq!(admin.post(&format!("/alarms/{}/seen", alarm.id), &[]).await.status, 303);
+        }
+        app.worker().sweep().await;
+        assert!(app.alarms().await.is_empty());
+    }
 }

@@ -41,10 +41,10 @@ stories! {
         assert_eq!(app.call(&report.sid).await.outcome(), Outcome::InProgress);
         assert_eq!(app.callbacks().await.len(), 0);
         app.advance_minutes(29);
-        app.worker().sweep().await.unwrap();
+        app.worker().sweep().await;
         assert_eq!(app.run_jobs().await, 0, "it may still be going on");
         app.advance_minutes(2);
-        app.worker().sweep().await.unwrap();
+        app.worker().sweep().await;
         app.run_all_jobs().await;
         let call = app.call(&report.sid).await;
         assert_eq!((call.outcome(), call.ended_at), (Outcome::Abandoned, Some(report.ended_at)));
@@ -56,7 +56,7 @@ stories! {
         app.post("voice", &Form::call("CA1")).await;
         let began_at = app.now();
         app.advance_minutes(31);
-        app.worker().sweep().await.unwrap();
+        app.worker().sweep().await;
         app.run_jobs().await;
         assert_eq!(app.callbacks().await.len(), 0);
         app.run_all_jobs().await;
@@ -69,7 +69,7 @@ stories! {
     async fn a_call_the_provider_has_forgotten_is_over(app) {
         app.post("voice", &Form::call("CA1")).await;
         app.advance_minutes(31);
-        app.worker().sweep().await.unwrap();
+        app.worker().sweep().await;
         app.run_all_jobs().await;
         assert_eq!(app.call("CA1").await.outcome(), Outcome::Abandoned);
         assert_eq!(app.callbacks().await.len(), 1);
@@ -79,7 +79,7 @@ stories! {
         app.post("voice", &Form::call("CA1")).await;
         app.restart(|setup| setup.provider = "other").await;
         app.advance_minutes(31);
-        app.worker().sweep().await.unwrap();
+        app.worker().sweep().await;
         app.run_all_jobs().await;
         assert_eq!(app.callbacks().await.len(), 1);
     }

@@ -75,11 +75,11 @@ pub fn read_ics(text: &str) -> Result<(Vec<IcsEvent>, Vec<IcsMistake>), String> 
         return Err("Файл больше 1 МБ. Выгрузите календарь за один год.".to_owned());
     }
     let text = text.trim_start_matches('\u{feff}');
-    let starts = beginnings(text).ok_or_else(no_calendar)?;
+    let unfolded = unfold(text);
+    let starts = beginnings(&unfolded).ok_or_else(no_calendar)?;
     if starts.len() > MOST_EVENTS {
         return Err(format!("В файле больше {MOST_EVENTS} событий. Выгрузите календарь за один год."));
     }
-    let unfolded = unfold(text);
     let roots = read_components(unfolded.trim()).map_err(|_| no_calendar())?;
     if !roots.first().is_some_and(|root| root.name.as_str().eq_ignore_ascii_case("VCALENDAR")) {
         return Err(no_calendar());
@@ -88,31 +88,36 @@ pub fn read_ics(text: &str) -> Result<(Vec<IcsEvent>, Vec<IcsMistake>), String> 
     for root in &roots {
         events_of(root, &mut found);
     }
+    // A line that begins with a space goes on with the one before it.
+    let whole = |(_, line): &(usize, &str)| !line.starts_with([' ', '\t']);
+    let numbers: Vec<usize> = text.lines().enumerate().filter(whole).map(|(at, _)| at + 1).collect();
+    let line_of = |event: usize| starts.get(event).and_then(|start| numbers.get(*start)).copied().unwrap_or(0);
     let (mut events, mut mistakes) = (Vec::new(), Vec::new());
     for (at, event) in found.into_iter().enumerate() {
         match read_event(event) {
             Ok(event) => events.push(event),
-            Err(problem) => mistakes.push(IcsMistake { line: starts.get(at).copied().unwrap_or(0), problem }),
+            Err(problem) => mistakes.push(IcsMistake { line: line_of(at), problem }),
         }
     }
     Ok((events, mistakes))
 }
 
-/// The lines on which events begin. `None`: the parts do not nest as in a calendar, and deep nests are not read at all.
+/// The lines of the unfolded text on which events begin, from 0. `None`: the parts do not nest as in a calendar, and deep
+/// nests are not read at all, for the parser calls itself for each.
 fn beginnings(text: &str) -> Option<Vec<usize>> {
     const DEEPEST: usize = 8;
     let (mut depth, mut starts) = (0_usize, Vec::new());
     for (at, line) in text.lines().enumerate() {
         let line = line.trim_end();
-        if line.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("BEGIN:")) {
+        if line.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("BEGIN")) {
             depth += 1;
             if depth > DEEPEST {
                 return None;
             }
-            if line[6..].trim().eq_ignore_ascii_case("VEVENT") {
-                starts.push(at + 1);
+            if line[5..].trim_start_matches(':').trim().eq_ignore_ascii_case("VEVENT") {
+                starts.push(at);
             }
-        } else if line.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("END:")) {
+        } else if line.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("END")) {
             depth = depth.checked_sub(1)?;
         }
     }
@@ -205,6 +210,18 @@ mod tests {
         format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\n{events}END:VCALENDAR\r\n")
             .replace('\n', "\r\n")
             .replace("\r\r", "\r")
+    }
+
+    #[test]
+    fn parts_that_nest_deeply_are_refused_however_their_lines_are_folded() {
+        for fold in ["", "\r\n ", "\r\n\t", "\n ", "\n\t"] {
+            let (begin, end) = (format!("BEG{fold}IN:A\r\n"), format!("EN{fold}D:A\r\n"));
+            let deep = format!("BEGIN:VCALENDAR\r\n{}{}END:VCALENDAR\r\n", begin.repeat(3_000), end.repeat(3_000));
+            assert!(read_ics(&deep).unwrap_err().contains("Это не календарь"), "{fold:?}");
+        }
+        let event = "BEGIN:VE\r\n VENT\r\nDTSTART:20261104\r\nEND:VEVENT\r\n".repeat(MOST_EVENTS + 1);
+        let many = format!("BEGIN:VCALENDAR\r\n{event}END:VCALENDAR\r\n");
+        assert!(read_ics(&many).unwrap_err().contains("больше"), "folded events are counted too");
     }
 
     #[test]

@@ -133,6 +133,7 @@ async fn show(State(house): State<House>, visitor: Visitor) -> Result<Response, 
     );
     items.push(Item::good("Часы", format!("{}, по ним решается, открыта ли линия", wall.exact(now))));
     let (open, all) = (house.store.alarms().await?, house.store.count_alarms().await?);
+    let told = visitor.0.role >= Role::Senior;
     let worst = items.iter().map(|item| item.mark).max().unwrap_or(Mark::Good);
     let worst = if open.is_empty() { worst } else { worst.max(Mark::Fair) };
     let page = HealthPage {
@@ -148,12 +149,14 @@ async fn show(State(house): State<House>, visitor: Visitor) -> Result<Response, 
             Mark::Bad => "bad",
         },
         items,
-        more_alarms: all - open.len() as i64,
+        // Alarms name numbers: who may not act on them reads how many there are.
+        more_alarms: if told { all - open.len() as i64 } else { all },
         alarms: open
             .into_iter()
+            .filter(|_| told)
             .map(|alarm| AlarmShown { id: alarm.id, at: wall.moment(alarm.raised_at), told: alarm.told })
             .collect(),
-        may_act: visitor.0.role >= Role::Senior,
+        may_act: told,
     };
     Ok(self::page(&page))
 }

@@ -3,10 +3,11 @@
 mod test_call;
 
 use askama::Template;
-use axum::Router;
+use axum::extract::rejection::FormRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
+use axum::{Form, Router};
 
 use self::test_call::{Checked, test_call};
 use super::frame::{Frame, Here};
@@ -61,13 +62,14 @@ async fn test(
     State(house): State<House>,
     visitor: Visitor,
     Path(id): Path<String>,
-    form: axum::Form<Wanted>,
+    form: Result<Form<Wanted>, FormRejection>,
 ) -> Result<Response, PageError> {
     let now = house.clock.now();
     let person = administrator(visitor)?;
     let lines = house.lines();
     let line = lines.get(&LineId::new(&id)).ok_or(Error::NotFound)?;
-    let provider = house.providers.get(&form.provider).ok_or(Error::NotFound)?;
+    let wanted = form.ok().map(|Form(wanted)| wanted.provider);
+    let provider = wanted.and_then(|name| house.providers.get(&name)).ok_or(Error::NotFound)?;
     let found = test_call(&house, provider, line, now).await?;
     let entry = AuditEntry {
         by: person.actor.clone(),

@@ -58,9 +58,11 @@ pub(super) struct WhyNot {
     pub field: Option<&'static str>,
 }
 
+/// «Не дозвонились» is none of them: the entry itself offers it, once there were attempts enough.
 pub(super) fn reasons(with_regulation: bool) -> Vec<WhyNot> {
     let all = Reason::ALL.into_iter().enumerate();
-    all.filter(|(_, reason)| with_regulation || !reason.is_from_regulation())
+    all.filter(|(_, reason)| *reason != Reason::NotReached)
+        .filter(|(_, reason)| with_regulation || !reason.is_from_regulation())
         .map(|(place, reason)| WhyNot {
             value: reason.as_str(),
             title: reason.title(),

@@ -5,6 +5,7 @@ use axum::http::{Request, StatusCode};
 use tower::ServiceExt;
 
 use super::super::words::Wall;
+use crate::core::call::TEST_CALL;
 use crate::core::line::Line;
 use crate::providers::{Provider, RawRequest};
 use crate::store::StoreError;
@@ -31,7 +32,7 @@ pub(super) async fn test_call(
     line: &Line,
     now: Timestamp,
 ) -> Result<Vec<Checked>, StoreError> {
-    let sid = format!("CAtest{}", hex(&random::<13>()));
+    let sid = format!("{TEST_CALL}{}", hex(&random::<13>()));
     let form = |status: &str| {
         let number = line.number.as_ref().map_or("", |number| number.e164());
         [
