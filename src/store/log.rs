@@ -62,8 +62,8 @@ pub struct Solved {
     /// Who brought it there.
     pub by: Option<String>,
     pub closed_at: Option<Timestamp>,
-    /// The first attempt that reached the caller.
-    pub reached_at: Option<Timestamp>,
+    /// The first attempt: when the number was dialled, or the outcome written down.
+    pub tried_at: Option<Timestamp>,
 }
 
 /// How a callback stands, in the log's words.
@@ -368,7 +368,7 @@ async fn solved(connection: &mut AnyConnection, ids: &[i64]) -> Result<HashMap<i
             resolution: resolution.ok_or_else(|| columns.corrupt("state"))?,
             by: columns.get("actor_name")?,
             closed_at: columns.optional_time("closed_at")?,
-            reached_at: columns.optional_time("reached_at")?,
+            tried_at: columns.optional_time("tried_at")?,
         };
         solved.insert(callback_id, found);
     }
@@ -402,8 +402,8 @@ const SOLVED: ManyRows = ManyRows {
     head: "SELECT callback.id AS id, callback.state AS state, callback.reason AS reason,
         callback.proposed_call_id AS proposed_call_id, callback.actor_name AS actor_name, callback.closed_at AS closed_at,
         (SELECT MIN(step.at) FROM callback_history AS step
-         WHERE step.callback_id = callback.id AND step.kind = 'attempt' AND step.outcome = 'reached'
-           AND step.undone_at IS NULL) AS reached_at",
+         WHERE step.callback_id = callback.id AND step.kind IN ('dial', 'attempt')
+           AND step.undone_at IS NULL) AS tried_at",
     columns: &[Column::Number],
     tail: "JOIN callback ON callback.id = column1",
 };

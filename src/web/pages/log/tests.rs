@@ -215,6 +215,23 @@ async fn the_log_says_what_became_of_a_call_and_in_how_much_working_time() {
 }
 
 #[tokio::test]
+async fn the_working_time_until_the_call_is_that_until_it_was_dialled_first() {
+    let school = School::open().await;
+    let call = school.message_from("+79281234567").await;
+    let id = school.callback_of(call).await;
+    for (at, action) in [
+        ("2026-11-23T09:12:00+03:00", Action::Dial),
+        ("2026-11-23T09:30:00+03:00", Action::Dial),
+        ("2026-11-23T10:00:00+03:00", Action::Done { note: String::new() }),
+    ] {
+        school.clock.set(at.parse().unwrap());
+        school.act(id, action).await;
+    }
+    let page = school.get("/calls", &school.sign_in("madina").await).await.text();
+    assert!(page.contains("через 0 ч 12 мин раб. времени"), "{page}");
+}
+
+#[tokio::test]
 async fn every_filter_stands_in_the_address_and_is_still_chosen_on_the_page() {
     let school = School::open().await;
     let cookie = school.sign_in("madina").await;
