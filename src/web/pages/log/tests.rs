@@ -355,6 +355,22 @@ async fn the_card_of_a_caller_keeps_a_name_as_text_and_shows_all_of_the_number()
 }
 
 #[tokio::test]
+async fn what_was_taken_back_is_no_word_on_the_card_of_the_caller_and_none_to_search_for() {
+    let school = School::open().await;
+    let cookie = school.sign_in("madina").await;
+    let call = school.message_from("+79281234567").await;
+    let id = school.callback_of(call).await;
+    school.act(id, Action::Dial).await;
+    school.act(id, Action::Exceptional { note: "Пояснение".to_owned() }).await;
+    let by = Actor::officer(2, "Мадина И.");
+    school.house.store.undo(id, None, &by, school.clock.now()).await.unwrap();
+    let card = school.get("/callers/+79281234567", &cookie).await.text();
+    assert!(card.contains("в работе: Мадина И.") && !card.contains("exceptional"), "{card}");
+    assert_eq!(rows(&school.get("/calls?search=пояснение", &cookie).await.text()), 1);
+    assert_eq!(rows(&school.get("/calls?search=exceptional", &cookie).await.text()), 0);
+}
+
+#[tokio::test]
 async fn only_an_administrator_erases_a_message_and_says_why() {
     let school = School::open().await;
     let call = school.message_from("+79281234567").await;
