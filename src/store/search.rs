@@ -218,14 +218,17 @@ pub(super) async fn keep_words(connection: &mut AnyConnection, texts: &[(i64, St
     Ok(())
 }
 
-/// What a message said is erased: its words are found no more, but those that officers wrote too.
+/// What a message said is erased: its words are found no more, but those that officers wrote or other messages said too.
 pub(super) async fn forget_words(connection: &mut AnyConnection, callback_id: i64, text: &str) -> Result<()> {
     for word in words(text) {
         let query = sqlx::query(FORGET_CALLBACK_WORD).bind(word.into_bytes()).bind(callback_id);
         query.execute(&mut *connection).await?;
     }
     let rows = sqlx::query(STEPS_OF_CALLBACK).bind(callback_id).fetch_all(&mut *connection).await?;
-    keep_words(connection, &written(&rows)?).await
+    keep_words(connection, &written(&rows)?).await?;
+    let rows = sqlx::query(SAID_ABOUT_CALLBACK).bind(callback_id).fetch_all(&mut *connection).await?;
+    let said = rows.iter().map(|row| Ok((callback_id, Columns::of("voicemail", row).get("transcript")?)));
+    keep_words(connection, &said.collect::<Result<Vec<_>>>()?).await
 }
 
 /// The words of the name and note of this number, in place of those it had.
@@ -312,7 +315,10 @@ fn written(rows: &[AnyRow]) -> Result<Vec<(i64, String)>> {
     for row in rows {
         let columns = Columns::of("callback_history", row);
         let id = columns.get("callback_id")?;
-        texts.push((id, columns.get::<String>("step_note")?));
+        // The note of an undoing is the kind of step it took back.
+        if columns.get::<String>("kind")? != "undo" {
+            texts.push((id, columns.get::<String>("step_note")?));
+        }
         for column in ["note", "summary", "reference"] {
             texts.extend(columns.get::<Option<String>>(column)?.map(|text| (id, text)));
         }
@@ -387,8 +393,15 @@ pub(super) const MANY_ROW_STATEMENTS: &[&ManyRows] =
 
 statements! {
     FORGET_CALLBACK_WORD = "DELETE FROM callback_word WHERE word = $1 AND callback_id = $2";
+    SAID_ABOUT_CALLBACK = "
+        SELECT voicemail.id AS id, voicemail.transcript AS transcript
+        FROM call
+        JOIN voicemail ON voicemail.call_id = call.id
+        WHERE call.callback_id = $1 AND voicemail.transcript IS NOT NULL
+        ORDER BY voicemail.id DESC
+        LIMIT 1000";
     STEPS_OF_CALLBACK = "
-        SELECT step.id, step.callback_id, step.note AS step_note, callback.note, callback.summary, callback.reference
+        SELECT step.id, step.callback_id, step.kind, step.note AS step_note, callback.note, callback.summary, callback.reference
         FROM callback_history AS step
         JOIN callback ON callback.id = step.callback_id
         WHERE step.callback_id = $1";
@@ -430,8 +443,8 @@ statements! {
         ORDER BY delivery.id
         LIMIT $2";
     NEW_STEPS = "
-        SELECT step.id AS id, step.callback_id AS callback_id, step.note AS step_note, callback.note AS note,
-            callback.summary AS summary, callback.reference AS reference
+        SELECT step.id AS id, step.callback_id AS callback_id, step.kind AS kind, step.note AS step_note,
+            callback.note AS note, callback.summary AS summary, callback.reference AS reference
         FROM callback_history AS step
         LEFT JOIN callback ON callback.id = step.callback_id
         WHERE step.id > $1
