@@ -106,12 +106,41 @@ stories! {
              SELECT DISTINCT callback_word.word, old.id FROM callback_word, old",
         )
         .await;
-        assert_eq!(found(app, "оценки").await, ["CA2", "CA1"]);
-        assert_eq!(found(app, "оценки журнала").await, ["CA1"]);
-        app.sql("DELETE FROM callback_word WHERE callback_id < 4000").await;
-        assert_eq!(found(app, "видно оценки журнала").await, ["CA1"]);
-        let filter = CallFilter { search: Search::parse("оценки"), limit: 50, ..CallFilter::default() };
+        assert_eq!(found(app, "оценок").await, ["CA2", "CA1"]);
+        assert_eq!(found(app, "оценок журнала").await, ["CA1"]);
+        app.sql("DELETE FROM callback_word WHERE callback_id < 5500").await;
+        assert_eq!(found(app, "видно оценок журнала").await, ["CA1"]);
+        let filter = CallFilter { search: Search::parse("оценок"), limit: 50, ..CallFilter::default() };
         assert!(!app.store().calls(&filter).await.unwrap().newest_only);
+        app.leave_the_jobs().await;
+    }
+
+    async fn the_calls_of_many_numbers_are_paged_in_one_order_without_gap_or_repeat(app) {
+        let sids: Vec<String> = (0..90).map(|call| format!("CA{call:02}")).collect();
+        for (call, sid) in sids.iter().enumerate() {
+            app.message_from(sid, ["+79281234501", "+79281234502", "+79281234503"][call * call % 3]).await;
+        }
+        let number = PhoneNumber::parse("+79281234502").unwrap();
+        let contact = Contact { name: "Петрова".to_owned(), note: String::new() };
+        app.store().set_contact(&number, contact, &madina(), "", app.now()).await.unwrap();
+        for view in app.callbacks().await {
+            let notes = Notes { summary: Some("Петрова".to_owned()), ..Notes::default() };
+            app.act_with(view.callback.id, &madina(), Action::Describe, notes).await.unwrap();
+        }
+        for typed in ["12345", "Петрова"] {
+            let mut filter = CallFilter { search: Search::parse(typed), limit: 7, ..CallFilter::default() };
+            let mut seen: Vec<String> = Vec::new();
+            loop {
+                let page = app.store().calls(&filter).await.unwrap();
+                seen.extend(page.entries.into_iter().map(|entry| entry.call.key.provider_call_id));
+                filter.after = page.next;
+                if filter.after.is_none() {
+                    break;
+                }
+            }
+            let newest_first: Vec<String> = sids.iter().rev().cloned().collect();
+            assert_eq!(seen, newest_first, "{typed}");
+        }
         app.leave_the_jobs().await;
     }
 
