@@ -42,8 +42,6 @@ pub struct Exception {
     pub mode: ExceptionMode,
     /// Why, for people. May be empty.
     pub reason: String,
-    /// What callers hear on these dates, by its name; `None`: as usual.
-    pub greeting: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -116,13 +114,6 @@ impl HoursChanges {
         let closures = self.closures.iter().filter(|(_, of, _)| concerns(of)).map(|(.., closure)| closure.clone());
         Calendar::with_closures(hours.with_overrides(overrides), closures.collect())
     }
-
-    /// The name of the greeting that callers of this line hear on a date; `None`: as usual.
-    pub fn greeting_on(&self, line: &LineId, date: Date) -> Option<&str> {
-        let concerns = |of: &Option<LineId>| of.as_ref().is_none_or(|of| of == line);
-        let covering = self.exceptions.iter().find(|it| it.covers(date) && concerns(&it.line));
-        covering.and_then(|it| it.greeting.as_deref())
-    }
 }
 
 impl Hours {
@@ -151,7 +142,7 @@ mod tests {
 
     fn exception(line: Option<&str>, from: &str, to: &str, mode: ExceptionMode) -> Exception {
         let line = line.map(LineId::new);
-        Exception { id: 0, line, from: date(from), to: date(to), mode, reason: String::new(), greeting: None }
+        Exception { id: 0, line, from: date(from), to: date(to), mode, reason: String::new() }
     }
 
     fn nine_to(hour: u16) -> Vec<Interval> {

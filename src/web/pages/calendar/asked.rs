@@ -141,9 +141,8 @@ impl Asked {
         }
         match (from, to, mode, mistakes.is_empty()) {
             (Some(from), Some(to), Some(mode), true) => {
-                let greeting = Some(self.get("greeting").to_owned()).filter(|greeting| !greeting.is_empty());
                 let reason = self.get("reason").to_owned();
-                Ok(HoursStep::Except(vec![Exception { id: 0, line, from, to, mode, reason, greeting }]))
+                Ok(HoursStep::Except(vec![Exception { id: 0, line, from, to, mode, reason }]))
             }
             _ => Err(mistakes),
         }
@@ -209,7 +208,6 @@ impl Asked {
             to: event.to,
             mode: ExceptionMode::Closed,
             reason: event.summary,
-            greeting: None,
         };
         Ok(HoursStep::Except(events.into_iter().map(except).collect()))
     }
