@@ -404,6 +404,7 @@ fn read(row: &AnyRow) -> Result<HoursChange> {
 fn mode_to_json(mode: &ExceptionMode) -> Value {
     let texts = |hours: &[Interval]| hours.iter().map(Interval::to_string).collect::<Vec<_>>();
     match mode {
+        ExceptionMode::Rule => json!({"mode": "rule"}),
         ExceptionMode::Closed => json!({"mode": "closed"}),
         ExceptionMode::Worked => json!({"mode": "worked"}),
         ExceptionMode::Open(hours) => json!({"mode": "open", "hours": texts(hours)}),
@@ -417,6 +418,7 @@ fn mode_from_json(text: &str) -> Option<ExceptionMode> {
         value.get("hours")?.as_array()?.iter().map(|text| text.as_str()?.parse().ok()).collect()
     };
     match value.get("mode")?.as_str()? {
+        "rule" => Some(ExceptionMode::Rule),
         "closed" => Some(ExceptionMode::Closed),
         "worked" => Some(ExceptionMode::Worked),
         "open" => hours().map(ExceptionMode::Open),

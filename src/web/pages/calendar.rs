@@ -292,6 +292,7 @@ fn form_of_the_day(scope: &Scope<'_>, in_force: &[HoursChange], date: Date) -> A
     });
     if let Some(exception) = found {
         let (mode, hours) = match &exception.mode {
+            ExceptionMode::Rule => ("rule", None),
             ExceptionMode::Closed => ("closed", None),
             ExceptionMode::Worked => ("worked", None),
             ExceptionMode::Open(hours) | ExceptionMode::Hours(hours) => ("hours", hours.first().copied()),

@@ -76,7 +76,7 @@ impl Asked {
         }
         let calendar = line.as_ref().map_or(lines.default_calendar(), |line| &lines.by_id(line).calendar);
         match self.get("step") {
-            "exception" => self.exception(line, changes),
+            "exception" => self.exception(line, lines, changes),
             "week" => self.week(line),
             "close" => self.close(line, calendar.time_zone(), now),
             "open" => match self.get("id").parse() {
@@ -99,7 +99,7 @@ impl Asked {
         }
     }
 
-    fn exception(&self, line: Option<LineId>, changes: &HoursChanges) -> Result<HoursStep, Vec<Mistake>> {
+    fn exception(&self, line: Option<LineId>, lines: &Lines, changes: &HoursChanges) -> Result<HoursStep, Vec<Mistake>> {
         let mut mistakes = Vec::new();
         let from: Option<Date> = self.get("from").parse().ok();
         let to: Option<Date> = if self.get("to").is_empty() { from } else { self.get("to").parse().ok() };
@@ -110,13 +110,9 @@ impl Asked {
             mistakes.push(mistake("to", "Последний день должен быть не раньше первого."));
         }
         if self.is("mode", "rule") {
-            let Some(date) = from else { return Err(mistakes) };
-            let concerns = |of: &Option<LineId>| line.is_none() || *of == line;
-            let covering = changes.exceptions.iter().filter(|it| it.covers(date) && concerns(&it.line));
-            let ids: Vec<i64> = covering.map(|it| it.id).collect();
-            return match ids.is_empty() {
-                true => Err(vec![mistake("mode", "День и так по общему правилу: менять нечего.")]),
-                false => Ok(HoursStep::EndExceptions(ids)),
+            return match (from, to, mistakes.is_empty()) {
+                (Some(from), Some(to), true) => to_the_rule(line, from, to, lines, changes),
+                _ => Err(mistakes),
             };
         }
         let mode = match self.get("mode") {
@@ -211,6 +207,34 @@ impl Asked {
         };
         Ok(HoursStep::Except(events.into_iter().map(except).collect()))
     }
+}
+
+/// These dates of this line, and no others, follow the rules again: exceptions about nothing else end, of others their
+/// dates are taken out.
+fn to_the_rule(
+    line: Option<LineId>,
+    from: Date,
+    to: Date,
+    lines: &Lines,
+    changes: &HoursChanges,
+) -> Result<HoursStep, Vec<Mistake>> {
+    let dates = || {
+        let all = std::iter::successors(Some(from), |date| date.tomorrow().ok());
+        all.take_while(|date| *date <= to).take(LONGEST_EXCEPTION_DAYS as usize)
+    };
+    let mut concerned = lines.iter().filter(|it| line.as_ref().is_none_or(|line| it.id == *line));
+    if concerned.all(|line| dates().all(|date| changes.is_by_the_rule(&line.id, date))) {
+        return Err(vec![mistake("mode", "День и так по общему правилу: менять нечего.")]);
+    }
+    let touches = |of: &Option<LineId>| line.is_none() || of.is_none() || *of == line;
+    let covering = || changes.exceptions.iter().filter(|it| it.from <= to && from <= it.to && touches(&it.line));
+    let nothing_else =
+        |it: &Exception| from <= it.from && it.to <= to && (line.is_none() || it.line == line);
+    if covering().all(nothing_else) {
+        return Ok(HoursStep::EndExceptions(covering().map(|it| it.id).collect()));
+    }
+    let mode = ExceptionMode::Rule;
+    Ok(HoursStep::Except(vec![Exception { id: 0, line, from, to, mode, reason: String::new() }]))
 }
 
 fn mistake(field: &'static str, text: &str) -> Mistake {
