@@ -118,12 +118,16 @@ impl Asked {
         let mode = match self.get("mode") {
             "worked" => Some(ExceptionMode::Worked),
             "closed" => Some(ExceptionMode::Closed),
-            "hours" => match interval(self.get("opens"), self.get("closes")) {
+            "hours" => match intervals(self.get("hours")) {
+                Ok(hours) if hours.is_empty() => {
+                    mistakes.push(mistake("hours", "Напишите часы, например 9:00–17:00."));
+                    None
+                }
                 // On one day that was picked the hours are meant as they stand; in a row of days only for the worked ones.
-                Ok(hours) if from == to => Some(ExceptionMode::Open(vec![hours])),
-                Ok(hours) => Some(ExceptionMode::Hours(vec![hours])),
+                Ok(hours) if from == to => Some(ExceptionMode::Open(hours)),
+                Ok(hours) => Some(ExceptionMode::Hours(hours)),
                 Err(text) => {
-                    mistakes.push(mistake("opens", &text));
+                    mistakes.push(mistake("hours", &text));
                     None
                 }
             },
@@ -147,13 +151,7 @@ impl Asked {
     fn week(&self, line: Option<LineId>) -> Result<HoursStep, Vec<Mistake>> {
         let mut mistakes = Vec::new();
         let week = DAYS.map(|(day, _)| {
-            let parts = self.get(day).split([',', ';']).map(str::trim).filter(|part| !part.is_empty());
-            let read = parts.map(|part| {
-                let part = part.replace(['–', '—'], "-");
-                let (opens, closes) = part.split_once('-').unwrap_or((&part, ""));
-                interval(opens.trim(), closes.trim())
-            });
-            read.collect::<Result<Vec<Interval>, String>>().unwrap_or_else(|text| {
+            intervals(self.get(day)).unwrap_or_else(|text| {
                 mistakes.push(mistake(day, &text));
                 Vec::new()
             })
@@ -244,6 +242,17 @@ fn mistake(field: &'static str, text: &str) -> Mistake {
 fn long_reason() -> Mistake {
     let most = counted(LONGEST_REASON as i64, ["знака", "знаков", "знаков"]);
     mistake("reason", &format!("Причина длиннее {most}. Напишите короче."))
+}
+
+/// «9:00–13:00, 14:00–18:00» as people type it; nothing typed is no hours.
+fn intervals(text: &str) -> Result<Vec<Interval>, String> {
+    let parts = text.split([',', ';']).map(str::trim).filter(|part| !part.is_empty());
+    let read = parts.map(|part| {
+        let part = part.replace(['–', '—'], "-");
+        let (opens, closes) = part.split_once('-').unwrap_or((&part, ""));
+        interval(opens.trim(), closes.trim())
+    });
+    read.collect()
 }
 
 /// `9:00` and `18:00`; midnight as an end is the end of the day.
