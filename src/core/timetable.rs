@@ -14,7 +14,7 @@ const MINUTES_A_DAY: u16 = 24 * 60;
 pub struct DayToCome {
     pub date: Date,
     pub rule: DayRule,
-    /// The name of the holiday or the reason of the exception; may be empty.
+    /// The name of the holiday; may be empty. Empty where the school itself made an exception: its reason is not for the public.
     pub name: String,
     /// When calls are answered, in order; empty on a day off.
     pub hours: Vec<Span>,
@@ -54,7 +54,8 @@ pub fn days(calendar: &Calendar, now: Timestamp, count: i32) -> Vec<DayToCome> {
         }
         let day = calendar.day(date);
         let usual = of_date == usual_hours(calendar, date.weekday());
-        DayToCome { date, rule: day.rule, name: day.title.to_owned(), hours: of_date, usual }
+        let name = if day.rule.is_of_the_school() { "" } else { day.title };
+        DayToCome { date, rule: day.rule, name: name.to_owned(), hours: of_date, usual }
     };
     dates.into_iter().map(day).collect()
 }
@@ -147,6 +148,18 @@ mod tests {
         let off = days_off(&days);
         assert_eq!(off.len(), 1, "{off:?}");
         assert_eq!((off[0].first.day(), off[0].last.day(), off[0].name.as_str()), (10, 15, ""));
+    }
+
+    #[test]
+    fn the_reason_of_an_exception_is_not_told_and_the_name_of_a_holiday_is() {
+        let closed =
+            |reason: &str| json!([{"from": "2026-11-05", "to": "2026-11-05", "mode": "closed", "reason": reason}]);
+        let with = |reason: &str| {
+            let days = days(&calendar(json!({"overrides": closed(reason)})), at("2026-11-03T12:00:00+03:00"), 4);
+            assert!(!days[1].name.is_empty(), "{days:?}");
+            days
+        };
+        assert_eq!(with("Мадина И. на больничном"), with("отключат свет"));
     }
 
     #[test]

@@ -247,21 +247,11 @@ struct NewRow {
     set: Option<DataSet>,
     content: String,
     reason: String,
-    greeting: Option<String>,
 }
 
 impl NewRow {
     fn new(kind: &'static str) -> Self {
-        Self {
-            kind,
-            line: None,
-            dates: None,
-            between: None,
-            set: None,
-            content: String::new(),
-            reason: String::new(),
-            greeting: None,
-        }
+        Self { kind, line: None, dates: None, between: None, set: None, content: String::new(), reason: String::new() }
     }
 
     fn of(exception: &Exception) -> Self {
@@ -270,7 +260,6 @@ impl NewRow {
             dates: Some((exception.from, exception.to)),
             content: mode_to_json(&exception.mode).to_string(),
             reason: exception.reason.clone(),
-            greeting: exception.greeting.clone(),
             ..Self::new("exception")
         }
     }
@@ -289,7 +278,6 @@ async fn insert(writing: &mut Writing<'_>, row: &NewRow, by: &Actor, now: Timest
         .bind(row.set.map(DataSet::as_str))
         .bind(row.content.clone())
         .bind(row.reason.clone())
-        .bind(row.greeting.clone())
         .bind(now.as_millisecond())
         .bind(by.id.clone())
         .bind(by.name.clone())
@@ -383,7 +371,6 @@ fn read(row: &AnyRow) -> Result<HoursChange> {
             to: columns.parsed("to_date", |text| text.parse().ok())?,
             mode: columns.parsed("content", mode_from_json)?,
             reason: reason.clone(),
-            greeting: columns.get("greeting")?,
         }),
         "week" => ChangedHours::Week(
             columns.parsed("content", |text| week_from_json(&serde_json::from_str::<Value>(text).ok()?).ok())?,
@@ -409,6 +396,7 @@ fn read(row: &AnyRow) -> Result<HoursChange> {
 fn mode_to_json(mode: &ExceptionMode) -> Value {
     let texts = |hours: &[Interval]| hours.iter().map(Interval::to_string).collect::<Vec<_>>();
     match mode {
+        ExceptionMode::Rule => json!({"mode": "rule"}),
         ExceptionMode::Closed => json!({"mode": "closed"}),
         ExceptionMode::Worked => json!({"mode": "worked"}),
         ExceptionMode::Open(hours) => json!({"mode": "open", "hours": texts(hours)}),
@@ -422,6 +410,7 @@ fn mode_from_json(text: &str) -> Option<ExceptionMode> {
         value.get("hours")?.as_array()?.iter().map(|text| text.as_str()?.parse().ok()).collect()
     };
     match value.get("mode")?.as_str()? {
+        "rule" => Some(ExceptionMode::Rule),
         "closed" => Some(ExceptionMode::Closed),
         "worked" => Some(ExceptionMode::Worked),
         "open" => hours().map(ExceptionMode::Open),
@@ -444,8 +433,8 @@ statements! {
     LIST_HOURS_HISTORY = "SELECT * FROM hours_change WHERE id < $1 ORDER BY id DESC LIMIT $2";
     KEEP_HOURS_CHANGE = "
         INSERT INTO hours_change (id, kind, line, from_date, to_date, starts_at, ends_at, data_set, content, reason,
-            greeting, made_at, actor_id, actor_name)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+            made_at, actor_id, actor_name)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
     END_HOURS_CHANGE = "
         UPDATE hours_change SET ended_at = $2, ended_by_id = $3, ended_by_name = $4
         WHERE id = $1 AND ended_at IS NULL";

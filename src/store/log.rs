@@ -3,11 +3,14 @@
 //! A page walks an index in pieces of narrow rows, keeps those that fit, and stops after a bounded number of them: a filter
 //! that hardly anything fits costs no more than one that everything fits, and the next page goes on from there.
 
+mod merged;
+
 use std::collections::{BTreeSet, HashMap};
 
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
+use self::merged::Merged;
 use super::calls::{self, LOAD_CALLS, direction_from_word};
 use super::search::Source;
 use super::sql::{Column, Columns, ManyRows, statements};
@@ -62,8 +65,8 @@ pub struct Solved {
     /// Who brought it there.
     pub by: Option<String>,
     pub closed_at: Option<Timestamp>,
-    /// The first attempt that reached the caller.
-    pub reached_at: Option<Timestamp>,
+    /// The first attempt: when the number was dialled, or the outcome written down.
+    pub tried_at: Option<Timestamp>,
 }
 
 /// How a callback stands, in the log's words.
@@ -219,11 +222,12 @@ impl Store {
         // One upper bound, for with two SQLite takes a shorter index. No id is smaller than the smallest number.
         let mut before = last.min((filter.to.map_or(i64::MAX, Timestamp::as_millisecond), i64::MIN));
         let mut connection = self.readers.acquire().await?;
+        let mut merged = source.among.map(|among| Merged::of(among, before));
         let (mut places, mut walked) = (Vec::new(), 0);
         loop {
-            let (rows, next) = match &source.among {
+            let (rows, next) = match &mut merged {
                 None => piece_of_log(&mut connection, filter, before).await?,
-                Some(among) => piece_of(&mut connection, filter, among, before).await?,
+                Some(merged) => merged.piece(&mut connection, filter).await?,
             };
             walked += rows.len();
             for row in rows {
@@ -289,46 +293,6 @@ pub(super) struct Among {
     pub callbacks: Vec<i64>,
 }
 
-/// The next rows of all these numbers and callbacks, merged.
-async fn piece_of(
-    connection: &mut AnyConnection,
-    filter: &CallFilter,
-    among: &Among,
-    before: Place,
-) -> Result<(Vec<Narrow>, Option<Place>)> {
-    let from = filter.from.map_or(i64::MIN, |from| from.as_millisecond());
-    let mut merged: Vec<Narrow> = Vec::new();
-    // What a list that was cut may still hold lies below its last row: nothing below is shown before that is read.
-    let mut whole_down_to: Option<Place> = None;
-    for number in &among.numbers {
-        for (sql, direction) in
-            [(LIST_CALLS_FROM_NUMBER, Direction::Inbound), (LIST_CALLS_TO_NUMBER, Direction::Outbound)]
-        {
-            let asked = sqlx::query(sql).bind(before.0).bind(before.1).bind(from).bind(PIECE as i64);
-            let rows = asked.bind(number.e164().to_owned()).fetch_all(&mut *connection).await?;
-            let rows = rows.iter().map(narrow).collect::<Result<Vec<_>>>()?;
-            if rows.len() == PIECE {
-                whole_down_to = whole_down_to.max(rows.last().map(|row| row.place));
-            }
-            // Where we called out, our own number stands in the caller's place.
-            merged.extend(rows.into_iter().filter(|row| row.direction.unwrap_or(Direction::Inbound) == direction));
-        }
-    }
-    if !among.callbacks.is_empty() {
-        let asked = CALLS_OF_FOUND_CALLBACKS.query(connection, &among.callbacks, |params, id| params.add(*id));
-        for row in asked.fetch_all(&mut *connection).await? {
-            let row = narrow(&row)?;
-            if row.place < before && row.place.0 >= from {
-                merged.push(row);
-            }
-        }
-    }
-    merged.retain(|row| whole_down_to.is_none_or(|last| row.place >= last));
-    merged.sort_by_key(|row| std::cmp::Reverse(row.place));
-    merged.dedup_by_key(|row| row.place);
-    Ok((merged, whole_down_to))
-}
-
 fn narrow(row: &AnyRow) -> Result<Narrow> {
     let columns = Columns::of("call", row);
     let direction = columns.optional_parsed("direction", direction_from_word)?;
@@ -368,7 +332,7 @@ async fn solved(connection: &mut AnyConnection, ids: &[i64]) -> Result<HashMap<i
             resolution: resolution.ok_or_else(|| columns.corrupt("state"))?,
             by: columns.get("actor_name")?,
             closed_at: columns.optional_time("closed_at")?,
-            reached_at: columns.optional_time("reached_at")?,
+            tried_at: columns.optional_time("tried_at")?,
         };
         solved.insert(callback_id, found);
     }
@@ -392,9 +356,12 @@ const CALLS_OF_FOUND_CALLBACKS: ManyRows = ManyRows {
     head: "SELECT call.id AS id, call.started_at AS started_at, call.line AS line, call.outcome AS outcome,
         call.direction AS direction, call.caller AS caller, call.dialled AS dialled, callback.state AS state,
         callback.reason AS reason, callback.proposed_call_id AS proposed_call_id",
-    columns: &[Column::Number],
-    tail: "JOIN call ON call.callback_id = column1
-        LEFT JOIN callback ON callback.id = call.callback_id",
+    columns: &[Column::Number, Column::Number, Column::Number, Column::Number],
+    tail: "JOIN call ON call.callback_id = column1 AND (call.started_at, call.id) < (column2, column3)
+            AND call.started_at >= column4
+        LEFT JOIN callback ON callback.id = call.callback_id
+        ORDER BY call.started_at DESC, call.id DESC
+        LIMIT 1000",
 };
 
 const SOLVED: ManyRows = ManyRows {
@@ -402,8 +369,8 @@ const SOLVED: ManyRows = ManyRows {
     head: "SELECT callback.id AS id, callback.state AS state, callback.reason AS reason,
         callback.proposed_call_id AS proposed_call_id, callback.actor_name AS actor_name, callback.closed_at AS closed_at,
         (SELECT MIN(step.at) FROM callback_history AS step
-         WHERE step.callback_id = callback.id AND step.kind = 'attempt' AND step.outcome = 'reached'
-           AND step.undone_at IS NULL) AS reached_at",
+         WHERE step.callback_id = callback.id AND step.kind IN ('dial', 'attempt')
+           AND step.undone_at IS NULL) AS tried_at",
     columns: &[Column::Number],
     tail: "JOIN callback ON callback.id = column1",
 };

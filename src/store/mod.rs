@@ -338,7 +338,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (8, "reports", include_str!("../../migrations/0008_reports.sql")),
     (9, "mail and transcripts", include_str!("../../migrations/0009_mail_and_transcripts.sql")),
     (10, "audit", include_str!("../../migrations/0010_audit.sql")),
-    (11, "alarms", include_str!("../../migrations/0011_alarms.sql")),
+    (11, "search", include_str!("../../migrations/0011_search.sql")),
+    (12, "alarms", include_str!("../../migrations/0012_alarms.sql")),
 ];
 
 /// Makes a missing SQLite file before SQLite does, for it holds telephone numbers. What cannot be made here is told by the

@@ -19,8 +19,12 @@ use crate::core::search::{FEWEST_DIGITS, MOST_DIGITS, PartOfNumber, Search, word
 const MOST_NUMBERS: usize = 100;
 /// So many callbacks that a word is in are looked at, the newest.
 const MOST_CALLBACKS: usize = 1_000;
-/// So many places of a word are read.
+/// So many places of a word are read; a word that is in more is looked for in the newest callbacks.
 const MOST_PLACES: i64 = 5_000;
+/// So many of the newest callbacks are gone through for words that are in many.
+const MOST_LOOKED_THROUGH: usize = 10_000;
+/// So many of the words typed are looked for.
+const MOST_WORDS: usize = 8;
 /// Rows gone through in one commit.
 const PIECE: i64 = 2_000;
 /// Commits of one look, so that no search waits for long after a long time without one.
@@ -84,31 +88,10 @@ impl Store {
     /// All words must be there: in what was written about one callback, or in the name and note of one number.
     async fn with_words(&self, words: &[String]) -> Result<Source> {
         let mut connection = self.readers.acquire().await?;
-        let (mut callbacks, mut numbers): (Option<BTreeSet<i64>>, Option<BTreeSet<String>>) = (None, None);
-        let mut newest_only = false;
-        for word in words {
-            let (from, to) = (word.as_bytes().to_vec(), after_all_with(word));
-            let rows = sqlx::query(CALLBACKS_WITH)
-                .bind(from.clone())
-                .bind(to.clone())
-                .bind(MOST_PLACES)
-                .fetch_all(&mut *connection)
-                .await?;
-            newest_only |= rows.len() as i64 == MOST_PLACES;
-            let ids = rows.iter().map(|row| Ok(row.try_get(0)?)).collect::<Result<BTreeSet<i64>>>()?;
-            callbacks = Some(callbacks.map_or(ids.clone(), |known| &known & &ids));
-            let rows =
-                sqlx::query(CONTACTS_WITH).bind(from).bind(to).bind(MOST_PLACES).fetch_all(&mut *connection).await?;
-            let named = rows.iter().map(|row| Ok(row.try_get(0)?)).collect::<Result<BTreeSet<String>>>()?;
-            numbers = Some(numbers.map_or(named.clone(), |known| &known & &named));
-        }
-        let mut callbacks: Vec<i64> = callbacks.unwrap_or_default().into_iter().rev().collect();
-        newest_only |= callbacks.len() > MOST_CALLBACKS;
-        callbacks.truncate(MOST_CALLBACKS);
-        let numbers = numbers.unwrap_or_default();
-        newest_only |= numbers.len() > MOST_NUMBERS;
-        let numbers = numbers.iter().filter_map(|number| PhoneNumber::parse(number).ok()).take(MOST_NUMBERS).collect();
-        Ok(Source { among: Some(Among { numbers, callbacks }), part: None, newest_only })
+        let words = &words[..words.len().min(MOST_WORDS)];
+        let (callbacks, older_left) = callbacks_with(&mut connection, words).await?;
+        let (numbers, more_left) = numbers_named(&mut connection, words).await?;
+        Ok(Source { among: Some(Among { numbers, callbacks }), part: None, newest_only: older_left || more_left })
     }
 
     /// Goes through what was kept since the last look: by the worker from time to time, and before each search.
@@ -140,6 +123,86 @@ impl Store {
     }
 }
 
+/// The newest callbacks with all these words, newest first, and whether older ones are left out.
+async fn callbacks_with(connection: &mut AnyConnection, words: &[String]) -> Result<(Vec<i64>, bool)> {
+    let mut rarest: Option<(usize, Vec<i64>)> = None;
+    for (index, word) in words.iter().enumerate() {
+        let ids: Vec<i64> = places(connection, CALLBACKS_WITH, word).await?;
+        if rarest.as_ref().is_none_or(|(_, known)| ids.len() < known.len()) {
+            rarest = Some((index, ids));
+        }
+    }
+    let Some((rarest, ids)) = rarest else { return Ok((Vec::new(), false)) };
+    if ids.len() < MOST_PLACES as usize {
+        let others = words.iter().enumerate().filter(|(index, _)| *index != rarest).map(|(_, word)| word);
+        let others: Vec<&String> = others.collect();
+        let ids: BTreeSet<i64> = ids.into_iter().collect();
+        let ids: Vec<i64> = ids.into_iter().rev().collect();
+        let mut found = Vec::new();
+        for ids in ids.chunks(MOST_CALLBACKS) {
+            found.extend(those_with(connection, ids.to_vec(), &others).await?);
+        }
+        let is_cut = found.len() > MOST_CALLBACKS;
+        found.truncate(MOST_CALLBACKS);
+        return Ok((found, is_cut));
+    }
+    // Each word is in many: the newest callbacks are gone through, for most of what is looked for is there.
+    let (mut found, mut before, words) = (Vec::new(), i64::MAX, words.iter().collect::<Vec<_>>());
+    for _ in 0..MOST_LOOKED_THROUGH / MOST_CALLBACKS {
+        let rows = sqlx::query(NEWEST_CALLBACKS).bind(before).bind(MOST_CALLBACKS as i64).fetch_all(&mut *connection);
+        let ids = rows.await?.iter().map(|row| Ok(row.try_get(0)?)).collect::<Result<Vec<i64>>>()?;
+        let Some(last) = ids.last() else { return Ok((found, false)) };
+        before = *last;
+        found.extend(those_with(connection, ids, &words).await?);
+        if found.len() > MOST_CALLBACKS {
+            found.truncate(MOST_CALLBACKS);
+            break;
+        }
+    }
+    Ok((found, true))
+}
+
+/// Those of these callbacks that have all the words, in their order.
+async fn those_with(connection: &mut AnyConnection, mut ids: Vec<i64>, words: &[&String]) -> Result<Vec<i64>> {
+    for word in words {
+        if ids.is_empty() {
+            break;
+        }
+        let query = THOSE_WITH.query(connection, &ids, |params, id| {
+            params.add(*id);
+            params.add(word.as_bytes().to_vec());
+            params.add(after_all_with(word));
+        });
+        let rows = query.fetch_all(&mut *connection).await?;
+        let having = rows.iter().map(|row| Ok(row.try_get(0)?)).collect::<Result<BTreeSet<i64>>>()?;
+        ids.retain(|id| having.contains(id));
+    }
+    Ok(ids)
+}
+
+/// Numbers with all these words in their names and notes, and whether there are, or may be, more.
+async fn numbers_named(connection: &mut AnyConnection, words: &[String]) -> Result<(Vec<PhoneNumber>, bool)> {
+    let (mut numbers, mut is_cut): (Option<BTreeSet<String>>, bool) = (None, false);
+    for word in words {
+        let named: Vec<String> = places(connection, CONTACTS_WITH, word).await?;
+        is_cut |= named.len() == MOST_PLACES as usize;
+        let named: BTreeSet<String> = named.into_iter().collect();
+        numbers = Some(numbers.map_or(named.clone(), |known| &known & &named));
+    }
+    let numbers = numbers.unwrap_or_default();
+    is_cut |= numbers.len() > MOST_NUMBERS;
+    Ok((numbers.iter().filter_map(|number| PhoneNumber::parse(number).ok()).take(MOST_NUMBERS).collect(), is_cut))
+}
+
+/// Where words with this beginning stand, as many as are read.
+async fn places<T>(connection: &mut AnyConnection, sql: &'static str, word: &str) -> Result<Vec<T>>
+where
+    T: for<'r> sqlx::Decode<'r, sqlx::Any> + sqlx::Type<sqlx::Any>,
+{
+    let query = sqlx::query(sql).bind(word.as_bytes().to_vec()).bind(after_all_with(word)).bind(MOST_PLACES);
+    query.fetch_all(&mut *connection).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
 /// The words of texts about callbacks, by the id of each, to be found by.
 pub(super) async fn keep_words(connection: &mut AnyConnection, texts: &[(i64, String)]) -> Result<()> {
     let new: BTreeSet<(String, i64)> =
@@ -155,14 +218,17 @@ pub(super) async fn keep_words(connection: &mut AnyConnection, texts: &[(i64, St
     Ok(())
 }
 
-/// What a message said is erased: its words are found no more, but those that officers wrote too.
+/// What a message said is erased: its words are found no more, but those that officers wrote or other messages said too.
 pub(super) async fn forget_words(connection: &mut AnyConnection, callback_id: i64, text: &str) -> Result<()> {
     for word in words(text) {
         let query = sqlx::query(FORGET_CALLBACK_WORD).bind(word.into_bytes()).bind(callback_id);
         query.execute(&mut *connection).await?;
     }
     let rows = sqlx::query(STEPS_OF_CALLBACK).bind(callback_id).fetch_all(&mut *connection).await?;
-    keep_words(connection, &written(&rows)?).await
+    keep_words(connection, &written(&rows)?).await?;
+    let rows = sqlx::query(SAID_ABOUT_CALLBACK).bind(callback_id).fetch_all(&mut *connection).await?;
+    let said = rows.iter().map(|row| Ok((callback_id, Columns::of("voicemail", row).get("transcript")?)));
+    keep_words(connection, &said.collect::<Result<Vec<_>>>()?).await
 }
 
 /// The words of the name and note of this number, in place of those it had.
@@ -249,7 +315,10 @@ fn written(rows: &[AnyRow]) -> Result<Vec<(i64, String)>> {
     for row in rows {
         let columns = Columns::of("callback_history", row);
         let id = columns.get("callback_id")?;
-        texts.push((id, columns.get::<String>("step_note")?));
+        // The note of an undoing is the kind of step it took back.
+        if columns.get::<String>("kind")? != "undo" {
+            texts.push((id, columns.get::<String>("step_note")?));
+        }
         for column in ["note", "summary", "reference"] {
             texts.extend(columns.get::<Option<String>>(column)?.map(|text| (id, text)));
         }
@@ -311,13 +380,28 @@ const KEEP_CONTACT_WORDS: ManyRows = ManyRows {
         ON CONFLICT (word, number) DO NOTHING",
 };
 
+const THOSE_WITH: ManyRows = ManyRows {
+    name: "THOSE_WITH",
+    head: "SELECT DISTINCT callback_word.callback_id AS id",
+    columns: &[Column::Number, Column::Bytes, Column::Bytes],
+    tail: "JOIN callback_word ON callback_word.callback_id = column1
+            AND callback_word.word >= column2 AND callback_word.word < column3",
+};
+
 pub(super) const MANY_ROW_STATEMENTS: &[&ManyRows] =
-    &[&KNOWN_NUMBERS, &KEEP_TAILS, &KEEP_CALLBACK_WORDS, &KEEP_CONTACT_WORDS];
+    &[&KNOWN_NUMBERS, &KEEP_TAILS, &KEEP_CALLBACK_WORDS, &KEEP_CONTACT_WORDS, &THOSE_WITH];
 
 statements! {
     FORGET_CALLBACK_WORD = "DELETE FROM callback_word WHERE word = $1 AND callback_id = $2";
+    SAID_ABOUT_CALLBACK = "
+        SELECT voicemail.id AS id, voicemail.transcript AS transcript
+        FROM call
+        JOIN voicemail ON voicemail.call_id = call.id
+        WHERE call.callback_id = $1 AND voicemail.transcript IS NOT NULL
+        ORDER BY voicemail.id DESC
+        LIMIT 1000";
     STEPS_OF_CALLBACK = "
-        SELECT step.id, step.callback_id, step.note AS step_note, callback.note, callback.summary, callback.reference
+        SELECT step.id, step.callback_id, step.kind, step.note AS step_note, callback.note, callback.summary, callback.reference
         FROM callback_history AS step
         JOIN callback ON callback.id = step.callback_id
         WHERE step.callback_id = $1";
@@ -329,6 +413,11 @@ statements! {
         SELECT callback_id FROM callback_word
         WHERE word >= $1 AND word < $2
         LIMIT $3";
+    NEWEST_CALLBACKS = "
+        SELECT id FROM callback
+        WHERE id < $1
+        ORDER BY id DESC
+        LIMIT $2";
     CONTACTS_WITH = "
         SELECT number FROM contact_word
         WHERE word >= $1 AND word < $2
@@ -354,8 +443,8 @@ statements! {
         ORDER BY delivery.id
         LIMIT $2";
     NEW_STEPS = "
-        SELECT step.id AS id, step.callback_id AS callback_id, step.note AS step_note, callback.note AS note,
-            callback.summary AS summary, callback.reference AS reference
+        SELECT step.id AS id, step.callback_id AS callback_id, step.kind AS kind, step.note AS step_note,
+            callback.note AS note, callback.summary AS summary, callback.reference AS reference
         FROM callback_history AS step
         LEFT JOIN callback ON callback.id = step.callback_id
         WHERE step.id > $1

@@ -185,9 +185,7 @@ impl Store {
         let (by, reason, address) = (by.clone(), reason.to_owned(), address.to_owned());
         self.write(move |mut writing| {
             Box::pin(async move {
-                if let Some((callback_id, text)) = said(writing.sql, id).await? {
-                    search::forget_words(writing.sql, callback_id, &text).await?;
-                }
+                let said = said(writing.sql, id).await?;
                 if sqlx::query(MARK_ERASED)
                     .bind(id)
                     .bind(reason.clone())
@@ -197,6 +195,9 @@ impl Store {
                     == 0
                 {
                     return Ok(false);
+                }
+                if let Some((callback_id, text)) = said {
+                    search::forget_words(writing.sql, callback_id, &text).await?;
                 }
                 writing.touches_the_list();
                 sqlx::query(FORGET_FETCHING).bind(id).execute(&mut *writing.sql).await?;

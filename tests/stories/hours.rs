@@ -26,7 +26,6 @@ fn day_off(day: &str) -> HoursStep {
         to: date,
         mode: ExceptionMode::Closed,
         reason: "ремонт".to_owned(),
-        greeting: None,
     }])
 }
 

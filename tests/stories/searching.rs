@@ -87,6 +87,63 @@ stories! {
         app.leave_the_jobs().await;
     }
 
+    async fn a_word_that_is_everywhere_finds_the_newest_and_several_words_find_all_that_have_them(app) {
+        app.message_from("CA1", "+79281234567").await;
+        app.message_from("CA2", "+79281234568").await;
+        for view in app.callbacks().await {
+            let summary = match view.callback.caller.as_ref().unwrap().e164() {
+                "+79281234567" => "Не видно оценок, журнал пуст",
+                _ => "Не видно оценок",
+            };
+            let notes = Notes { summary: Some(summary.to_owned()), ..Notes::default() };
+            app.act_with(view.callback.id, &madina(), Action::Describe, notes).await.unwrap();
+        }
+        assert_eq!(found(app, "оценок").await, ["CA2", "CA1"]);
+        // Callbacks of long ago with each of these words.
+        app.sql(
+            "INSERT INTO callback_word (word, callback_id)
+             WITH RECURSIVE old (id) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT id + 1 FROM old WHERE id < 6000)
+             SELECT DISTINCT callback_word.word, old.id FROM callback_word, old",
+        )
+        .await;
+        assert_eq!(found(app, "оценок").await, ["CA2", "CA1"]);
+        assert_eq!(found(app, "оценок журнала").await, ["CA1"]);
+        app.sql("DELETE FROM callback_word WHERE callback_id < 5500").await;
+        assert_eq!(found(app, "видно оценок журнала").await, ["CA1"]);
+        let filter = CallFilter { search: Search::parse("оценок"), limit: 50, ..CallFilter::default() };
+        assert!(!app.store().calls(&filter).await.unwrap().newest_only);
+        app.leave_the_jobs().await;
+    }
+
+    async fn the_calls_of_many_numbers_are_paged_in_one_order_without_gap_or_repeat(app) {
+        let sids: Vec<String> = (0..90).map(|call| format!("CA{call:02}")).collect();
+        for (call, sid) in sids.iter().enumerate() {
+            app.message_from(sid, ["+79281234501", "+79281234502", "+79281234503"][call * call % 3]).await;
+        }
+        let number = PhoneNumber::parse("+79281234502").unwrap();
+        let contact = Contact { name: "Петрова".to_owned(), note: String::new() };
+        app.store().set_contact(&number, contact, &madina(), "", app.now()).await.unwrap();
+        for view in app.callbacks().await {
+            let notes = Notes { summary: Some("Петрова".to_owned()), ..Notes::default() };
+            app.act_with(view.callback.id, &madina(), Action::Describe, notes).await.unwrap();
+        }
+        for typed in ["12345", "Петрова"] {
+            let mut filter = CallFilter { search: Search::parse(typed), limit: 7, ..CallFilter::default() };
+            let mut seen: Vec<String> = Vec::new();
+            loop {
+                let page = app.store().calls(&filter).await.unwrap();
+                seen.extend(page.entries.into_iter().map(|entry| entry.call.key.provider_call_id));
+                filter.after = page.next;
+                if filter.after.is_none() {
+                    break;
+                }
+            }
+            let newest_first: Vec<String> = sids.iter().rev().cloned().collect();
+            assert_eq!(seen, newest_first, "{typed}");
+        }
+        app.leave_the_jobs().await;
+    }
+
     async fn what_became_of_a_callback_is_a_filter(app) {
         app.message_from("CA1", "+79281234567").await;
         app.message_from("CA2", "+79631204517").await;

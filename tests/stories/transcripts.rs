@@ -235,6 +235,21 @@ stories! {
         app.clock.advance(SignedDuration::from_mins(1));
     }
 
+    async fn erasing_a_message_leaves_the_words_of_the_others_to_be_found_by(app) {
+        let speech = with_speech(app).await;
+        for words in ["Журнал не открывается.", "Журнал пуст."] {
+            speech.says(words);
+            a_message(app).await;
+            app.run_all_jobs().await;
+        }
+        assert_eq!(app.count("callback").await, 1);
+        let first = app.voicemails().await.remove(0).id;
+        let by = Actor::system();
+        assert!(app.store().erase_voicemail(first, &by, "просьба", false, "", app.now()).await.unwrap());
+        assert_eq!(app.number("SELECT COUNT(*) FROM callback_word").await, 2, "the words of the other message");
+        app.clock.advance(SignedDuration::from_mins(1));
+    }
+
     async fn switching_it_off_leaves_no_job_behind(app) {
         let speech = with_speech(app).await;
         a_message(app).await;

@@ -42,8 +42,6 @@ pub struct Exception {
     pub mode: ExceptionMode,
     /// Why, for people. May be empty.
     pub reason: String,
-    /// What callers hear on these dates, by its name; `None`: as usual.
-    pub greeting: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +54,8 @@ pub enum ExceptionMode {
     Open(Vec<Interval>),
     /// These hours on the dates that are worked anyway.
     Hours(Vec<Interval>),
+    /// As the rules say: what older exceptions say of these dates does not hold.
+    Rule,
 }
 
 /// Another ordinary week.
@@ -77,6 +77,7 @@ impl Exception {
     fn overrides(&self, hours: &Hours) -> Vec<Override> {
         let one = |mode| vec![Override { from: self.from, to: self.to, mode, reason: self.reason.clone() }];
         match &self.mode {
+            ExceptionMode::Rule => Vec::new(),
             ExceptionMode::Closed => one(OverrideMode::Closed),
             ExceptionMode::Open(hours) => one(OverrideMode::Open(hours.clone())),
             ExceptionMode::Hours(hours) => one(OverrideMode::Hours(hours.clone())),
@@ -108,21 +109,38 @@ impl HoursChanges {
         if let Some(change) = self.weeks.iter().find(|change| concerns(&change.line)) {
             hours = hours.with_week(change.week.clone());
         }
-        let mut overrides: Vec<Override> = Vec::new();
+        let (mut overrides, mut by_the_rule): (Vec<Override>, Vec<&Exception>) = (Vec::new(), Vec::new());
         for exception in self.exceptions.iter().filter(|exception| concerns(&exception.line)) {
-            overrides.extend(exception.overrides(&hours));
+            if exception.mode == ExceptionMode::Rule {
+                by_the_rule.push(exception);
+            } else {
+                overrides.extend(without(exception.overrides(&hours), &by_the_rule));
+            }
         }
         overrides.extend_from_slice(hours.overrides());
         let closures = self.closures.iter().filter(|(_, of, _)| concerns(of)).map(|(.., closure)| closure.clone());
         Calendar::with_closures(hours.with_overrides(overrides), closures.collect())
     }
 
-    /// The name of the greeting that callers of this line hear on a date; `None`: as usual.
-    pub fn greeting_on(&self, line: &LineId, date: Date) -> Option<&str> {
+    /// Whether no exception changes this date of this line.
+    pub fn is_by_the_rule(&self, line: &LineId, date: Date) -> bool {
         let concerns = |of: &Option<LineId>| of.as_ref().is_none_or(|of| of == line);
-        let covering = self.exceptions.iter().find(|it| it.covers(date) && concerns(&it.line));
-        covering.and_then(|it| it.greeting.as_deref())
+        let newest = self.exceptions.iter().find(|it| it.covers(date) && concerns(&it.line));
+        newest.is_none_or(|newest| newest.mode == ExceptionMode::Rule)
     }
+}
+
+/// What is left of the overrides outside the dates of these exceptions.
+fn without(mut left: Vec<Override>, exceptions: &[&Exception]) -> Vec<Override> {
+    for Exception { from, to, .. } in exceptions {
+        let parts = left.into_iter().flat_map(|it| {
+            let before = (it.from < *from).then(|| Override { to: it.to.min(days_after(*from, -1)), ..it.clone() });
+            let after = (it.to > *to).then(|| Override { from: it.from.max(days_after(*to, 1)), ..it });
+            [before, after].into_iter().flatten()
+        });
+        left = parts.collect();
+    }
+    left
 }
 
 impl Hours {
@@ -151,7 +169,7 @@ mod tests {
 
     fn exception(line: Option<&str>, from: &str, to: &str, mode: ExceptionMode) -> Exception {
         let line = line.map(LineId::new);
-        Exception { id: 0, line, from: date(from), to: date(to), mode, reason: String::new(), greeting: None }
+        Exception { id: 0, line, from: date(from), to: date(to), mode, reason: String::new() }
     }
 
     fn nine_to(hour: u16) -> Vec<Interval> {
@@ -209,6 +227,31 @@ mod tests {
         ] {
             assert_eq!(shown(&changes, &configured, on), hours, "{on}");
         }
+    }
+
+    #[test]
+    fn back_to_the_rule_takes_its_dates_and_its_line_out_of_older_exceptions_alone() {
+        let school = Calendar::new(Hours::default());
+        let changes = HoursChanges {
+            exceptions: vec![
+                exception(None, "2026-11-24", "2026-11-24", ExceptionMode::Open(nine_to(12))),
+                exception(Some("parents"), "2026-11-24", "2026-11-25", ExceptionMode::Rule),
+                exception(None, "2026-11-23", "2026-11-26", ExceptionMode::Closed),
+            ],
+            ..HoursChanges::default()
+        };
+        for (on, hours) in [
+            ("2026-11-23", "override_closed "),
+            ("2026-11-24", "override_open 09:00-12:00"),
+            ("2026-11-25", "workday 09:00-18:00"),
+            ("2026-11-26", "override_closed "),
+        ] {
+            assert_eq!(shown(&changes, &school, on), hours, "{on}");
+        }
+        let staff = changes.over(&LineId::new("staff"), &school);
+        assert_eq!(staff.day(date("2026-11-25")).rule, DayRule::OverrideClosed);
+        assert!(changes.is_by_the_rule(&LineId::new("parents"), date("2026-11-25")));
+        assert!(!changes.is_by_the_rule(&LineId::new("staff"), date("2026-11-25")));
     }
 
     #[test]

@@ -80,6 +80,11 @@ impl DayRule {
             Self::OverrideHours => "override_hours",
         }
     }
+
+    /// Decided by the school, not by the law or its week.
+    pub fn is_of_the_school(self) -> bool {
+        matches!(self, Self::OverrideClosed | Self::OverrideOpen | Self::OverrideHours)
+    }
 }
 
 impl fmt::Display for DayRule {

@@ -209,7 +209,7 @@ mod tests {
     fn off(id: i64, line: Option<&str>, from: i8, to: i8, mode: ExceptionMode) -> Exception {
         let date = |day| Date::constant(2026, 11, day);
         let line = line.map(LineId::new);
-        Exception { id, line, from: date(from), to: date(to), mode, reason: String::new(), greeting: None }
+        Exception { id, line, from: date(from), to: date(to), mode, reason: String::new() }
     }
 
     #[test]

@@ -106,8 +106,7 @@ impl Letter {
             (raised, over) => format!("Нужно внимание: {raised}, снова в порядке: {over}"),
         };
         let mut body = Vec::new();
-        for (head, alarms) in [("Нужно внимание:", raised), ("Снова в порядке:", over)]
-        {
+        for (head, alarms) in [("Нужно внимание:", raised), ("Снова в порядке:", over)] {
             if !alarms.is_empty() {
                 body.push(head.to_owned());
                 body.extend(alarms.iter().map(|alarm| {

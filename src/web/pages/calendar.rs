@@ -24,12 +24,12 @@ use serde::Deserialize;
 
 use self::asked::{Asked, Mistake};
 use self::month::Month;
-use self::words::{by_line, date_words, day_words, rule_words, week_words};
+use self::words::{by_line, date_words, day_words, hours_words, rule_words, week_words};
 use super::frame::{Choice, Frame, Here, line_choices};
 use super::refused::PageError;
 use super::words::{Wall, counted, short_weekday};
 use super::{AnyQuery, Visitor, page, query};
-use crate::core::calendar::{Calendar, ExceptionMode, Interval, TimeState};
+use crate::core::calendar::{Calendar, ExceptionMode, TimeState};
 use crate::core::line::{Line, LineId, Lines};
 use crate::core::officer::Role;
 use crate::store::{ChangedHours, HoursChange, Person};
@@ -283,8 +283,8 @@ fn form_of_the_day(scope: &Scope<'_>, in_force: &[HoursChange], date: Date) -> A
     asked.set("from", date.to_string());
     asked.set("to", date.to_string());
     asked.set("line", scope.only.as_ref().map_or(String::new(), LineId::to_string));
-    let usual = scope.calendar().hours().on(date.weekday()).first().copied();
-    set_hours(&mut asked, usual);
+    let usual = hours_words(scope.calendar().hours().on(date.weekday()).iter().copied());
+    asked.set("hours", if usual.is_empty() { "09:00–18:00".to_owned() } else { usual });
     asked.set("mode", "rule");
     let found = in_force.iter().filter(|change| concerns(change, scope, date)).find_map(|change| match &change.what {
         ChangedHours::Exception(exception) => Some(exception),
@@ -292,24 +292,18 @@ fn form_of_the_day(scope: &Scope<'_>, in_force: &[HoursChange], date: Date) -> A
     });
     if let Some(exception) = found {
         let (mode, hours) = match &exception.mode {
+            ExceptionMode::Rule => ("rule", None),
             ExceptionMode::Closed => ("closed", None),
             ExceptionMode::Worked => ("worked", None),
-            ExceptionMode::Open(hours) | ExceptionMode::Hours(hours) => ("hours", hours.first().copied()),
+            ExceptionMode::Open(hours) | ExceptionMode::Hours(hours) => ("hours", Some(hours)),
         };
         asked.set("mode", mode);
         asked.set("reason", exception.reason.clone());
-        if hours.is_some() {
-            set_hours(&mut asked, hours);
+        if let Some(hours) = hours {
+            asked.set("hours", hours_words(hours.iter().copied()));
         }
     }
     asked
-}
-
-fn set_hours(asked: &mut Asked, hours: Option<Interval>) {
-    let clock = |minute: u16| format!("{:02}:{:02}", minute / 60 % 24, minute % 60);
-    let (start, end) = hours.map_or((9 * 60, 18 * 60), |it| (it.start_minute(), it.end_minute()));
-    asked.set("opens", clock(start));
-    asked.set("closes", clock(end));
 }
 
 /// «Сохранено. Срок изменился у 3 открытых обращений.»

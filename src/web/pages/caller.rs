@@ -235,6 +235,7 @@ fn state(state: &Stands, wall: &Wall<'_>) -> String {
 
 fn notes(view: &CallbackView) -> Vec<String> {
     let summary = view.callback.desk.notes.summary.iter().cloned();
-    let said = view.history.iter().filter(|step| !step.note.is_empty());
+    // What was taken back stands in the note of an undoing, as a word of the program.
+    let said = view.history.iter().filter(|step| !step.note.is_empty() && step.kind != "undo");
     summary.chain(said.map(|step| format!("{}: {}", step.by, step.note))).collect()
 }

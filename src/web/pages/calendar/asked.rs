@@ -76,7 +76,7 @@ impl Asked {
         }
         let calendar = line.as_ref().map_or(lines.default_calendar(), |line| &lines.by_id(line).calendar);
         match self.get("step") {
-            "exception" => self.exception(line, changes),
+            "exception" => self.exception(line, lines, changes),
             "week" => self.week(line),
             "close" => self.close(line, calendar.time_zone(), now),
             "open" => match self.get("id").parse() {
@@ -99,7 +99,12 @@ impl Asked {
         }
     }
 
-    fn exception(&self, line: Option<LineId>, changes: &HoursChanges) -> Result<HoursStep, Vec<Mistake>> {
+    fn exception(
+        &self,
+        line: Option<LineId>,
+        lines: &Lines,
+        changes: &HoursChanges,
+    ) -> Result<HoursStep, Vec<Mistake>> {
         let mut mistakes = Vec::new();
         let from: Option<Date> = self.get("from").parse().ok();
         let to: Option<Date> = if self.get("to").is_empty() { from } else { self.get("to").parse().ok() };
@@ -110,24 +115,24 @@ impl Asked {
             mistakes.push(mistake("to", "Последний день должен быть не раньше первого."));
         }
         if self.is("mode", "rule") {
-            let Some(date) = from else { return Err(mistakes) };
-            let concerns = |of: &Option<LineId>| line.is_none() || *of == line;
-            let covering = changes.exceptions.iter().filter(|it| it.covers(date) && concerns(&it.line));
-            let ids: Vec<i64> = covering.map(|it| it.id).collect();
-            return match ids.is_empty() {
-                true => Err(vec![mistake("mode", "День и так по общему правилу: менять нечего.")]),
-                false => Ok(HoursStep::EndExceptions(ids)),
+            return match (from, to, mistakes.is_empty()) {
+                (Some(from), Some(to), true) => to_the_rule(line, from, to, lines, changes),
+                _ => Err(mistakes),
             };
         }
         let mode = match self.get("mode") {
             "worked" => Some(ExceptionMode::Worked),
             "closed" => Some(ExceptionMode::Closed),
-            "hours" => match interval(self.get("opens"), self.get("closes")) {
+            "hours" => match intervals(self.get("hours")) {
+                Ok(hours) if hours.is_empty() => {
+                    mistakes.push(mistake("hours", "Напишите часы, например 9:00–17:00."));
+                    None
+                }
                 // On one day that was picked the hours are meant as they stand; in a row of days only for the worked ones.
-                Ok(hours) if from == to => Some(ExceptionMode::Open(vec![hours])),
-                Ok(hours) => Some(ExceptionMode::Hours(vec![hours])),
+                Ok(hours) if from == to => Some(ExceptionMode::Open(hours)),
+                Ok(hours) => Some(ExceptionMode::Hours(hours)),
                 Err(text) => {
-                    mistakes.push(mistake("opens", &text));
+                    mistakes.push(mistake("hours", &text));
                     None
                 }
             },
@@ -141,9 +146,8 @@ impl Asked {
         }
         match (from, to, mode, mistakes.is_empty()) {
             (Some(from), Some(to), Some(mode), true) => {
-                let greeting = Some(self.get("greeting").to_owned()).filter(|greeting| !greeting.is_empty());
                 let reason = self.get("reason").to_owned();
-                Ok(HoursStep::Except(vec![Exception { id: 0, line, from, to, mode, reason, greeting }]))
+                Ok(HoursStep::Except(vec![Exception { id: 0, line, from, to, mode, reason }]))
             }
             _ => Err(mistakes),
         }
@@ -152,13 +156,7 @@ impl Asked {
     fn week(&self, line: Option<LineId>) -> Result<HoursStep, Vec<Mistake>> {
         let mut mistakes = Vec::new();
         let week = DAYS.map(|(day, _)| {
-            let parts = self.get(day).split([',', ';']).map(str::trim).filter(|part| !part.is_empty());
-            let read = parts.map(|part| {
-                let part = part.replace(['–', '—'], "-");
-                let (opens, closes) = part.split_once('-').unwrap_or((&part, ""));
-                interval(opens.trim(), closes.trim())
-            });
-            read.collect::<Result<Vec<Interval>, String>>().unwrap_or_else(|text| {
+            intervals(self.get(day)).unwrap_or_else(|text| {
                 mistakes.push(mistake(day, &text));
                 Vec::new()
             })
@@ -209,10 +207,36 @@ impl Asked {
             to: event.to,
             mode: ExceptionMode::Closed,
             reason: event.summary,
-            greeting: None,
         };
         Ok(HoursStep::Except(events.into_iter().map(except).collect()))
     }
+}
+
+/// These dates of this line, and no others, follow the rules again: exceptions about nothing else end, of others their
+/// dates are taken out.
+fn to_the_rule(
+    line: Option<LineId>,
+    from: Date,
+    to: Date,
+    lines: &Lines,
+    changes: &HoursChanges,
+) -> Result<HoursStep, Vec<Mistake>> {
+    let dates = || {
+        let all = std::iter::successors(Some(from), |date| date.tomorrow().ok());
+        all.take_while(|date| *date <= to).take(LONGEST_EXCEPTION_DAYS as usize)
+    };
+    let mut concerned = lines.iter().filter(|it| line.as_ref().is_none_or(|line| it.id == *line));
+    if concerned.all(|line| dates().all(|date| changes.is_by_the_rule(&line.id, date))) {
+        return Err(vec![mistake("mode", "День и так по общему правилу: менять нечего.")]);
+    }
+    let touches = |of: &Option<LineId>| line.is_none() || of.is_none() || *of == line;
+    let covering = || changes.exceptions.iter().filter(|it| it.from <= to && from <= it.to && touches(&it.line));
+    let nothing_else = |it: &Exception| from <= it.from && it.to <= to && (line.is_none() || it.line == line);
+    if covering().all(nothing_else) {
+        return Ok(HoursStep::EndExceptions(covering().map(|it| it.id).collect()));
+    }
+    let mode = ExceptionMode::Rule;
+    Ok(HoursStep::Except(vec![Exception { id: 0, line, from, to, mode, reason: String::new() }]))
 }
 
 fn mistake(field: &'static str, text: &str) -> Mistake {
@@ -222,6 +246,17 @@ fn mistake(field: &'static str, text: &str) -> Mistake {
 fn long_reason() -> Mistake {
     let most = counted(LONGEST_REASON as i64, ["знака", "знаков", "знаков"]);
     mistake("reason", &format!("Причина длиннее {most}. Напишите короче."))
+}
+
+/// «9:00–13:00, 14:00–18:00» as people type it; nothing typed is no hours.
+fn intervals(text: &str) -> Result<Vec<Interval>, String> {
+    let parts = text.split([',', ';']).map(str::trim).filter(|part| !part.is_empty());
+    let read = parts.map(|part| {
+        let part = part.replace(['–', '—'], "-");
+        let (opens, closes) = part.split_once('-').unwrap_or((&part, ""));
+        interval(opens.trim(), closes.trim())
+    });
+    read.collect()
 }
 
 /// `9:00` and `18:00`; midnight as an end is the end of the day.

@@ -10,11 +10,11 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::asked::{Asked, Mistake, refused};
-use super::history::set_words;
+use super::history::{exception_words, set_words};
 use super::words::{by_line, date_words, day_words, until_words, week_words};
 use super::{Address, View, at_least, files, forms};
 use crate::core::calendar::{
-    DataSet, Difference, Exception, HolidayData, HoursChanges, HoursStep, differences, read_ics,
+    DataSet, Difference, Exception, ExceptionMode, HolidayData, HoursChanges, HoursStep, differences, read_ics,
 };
 use crate::core::line::{LineId, Lines};
 use crate::core::officer::Role;
@@ -201,9 +201,13 @@ fn titles(step: &HoursStep) -> (&'static str, &'static str) {
 /// What changes, each as a sentence.
 fn consequences(step: &HoursStep, effect: &HoursEffect, current: &HoursChanges, now: Timestamp) -> Vec<String> {
     match step {
+        HoursStep::Except(new) if new.iter().all(|it| it.mode == ExceptionMode::Rule) => {
+            [ended(step, effect, current), changed_days(effect, new.iter())].concat()
+        }
         HoursStep::Except(new) => changed_days(effect, new.iter()),
         HoursStep::EndExceptions(ids) => {
-            changed_days(effect, current.exceptions.iter().filter(|exception| ids.contains(&exception.id)))
+            let gone = current.exceptions.iter().filter(|exception| ids.contains(&exception.id));
+            [ended(step, effect, current), changed_days(effect, gone)].concat()
         }
         HoursStep::Week { .. } => changed_weeks(effect),
         HoursStep::Close { line, until, reason } => {
@@ -239,6 +243,17 @@ fn consequences(step: &HoursStep, effect: &HoursEffect, current: &HoursChanges, 
             told
         }
     }
+}
+
+/// «Перестанет действовать: Все линии, 23–25 ноября 2026: выходной, ремонт.»
+fn ended(step: &HoursStep, effect: &HoursEffect, current: &HoursChanges) -> Vec<String> {
+    let ids = current.replaced_by(step);
+    let ended = current.exceptions.iter().filter(|it| ids.contains(&it.id) && it.mode != ExceptionMode::Rule);
+    let words = ended.map(|it| {
+        let reason = if it.reason.is_empty() { String::new() } else { format!(", {}", it.reason) };
+        format!("Перестанет действовать: {}{reason}.", exception_words(it, &effect.after))
+    });
+    words.collect()
 }
 
 fn after_data(step: &HoursStep, current: &HoursChanges) -> HolidayData {

@@ -6,8 +6,8 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::words::{dates_words, hours_words, week_words};
-use crate::core::calendar::{DataSet, ExceptionMode, Hours};
-use crate::core::line::Lines;
+use crate::core::calendar::{DataSet, Exception, ExceptionMode, Hours};
+use crate::core::line::{LineId, Lines};
 use crate::store::{ChangedHours, HoursChange};
 use crate::web::House;
 use crate::web::pages::frame::{Frame, Here};
@@ -53,15 +53,9 @@ pub(super) async fn show(
 
 /// «Все линии, 4–8 ноября 2026: выходной, ремонт. Мадина И., вчера, 9:05. Отменила Айшат М., сегодня, 9:10.»
 pub(super) fn told(change: &HoursChange, lines: &Lines, wall: &Wall<'_>) -> String {
-    let who = match &change.line {
-        Some(line) => format!("Линия «{}»", lines.by_id(line).title),
-        None => "Все линии".to_owned(),
-    };
+    let who = who(change.line.as_ref(), lines);
     let what = match &change.what {
-        ChangedHours::Exception(exception) => {
-            let dates = dates_words(exception.from, exception.to);
-            format!("{who}, {dates}: {}", mode_words(&exception.mode))
-        }
+        ChangedHours::Exception(exception) => exception_words(exception, lines),
         ChangedHours::Week(week) => {
             format!("{who}: рабочее время {}", week_words(&Hours::default().with_week(week.clone())))
         }
@@ -79,8 +73,22 @@ pub(super) fn told(change: &HoursChange, lines: &Lines, wall: &Wall<'_>) -> Stri
     format!("{what}{reason}. {}, {}.{ended}", change.by, wall.moment(change.made_at))
 }
 
+fn who(line: Option<&LineId>, lines: &Lines) -> String {
+    match line {
+        Some(line) => format!("Линия «{}»", lines.by_id(line).title),
+        None => "Все линии".to_owned(),
+    }
+}
+
+/// «Все линии, 4–8 ноября 2026: выходной».
+pub(super) fn exception_words(exception: &Exception, lines: &Lines) -> String {
+    let dates = dates_words(exception.from, exception.to);
+    format!("{}, {dates}: {}", who(exception.line.as_ref(), lines), mode_words(&exception.mode))
+}
+
 fn mode_words(mode: &ExceptionMode) -> String {
     match mode {
+        ExceptionMode::Rule => "по общему правилу".to_owned(),
         ExceptionMode::Closed => "выходной".to_owned(),
         ExceptionMode::Worked => "рабочий".to_owned(),
         ExceptionMode::Open(hours) => hours_words(hours.iter().copied()),

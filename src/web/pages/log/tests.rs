@@ -215,6 +215,23 @@ async fn the_log_says_what_became_of_a_call_and_in_how_much_working_time() {
 }
 
 #[tokio::test]
+async fn the_working_time_until_the_call_is_that_until_it_was_dialled_first() {
+    let school = School::open().await;
+    let call = school.message_from("+79281234567").await;
+    let id = school.callback_of(call).await;
+    for (at, action) in [
+        ("2026-11-23T09:12:00+03:00", Action::Dial),
+        ("2026-11-23T09:30:00+03:00", Action::Dial),
+        ("2026-11-23T10:00:00+03:00", Action::Done { note: String::new() }),
+    ] {
+        school.clock.set(at.parse().unwrap());
+        school.act(id, action).await;
+    }
+    let page = school.get("/calls", &school.sign_in("madina").await).await.text();
+    assert!(page.contains("через 0 ч 12 мин раб. времени"), "{page}");
+}
+
+#[tokio::test]
 async fn every_filter_stands_in_the_address_and_is_still_chosen_on_the_page() {
     let school = School::open().await;
     let cookie = school.sign_in("madina").await;
@@ -335,6 +352,22 @@ async fn the_card_of_a_caller_keeps_a_name_as_text_and_shows_all_of_the_number()
     let observer = school.sign_in("head").await;
     assert_eq!(school.get(address, &observer).await.status, StatusCode::FORBIDDEN);
     assert_eq!(school.post(address, &observer, &[("name", "я")]).await.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn what_was_taken_back_is_no_word_on_the_card_of_the_caller_and_none_to_search_for() {
+    let school = School::open().await;
+    let cookie = school.sign_in("madina").await;
+    let call = school.message_from("+79281234567").await;
+    let id = school.callback_of(call).await;
+    school.act(id, Action::Dial).await;
+    school.act(id, Action::Exceptional { note: "Пояснение".to_owned() }).await;
+    let by = Actor::officer(2, "Мадина И.");
+    school.house.store.undo(id, None, &by, school.clock.now()).await.unwrap();
+    let card = school.get("/callers/+79281234567", &cookie).await.text();
+    assert!(card.contains("в работе: Мадина И.") && !card.contains("exceptional"), "{card}");
+    assert_eq!(rows(&school.get("/calls?search=пояснение", &cookie).await.text()), 1);
+    assert_eq!(rows(&school.get("/calls?search=exceptional", &cookie).await.text()), 0);
 }
 
 #[tokio::test]

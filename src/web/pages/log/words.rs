@@ -85,7 +85,7 @@ pub(super) fn resolution_title(resolution: Resolution) -> &'static str {
 pub(super) fn called_back_after_ms(entry: &LogEntry, calendar: &Calendar) -> Option<i64> {
     let solved = entry.solved.as_ref().filter(|solved| solved.resolution == Resolution::CalledBack)?;
     let started_at = entry.call.started_at;
-    let called_back_at = [solved.reached_at, solved.closed_at].into_iter().flatten().find(|at| *at >= started_at)?;
+    let called_back_at = [solved.tried_at, solved.closed_at].into_iter().flatten().find(|at| *at >= started_at)?;
     (entry.call.is_inbound() && !entry.call.was_talked())
         .then(|| calendar.working_ms_between(started_at, called_back_at))
 }

@@ -102,6 +102,62 @@ async fn a_change_shows_what_it_does_and_is_saved_with_who_and_why() {
 }
 
 #[tokio::test]
+async fn one_day_of_a_longer_exception_goes_back_to_the_rule_and_the_others_stay() {
+    let school = School::open().await;
+    let cookie = school.sign_in("aishat").await;
+    let days = |mode, from, to, line| {
+        [("step", "exception"), ("mode", mode), ("from", from), ("to", to), ("line", line), ("reason", "ремонт")]
+    };
+    school.change(&cookie, &days("closed", "2026-11-24", "2026-11-26", "")).await;
+    let (preview, saved) = school.change(&cookie, &days("rule", "2026-11-25", "2026-11-25", "parents")).await;
+    assert_eq!(saved.status, StatusCode::SEE_OTHER);
+    assert!(!preview.text.contains("Перестанет действовать"), "{}", preview.text);
+    assert!(preview.text.contains("25 ноября") && !preview.text.contains("24 ноября"), "{}", preview.text);
+    let open = |at: &str| {
+        let lines = school.house.lines();
+        let calendar = &lines.by_id(&LineId::new("parents")).calendar;
+        calendar.is_open(format!("2026-11-{at}T12:00:00+03:00").parse().unwrap())
+    };
+    assert_eq!(["24", "25", "26"].map(open), [false, true, false]);
+    let page = school.get("/calendar?day=2026-11-25&line=parents", &cookie).await.text;
+    assert!(page.contains("value=\"rule\" checked") && page.contains("по общему правилу"), "{page}");
+    let again = school.post("/calendar/check", &cookie, &form(&days("rule", "2026-11-25", "", "parents"))).await;
+    assert!(again.text.contains("День и так по общему правилу"), "{}", again.text);
+    let (preview, _) = school.change(&cookie, &days("rule", "2026-11-20", "2026-11-30", "")).await;
+    assert!(
+        preview.text.contains("Перестанет действовать: Все линии, 24–26 ноября 2026: выходной, ремонт."),
+        "{}",
+        preview.text
+    );
+    assert_eq!(["24", "25", "26"].map(open), [true, true, true]);
+    assert!(school.house.store.hours_changes().await.unwrap().exceptions.is_empty());
+}
+
+#[tokio::test]
+async fn other_hours_keep_their_break() {
+    let school = School::open().await;
+    let cookie = school.sign_in("aishat").await;
+    let hours = "9:00-13:00, 14:00-17:00";
+    let day =
+        [("step", "exception"), ("mode", "hours"), ("hours", hours), ("from", "2026-11-25"), ("to", "2026-11-25")];
+    let (preview, saved) = school.change(&cookie, &day).await;
+    assert_eq!(saved.status, StatusCode::SEE_OTHER);
+    assert!(preview.text.contains("09:00–13:00, 14:00–17:00"), "{}", preview.text);
+    let page = school.get("/calendar?day=2026-11-25", &cookie).await.text;
+    assert!(
+        page.contains("name=\"hours\" maxlength=\"100\" autocomplete=\"off\" value=\"09:00–13:00, 14:00–17:00\""),
+        "{page}"
+    );
+    let calendar = school.house.lines().default_calendar().clone();
+    let at = |time: &str| calendar.is_open(format!("2026-11-25T{time}:00+03:00").parse().unwrap());
+    assert_eq!(["12:59", "13:30", "16:59", "17:00"].map(at), [true, false, true, false]);
+    let mut nothing = day;
+    nothing[2].1 = " ";
+    let page = school.post("/calendar/check", &cookie, &form(&nothing)).await;
+    assert!(page.status == StatusCode::UNPROCESSABLE_ENTITY && page.text.contains("href=\"#hours\""), "{}", page.text);
+}
+
+#[tokio::test]
 async fn officers_look_seniors_change_hours_and_administrators_data() {
     let school = School::open().await;
     let (madina, aishat) = (school.sign_in("madina").await, school.sign_in("aishat").await);
@@ -126,15 +182,14 @@ async fn mistakes_are_told_beside_their_fields_and_what_was_typed_stays() {
     let wrong = [
         ("step", "exception"),
         ("mode", "hours"),
-        ("opens", "10:00"),
-        ("closes", "09:00"),
+        ("hours", "10:00–09:00"),
         ("from", "2026-11-26"),
         ("to", "2026-11-25"),
         ("reason", "ремонт кабинета"),
     ];
     let page = school.post("/calendar/check", &cookie, &form(&wrong)).await;
     assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
-    for words in ["href=\"#to\"", "href=\"#opens\"", "value=\"ремонт кабинета\"", "Ошибка: Календарь"]
+    for words in ["href=\"#to\"", "href=\"#hours\"", "value=\"ремонт кабинета\"", "Ошибка: Календарь"]
     {
         assert!(page.text.contains(words), "{words}\n{}", page.text);
     }
