@@ -152,7 +152,8 @@ mod tests {
 
     #[test]
     fn the_reason_of_an_exception_is_not_told_and_the_name_of_a_holiday_is() {
-        let closed = |reason: &str| json!([{"from": "2026-11-05", "to": "2026-11-05", "mode": "closed", "reason": reason}]);
+        let closed =
+            |reason: &str| json!([{"from": "2026-11-05", "to": "2026-11-05", "mode": "closed", "reason": reason}]);
         let with = |reason: &str| {
             let days = days(&calendar(json!({"overrides": closed(reason)})), at("2026-11-03T12:00:00+03:00"), 4);
             assert!(!days[1].name.is_empty(), "{days:?}");

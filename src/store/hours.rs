@@ -251,15 +251,7 @@ struct NewRow {
 
 impl NewRow {
     fn new(kind: &'static str) -> Self {
-        Self {
-            kind,
-            line: None,
-            dates: None,
-            between: None,
-            set: None,
-            content: String::new(),
-            reason: String::new(),
-        }
+        Self { kind, line: None, dates: None, between: None, set: None, content: String::new(), reason: String::new() }
     }
 
     fn of(exception: &Exception) -> Self {

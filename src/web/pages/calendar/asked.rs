@@ -99,7 +99,12 @@ impl Asked {
         }
     }
 
-    fn exception(&self, line: Option<LineId>, lines: &Lines, changes: &HoursChanges) -> Result<HoursStep, Vec<Mistake>> {
+    fn exception(
+        &self,
+        line: Option<LineId>,
+        lines: &Lines,
+        changes: &HoursChanges,
+    ) -> Result<HoursStep, Vec<Mistake>> {
         let mut mistakes = Vec::new();
         let from: Option<Date> = self.get("from").parse().ok();
         let to: Option<Date> = if self.get("to").is_empty() { from } else { self.get("to").parse().ok() };
@@ -226,8 +231,7 @@ fn to_the_rule(
     }
     let touches = |of: &Option<LineId>| line.is_none() || of.is_none() || *of == line;
     let covering = || changes.exceptions.iter().filter(|it| it.from <= to && from <= it.to && touches(&it.line));
-    let nothing_else =
-        |it: &Exception| from <= it.from && it.to <= to && (line.is_none() || it.line == line);
+    let nothing_else = |it: &Exception| from <= it.from && it.to <= to && (line.is_none() || it.line == line);
     if covering().all(nothing_else) {
         return Ok(HoursStep::EndExceptions(covering().map(|it| it.id).collect()));
     }

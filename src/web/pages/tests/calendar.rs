@@ -138,12 +138,16 @@ async fn other_hours_keep_their_break() {
     let school = School::open().await;
     let cookie = school.sign_in("aishat").await;
     let hours = "9:00-13:00, 14:00-17:00";
-    let day = [("step", "exception"), ("mode", "hours"), ("hours", hours), ("from", "2026-11-25"), ("to", "2026-11-25")];
+    let day =
+        [("step", "exception"), ("mode", "hours"), ("hours", hours), ("from", "2026-11-25"), ("to", "2026-11-25")];
     let (preview, saved) = school.change(&cookie, &day).await;
     assert_eq!(saved.status, StatusCode::SEE_OTHER);
     assert!(preview.text.contains("09:00–13:00, 14:00–17:00"), "{}", preview.text);
     let page = school.get("/calendar?day=2026-11-25", &cookie).await.text;
-    assert!(page.contains("name=\"hours\" maxlength=\"100\" autocomplete=\"off\" value=\"09:00–13:00, 14:00–17:00\""), "{page}");
+    assert!(
+        page.contains("name=\"hours\" maxlength=\"100\" autocomplete=\"off\" value=\"09:00–13:00, 14:00–17:00\""),
+        "{page}"
+    );
     let calendar = school.house.lines().default_calendar().clone();
     let at = |time: &str| calendar.is_open(format!("2026-11-25T{time}:00+03:00").parse().unwrap());
     assert_eq!(["12:59", "13:30", "16:59", "17:00"].map(at), [true, false, true, false]);
