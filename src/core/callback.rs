@@ -120,7 +120,7 @@ pub struct Callback {
     pub line: LineId,
     /// The caller's number as the network showed it; `None` if withheld.
     pub caller: Option<PhoneNumber>,
-    /// The number to dial: the caller's, or the one typed on the keypad.
+    /// The caller's number, or the one typed on the keypad or told. To dial: [`Callback::number_to_dial`].
     pub callback_number: Option<PhoneNumber>,
     pub channel: Channel,
     pub received_at: Timestamp,
@@ -310,6 +310,11 @@ impl Callback {
                 (_, Some(_)) => Err(Refusal::Closed { state: state.as_str() }),
             },
         }
+    }
+
+    /// The network's number first: what was typed or told may be wrong.
+    pub fn number_to_dial(&self) -> Option<&PhoneNumber> {
+        self.caller.as_ref().or(self.callback_number.as_ref())
     }
 
     /// First in the order of the list: overdue, then by due time, then oldest (the order of `due_at` is both).

@@ -11,7 +11,8 @@ use super::callback::Reason;
 use super::line::LineId;
 use super::officer::Actor;
 use super::timetable::usual_hours;
-use crate::time::{TimeZone, Timestamp, Weekday};
+use super::wording::WEEK;
+use crate::time::{TimeZone, Timestamp};
 
 /// One callback as a report sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,17 +149,6 @@ pub fn longest_day_ms(calendar: &Calendar) -> i64 {
     let day = |weekday| usual_hours(calendar, weekday).iter().map(|(from, until)| i64::from(until - from)).sum::<i64>();
     WEEK.into_iter().map(day).max().unwrap_or(0) * 60_000
 }
-
-/// Monday first.
-pub const WEEK: [Weekday; 7] = [
-    Weekday::Monday,
-    Weekday::Tuesday,
-    Weekday::Wednesday,
-    Weekday::Thursday,
-    Weekday::Friday,
-    Weekday::Saturday,
-    Weekday::Sunday,
-];
 
 /// How many calls began in each hour of the week: Monday first, then the hour by the clock on the wall.
 pub type Heat = [[i64; 24]; 7];

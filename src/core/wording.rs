@@ -18,6 +18,17 @@ pub const ASK_NUMBER_AGAIN: &str = "Номер не распознан. Набе
 pub const FAULT: &str = "Извините, сейчас записать сообщение нельзя.";
 pub const GOODBYE: &str = "До свидания.";
 
+/// The days in their order.
+pub const WEEK: [Weekday; 7] = [
+    Weekday::Monday,
+    Weekday::Tuesday,
+    Weekday::Wednesday,
+    Weekday::Thursday,
+    Weekday::Friday,
+    Weekday::Saturday,
+    Weekday::Sunday,
+];
+
 /// With less than this left of the working period nobody promises «сегодня» (UX §2 B).
 const SOON_OVER_MS: i64 = 30 * 60 * 1000;
 
@@ -193,15 +204,6 @@ pub fn on_weekday(day: Weekday) -> &'static str {
 /// The hours that all working days of the week share, minutes after midnight; `None` where they differ or have a break:
 /// then no single sentence tells them.
 fn daily_hours(line: &Line) -> Option<(u16, u16)> {
-    const WEEK: [Weekday; 7] = [
-        Weekday::Monday,
-        Weekday::Tuesday,
-        Weekday::Wednesday,
-        Weekday::Thursday,
-        Weekday::Friday,
-        Weekday::Saturday,
-        Weekday::Sunday,
-    ];
     let hours = line.calendar.hours();
     let mut working = WEEK.into_iter().map(|day| hours.on(day)).filter(|intervals| !intervals.is_empty());
     let first = working.next()?;

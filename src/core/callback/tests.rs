@@ -270,3 +270,15 @@ fn each_reason_of_the_regulation_asks_for_its_own_note() {
         assert_eq!(act(&mut waiting(), decline, &madina(), MONDAY_9), Err(Refusal::NoteNeeded(missing)));
     }
 }
+
+#[test]
+fn the_number_to_dial_is_that_of_the_network_and_else_the_one_that_was_typed() {
+    let mut callback = waiting();
+    let typed = PhoneNumber::parse("+79631204517").unwrap();
+    callback.callback_number = Some(typed.clone());
+    assert_eq!(callback.number_to_dial(), callback.caller.as_ref());
+    callback.caller = None;
+    assert_eq!(callback.number_to_dial(), Some(&typed));
+    callback.callback_number = None;
+    assert_eq!(callback.number_to_dial(), None);
+}

@@ -49,7 +49,7 @@ pub(super) fn table(
         sheet.write_number(row, 5, view.voicemails_count as f64)?;
         sheet.write_number(row, 6, view.attempts().len() as f64)?;
         if personal_data {
-            let number = callback.callback_number.as_ref().or(callback.caller.as_ref());
+            let number = callback.number_to_dial();
             sheet.write_string(row, 7, number.map_or_else(|| "номер скрыт".to_owned(), PhoneNumber::spaced))?;
             sheet.write_string(row, 8, cell(callback.desk.notes.summary.as_deref().unwrap_or_default()))?;
         }

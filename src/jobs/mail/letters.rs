@@ -183,7 +183,7 @@ impl<'a> Desk<'a> {
     fn who(&self, callback: &Callback) -> String {
         let mut parts = Vec::new();
         if self.personal_data {
-            let number = callback.callback_number.as_ref().or(callback.caller.as_ref());
+            let number = callback.number_to_dial();
             parts.push(number.map_or_else(|| "номер скрыт".to_owned(), PhoneNumber::spaced));
         }
         if let Some(number) = &callback.registration_number {

@@ -136,7 +136,7 @@ async fn draw(
         undone = undo::undone_words(&entry, &person.actor);
     }
     let (status, told) = told.unzip();
-    let callers: Vec<_> = wanted.iter().filter_map(|entry| entry.callback.caller.clone()).collect();
+    let callers: Vec<_> = wanted.iter().filter_map(|entry| entry.callback.number_to_dial().cloned()).collect();
     let names = store.contacts(&callers).await?;
     let mut groups = Vec::new();
     for Entries { key, title, number, entries } in grouped(&school, wanted, &person.actor.id, now) {
@@ -146,7 +146,7 @@ async fn draw(
             let calendar = &school.by_id(&entry.callback.line).calendar;
             let bench = card::Bench { person, calendar, now, reasons: school.regulation_reasons };
             let name =
-                entry.callback.caller.as_ref().and_then(|caller| names.get(caller)).map(|known| known.name.clone());
+                entry.callback.number_to_dial().and_then(|number| names.get(number)).map(|known| known.name.clone());
             let mut card = Card::of(entry, talk, told.as_ref(), &bench);
             card.name = name.filter(|name| !name.is_empty());
             cards.push(card);

@@ -246,7 +246,7 @@ async fn draw(
         frame: Frame::of(house, person, Here::Desk, now).await?,
         id: callback.id,
         version: callback.version,
-        number: match &callback.callback_number {
+        number: match callback.number_to_dial() {
             Some(number) => number.spaced(),
             None if callback.channel == Channel::Telephone => "Номер скрыт".to_owned(),
             None => "Без номера".to_owned(),

@@ -179,7 +179,7 @@ impl Row {
         Self {
             place,
             line: line.title.clone(),
-            number: match &callback.callback_number {
+            number: match callback.number_to_dial() {
                 Some(number) => number.spaced(),
                 None if callback.channel == Channel::Telephone => "скрыт".to_owned(),
                 None => "нет".to_owned(),

@@ -20,7 +20,8 @@ use super::frame::{Choice, Frame, Here, line_choices};
 use super::refused::PageError;
 use super::words::short_weekday;
 use super::{AnyQuery, Visitor, page, query};
-use crate::core::report::{Ending, Month, WEEK};
+use crate::core::report::{Ending, Month};
+use crate::core::wording::WEEK;
 use crate::web::House;
 
 /// Months that can be chosen without typing an address.

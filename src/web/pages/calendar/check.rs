@@ -338,8 +338,7 @@ fn moved_words(effect: &HoursEffect, now: Timestamp) -> Vec<String> {
         let line = effect.after.by_id(&callback.line);
         let wall = Wall::new(line.calendar.time_zone(), now);
         let due = |at: Option<Timestamp>| at.map_or("без срока".to_owned(), |at| wall.until(at));
-        let number =
-            callback.callback_number.as_ref().map_or("номер скрыт".to_owned(), |number| number.spaced());
+        let number = callback.number_to_dial().map_or("номер скрыт".to_owned(), |number| number.spaced());
         let term = match callback.term_due_at == terms.term_due_at {
             true => String::new(),
             false => format!("; срок ответа {} → {}", due(callback.term_due_at), due(terms.term_due_at)),

@@ -2,19 +2,9 @@
 
 use crate::core::calendar::{Calendar, Closure, DayRule, Hours, Interval, Period, TimeState};
 use crate::core::line::{Line, Lines};
-use crate::core::wording::day_and_month;
+use crate::core::wording::{WEEK, day_and_month};
 use crate::time::{Date, Timestamp, Weekday, from_millisecond};
 use crate::web::pages::words::{Wall, short_weekday, weekday};
-
-const WEEK: [Weekday; 7] = [
-    Weekday::Monday,
-    Weekday::Tuesday,
-    Weekday::Wednesday,
-    Weekday::Thursday,
-    Weekday::Friday,
-    Weekday::Saturday,
-    Weekday::Sunday,
-];
 
 /// Why a date is worked or not.
 pub(in crate::web::pages) fn rule_words(rule: DayRule) -> &'static str {

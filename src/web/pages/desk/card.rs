@@ -97,8 +97,7 @@ impl Card {
         let told = told.filter(|told| told.id == Some(callback.id));
         let closed = callback.desk.state.closed_at().is_some();
         let overdue = callback.is_overdue(bench.now);
-        // The number to dial is the network's first: what was told in a message may have been misheard.
-        let number = callback.caller.as_ref().or(callback.callback_number.as_ref());
+        let number = callback.number_to_dial();
         let hand = match callback.desk.state.holder(bench.now) {
             _ if closed => Hand::Closed,
             None => Hand::Nobody,

@@ -60,7 +60,7 @@ pub(super) fn undone_words(view: &CallbackView, me: &Actor) -> Option<String> {
 }
 
 fn number(view: &CallbackView) -> String {
-    let number = view.callback.caller.as_ref().or(view.callback.callback_number.as_ref());
+    let number = view.callback.number_to_dial();
     number.map_or_else(|| "номер скрыт".to_owned(), PhoneNumber::spaced)
 }
 

@@ -143,10 +143,11 @@ async fn callbacks(
         loop {
             let filter = DeskFilter { part, line: line.clone(), after, limit: PIECE };
             let page = house.store.desk_page(&filter, now).await?;
-            let numbers: Vec<_> = page.items.iter().filter_map(|view| view.callback.callback_number.clone()).collect();
+            let numbers: Vec<_> =
+                page.items.iter().filter_map(|view| view.callback.number_to_dial().cloned()).collect();
             let contacts = house.store.contacts(&numbers).await?;
             for view in &page.items {
-                let number = view.callback.callback_number.as_ref();
+                let number = view.callback.number_to_dial();
                 rows.push(callback_row(view, number.and_then(|number| contacts.get(number)), &lines));
             }
             match page.next {
@@ -208,7 +209,7 @@ fn callback_row(view: &CallbackView, contact: Option<&Contact>, lines: &Lines) -
     vec![
         Cell::text(callback.registration_number.clone().unwrap_or_default()),
         Cell::text(line.title.clone()),
-        Cell::phone(callback.callback_number.as_ref()),
+        Cell::phone(callback.number_to_dial()),
         Cell::text(contact.map_or("", |contact| &contact.name)),
         Cell::text(callback.channel.title()),
         Cell::instant(callback.received_at, zone),

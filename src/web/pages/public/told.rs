@@ -3,23 +3,13 @@
 use super::super::words::{Wall, short_weekday};
 use crate::core::calendar::Calendar;
 use crate::core::timetable::{self, DaysOff, Span, usual_hours};
-use crate::core::wording::{day_and_month, on_weekday};
-use crate::time::{Date, Timestamp, Weekday};
+use crate::core::wording::{WEEK, day_and_month, on_weekday};
+use crate::time::{Date, Timestamp};
 
 /// How far the page looks for days off: from any day of the year the next holiday lies nearer.
 const LOOKS_AHEAD_DAYS: i32 = 150;
 /// As many exceptions as one reads on a wall.
 const MOST_EXCEPTIONS: usize = 4;
-
-const WEEK: [Weekday; 7] = [
-    Weekday::Monday,
-    Weekday::Tuesday,
-    Weekday::Wednesday,
-    Weekday::Thursday,
-    Weekday::Friday,
-    Weekday::Saturday,
-    Weekday::Sunday,
-];
 
 /// What is said of one line's hours.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,6 +136,7 @@ mod tests {
 
     use super::*;
     use crate::core::calendar::Hours;
+    use crate::time::Weekday;
 
     fn told(hours: Value, now: &str) -> Told {
         Told::of(&Calendar::new(Hours::from_json(&hours).unwrap()), now.parse().unwrap())

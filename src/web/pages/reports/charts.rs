@@ -1,8 +1,9 @@
 //! The pictures of a report: places and sizes for SVG. Each has a table beside it, for ears and for narrow screens.
 
 use super::words::working;
-use crate::core::report::{Heat, WEEK};
+use crate::core::report::Heat;
 use crate::core::timetable::Span;
+use crate::core::wording::WEEK;
 
 /// One hour of the week.
 pub(super) struct HeatCell {

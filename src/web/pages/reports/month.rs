@@ -6,8 +6,9 @@ use super::super::refused::PageError;
 use crate::core::calendar::Calendar;
 use crate::core::line::{Line, LineId, Lines};
 use crate::core::officer::Role;
-use crate::core::report::{self, Entry, Heat, Kept, Month, WEEK, Waiting};
+use crate::core::report::{self, Entry, Heat, Kept, Month, Waiting};
 use crate::core::timetable::{Span, usual_hours};
+use crate::core::wording::WEEK;
 use crate::time::{Date, Timestamp};
 use crate::web::House;
 

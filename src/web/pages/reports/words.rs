@@ -1,7 +1,8 @@
 //! The four answers of a report, in sentences.
 
 use super::super::words::{counted, weekday};
-use crate::core::report::{Ending, Heat, Kept, Month, WEEK, Waiting, percent};
+use crate::core::report::{Ending, Heat, Kept, Month, Waiting, percent};
+use crate::core::wording::WEEK;
 
 const MESSAGES: [&str; 3] = ["сообщение", "сообщения", "сообщений"];
 const CALLS: [&str; 3] = ["звонок", "звонка", "звонков"];
