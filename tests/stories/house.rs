@@ -48,6 +48,10 @@ stories! {
         let sheet = admin.get("/audit.csv").await;
         assert!(sheet.content_type.starts_with("text/csv"));
         assert!(sheet.body.contains("'=HYPERLINK"), "a formula stays text: {}", sheet.body);
+        admin.get("/reports/xlsx").await;
+        let left = app.rows("SELECT object FROM audit WHERE action = 'export' ORDER BY id").await;
+        let left: Vec<String> = left.iter().map(|row| sqlx::Row::get(row, 0)).collect();
+        assert_eq!(left, ["audit.csv", "reports.xlsx"], "no file leaves the house without a row");
         app.leave_the_jobs().await;
     }
 

@@ -7,7 +7,7 @@ use axum::body::{Bytes, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use perezvon::app::demo::{AtSignal, CallPlan, Ending, Sound};
-use perezvon::core::officer::Actor;
+use perezvon::core::officer::{Actor, Role};
 use perezvon::store::{Voicemail, VoicemailState};
 use perezvon::time::SignedDuration;
 
@@ -225,6 +225,11 @@ stories! {
         app.run_all_jobs().await;
         let id = voicemail(app).await.id;
         assert_eq!(app.number("SELECT COUNT(*) FROM callback_word").await, 1, "what was said can be searched for");
+        let printed = "Расшифровка, может содержать ошибки: «Перезвоните.»";
+        for (role, may_read) in [(Role::Officer, true), (Role::Observer, false)] {
+            let paper = app.browser("Мадина", role).await.get("/callbacks/print?show=all").await.body;
+            assert_eq!(paper.contains(printed), may_read, "{role:?}: {paper}");
+        }
         let by = Actor::system();
         assert!(app.store().erase_voicemail(id, &by, "просьба", false, "", app.now()).await.unwrap());
         assert_eq!(app.number("SELECT COUNT(*) FROM callback_word").await, 0);

@@ -5,11 +5,13 @@ pub mod words;
 use askama::Template;
 use axum::Router;
 use axum::extract::State;
+use axum::http::request::Parts;
 use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
 
 use super::frame::{Choice, Frame, Here};
+use super::log::export::write_down;
 use super::refused::PageError;
 use super::words::Wall;
 use super::{AnyQuery, Visitor, page, query};
@@ -24,8 +26,14 @@ const PAGE: u32 = 100;
 pub(super) fn router() -> Router<House> {
     Router::new()
         .route("/audit", get(show))
-        .route("/audit.csv", get(|house, visitor, view| export(house, visitor, view, SheetFormat::Csv)))
-        .route("/audit.xlsx", get(|house, visitor, view| export(house, visitor, view, SheetFormat::Xlsx)))
+        .route(
+            "/audit.csv",
+            get(|house, visitor, view, request| export(house, visitor, view, request, SheetFormat::Csv)),
+        )
+        .route(
+            "/audit.xlsx",
+            get(|house, visitor, view, request| export(house, visitor, view, request, SheetFormat::Xlsx)),
+        )
 }
 
 /// The filters, as they stand in the address.
@@ -121,12 +129,17 @@ async fn export(
     State(house): State<House>,
     visitor: Visitor,
     view: AnyQuery<View>,
+    request: Parts,
     format: SheetFormat,
 ) -> Result<Response, PageError> {
-    visitor.at_least(Role::Admin)?;
+    let now = house.clock.now();
+    let person = visitor.at_least(Role::Admin)?;
     let lines = house.lines();
     let zone = lines.default_calendar().time_zone();
-    let found = house.store.audit_page(&query(view).filter(zone, MOST_ROWS as u32)).await?;
+    let view = query(view);
+    let found = house.store.audit_page(&view.filter(zone, MOST_ROWS as u32)).await?;
+    let file = format!("audit.{}", format.extension());
+    write_down(&house, person, &request, &file, "история действий", found.len(), now).await?;
     let cut =
         (found.len() == MOST_ROWS).then(|| format!("Это последние {MOST_ROWS} строк. Выберите более короткий срок."));
     let rows = found.into_iter().map(|row| {

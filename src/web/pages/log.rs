@@ -1,6 +1,6 @@
 //! «Журнал звонков»: every call, newest first. Every filter stands in the address, so a view can be kept and sent.
 
-mod export;
+pub(super) mod export;
 #[cfg(test)]
 mod tests;
 mod view;

@@ -115,7 +115,7 @@ async fn show(
             let filter = DeskFilter { part, line: line.clone(), after, limit: PAGE };
             let found = house.store.desk_page(&filter, now).await?;
             for entry in &found.items {
-                rows.push(Row::of(rows.len() + 1, entry, school.by_id(&entry.callback.line), now));
+                rows.push(Row::of(rows.len() + 1, entry, school.by_id(&entry.callback.line), visitor.may_act(), now));
             }
             after = found.next;
             if after.is_none() {
@@ -172,7 +172,7 @@ fn sheets(mut rows: Vec<Row>) -> Vec<Vec<Row>> {
 }
 
 impl Row {
-    fn of(place: usize, entry: &CallbackView, line: &Line, now: Timestamp) -> Self {
+    fn of(place: usize, entry: &CallbackView, line: &Line, may_listen: bool, now: Timestamp) -> Self {
         let callback = &entry.callback;
         let wall = Wall::new(line.calendar.time_zone(), now);
         let overdue = callback.is_overdue(now);
@@ -192,7 +192,7 @@ impl Row {
                 None => "без срока".to_owned(),
             },
             overdue,
-            about: about(entry, &wall),
+            about: about(entry, &wall, may_listen),
             attempts: match entry.attempts().len() {
                 0 => String::new(),
                 attempts => attempts.to_string(),
@@ -202,7 +202,7 @@ impl Row {
 }
 
 /// What it is about: what somebody else does with it now, the difficulty as noted, else what is to be listened to.
-fn about(entry: &CallbackView, wall: &Wall<'_>) -> String {
+fn about(entry: &CallbackView, wall: &Wall<'_>, may_listen: bool) -> String {
     let callback = &entry.callback;
     let standing = match &callback.desk.state {
         Standing::Claimed { by, at, until } if wall.now < *until => {
@@ -218,13 +218,20 @@ fn about(entry: &CallbackView, wall: &Wall<'_>) -> String {
     let told = match &callback.desk.notes.summary {
         Some(summary) => Some(summary.clone()),
         None if callback.channel != Channel::Telephone => None,
-        None => Some(sounds(entry)),
+        None => Some(words(entry, may_listen).unwrap_or_else(|| sounds(entry))),
     };
     let all = standing.into_iter().chain(channel).chain(told).collect::<Vec<_>>().join(" ");
     match all.char_indices().nth(LONGEST_TOLD) {
         Some((end, _)) => format!("{}…", all[..end].trim_end()),
         None => all,
     }
+}
+
+/// «расшифровка, может содержать ошибки: «…»», for whoever may listen; the newest message that has one.
+fn words(entry: &CallbackView, may_listen: bool) -> Option<String> {
+    let written = entry.voicemails.iter().rev().find_map(|message| message.transcript.as_ref());
+    let text = &written.filter(|_| may_listen)?.text;
+    Some(format!("Расшифровка, может содержать ошибки: «{text}»"))
 }
 
 /// «слушать: № 2026-000123, 0:14», or that there is nothing to listen to.

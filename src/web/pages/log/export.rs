@@ -231,7 +231,7 @@ fn cut(rows: usize) -> String {
 }
 
 /// No file leaves the house without a row. If it cannot be written, there is no file.
-async fn write_down(
+pub(in crate::web::pages) async fn write_down(
     house: &House,
     by: Person,
     request: &Parts,

@@ -2,9 +2,11 @@
 
 use askama::Template;
 use axum::extract::State;
+use axum::http::request::Parts;
 use axum::response::Response;
 
 use super::super::frame::{Frame, Here};
+use super::super::log::export::write_down;
 use super::super::refused::PageError;
 use super::super::words::Wall;
 use super::super::{AnyQuery, Visitor, page, query};
@@ -115,9 +117,11 @@ pub(super) async fn xlsx(
     State(house): State<House>,
     visitor: Visitor,
     asked: AnyQuery<Asked>,
+    request: Parts,
 ) -> Result<Response, PageError> {
     let role = visitor.0.role;
     let view = MonthView::gather(&house, role, &query(asked)).await?;
+    write_down(&house, visitor.0, &request, "reports.xlsx", "отчёт за месяц", view.entries.len(), view.now).await?;
     let mut columns = vec![
         Column::new("Линия", 16),
         Column::new("Звонок", 17),
