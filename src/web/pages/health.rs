@@ -209,6 +209,28 @@ async fn queue(house: &House, now: Timestamp) -> Result<Vec<Item>, StoreError> {
             "Проверьте связь с оператором и его ключи. Служба пробует снова сама.",
         ),
     }];
+    let behind = |kind: JobKind, title: &str, remedy: &'static str| {
+        let waiting = jobs.waiting.iter().find(|(word, ..)| word == kind.as_str());
+        match waiting {
+            None => Item::good(title, "ничего не ждёт"),
+            Some((_, count, since)) if elapsed_ms(*since, now) < LATE_MS => {
+                Item::good(title, format!("в очереди {count}"))
+            }
+            Some((_, count, since)) => {
+                Item::fair(title, format!("в очереди {count}, первое ждёт {}", span(elapsed_ms(*since, now))), remedy)
+            }
+        }
+    };
+    items.push(behind(
+        JobKind::SendMail,
+        "Почта",
+        "Проверьте почтовый сервер и его настройки. Служба пробует снова сама.",
+    ));
+    items.push(behind(
+        JobKind::Transcribe,
+        "Расшифровки",
+        "Проверьте сервер расшифровки. Перезванивать можно и без неё.",
+    ));
     if jobs.given_up > 0 {
         let told = counted(jobs.given_up, ["задание не выполнено", "задания не выполнены", "заданий не выполнено"]);
         items.push(Item::fair(
