@@ -12,7 +12,7 @@ use super::config::{Config, ProviderConfig};
 use super::{listener, telemetry};
 use crate::jobs::{Http, Transcriber, Worker};
 use crate::providers::{Provider, Providers};
-use crate::recordings::Folder;
+use crate::recordings::{Folder, Joiner};
 use crate::store::Store;
 use crate::time::{Clock, Heartbeat};
 use crate::web::{House, Parts};
@@ -51,6 +51,7 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
         clock: clock.clone(),
         store: store.clone(),
         folder: folder.clone(),
+        joiner: Joiner::new(folder.clone(), config.prompts.sounds.clone()),
         providers: providers.clone(),
         school: config.school.clone(),
         public_url: config.server.public_url.clone(),
