@@ -2,13 +2,15 @@
 //!
 //! `✓` is in order, `!` works but is worth a thought, `✗` must be mended.
 
+mod sounds;
+
 use std::collections::HashSet;
 use std::io::Write;
 use std::path::Path;
 
 use url::Url;
 
-use super::config::{Config, Mistakes, Prompts, ProviderConfig, Storage, is_loopback, reason};
+use super::config::{Config, Mistakes, ProviderConfig, Storage, is_loopback, reason};
 use crate::core::calendar::Calendar;
 use crate::core::greetings::{GreetingKind, PATIENCE_MS};
 use crate::core::line::Line;
@@ -267,35 +269,6 @@ impl Report {
         }
     }
 
-    /// The words of which greetings for an exchange are joined.
-    fn sounds(&mut self, prompts: &Prompts) {
-        let name = "Слова для приветствий на своей АТС";
-        let folder = prompts.sounds.folder().display();
-        let found = prompts.sounds.vocabulary();
-        let Some(first) = found.lacking.first() else {
-            return match found.says_callback {
-                true => self.good(format!("{name}: {folder}, дата перезвона произносится.")),
-                false => self.good(format!(
-                    "{name}: {folder}, дата перезвона произносится, но без слов «обратный звонок»: в этом выпуске пакета                      их не вырезать."
-                )),
-            };
-        };
-        let more = match found.lacking.len() {
-            1 => String::new(),
-            count => format!(", всего не хватает: {count}"),
-        };
-        let lacking = format!("{name}: в папке {folder} нет {first}{more}. Даты перезвона звонящий не услышит.");
-        match prompts.is_configured {
-            true => self.bad(format!(
-                "{lacking} Поставьте пакет asterisk-core-sounds-ru-wav или исправьте prompts.sounds."
-            )),
-            false => self.fair(format!(
-                "{lacking} Если звонки принимает своя АТС, поставьте пакет asterisk-core-sounds-ru-wav или впишите папку в \
-                 prompts.sounds."
-            )),
-        }
-    }
-
     /// What the school recorded itself, if anything.
     fn recorded(&mut self, line: &Line) {
         if line.greetings.is_empty() {
@@ -360,7 +333,7 @@ mod tests {
     use crate::core::greetings::Recorded;
     use crate::core::line::LineId;
 
-    async fn report(text: &str, now: &str, probes: Vec<Probe>) -> (bool, String) {
+    pub(super) async fn report(text: &str, now: &str, probes: Vec<Probe>) -> (bool, String) {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
         let environment = [
@@ -425,35 +398,6 @@ mod tests {
         assert!(text.contains("! Приветствие линии «Родители», «После рабочего времени», длится 26 с."), "{text}");
         assert_eq!(text.matches("длится").count(), 1, "{text}");
         assert!(!text.contains("Приветствия линии «Сотрудники»"), "{text}");
-    }
-
-    #[tokio::test]
-    async fn words_that_are_missing_must_be_mended_where_their_folder_is_written_down() {
-        let folder = tempfile::tempdir().unwrap();
-        let hello = folder.path().join("hello.wav");
-        std::fs::write(hello, crate::recordings::tone::wav_bytes(&[0; 8_000])).unwrap();
-        let text = format!("[prompts]\nsounds = \"{}\"", folder.path().display());
-        let (sound, text) = report(&text, "2026-11-20T12:00:00Z", vec![]).await;
-        assert!(!sound);
-        assert!(
-            text.contains("✗ Слова для приветствий на своей АТС: в папке ")
-                && text.contains("нет vm-nobodyavail.wav, всего"),
-            "{text}"
-        );
-        let mut report = Report { findings: Vec::new() };
-        let sounds = crate::recordings::Sounds::new(&folder.path().join("none"));
-        report.sounds(&Prompts { sounds, is_configured: false });
-        let mut out = Vec::new();
-        assert!(report.write(&mut out).unwrap(), "only a thought");
-        assert!(String::from_utf8(out).unwrap().starts_with("! Слова для приветствий"));
-    }
-
-    #[tokio::test]
-    async fn words_that_are_there_are_told_in_one_line() {
-        let text = "[prompts]\nsounds = \"/usr/share/asterisk/sounds/ru_RU_f_IvrvoiceRU\"";
-        let (sound, text) = report(text, "2026-11-20T12:00:00Z", vec![]).await;
-        assert!(sound, "{text}");
-        assert!(text.contains("sounds/ru_RU_f_IvrvoiceRU, дата перезвона произносится.\n"), "{text}");
     }
 
     #[tokio::test]

@@ -41,9 +41,11 @@ pub enum NotJoined {
 pub struct Joiner {
     folder: Folder,
     sounds: Sounds,
-    /// The greeting asked for last is the last one.
-    made: Arc<Mutex<VecDeque<(Vec<Piece>, Joined)>>>,
+    made: Arc<Mutex<Made>>,
 }
+
+/// Greetings by what they are made of, the one asked for last at the end.
+type Made = VecDeque<(Vec<Piece>, Joined)>;
 
 impl Joiner {
     /// `folder` holds the school's recordings.
