@@ -25,3 +25,4 @@ pub use meter::PEAK_COUNT;
 pub use name::{BadChecksum, BadRecordingName, Checksum, RecordingName};
 pub use speech::LEAST_SPEECH_MS;
 pub use telephone::PhoneSound;
+pub use wav::with_true_lengths;

@@ -10,6 +10,7 @@ mod callers;
 mod crash;
 mod desk;
 mod evening;
+mod exchange;
 mod fetching;
 mod greetings;
 mod heard;
