@@ -48,26 +48,30 @@ fn is_message(fact: &Fact) -> bool {
     matches!(fact, Fact::Recording { state: RecordingState::Completed, .. })
 }
 
-/// The fields, and the sound if there is any. Everything is in memory, so nothing here ever waits.
+/// The fields, and the sound if there is any.
 fn parts(request: &RawRequest) -> Result<(Bytes, Option<Bytes>), Malformed> {
-    let unreadable = |error: multer::Error| Malformed::NotMultipart(error.to_string());
     let boundary = multer::parse_boundary(request.header("content-type").unwrap_or("")).map_err(unreadable)?;
     let whole = stream::iter([Ok::<_, multer::Error>(request.body.clone())]);
-    let reading = async {
-        let mut parts = multer::Multipart::new(whole, boundary);
-        let (mut told, mut sound) = (None, None);
-        for _ in 0..MOST_PARTS {
-            let Some(part) = parts.next_field().await? else { break };
-            match part.name() {
-                Some("call") => told = Some(part.bytes().await?),
-                Some("audio") => sound = Some(part.bytes().await?),
-                _ => {}
-            }
+    let mut parts = multer::Multipart::new(whole, boundary);
+    let (mut told, mut sound) = (None, None);
+    for _ in 0..MOST_PARTS {
+        let Some(part) = at_once(parts.next_field())? else { break };
+        match part.name() {
+            Some("call") => told = Some(at_once(part.bytes())?),
+            Some("audio") => sound = Some(at_once(part.bytes())?),
+            _ => {}
         }
-        Ok((told, sound))
-    };
-    let (told, sound) = reading.now_or_never().unwrap_or(Err(multer::Error::IncompleteStream)).map_err(unreadable)?;
+    }
     Ok((told.ok_or(Malformed::Missing("call"))?, sound))
+}
+
+/// The body is in memory, so nothing of it has ever to be waited for.
+fn at_once<T>(reading: impl Future<Output = multer::Result<T>>) -> Result<T, Malformed> {
+    reading.now_or_never().unwrap_or(Err(multer::Error::IncompleteStream)).map_err(unreadable)
+}
+
+fn unreadable(error: multer::Error) -> Malformed {
+    Malformed::NotMultipart(error.to_string())
 }
 
 fn incoming(form: &Form, received_at: Timestamp) -> Result<Vec<CallEvent>, Malformed> {
