@@ -1,6 +1,6 @@
 //! Signed status callbacks as Twilio sends them: every field of the contract, empty geography included.
 
-use perezvon::providers::form_signature;
+use perezvon::providers::twiml::form_signature;
 use perezvon::time::{Clock, TimeZone};
 
 pub const PUBLIC_URL: &str = "https://calls.example.org";

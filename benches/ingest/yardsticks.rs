@@ -12,11 +12,10 @@ use axum::extract::{Path as Segments, Request, State};
 use axum::response::Response;
 use axum::routing::any;
 use bytes::Bytes;
-use perezvon::app::config::{self, ProviderConfig};
-use perezvon::app::listener;
-use perezvon::providers::{Provider, Providers};
+use perezvon::app::{config, house, listener};
+use perezvon::providers::Providers;
 use perezvon::time::Clock;
-use perezvon::web::webhooks::{raw, replied};
+use perezvon::web::webhooks::{replied, split, with_body};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -32,9 +31,7 @@ struct Yardstick {
 /// Serves until the process is killed. `log`: the file that keeps what comes, if it is kept.
 pub async fn serve(configuration: &Path, address: SocketAddr, log: Option<&Path>) -> anyhow::Result<()> {
     let config = config::load(Some(configuration), [])?;
-    let providers =
-        config.providers.iter().map(|ProviderConfig::Twiml { settings, .. }| Provider::new(settings.clone()));
-    let yardstick = Yardstick { providers: Providers::new(providers), log: log.map(start_log).transpose()? };
+    let yardstick = Yardstick { providers: house::providers(&config), log: log.map(start_log).transpose()? };
     let router = Router::new()
         .route("/webhooks/{name}/{*endpoint}", any(webhook))
         .route("/healthz", any(|| async { "ok\n" }))
@@ -52,7 +49,9 @@ async fn webhook(
 ) -> Response {
     let now = Clock::System.now();
     let provider = yardstick.providers.get(&name).expect("the generator names the configured provider");
-    let request = match raw(request, endpoint).await {
+    let (head, body) = split(request, endpoint);
+    let limit = provider.admit(&head).expect("the generator sends what it may");
+    let request = match with_body(head, body, limit).await {
         Ok(request) => request,
         Err(refused) => return refused,
     };

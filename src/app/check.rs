@@ -14,7 +14,7 @@ use super::config::{Config, Mistakes, ProviderConfig, Storage, is_loopback, reas
 use crate::core::calendar::Calendar;
 use crate::core::greetings::{GreetingKind, PATIENCE_MS};
 use crate::core::line::Line;
-use crate::providers::{Settings, Signature};
+use crate::providers::twiml::{Settings, Signature};
 use crate::time::{TimeZone, Timestamp};
 
 /// The caller listens to the ringing tone no longer than this without a word.
@@ -211,7 +211,8 @@ impl Report {
             return;
         }
         self.public_url(&config.server.public_url);
-        for ProviderConfig::Twiml { settings, api_token } in &config.providers {
+        for provider in &config.providers {
+            let ProviderConfig::Twiml { settings, api_token } = provider else { continue };
             let Settings { name, public_url, .. } = settings;
             let keys = settings.auth_tokens.len();
             self.good(format!("Подключение {name}: подпись {}, ключей: {keys}.", signature(settings.signature)));
@@ -247,7 +248,10 @@ impl Report {
     }
 
     fn prompts(&mut self, config: &Config) {
-        for ProviderConfig::Twiml { settings: Settings { name, voice, language, .. }, .. } in &config.providers {
+        for provider in &config.providers {
+            let ProviderConfig::Twiml { settings: Settings { name, voice, language, .. }, .. } = provider else {
+                continue;
+            };
             match language.starts_with("ru") {
                 true => self.good(format!("Приветствия, подключение {name}: читает голос {voice} ({language}).")),
                 false => self.fair(format!(

@@ -11,6 +11,8 @@ use tokio::task::JoinHandle;
 use super::config::{Config, ProviderConfig};
 use super::{listener, telemetry};
 use crate::jobs::{Http, Transcriber, Worker};
+use crate::providers::asterisk::Asterisk;
+use crate::providers::twiml::Twiml;
 use crate::providers::{Provider, Providers};
 use crate::recordings::{Folder, Joiner};
 use crate::store::Store;
@@ -45,7 +47,7 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
     let store = store
         .with_late_folder(&config.storage.recordings.join(".late"))
         .with_context(|| format!("в папке записей {} нельзя писать", config.storage.recordings.display()))?;
-    let providers = Providers::new(config.providers.iter().map(provider));
+    let providers = providers(config);
     let heartbeat = Heartbeat::default();
     let house = House::new(Parts {
         clock: clock.clone(),
@@ -73,12 +75,18 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
     Ok(Built { house, worker, store })
 }
 
-fn provider(config: &ProviderConfig) -> Provider {
+/// The codecs of the configured providers.
+pub fn providers(config: &Config) -> Providers {
+    Providers::new(config.providers.iter().map(provider))
+}
+
+fn provider(config: &ProviderConfig) -> Box<dyn Provider> {
     match config {
         ProviderConfig::Twiml { settings, api_token } => match api_token {
-            Some(token) => Provider::new(settings.clone()).with_api_token(token.clone()),
-            None => Provider::new(settings.clone()),
+            Some(token) => Box::new(Twiml::new(settings.clone()).with_api_token(token.clone())),
+            None => Box::new(Twiml::new(settings.clone())),
         },
+        ProviderConfig::Asterisk(settings) => Box::new(Asterisk::new(settings.clone())),
     }
 }
 

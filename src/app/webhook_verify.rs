@@ -2,12 +2,12 @@
 
 use std::io::Write;
 
-use anyhow::{Context as _, bail};
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
-
-use crate::providers::{RawRequest, Refused, Signature, check_request};
+use crate::providers::RawRequest;
+use crate::providers::asterisk::check_token;
+use crate::providers::twiml::signature::Refused;
+use crate::providers::twiml::{Signature, check_request};
 use crate::time::Timestamp;
+use anyhow::{Context as _, bail};
 
 /// The parts of the request. Its body is read byte for byte from standard input.
 #[derive(clap::Args, Debug)]
@@ -44,7 +44,7 @@ pub fn run(args: &VerifyArgs, body: &[u8], now: Timestamp, out: &mut dyn Write) 
     let check = |request: &RawRequest| match args.kind.as_str() {
         "twiml" => Ok(check_request(signature(&args.signature)?, &args.secret, &args.url, request, now)
             .map_err(|refused| reason(&refused, args))),
-        "asterisk" => Ok(check_bearer(request, &args.secret).map_err(str::to_owned)),
+        "asterisk" => Ok(check_token(request, &args.secret).map_err(|refused| refused.to_string())),
         "megafon_vats" | "mango" | "zadarma" | "voximplant" => {
             bail!("the kind {} is not built yet; twiml and asterisk are", args.kind)
         }
@@ -102,24 +102,6 @@ fn reason(refused: &Refused, args: &VerifyArgs) -> String {
         }
         _ => refused.to_string(),
     }
-}
-
-/// `Authorization: Bearer TOKEN` (provider contract, Asterisk, style webhook).
-fn check_bearer(request: &RawRequest, tokens: &[String]) -> Result<(), &'static str> {
-    let value = request.header("authorization").ok_or("the header Authorization is missing")?;
-    let given = value.strip_prefix("Bearer ").ok_or("the header Authorization does not begin with «Bearer »")?;
-    let known = tokens.iter().any(|token| !token.trim().is_empty() && equal(token, given));
-    known.then_some(()).ok_or("the bearer token is another one; compare it with tokens in the configuration")
-}
-
-/// Compares two secrets in a time that does not tell where they differ.
-fn equal(a: &str, b: &str) -> bool {
-    let mac = |text: &str| {
-        let mut mac = Hmac::<Sha256>::new_from_slice(b"comparison").expect("HMAC takes keys of any length");
-        mac.update(text.as_bytes());
-        mac
-    };
-    mac(a).verify(&mac(b).finalize().into_bytes()).is_ok()
 }
 
 /// What `echo` and editors put at the end of a saved body.

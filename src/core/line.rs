@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::calendar::{Calendar, WorkingHours};
 use super::changes::Changes;
 use super::greetings::OfLine;
-use super::phone::PhoneNumber;
+use super::phone::{PhoneNumber, Telephone};
 
 /// The configured name of a line: `staff`, `parents`. [`LineId::unknown`] stands for calls to a number nobody configured.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,8 +52,8 @@ pub struct Line {
     pub audience: String,
     /// Published beside the number. `None` where the school has published none (R17).
     pub email: Option<String>,
-    /// Officers' phones, rung one after another in working time; empty = straight to the message.
-    pub ring: Vec<PhoneNumber>,
+    /// Officers' telephones, rung one after another in working time; empty = straight to the message.
+    pub ring: Vec<Telephone>,
     /// How long each phone rings, seconds.
     pub ring_seconds: u32,
     /// The longest message, seconds.

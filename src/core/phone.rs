@@ -129,6 +129,43 @@ impl fmt::Display for PhoneNumber {
     }
 }
 
+/// An officer's telephone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Telephone {
+    Number(PhoneNumber),
+    /// Of the school's own exchange, which alone can ring it: 2 to 6 digits.
+    Extension(String),
+}
+
+impl Telephone {
+    /// Reads an extension, or any usual spelling of a number.
+    pub fn parse(text: &str) -> Result<Self, NotANumber> {
+        let text = text.trim();
+        match (2..=6).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            true => Ok(Self::Extension(text.to_owned())),
+            false => PhoneNumber::parse(text).map(Self::Number),
+        }
+    }
+
+    /// `8 928 803-63-55`, or `101`: for people.
+    pub fn spaced(&self) -> String {
+        match self {
+            Self::Number(number) => number.spaced(),
+            Self::Extension(extension) => extension.clone(),
+        }
+    }
+}
+
+/// `+79288036355`, or `101`: for rows and machines.
+impl fmt::Display for Telephone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Extension(extension) => f.write_str(extension),
+        }
+    }
+}
+
 /// Who calls, as far as the network tells.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Caller {
@@ -203,6 +240,16 @@ mod tests {
             assert!(matches!(PhoneNumber::parse(text), Err(NotANumber::Unusable(_))), "{text}");
         }
         assert_eq!(Caller::from_provider("sip:100@pbx.example").raw, "sip:100@pbx.example");
+    }
+
+    #[test]
+    fn few_digits_are_an_extension_of_the_schools_own_exchange() {
+        for (text, shown) in [("101", "101"), (" 42 ", "42"), ("8 928 803-63-55", "8 928 803-63-55")] {
+            assert_eq!(Telephone::parse(text).unwrap().spaced(), shown);
+        }
+        for text in ["1", "10a", "", "PJSIP/101", "1;2"] {
+            assert!(Telephone::parse(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use super::call::{Call, Decision, RecordingState};
 use super::greetings::GreetingKind;
 use super::line::Line;
-use super::phone::PhoneNumber;
+use super::phone::Telephone;
 use super::wording;
 use crate::time::Timestamp;
 
@@ -47,7 +47,7 @@ pub enum Verb {
         next: Step,
     },
     Dial {
-        number: PhoneNumber,
+        telephone: Telephone,
         seconds: u32,
         next: Step,
     },
@@ -95,9 +95,9 @@ pub fn farewell() -> Script {
 
 fn ring_or_offer(call: &Call, line: &Line, decision: &Decision, phone: usize, now: Timestamp) -> Script {
     match line.ring.get(phone) {
-        Some(number) if call.ended_at.is_none() => {
+        Some(telephone) if call.ended_at.is_none() => {
             vec![
-                Verb::Dial { number: number.clone(), seconds: line.ring_seconds, next: Step::Dialled(phone) },
+                Verb::Dial { telephone: telephone.clone(), seconds: line.ring_seconds, next: Step::Dialled(phone) },
                 // Run only where a provider leaves the Dial without asking.
                 Verb::Redirect(Step::Dialled(phone)),
             ]

@@ -1,13 +1,14 @@
 //! The sound of a message: fetched from the provider, checked, measured, kept; only then deleted there (R5).
 
 use reqwest::{Response, StatusCode, Url};
+use tracing::{error, warn};
 
 use super::http::HttpError;
 use super::{Ended, Worker};
 use crate::core::call::{CallKey, Fact};
-use crate::providers::{ApiRequest, ForbiddenUrl, Provider};
-use crate::recordings::{self, Analysis, KeepError, Kept, RecordingName, Unplayable};
-use crate::store::{Job, JobKind, StoredSound, Voicemail, VoicemailState};
+use crate::providers::{ApiRequest, Archive, ForbiddenUrl};
+use crate::recordings::{self, Analysis, BadRecordingName, KeepError, Kept, ReadError, RecordingName, Unplayable};
+use crate::store::{Job, JobKind, StoreError, StoredSound, Voicemail, VoicemailState};
 use crate::time::{SignedDuration, Timestamp};
 
 /// The largest recording, bytes: an hour of 8 kHz stereo. The longest message a line may take is ten minutes.
@@ -44,20 +45,77 @@ impl Worker {
             }
             Err(failed) => return failed.into(),
         };
+        match self.arrived(&voicemail).await {
+            Ok(Some((kept, broke_off))) => return self.keep(job, &voicemail, None, kept, broke_off, now).await,
+            Ok(None) => {}
+            Err(missed) => return self.missed(job, &voicemail, missed, now).await,
+        }
         let Some(provider) = self.providers.get(&voicemail.provider) else {
             let told =
                 format!("Запись осталась у оператора связи «{}», которого нет в настройках.", voicemail.provider);
             self.alarm("recording_late", voicemail.id, &told, now).await;
             return Ended::After(SignedDuration::from_hours(1), "the provider is configured no longer".to_owned());
         };
-        match self.download(provider, &voicemail, now).await {
-            Ok(kept) => self.keep(job, &voicemail, provider, kept, now).await,
+        let Some(archive) = provider.archive() else {
+            // Between the commit that made its row and the writing of the file, or the provider sends it once more.
+            let not_yet = Missed::NotSound("the sound has not come yet".to_owned());
+            return self.missed(job, &voicemail, not_yet, now).await;
+        };
+        match self.download(archive, &voicemail, now).await {
+            Ok(kept) => self.keep(job, &voicemail, Some(archive), kept, String::new(), now).await,
             Err(missed) => self.missed(job, &voicemail, missed, now).await,
         }
     }
 
-    async fn download(&self, provider: &Provider, voicemail: &Voicemail, now: Timestamp) -> Result<Kept, Missed> {
-        let mut response = self.begin_download(provider, voicemail, now).await?;
+    /// The sound that came by itself, under its final name, and what was wrong with the file before it was mended: an exchange
+    /// that crashed has left lengths of zero in the header, which no player gets over.
+    async fn arrived(&self, voicemail: &Voicemail) -> Result<Option<(Kept, String)>, Missed> {
+        let bad_name = |bad: BadRecordingName| Missed::Unreadable(bad.to_string());
+        let waiting = RecordingName::of_arrived(voicemail.id).map_err(bad_name)?;
+        let bytes = match self.folder.read(&waiting).await {
+            Ok(bytes) => bytes,
+            Err(ReadError::Missing(_)) => return Ok(None),
+            Err(failed) => return Err(Missed::Unreadable(failed.to_string())),
+        };
+        let (bytes, broke_off) = match recordings::with_true_lengths(&bytes) {
+            Some(mended) => (mended, "the exchange broke off in the middle of the recording".to_owned()),
+            None => (bytes, String::new()),
+        };
+        // What is no sound is kept all the same: it is all there is of a caller's message.
+        let extension = recordings::sniff(&bytes).map_or("bin", |container| container.extension());
+        let name = RecordingName::of(voicemail.id, voicemail.received_at, extension).map_err(bad_name)?;
+        let mut incoming = self.folder.begin(name, LARGEST_RECORDING).await.map_err(Missed::Disk)?;
+        incoming.write(&bytes).await.map_err(Missed::Disk)?;
+        Ok(Some((incoming.finish().await.map_err(Missed::Disk)?, broke_off)))
+    }
+
+    /// Takes away the copy that waited. What a crash leaves of it is swept.
+    async fn forget_arrived(&self, voicemail_id: i64) {
+        let Ok(waiting) = RecordingName::of_arrived(voicemail_id) else { return };
+        if let Err(failed) = self.folder.remove(&waiting).await {
+            warn!(voicemail.id = voicemail_id, error = %failed, "The sound as it came stays a while longer");
+        }
+    }
+
+    /// Takes away what a crash, or the same end told twice, has left of sound that is stored.
+    pub(super) async fn sweep_arrived(&self) -> Result<(), StoreError> {
+        let waiting = match self.folder.arrived().await {
+            Ok(waiting) => waiting,
+            Err(failed) => {
+                error!(error = %failed, "The sound that came by itself cannot be listed: {failed}");
+                return Ok(());
+            }
+        };
+        for id in waiting {
+            if self.store.voicemail(id).await?.is_some_and(|it| !matches!(it.state, VoicemailState::Pending)) {
+                self.forget_arrived(id).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn download(&self, archive: &dyn Archive, voicemail: &Voicemail, now: Timestamp) -> Result<Kept, Missed> {
+        let mut response = self.begin_download(archive, voicemail, now).await?;
         let broke_off = |error: reqwest::Error| Missed::Http(error.into());
         let mut beginning = Vec::new();
         while beginning.len() < 64 {
@@ -81,16 +139,16 @@ impl Worker {
     /// for anew.
     async fn begin_download(
         &self,
-        provider: &Provider,
+        archive: &dyn Archive,
         voicemail: &Voicemail,
         now: Timestamp,
     ) -> Result<Response, Missed> {
         let call_id = &voicemail.provider_call_id;
-        let told = provider.recording_request(call_id, &voicemail.recording_id, voicemail.url.as_deref());
+        let told = archive.recording_request(call_id, &voicemail.recording_id, voicemail.url.as_deref());
         let (missed, ask_anew) = match told {
             Ok(mut request) => {
                 let ask_anew = request.fallback.take();
-                match self.http.fetch(provider, request).await {
+                match self.http.fetch(archive, request).await {
                     Ok(response) => return Ok(response),
                     Err(HttpError::Status(status)) if may_have_expired(status) => {
                         (Missed::Http(HttpError::Status(status)), ask_anew)
@@ -99,29 +157,32 @@ impl Worker {
                 }
             }
             Err(missing @ ForbiddenUrl::Missing) => {
-                (Missed::Forbidden(missing), Some(provider.recordings_of_call_request(call_id)))
+                (Missed::Forbidden(missing), Some(archive.recordings_of_call_request(call_id)))
             }
             Err(forbidden) => return Err(Missed::Forbidden(forbidden)),
         };
         let Some(ask_anew) = ask_anew else { return Err(missed) };
-        let Some(fresh) = self.fresh_address(provider, voicemail, ask_anew, now).await? else { return Err(missed) };
+        let Some(fresh) = self.fresh_address(archive, voicemail, ask_anew, now).await? else { return Err(missed) };
         let request =
-            provider.recording_request(call_id, &voicemail.recording_id, Some(&fresh)).map_err(Missed::Forbidden)?;
-        self.http.fetch(provider, request).await.map_err(Missed::Http)
+            archive.recording_request(call_id, &voicemail.recording_id, Some(&fresh)).map_err(Missed::Forbidden)?;
+        self.http.fetch(archive, request).await.map_err(Missed::Http)
     }
 
     /// Where the recording lies now, among the recordings of its call. Its id may be one of our making, the end of the
     /// address; then the address is the same but for its signature.
     async fn fresh_address(
         &self,
-        provider: &Provider,
+        archive: &dyn Archive,
         voicemail: &Voicemail,
         ask_anew: ApiRequest,
         now: Timestamp,
     ) -> Result<Option<String>, Missed> {
         let list = self.http.ask(ask_anew).await.map_err(Missed::Http)?;
-        let key = CallKey { provider: provider.name().clone(), provider_call_id: voicemail.provider_call_id.clone() };
-        let events = provider.parse_recordings(&list, &key, now).map_err(|bad| Missed::NotSound(bad.to_string()))?;
+        let key = CallKey {
+            provider: voicemail.provider.as_str().into(),
+            provider_call_id: voicemail.provider_call_id.clone(),
+        };
+        let events = archive.parse_recordings(&list, &key, now).map_err(|bad| Missed::NotSound(bad.to_string()))?;
         let place = |url: &str| Url::parse(url).ok().map(|url| (url.origin(), url.path().to_owned()));
         let told_place = voicemail.url.as_deref().and_then(place);
         Ok(events.into_iter().find_map(|event| match event.fact {
@@ -134,8 +195,17 @@ impl Worker {
         }))
     }
 
-    /// The file is on our disk: measured, written down, and the provider's copy to be deleted if ours is whole.
-    async fn keep(&self, job: &Job, voicemail: &Voicemail, provider: &Provider, kept: Kept, now: Timestamp) -> Ended {
+    /// The file is on our disk: measured, written down, and the provider's copy to be deleted if ours is whole. Without an
+    /// archive there is no other copy, and nothing to try again.
+    async fn keep(
+        &self,
+        job: &Job,
+        voicemail: &Voicemail,
+        archive: Option<&dyn Archive>,
+        kept: Kept,
+        broke_off: String,
+        now: Timestamp,
+    ) -> Ended {
         let analysis = match self.analyse(&kept.name).await {
             Ok(analysis) => analysis,
             Err(reason) => return self.missed(job, voicemail, Missed::Unreadable(reason), now).await,
@@ -144,18 +214,22 @@ impl Worker {
         let is_short = voicemail
             .provider_seconds
             .is_some_and(|seconds| length_ms + ROUNDING_MS < seconds.saturating_mul(1000).saturating_mul(9) / 10);
-        let damage = damage(&analysis, is_short);
+        let damage = if broke_off.is_empty() { damage(&analysis, is_short) } else { broke_off };
         // Tries that never got a file say nothing about it: only the same damage twice in a row is the file's own.
         let is_lasting = job.attempts + 1 >= TRIES_FOR_A_WHOLE_FILE && job.last_error.as_ref() == Some(&damage);
-        if !damage.is_empty() && !is_lasting && self.age_ms(job) < HOPELESS_MS {
+        if !damage.is_empty() && archive.is_some() && !is_lasting && self.age_ms(job) < HOPELESS_MS {
             return Ended::Later(damage);
         }
         let is_whole = damage.is_empty();
         if !is_whole {
-            let told = format!("Запись сохранена, но повреждена ({damage}). Копия у оператора связи не удалена.");
+            let told = match archive {
+                Some(_) => format!("Запись сохранена, но повреждена ({damage}). Копия у оператора связи не удалена."),
+                None => format!("Запись сохранена такой, какой пришла, но она повреждена ({damage})."),
+            };
             self.alarm("recording_damaged", voicemail.id, &told, now).await;
         }
-        let delete_there = is_whole && provider.deletion_request(&voicemail.recording_id).is_some();
+        let delete_there =
+            is_whole && archive.is_some_and(|archive| archive.deletion_request(&voicemail.recording_id).is_some());
         let sound = stored_sound(kept, analysis.ok(), damage);
         let next: &[JobKind] = match (delete_there, self.is_worth_transcribing(&sound)) {
             (true, true) => &[JobKind::DeleteRecording, JobKind::Transcribe],
@@ -165,6 +239,7 @@ impl Worker {
         };
         match self.store.voicemail_stored(voicemail.id, sound, next, now).await {
             Ok(()) => {
+                self.forget_arrived(voicemail.id).await;
                 self.clear_alarm("recording_late", voicemail.id, now).await;
                 self.clear_alarm("recording_lost", voicemail.id, now).await;
                 if is_whole {
@@ -262,7 +337,8 @@ impl Worker {
             self.alarm("recording_not_deleted", voicemail.id, &told, now).await;
             return Ended::After(SignedDuration::from_hours(1), "the provider is configured no longer".to_owned());
         };
-        let Some(request) = provider.deletion_request(&voicemail.recording_id) else {
+        let request = provider.archive().and_then(|archive| archive.deletion_request(&voicemail.recording_id));
+        let Some(request) = request else {
             self.clear_alarm("recording_not_deleted", voicemail.id, now).await;
             return Ended::Done;
         };

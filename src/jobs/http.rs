@@ -8,7 +8,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{AUTHORIZATION, LOCATION};
 use reqwest::{Client, Method, Response, StatusCode, Url};
 
-use crate::providers::{ApiRequest, FetchRequest, Provider, is_public};
+use crate::providers::{ApiRequest, Archive, FetchRequest, is_public};
 
 /// The longest a whole download may take.
 const WITHIN: Duration = Duration::from_secs(120);
@@ -65,7 +65,7 @@ impl Http {
 
     /// Begins a download. Redirects are followed only where the provider's configuration allows, and the credentials
     /// go along only where it says so.
-    pub(super) async fn fetch(&self, provider: &Provider, request: FetchRequest) -> Result<Response, HttpError> {
+    pub(super) async fn fetch(&self, archive: &dyn Archive, request: FetchRequest) -> Result<Response, HttpError> {
         let (mut url, mut authorization) = (request.url, request.authorization);
         for _ in 0..=MOST_REDIRECTS {
             let mut get = self.0.get(url.clone());
@@ -82,7 +82,7 @@ impl Http {
             let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
             let next =
                 location.and_then(|location| url.join(location).ok()).ok_or(HttpError::Status(response.status()))?;
-            match provider.may_follow(&url, &next) {
+            match archive.may_follow(&url, &next) {
                 Some(with_credentials) => {
                     if !with_credentials {
                         authorization = None;

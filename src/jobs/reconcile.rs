@@ -6,7 +6,7 @@ use tracing::{error, info, warn};
 use super::http::HttpError;
 use super::{Ended, Worker};
 use crate::core::call::{Call, CallEvent, Fact};
-use crate::providers::Provider;
+use crate::providers::Archive;
 use crate::recordings::RecordingName;
 use crate::store::{Delivery, Job, JobKind, StoreError};
 use crate::time::{SignedDuration, Timestamp, elapsed_ms};
@@ -32,6 +32,7 @@ impl Worker {
         told("changes of hours and greetings", self.store.renew_lines().await);
         told("warnings of the calendars", self.watch_calendars(now).await);
         told("files of erased messages", self.erase_files().await);
+        told("sound that came by itself", self.sweep_arrived().await);
         told("what is searched", self.store.renew_search().await);
         told("old keys of calls", self.store.forget_old_call_keys(now).await);
     }
@@ -64,9 +65,9 @@ impl Worker {
             Err(failed) => return failed.into(),
         };
         let now = self.clock.now();
-        let asked = match self.providers.get(&call.key.provider) {
-            Some(provider) if provider.capabilities().can_be_asked => self.ask_about(provider, &call, now).await,
-            _ => Ok(()),
+        let asked = match self.providers.get(&call.key.provider).and_then(|provider| provider.archive()) {
+            Some(archive) => self.ask_about(archive, &call, now).await,
+            None => Ok(()),
         };
         match asked {
             Ok(()) => {}
@@ -83,15 +84,14 @@ impl Worker {
     }
 
     /// Asks for the call and its recordings; what is new goes the way of a delivery.
-    async fn ask_about(&self, provider: &Provider, call: &Call, now: Timestamp) -> Result<(), Ended> {
+    async fn ask_about(&self, archive: &dyn Archive, call: &Call, now: Timestamp) -> Result<(), Ended> {
         let sid = &call.key.provider_call_id;
-        let list = self.http.ask(provider.recordings_of_call_request(sid)).await.map_err(later)?;
-        let events = provider.parse_recordings(&list, &call.key, now).map_err(|bad| Ended::Later(bad.to_string()))?;
+        let list = self.http.ask(archive.recordings_of_call_request(sid)).await.map_err(later)?;
+        let events = archive.parse_recordings(&list, &call.key, now).map_err(|bad| Ended::Later(bad.to_string()))?;
         self.take_in(call, "recordings", list, events, now).await?;
-        match self.http.ask(provider.call_request(sid)).await {
+        match self.http.ask(archive.call_request(sid)).await {
             Ok(state) => {
-                let events =
-                    provider.parse_call(&state, &call.key, now).map_err(|bad| Ended::Later(bad.to_string()))?;
+                let events = archive.parse_call(&state, &call.key, now).map_err(|bad| Ended::Later(bad.to_string()))?;
                 self.take_in(call, "call", state, events, now).await
             }
             // The provider has forgotten the call: it is over.

@@ -7,19 +7,19 @@ use super::Provider;
 
 /// All configured providers. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Providers(Arc<HashMap<String, Provider>>);
+pub struct Providers(Arc<HashMap<String, Box<dyn Provider>>>);
 
 impl Providers {
-    pub fn new(providers: impl IntoIterator<Item = Provider>) -> Self {
+    pub fn new(providers: impl IntoIterator<Item = Box<dyn Provider>>) -> Self {
         let by_name = providers.into_iter().map(|provider| (provider.name().to_string(), provider));
         Self(Arc::new(by_name.collect()))
     }
 
-    pub fn get(&self, name: &str) -> Option<&Provider> {
-        self.0.get(name)
+    pub fn get(&self, name: &str) -> Option<&dyn Provider> {
+        self.0.get(name).map(|provider| &**provider)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Provider> {
-        self.0.values()
+    pub fn iter(&self) -> impl Iterator<Item = &dyn Provider> {
+        self.0.values().map(|provider| &**provider)
     }
 }

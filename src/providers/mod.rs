@@ -1,27 +1,33 @@
 //! Pure codecs between a telephony provider's wire and the words of `core`: raw bytes → verified → call events,
-//! and scripts → replies. No IO, no clock. One provider family a folder.
+//! and scripts → replies. No IO, no clock. One kind of provider a folder.
 //!
-//! A provider's way through here: [`Provider::verify`] → [`Provider::parse`] → (the store applies the events) →
-//! [`Provider::render`]; later [`Provider::recording_request`] and [`Provider::deletion_request`], and for calls whose
-//! webhooks were lost [`Provider::call_request`] with [`Provider::parse_call`].
+//! A provider's way through here: [`Provider::admit`] → [`Provider::verify`] → [`Provider::parse`] → (the store applies
+//! the events) → [`Provider::render`]. The interface is the same for those that are steered step by step (each request is
+//! answered with a script), those that ask once where a call goes (the script's first verb decides), and those that only
+//! report ([`Parsed::step`] is `None`). What a kind can do beyond that it hands out as an interface of its own, or `None`:
+//! [`Archive`] for recordings that stay with the provider and calls that it can be asked about.
 
 mod addresses;
+pub mod asterisk;
 mod configured;
+mod form;
 pub mod twiml;
 
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use url::Url;
 
 pub use self::addresses::{ForbiddenUrl, is_public};
 pub use self::configured::Providers;
-pub use self::twiml::signature::{
-    Refused, check_ed25519_signature, check_form_signature, check_request, form_signature,
-};
 use crate::core::call::{CallEvent, CallKey};
+use crate::core::phone::PhoneNumber;
 use crate::core::script::{Step, Verb};
 use crate::time::Timestamp;
+
+/// The largest webhook without sound, bytes. Real ones have about 600; the largest forms of the contracts stay below 8 kB.
+pub const LARGEST_FORM: usize = 64 * 1024;
 
 /// One HTTP request of a provider, as it came.
 #[derive(Clone, Debug)]
@@ -34,7 +40,7 @@ pub struct RawRequest {
     pub endpoint: String,
     /// Lower-case names, as they came.
     pub headers: Vec<(String, String)>,
-    pub body: bytes::Bytes,
+    pub body: Bytes,
 }
 
 impl RawRequest {
@@ -44,47 +50,15 @@ impl RawRequest {
     }
 }
 
-/// How one configured provider is reached and believed. Secrets are not printed.
-#[derive(Clone)]
-pub struct Settings {
-    /// The configured name; the webhook path is `/webhooks/{name}/…`.
-    pub name: Arc<str>,
-    pub signature: Signature,
-    /// `https://calls.example.org`, without a slash at the end: as the provider sees us.
-    pub public_url: String,
-    pub account_sid: String,
-    /// The tokens (or Signing Keys; for Telnyx the base64 public keys) any of which may sign. Several while rotating;
-    /// the first one is sent when we ask the provider for something, unless there is an API token of its own.
-    pub auth_tokens: Vec<String>,
-    /// `https://api.twilio.com/2010-04-01`, without a slash at the end.
-    pub api_base: String,
-    /// Hosts that recordings may be fetched from. `http` is accepted for loopback addresses only.
-    pub recording_hosts: Vec<String>,
-    /// Voice and language of spoken text.
-    pub voice: String,
-    pub language: String,
-}
-
-impl fmt::Debug for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings")
-            .field("name", &self.name)
-            .field("signature", &self.signature)
-            .field("api_base", &self.api_base)
-            .field("recording_hosts", &self.recording_hosts)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Which TwiML dialect and signature a provider speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signature {
-    /// `X-Twilio-Signature`: Twilio and Somleng.
-    Twilio,
-    /// `X-SignalWire-Signature` or the Twilio name.
-    SignalWire,
-    /// Ed25519 over timestamp and body.
-    Telnyx,
+/// Why a request is not believed, for the administrator. Neither secrets nor the contents of a request are in the text.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// By the family of TwiML: for the handler 403.
+    #[error(transparent)]
+    Signature(#[from] twiml::signature::Refused),
+    /// By an exchange: for the handler 401.
+    #[error(transparent)]
+    Token(#[from] asterisk::WrongToken),
 }
 
 /// What a webhook says, in the words of `core`.
@@ -95,6 +69,18 @@ pub struct Parsed {
     pub events: Vec<CallEvent>,
     /// Set when the provider waits for a script: the place in the dialogue.
     pub step: Option<Step>,
+    /// The sound of a message that came with the request itself.
+    pub sound: Option<Sound>,
+}
+
+/// The sound of a message, as a request brought it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sound {
+    /// Of the recording in the events of the same request.
+    pub recording_id: &'static str,
+    pub bytes: Bytes,
+    /// The request without it: what the inbox keeps.
+    pub rest: Bytes,
 }
 
 /// A request whose signature has been checked; only [`Provider::verify`] makes one.
@@ -109,6 +95,8 @@ pub enum Malformed {
     UnknownEndpoint(String),
     #[error("the body is no form (application/x-www-form-urlencoded)")]
     NotAForm,
+    #[error("the body is no form of several parts (multipart/form-data): {0}")]
+    NotMultipart(String),
     #[error("the form has a percent sign without two hexadecimal digits after it")]
     PercentEncoding,
     #[error("the form is not UTF-8")]
@@ -132,13 +120,6 @@ pub struct Reply {
     pub body: String,
 }
 
-/// What a provider can do that another cannot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Capabilities {
-    /// It can be asked later what it knows of a call and its recordings.
-    pub can_be_asked: bool,
-}
-
 /// A request to the provider's API. The authorization is not printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiRequest {
@@ -158,9 +139,9 @@ impl fmt::Debug for ApiRequest {
 #[derive(Clone, PartialEq, Eq)]
 pub struct FetchRequest {
     pub url: Url,
-    /// The whole value of the `Authorization` header. Redirects: see [`Provider::may_follow`].
+    /// The whole value of the `Authorization` header. Redirects: see [`Archive::may_follow`].
     pub authorization: Option<String>,
-    /// When the address has expired: asks for the recordings of the call anew, for [`Provider::parse_recordings`].
+    /// When the address has expired: asks for the recordings of the call anew, for [`Archive::parse_recordings`].
     pub fallback: Option<ApiRequest>,
 }
 
@@ -171,118 +152,90 @@ impl fmt::Debug for FetchRequest {
 }
 
 /// One configured provider: its dialect, its addresses and its secrets.
-#[derive(Clone, Debug)]
-pub struct Provider {
-    settings: Settings,
-    api_token: Option<ApiToken>,
-    trusted: addresses::Trusted,
-}
+pub trait Provider: fmt::Debug + Send + Sync {
+    /// The configured name; the webhook path is `/webhooks/{name}/…`.
+    fn name(&self) -> &Arc<str>;
 
-#[derive(Clone)]
-struct ApiToken(String);
+    fn kind(&self) -> Kind;
 
-impl fmt::Debug for ApiToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
-    }
-}
+    /// How many secrets are configured, any of which is believed; several while rotating.
+    fn keys(&self) -> usize;
 
-impl Provider {
-    pub fn new(settings: Settings) -> Self {
-        let trusted = addresses::Trusted::new(&settings.api_base, &settings.recording_hosts);
-        Self { settings, api_token: None, trusted }
-    }
+    /// How many bytes of body this request may have, told by its head alone: the body of `request` has not come yet.
+    ///
+    /// # Errors
+    /// Where the head shows already that the provider did not send it.
+    fn admit(&self, request: &RawRequest) -> Result<usize, Refused>;
 
-    /// Gives a token for asking the provider that is not the one that signs: SignalWire has a Signing Key beside its
-    /// API token, Telnyx a public key beside its API key (provider contract, TwiML §8 and §9).
-    pub fn with_api_token(mut self, token: impl Into<String>) -> Self {
-        self.api_token = Some(ApiToken(token.into()));
-        self
-    }
-
-    pub fn name(&self) -> &Arc<str> {
-        &self.settings.name
-    }
-
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    pub fn capabilities(&self) -> Capabilities {
-        Capabilities { can_be_asked: true }
-    }
-
-    /// Checks that the provider sent this, by its signature over the public address and the body.
-    pub fn verify<'a>(&self, request: &'a RawRequest, now: Timestamp) -> Result<Verified<'a>, Refused> {
-        let url = format!("{}{}", self.settings.public_url, request.target);
-        check_request(self.settings.signature, &self.settings.auth_tokens, &url, request, now)?;
-        Ok(Verified(request))
-    }
-
-    /// A form as this provider would send it to `endpoint`, with its signature: for a test call. `None`: only the provider
-    /// itself can sign (Telnyx has the private key).
-    pub fn signed_form(&self, endpoint: &str, form: &[(String, String)]) -> Option<RawRequest> {
-        twiml::signature::signed_form(&self.settings, endpoint, form)
-    }
+    /// Checks that the provider sent this.
+    fn verify<'a>(&self, request: &'a RawRequest, now: Timestamp) -> Result<Verified<'a>, Refused>;
 
     /// Reads what a request says. `received_at` is the instant of facts that carry no time of their own.
-    pub fn parse(&self, verified: Verified<'_>, received_at: Timestamp) -> Result<Parsed, Malformed> {
-        twiml::parse::parse(&self.settings, verified.0, received_at)
-    }
+    fn parse(&self, verified: Verified<'_>, received_at: Timestamp) -> Result<Parsed, Malformed>;
 
-    /// The script as the provider's document, never over its 64 kB.
-    pub fn render(&self, script: &[Verb]) -> Reply {
-        twiml::render::render(&self.settings, script)
-    }
+    /// The script in the provider's own words, never over what it takes.
+    fn render(&self, script: &[Verb]) -> Reply;
 
-    /// The answer to whoever expects no script. An empty document instead of 204, since it is right for both kinds of
-    /// request: should a dialogue request ever get it, the call ends without an error message.
-    pub fn nothing(&self) -> Reply {
-        self.render(&[])
-    }
+    /// The answer to whoever expects no script: it is kept.
+    fn nothing(&self) -> Reply;
 
+    /// A call to `dialled` that nobody makes, as this provider would tell it. `None`: only the provider itself can sign.
+    fn test_call(&self, id: &str, dialled: &PhoneNumber, now: Timestamp) -> Option<TestCall>;
+
+    /// What it keeps and can be asked for later. `None`: whatever it has comes by itself.
+    fn archive(&self) -> Option<&dyn Archive> {
+        None
+    }
+}
+
+/// Which wire a provider speaks, for whoever shows or checks its settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Twiml,
+    Asterisk,
+}
+
+/// The requests of a test call, and how its answer is read.
+#[derive(Clone, Debug)]
+pub struct TestCall {
+    pub arrives: RawRequest,
+    pub ends: RawRequest,
+    /// In the answer to the first: an officer's telephone rings.
+    pub rings: &'static str,
+    /// In the answer to the first: the caller is offered to leave a message.
+    pub offers: &'static str,
+}
+
+/// A provider that keeps recordings until they are fetched, and knows of calls whose webhooks were lost.
+pub trait Archive: Send + Sync {
     /// How to fetch the sound of one recording. `url` is what the provider's event told, if it told any.
     ///
     /// # Errors
     /// When the address is not one that the configuration trusts: see [`ForbiddenUrl`].
-    pub fn recording_request(
+    fn recording_request(
         &self,
         provider_call_id: &str,
         recording_id: &str,
         url: Option<&str>,
-    ) -> Result<FetchRequest, ForbiddenUrl> {
-        twiml::recordings::recording_request(self, provider_call_id, recording_id, url)
-    }
+    ) -> Result<FetchRequest, ForbiddenUrl>;
 
     /// Whether a redirect while fetching a recording may be followed, and if so, with the credentials.
     /// The fetcher still has to refuse names that resolve to an address that is not [`is_public`].
-    pub fn may_follow(&self, from: &Url, to: &Url) -> Option<bool> {
-        self.trusted.may_follow(from, to)
-    }
+    fn may_follow(&self, from: &Url, to: &Url) -> Option<bool>;
 
     /// Deletes a recording at the provider. `None`: it has no such operation. 404 counts as done.
-    pub fn deletion_request(&self, recording_id: &str) -> Option<ApiRequest> {
-        twiml::recordings::deletion_request(self, recording_id)
-    }
+    fn deletion_request(&self, recording_id: &str) -> Option<ApiRequest>;
 
-    /// Asks how a call stands; the answer is for [`Provider::parse_call`].
-    pub fn call_request(&self, provider_call_id: &str) -> ApiRequest {
-        twiml::rest::call_request(self, provider_call_id)
-    }
+    /// Asks how a call stands; the answer is for [`Archive::parse_call`].
+    fn call_request(&self, provider_call_id: &str) -> ApiRequest;
 
-    /// Asks for the recordings of a call; the answer is for [`Provider::parse_recordings`].
-    pub fn recordings_of_call_request(&self, provider_call_id: &str) -> ApiRequest {
-        twiml::rest::recordings_of_call_request(self, provider_call_id)
-    }
+    /// Asks for the recordings of a call; the answer is for [`Archive::parse_recordings`].
+    fn recordings_of_call_request(&self, provider_call_id: &str) -> ApiRequest;
 
-    /// Reads the answer to [`Provider::call_request`] as the events the lost webhooks would have told.
-    pub fn parse_call(&self, json: &[u8], key: &CallKey, now: Timestamp) -> Result<Vec<CallEvent>, Malformed> {
-        twiml::rest::parse_call(json, key, now)
-    }
+    /// Reads the answer to [`Archive::call_request`] as the events the lost webhooks would have told.
+    fn parse_call(&self, json: &[u8], key: &CallKey, now: Timestamp) -> Result<Vec<CallEvent>, Malformed>;
 
     /// Reads a list of recordings, or a single one, as events. Recordings of other calls and those that are no
     /// messages (whole-call recordings) are passed over.
-    pub fn parse_recordings(&self, json: &[u8], key: &CallKey, now: Timestamp) -> Result<Vec<CallEvent>, Malformed> {
-        twiml::rest::parse_recordings(json, key, now)
-    }
+    fn parse_recordings(&self, json: &[u8], key: &CallKey, now: Timestamp) -> Result<Vec<CallEvent>, Malformed>;
 }

@@ -12,7 +12,7 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, Take};
 
 use super::incoming::{Incoming, Partial};
-use super::name::{Checksum, RecordingName};
+use super::name::{ARRIVED, Checksum, RecordingName};
 
 /// What is being written lies here, on the same file system as its final place, so that renaming is one step.
 const PARTIAL: &str = ".partial";
@@ -127,6 +127,25 @@ impl Folder {
             Ok(()) => sync_folders(&path, 1).map(|()| true).map_err(KeepError::at(&path)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(KeepError::at(&path)(error)),
+        })
+        .await
+    }
+
+    /// The voicemails whose sound came by itself and waits to be looked at.
+    pub async fn arrived(&self) -> io::Result<Vec<i64>> {
+        let folder = self.root.join(ARRIVED);
+        blocking(move || {
+            let entries = match fs::read_dir(folder) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+                Err(error) => return Err(error),
+            };
+            let mut waiting = Vec::new();
+            for entry in entries {
+                let name = entry?.file_name();
+                waiting.extend(Path::new(&name).file_stem().and_then(|id| id.to_str()?.parse::<i64>().ok()));
+            }
+            Ok(waiting)
         })
         .await
     }

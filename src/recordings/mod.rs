@@ -29,3 +29,4 @@ pub use name::{BadChecksum, BadRecordingName, Checksum, RecordingName};
 pub use sounds::{NoWord, Sounds, USUAL_FOLDER, Vocabulary};
 pub use speech::LEAST_SPEECH_MS;
 pub use telephone::PhoneSound;
+pub use wav::with_true_lengths;

@@ -9,7 +9,7 @@ use thiserror::Error;
 use crate::time::{TimeZone, Timestamp};
 
 /// `YYYY/MM/ID.ext`: year and month (UTC) of the message, the id of its voicemail, the ending of its format. Greetings
-/// are `prompts/NAME.wav` and `prompts/NAME-original.ext`. Cannot point outside of the folder, which is all a database row
+/// are `prompts/NAME.wav` and `prompts/NAME-original.ext`; sound that came by itself waits as `arrived/ID.raw`. Cannot point outside of the folder, which is all a database row
 /// can then do to us.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordingName(String);
@@ -17,6 +17,10 @@ pub struct RecordingName(String);
 /// The folder of the greetings inside the folder of recordings.
 const PROMPTS: &str = "prompts/";
 const UPLOADED: &str = "-original";
+/// The folder of the sound that came by itself.
+pub(super) const ARRIVED: &str = "arrived/";
+/// Nobody has looked yet what is in it.
+const UNSEEN: &str = "raw";
 
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("a recording is named YYYY/MM/ID.ext or prompts/NAME.ext, not {0:?}")]
@@ -39,6 +43,11 @@ impl RecordingName {
         format!("{PROMPTS}{name}{UPLOADED}.{extension}").parse()
     }
 
+    /// Where the sound of this voicemail waits to be looked at, as its provider sent it.
+    pub fn of_arrived(voicemail_id: i64) -> Result<Self, BadRecordingName> {
+        format!("{ARRIVED}{voicemail_id}.{UNSEEN}").parse()
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -52,7 +61,7 @@ impl FromStr for RecordingName {
     type Err = BadRecordingName;
 
     /// Accepts exactly what [`RecordingName::of`] makes: digits, two slashes, one dot, a short lower-case ending; and what
-    /// [`RecordingName::of_prompt`] and [`RecordingName::of_uploaded_prompt`] make.
+    /// [`RecordingName::of_prompt`], [`RecordingName::of_uploaded_prompt`] and [`RecordingName::of_arrived`] make.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let extends = |end: &str| {
             (2..=4).contains(&end.len()) && end.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit())
@@ -78,7 +87,15 @@ impl FromStr for RecordingName {
                 && extends(extension);
             good.then_some(())
         };
-        is_good().or_else(is_prompt).map(|()| Self(text.to_owned())).ok_or_else(|| BadRecordingName(text.to_owned()))
+        let is_arrived = || {
+            let id = text.strip_prefix(ARRIVED)?.strip_suffix(UNSEEN)?.strip_suffix('.')?;
+            (id.parse::<i64>().ok()?.to_string() == id && !id.starts_with('-')).then_some(())
+        };
+        is_good()
+            .or_else(is_prompt)
+            .or_else(is_arrived)
+            .map(|()| Self(text.to_owned()))
+            .ok_or_else(|| BadRecordingName(text.to_owned()))
     }
 }
 
@@ -136,8 +153,17 @@ mod tests {
     }
 
     #[test]
+    fn sound_that_came_by_itself_waits_under_the_number_of_its_voicemail() {
+        assert_eq!(RecordingName::of_arrived(17).unwrap().as_str(), "arrived/17.raw");
+        assert!(RecordingName::of_arrived(-17).is_err());
+    }
+
+    #[test]
     fn a_name_that_leaves_the_folder_is_refused() {
         for text in [
+            "arrived/../17.raw",
+            "arrived/017.raw",
+            "arrived/17.wav",
             "",
             "/etc/passwd",
             "../../etc/passwd",

@@ -60,6 +60,23 @@ impl Coding {
     }
 }
 
+/// The same file with the lengths of its header set right, if they are wrong: 0 after a crash of Asterisk in mid-recording,
+/// or more than is there. No player finds a second in such a file otherwise. `None`: nothing to mend.
+pub fn with_true_lengths(bytes: &[u8]) -> Option<Vec<u8>> {
+    let wav = Wav::read(bytes).ok()?;
+    let wrong = |damage: &Damage| matches!(damage, Damage::LengthMissing { .. } | Damage::LengthBeyondEnd { .. });
+    if !wav.damage.iter().any(wrong) {
+        return None;
+    }
+    let start = wav.data.as_ptr() as usize - bytes.as_ptr() as usize;
+    let mut mended = bytes[..start + wav.data.len()].to_vec();
+    let riff_bytes = u32::try_from(mended.len() - 8).ok()?;
+    let data_bytes = u32::try_from(wav.data.len()).ok()?;
+    mended[4..8].copy_from_slice(&riff_bytes.to_le_bytes());
+    mended[start - 4..start].copy_from_slice(&data_bytes.to_le_bytes());
+    Some(mended)
+}
+
 /// A WAV file whose header was understood. `data` holds whole frames only.
 #[derive(Debug)]
 pub struct Wav<'a> {

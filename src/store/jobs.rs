@@ -113,6 +113,24 @@ pub(super) async fn plan_one(
     Ok(())
 }
 
+/// Plans one job for now, or brings it there: what it waited for has come.
+pub(super) async fn hasten(
+    connection: &mut AnyConnection,
+    id: i64,
+    kind: JobKind,
+    subject: i64,
+    now: Timestamp,
+) -> Result<()> {
+    sqlx::query(HASTEN)
+        .bind(id)
+        .bind(kind.as_str())
+        .bind(subject)
+        .bind(now.as_millisecond())
+        .execute(&mut *connection)
+        .await?;
+    Ok(())
+}
+
 impl Store {
     /// Takes up to `limit` jobs whose time has come, oldest first, and holds them for ten minutes.
     pub async fn lease_jobs(&self, limit: u32, now: Timestamp) -> Result<Vec<Job>> {
@@ -245,6 +263,9 @@ statements! {
     PLAN_ONE = "
         INSERT INTO job (id, kind, subject, created_at, run_at, attempts) VALUES ($1, $2, $3, $4, $4, 0)
         ON CONFLICT (kind, subject) DO NOTHING";
+    HASTEN = "
+        INSERT INTO job (id, kind, subject, created_at, run_at, attempts) VALUES ($1, $2, $3, $4, $4, 0)
+        ON CONFLICT (kind, subject) DO UPDATE SET run_at = excluded.run_at, given_up_at = NULL";
     ANY_JOB_DUE = "
         SELECT id FROM job
         WHERE given_up_at IS NULL AND run_at <= $1 AND (leased_until IS NULL OR leased_until <= $1)

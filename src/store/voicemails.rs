@@ -107,6 +107,24 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
+    /// The voicemail made of this recording of a call.
+    pub async fn voicemail_of(&self, call_id: i64, recording_id: &str) -> Result<Option<Voicemail>> {
+        let row = sqlx::query(FIND_VOICEMAIL).bind(call_id).bind(recording_id).fetch_optional(&self.readers).await?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// The sound of a message has come by itself: it is looked at now, even if it had been given up.
+    pub async fn sound_arrived(&self, id: i64, now: Timestamp) -> Result<()> {
+        self.write(move |mut writing| {
+            Box::pin(async move {
+                sqlx::query(HOPE_AGAIN).bind(id).execute(&mut *writing.sql).await?;
+                let job = writing.new_id(now);
+                jobs::hasten(writing.sql, job, JobKind::FetchRecording, id, now).await
+            })
+        })
+        .await
+    }
+
     /// The voicemails of these calls, oldest first.
     pub async fn voicemails_of_calls(&self, call_ids: &[i64]) -> Result<Vec<Voicemail>> {
         of_calls(&mut *self.readers.acquire().await?, call_ids).await
@@ -396,6 +414,13 @@ statements! {
         FROM voicemail
         JOIN call ON call.id = voicemail.call_id
         WHERE voicemail.id = $1";
+    FIND_VOICEMAIL = "
+        SELECT voicemail.*, call.provider AS provider, call.provider_call_id AS provider_call_id,
+            call.caller AS caller
+        FROM voicemail
+        JOIN call ON call.id = voicemail.call_id
+        WHERE voicemail.call_id = $1 AND voicemail.recording_id = $2";
+    HOPE_AGAIN = "UPDATE voicemail SET state = 'pending', failure = NULL WHERE id = $1 AND state = 'failed'";
     LIST_STORED = "
         SELECT voicemail.*, call.provider AS provider, call.provider_call_id AS provider_call_id,
             call.caller AS caller

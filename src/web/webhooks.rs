@@ -1,30 +1,36 @@
 //! Providers' webhooks: `/webhooks/{name}/…`. Verified, read, kept, answered; no outside call on this way.
 //!
-//! Whatever fails on our side, a request that waits for a script gets the offer to record (R3).
+//! Whatever fails on our side, a request that waits for a script gets the offer to record (R3). Sound that comes with its
+//! request is on our disk before it is answered.
 
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Request, State};
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
+use bytes::Bytes;
+use tokio::sync::Semaphore;
 use tracing::{error, info, warn};
 
 use super::{House, greetings};
 use crate::core::script::{self, Script, Step};
-use crate::providers::{Malformed, Parsed, Provider, RawRequest, Reply};
-use crate::store::{Delivery, Kept, StoreError};
+use crate::providers::{LARGEST_FORM, Malformed, Parsed, Provider, RawRequest, Refused, Reply, Sound};
+use crate::recordings::{KeepError, RecordingName};
+use crate::store::{Delivery, Kept, StoreError, VoicemailState};
 use crate::time::Timestamp;
 
-/// The largest webhook, bytes. Real ones have about 600; the largest forms of the contracts stay below 8 kB.
-pub const LARGEST_BODY: usize = 64 * 1024;
-/// How long a body may take to come. Providers send theirs in one piece; this is for those who hold connections.
-const BODY_WITHIN: Duration = Duration::from_secs(10);
-/// How long a waiting caller's script may take. Providers give 5 s at the most and most never ask again.
-const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+/// How long a form may take to come. Providers send theirs in one piece; this is for those who hold connections.
+const FORM_WITHIN: Duration = Duration::from_secs(10);
+/// How long sound may take: the exchange gives up after a minute and begins anew.
+const SOUND_WITHIN: Duration = Duration::from_secs(60);
+/// How many requests with sound are in hand at once; each holds its body in memory. The others wait.
+static SOUND_AT_ONCE: Semaphore = Semaphore::const_new(8);
+/// How long a waiting caller's script may take. Telephone companies give 5 s and most never ask again, an exchange gives 3.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 const ASKED_FOR_THE_FALLBACK: &str = "Провайдер не получил от нас ответа и попросил запасной: звонившему предложили \
     оставить сообщение. Проверьте, что служба и прокси перед ней работают, и посмотрите журнал службы за это время.";
@@ -46,7 +52,26 @@ async fn webhook(
     let counted = |result: &'static str| {
         metrics::counter!("perezvon_deliveries_total", "provider" => name.clone(), "result" => result).increment(1);
     };
-    let request = match raw(request, endpoint).await {
+    let refusal = |refused: Refused, endpoint: &str| {
+        counted("refused");
+        metrics::counter!("perezvon_refused_signatures_total", "provider" => name.clone()).increment(1);
+        warn!(provider = %name, endpoint = %endpoint, reason = %refused, "Refused a webhook of {name}: {refused}");
+        let told = format!("{refused}\n");
+        match refused {
+            Refused::Signature(_) => (StatusCode::FORBIDDEN, told).into_response(),
+            Refused::Token(_) => (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")], told).into_response(),
+        }
+    };
+    let (head, body) = split(request, endpoint);
+    let limit = match provider.admit(&head) {
+        Ok(limit) => limit,
+        Err(refused) => return refusal(refused, &head.endpoint),
+    };
+    let _turn = match limit > LARGEST_FORM {
+        true => SOUND_AT_ONCE.acquire().await.ok(),
+        false => None,
+    };
+    let request = match with_body(head, body, limit).await {
         Ok(request) => request,
         Err(refused) => {
             counted("unreadable");
@@ -55,12 +80,7 @@ async fn webhook(
     };
     let verified = match provider.verify(&request, now) {
         Ok(verified) => verified,
-        Err(refused) => {
-            counted("refused");
-            metrics::counter!("perezvon_refused_signatures_total", "provider" => name.clone()).increment(1);
-            warn!(provider = %name, endpoint = %request.endpoint, reason = %refused, "Refused a webhook of {name}: {refused}");
-            return (StatusCode::FORBIDDEN, format!("{refused}\n")).into_response();
-        }
+        Err(refused) => return refusal(refused, &request.endpoint),
     };
     let parsed = match provider.parse(verified, now) {
         Ok(parsed) => parsed,
@@ -71,13 +91,26 @@ async fn webhook(
             return (StatusCode::BAD_REQUEST, format!("{malformed}\n")).into_response();
         }
     };
-    let step = parsed.step;
+    let Parsed { key, events, step, sound } = parsed;
     if step == Some(Step::Fallback) {
         let (store, name) = (house.store.clone(), name.clone());
         // The caller does not wait for it.
         tokio::spawn(async move { store.alarm_of_ours(&name, ASKED_FOR_THE_FALLBACK, now).await });
     }
-    match (keep(&house, provider, delivery(provider, request, parsed, now), step).await, step) {
+    let body = sound.as_ref().map_or(&request.body, |sound| &sound.rest).clone();
+    let delivery = Delivery {
+        provider: provider.name().clone(),
+        content_type: request.header(CONTENT_TYPE.as_str()).unwrap_or("").chars().take(200).collect(),
+        endpoint: request.endpoint,
+        method: request.method,
+        target: request.target,
+        body,
+        received_at: now,
+        key,
+        events,
+        can_be_asked: provider.archive().is_some(),
+    };
+    match (keep(&house, provider, delivery, sound, step).await, step) {
         (Ok(kept), Some(step)) => {
             counted("accepted");
             replied(provider.render(&next_script(&house, &kept, step, now).await))
@@ -99,21 +132,9 @@ async fn webhook(
     }
 }
 
-/// Reads the request as it came; too large a body is refused with 413, too slow a one with 408.
-pub async fn raw(request: Request, endpoint: String) -> Result<RawRequest, Response> {
-    raw_within(BODY_WITHIN, request, endpoint).await
-}
-
-async fn raw_within(limit: Duration, request: Request, endpoint: String) -> Result<RawRequest, Response> {
-    let (parts, body): (_, Body) = request.into_parts();
-    let body = match tokio::time::timeout(limit, to_bytes(body, LARGEST_BODY)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) => {
-            let told = format!("a webhook may have at most {LARGEST_BODY} bytes\n");
-            return Err((StatusCode::PAYLOAD_TOO_LARGE, told).into_response());
-        }
-        Err(_) => return Err((StatusCode::REQUEST_TIMEOUT, "the body came too slowly\n").into_response()),
-    };
+/// The head of the request, and the body that has not come yet.
+pub fn split(request: Request, endpoint: String) -> (RawRequest, Body) {
+    let (parts, body) = request.into_parts();
     let headers = parts
         .headers
         .iter()
@@ -121,29 +142,56 @@ async fn raw_within(limit: Duration, request: Request, endpoint: String) -> Resu
         .collect();
     let target = parts.uri.path_and_query().map_or_else(|| parts.uri.path().to_owned(), ToString::to_string);
     let method = if parts.method == Method::GET { "GET" } else { parts.method.as_str() }.to_owned();
-    Ok(RawRequest { method, target, endpoint, headers, body })
+    (RawRequest { method, target, endpoint, headers, body: Bytes::new() }, body)
 }
 
-fn delivery(provider: &Provider, request: RawRequest, parsed: Parsed, now: Timestamp) -> Delivery {
-    Delivery {
-        provider: provider.name().clone(),
-        content_type: request.header(CONTENT_TYPE.as_str()).unwrap_or("").chars().take(200).collect(),
-        endpoint: request.endpoint,
-        method: request.method,
-        target: request.target,
-        body: request.body,
-        received_at: now,
-        key: parsed.key,
-        events: parsed.events,
-        can_be_asked: provider.capabilities().can_be_asked,
+/// Too large a body is refused with 413, too slow a one with 408.
+pub async fn with_body(head: RawRequest, body: Body, limit: usize) -> Result<RawRequest, Response> {
+    let within = if limit > LARGEST_FORM { SOUND_WITHIN } else { FORM_WITHIN };
+    with_body_within(within, head, body, limit).await
+}
+
+async fn with_body_within(
+    within: Duration,
+    head: RawRequest,
+    body: Body,
+    limit: usize,
+) -> Result<RawRequest, Response> {
+    match tokio::time::timeout(within, to_bytes(body, limit)).await {
+        Ok(Ok(body)) => Ok(RawRequest { body, ..head }),
+        Ok(Err(_)) => {
+            let told = format!("this webhook may have at most {limit} bytes\n");
+            Err((StatusCode::PAYLOAD_TOO_LARGE, told).into_response())
+        }
+        Err(_) => Err((StatusCode::REQUEST_TIMEOUT, "the body came too slowly\n").into_response()),
     }
+}
+
+/// Why what came could not be kept.
+#[derive(Debug, thiserror::Error)]
+enum NotKept {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the sound could not be written down: {0}")]
+    Sound(#[from] KeepError),
 }
 
 /// Keeps the delivery. What a caller waits for may not take long, and is not asked for again: if it cannot be kept now,
 /// it is kept as soon as the database is back.
-async fn keep(house: &House, provider: &Provider, delivery: Delivery, step: Option<Step>) -> Result<Kept, StoreError> {
+async fn keep(
+    house: &House,
+    provider: &dyn Provider,
+    delivery: Delivery,
+    sound: Option<Sound>,
+    step: Option<Step>,
+) -> Result<Kept, NotKept> {
     if step.is_none() {
-        return house.store.deliver(delivery).await;
+        let now = delivery.received_at;
+        let kept = house.store.deliver(delivery).await?;
+        if let (Some(sound), Some(call)) = (sound, &kept.call) {
+            keep_sound(house, call.id, sound, now).await?;
+        }
+        return Ok(kept);
     }
     let arrived = step == Some(Step::Arrived);
     let kept = house.store.deliver_within(ANSWER_WITHIN, delivery).await;
@@ -159,7 +207,21 @@ async fn keep(house: &House, provider: &Provider, delivery: Delivery, step: Opti
             call.line.as_ref().map_or("?", |line| line.as_str()),
         );
     }
-    kept
+    Ok(kept?)
+}
+
+/// Writes the sound down durably, beside the others that wait to be looked at. The call and the row of its message are kept
+/// by now: should the power fail here, the same sound comes again. One that is stored already is not replaced.
+async fn keep_sound(house: &House, call_id: i64, sound: Sound, now: Timestamp) -> Result<(), NotKept> {
+    let Some(voicemail) = house.store.voicemail_of(call_id, sound.recording_id).await? else { return Ok(()) };
+    if !matches!(voicemail.state, VoicemailState::Pending | VoicemailState::Failed) {
+        return Ok(());
+    }
+    let name = RecordingName::of_arrived(voicemail.id).expect("ids of rows are made of the time, which is after 1970");
+    let mut incoming = house.folder.begin(name, sound.bytes.len() as u64).await?;
+    incoming.write(&sound.bytes).await?;
+    incoming.finish().await?;
+    Ok(house.store.sound_arrived(voicemail.id, now).await?)
 }
 
 async fn next_script(house: &House, kept: &Kept, step: Step, now: Timestamp) -> Script {
@@ -198,7 +260,8 @@ mod tests {
         let first = futures_util::stream::iter([Ok::<_, std::io::Error>("CallSid=")]);
         let trickling = futures_util::StreamExt::chain(first, futures_util::stream::pending());
         let request = Request::post("/webhooks/twilio/voice").body(Body::from_stream(trickling)).unwrap();
-        let refused = raw_within(Duration::from_millis(20), request, "voice".to_owned()).await.unwrap_err();
+        let (head, body) = split(request, "voice".to_owned());
+        let refused = with_body_within(Duration::from_millis(20), head, body, LARGEST_FORM).await.unwrap_err();
         assert_eq!(refused.status(), StatusCode::REQUEST_TIMEOUT);
     }
 }

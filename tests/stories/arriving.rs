@@ -104,7 +104,7 @@ stories! {
         // Another spelling of the same fields: signed over what they mean, kept as they came.
         let unusual = form.encoded().replace('+', "%20").into_bytes();
         let url = "https://calls.example.org/webhooks/twilio/status";
-        let signed = perezvon::providers::form_signature(crate::harness::TOKEN, url, &form.0);
+        let signed = perezvon::providers::twiml::form_signature(crate::harness::TOKEN, url, &form.0);
         assert_eq!(app.post_raw("status", unusual.clone(), &signed).await.status, 200);
         let kept = app.view("CA1").await.deliveries;
         assert_eq!(kept[0].body, form.encoded().into_bytes());
@@ -115,7 +115,7 @@ stories! {
     async fn a_webhook_by_get_is_read_from_its_query(app) {
         let query = Form::call("CA1").encoded();
         let target = format!("/webhooks/twilio/voice?{query}");
-        let signed = perezvon::providers::form_signature(crate::harness::TOKEN, &format!("https://calls.example.org{target}"), &[]);
+        let signed = perezvon::providers::twiml::form_signature(crate::harness::TOKEN, &format!("https://calls.example.org{target}"), &[]);
         let request = axum::http::Request::get(&target).header("x-twilio-signature", signed);
         let answer = app.request(request.body(axum::body::Body::empty()).unwrap()).await;
         assert!(answer.offers_to_record(), "{answer:?}");

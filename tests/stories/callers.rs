@@ -113,7 +113,8 @@ stories! {
                 if n % 2 == 0 {
                     assert_eq!(app.post("status", &form).await.status, 200);
                 } else {
-                    let provider = worker_provider(app);
+                    let providers = app.worker().providers;
+                    let provider = providers.get("twilio").unwrap();
                     let request = perezvon::providers::RawRequest {
                         method: "POST".to_owned(),
                         target: "/webhooks/twilio/status".to_owned(),
@@ -157,13 +158,9 @@ stories! {
     }
 }
 
-fn worker_provider(app: &crate::harness::App) -> perezvon::providers::Provider {
-    app.worker().providers.get("twilio").unwrap().clone()
-}
-
 fn signed_headers(form: &Form) -> Vec<(String, String)> {
     let url = "https://calls.example.org/webhooks/twilio/status";
-    let signed = perezvon::providers::form_signature(crate::harness::TOKEN, url, &form.0);
+    let signed = perezvon::providers::twiml::form_signature(crate::harness::TOKEN, url, &form.0);
     vec![
         ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned()),
         ("x-twilio-signature".to_owned(), signed),

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use perezvon::providers::form_signature;
+use perezvon::providers::twiml::form_signature;
 use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
 
 use crate::harness::{Form, TOKEN};

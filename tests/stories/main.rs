@@ -11,6 +11,7 @@ mod callers;
 mod crash;
 mod desk;
 mod evening;
+mod exchange;
 mod fetching;
 mod greetings;
 mod heard;

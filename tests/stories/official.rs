@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use perezvon::providers::{RawRequest, Signature, check_request};
+use perezvon::providers::RawRequest;
+use perezvon::providers::twiml::{Signature, check_request};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 

@@ -10,7 +10,7 @@ stories! {
         app.message_from("CA1", "+79280000001").await;
         let before = app.counts().await;
         let form = Form::call("CA1").status("completed");
-        let honest = perezvon::providers::form_signature(crate::harness::TOKEN, "https://calls.example.org/webhooks/twilio/status", &form.0);
+        let honest = perezvon::providers::twiml::form_signature(crate::harness::TOKEN, "https://calls.example.org/webhooks/twilio/status", &form.0);
         for (endpoint, body, signed) in [
             ("status", form.encoded(), ""),
             ("status", form.encoded(), "AAAAAAAAAAAAAAAAAAAAAAAAAAA="),

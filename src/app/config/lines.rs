@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::core::calendar::{Calendar, Hours, WorkingHours};
 use crate::core::line::{Line, LineId, Lines};
-use crate::core::phone::PhoneNumber;
+use crate::core::phone::{PhoneNumber, Telephone};
 
 use super::hours;
 use super::mistakes::{At, Notes, shown};
@@ -57,14 +57,17 @@ pub(super) fn lines(root: &Node, default_calendar: Option<&Calendar>, notes: &mu
         for (at, alias) in &aliases {
             take(at.clone(), alias);
         }
-        let ring: Vec<_> =
-            section.texts("ring").into_iter().filter_map(|(at, text)| Some((phone(text, &at, notes)?, at))).collect();
+        let ring: Vec<_> = section
+            .texts("ring")
+            .into_iter()
+            .filter_map(|(at, text)| Some((telephone(text, &at, notes)?, at)))
+            .collect();
         rung.extend(ring.iter().cloned());
         let line = Line {
             title: section.text("title").or(id).unwrap_or_default().to_owned(),
             audience: section.text("audience").unwrap_or_default().to_owned(),
             email: email(&section, notes),
-            ring: ring.into_iter().map(|(number, _)| number).collect(),
+            ring: ring.into_iter().map(|(telephone, _)| telephone).collect(),
             ring_seconds: section.seconds("ring_seconds", RING_SECONDS.0, RING_SECONDS.1, notes),
             max_message_seconds: section.seconds("max_message_seconds", MESSAGE_SECONDS.0, MESSAGE_SECONDS.1, notes),
             response_term: response_term(&section, notes),
@@ -127,6 +130,16 @@ fn phone(text: &str, at: &At, notes: &mut Notes) -> Option<PhoneNumber> {
     number
 }
 
+/// A number, or an extension of the school's own exchange.
+fn telephone(text: &str, at: &At, notes: &mut Notes) -> Option<Telephone> {
+    let telephone = Telephone::parse(text).ok();
+    if telephone.is_none() {
+        let instead = format!("{HOW_TO_WRITE_A_NUMBER}; внутренний номер своей АТС: от 2 до 6 цифр, \"101\"");
+        notes.add(at, format!("{} не номер телефона", shown(text)), instead);
+    }
+    telephone
+}
+
 /// E.164 where the alias is a number, the provider's word otherwise. Each once.
 fn aliases(section: &Section<'_>, notes: &mut Notes) -> Vec<(At, String)> {
     let mut aliases: Vec<(At, String)> = Vec::new();
@@ -178,8 +191,9 @@ fn ringing_ends(line: &Line, section: &Section<'_>, notes: &mut Notes) {
 }
 
 /// A line that rings a published number would call itself, and again, until the balance is spent.
-fn no_line_rings_itself(taken: &[Taken], rung: &[(PhoneNumber, At)], notes: &mut Notes) {
-    for (number, at) in rung {
+fn no_line_rings_itself(taken: &[Taken], rung: &[(Telephone, At)], notes: &mut Notes) {
+    for (telephone, at) in rung {
+        let Telephone::Number(number) = telephone else { continue };
         if let Some(line) = taken.iter().find(|line| line.number == number.e164()) {
             let what = format!("{} это номер самой линии {}", number.spaced(), line.path);
             notes.add(at, what, "Напишите телефон сотрудника: иначе линия звонила бы сама себе");

@@ -5,6 +5,7 @@
 //! with the environment (see `environment.rs` for the one rule of names), is checked against the keys that exist,
 //! and is read room by room. `perezvon.example.toml` explains every key.
 
+mod asterisk;
 mod environment;
 mod hours;
 mod lines;

@@ -8,13 +8,14 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use url::Url;
 
-use crate::providers::{Settings, Signature};
+use crate::providers::twiml::{Settings, Signature};
+use crate::providers::{Kind, asterisk};
 
 use super::mistakes::{At, Notes, nearest, reason, shown};
 use super::places::{base_url, is_loopback};
 use super::schema::{Shape, element_path, folded, is_name};
 use super::section::Section;
-use super::tree::{Kind, Node};
+use super::tree::{self, Node};
 
 /// One configured provider, by the kind of its wire.
 #[derive(Clone)]
@@ -24,6 +25,7 @@ pub enum ProviderConfig {
         /// What we show when we ask the provider, where that is not the token it signs with (SignalWire, Telnyx).
         api_token: Option<String>,
     },
+    Asterisk(asterisk::Settings),
 }
 
 impl ProviderConfig {
@@ -31,6 +33,7 @@ impl ProviderConfig {
     pub fn name(&self) -> &str {
         match self {
             Self::Twiml { settings, .. } => &settings.name,
+            Self::Asterisk(settings) => &settings.name,
         }
     }
 }
@@ -48,13 +51,29 @@ impl fmt::Debug for ProviderConfig {
                 .field("api_base", &settings.api_base)
                 .field("recording_hosts", &settings.recording_hosts)
                 .finish_non_exhaustive(),
+            Self::Asterisk(settings) => settings.fmt(f),
         }
     }
 }
 
-const KIND: &str = "twiml";
+const KINDS: [(&str, Kind); 2] = [("twiml", Kind::Twiml), ("asterisk", Kind::Asterisk)];
 /// Known by design; their tables are refused with a clear word until their codecs are here.
-const KINDS_TO_COME: [&str; 5] = ["asterisk", "megafon_vats", "mango", "zadarma", "voximplant"];
+const KINDS_TO_COME: [&str; 4] = ["megafon_vats", "mango", "zadarma", "voximplant"];
+/// What each kind has beside its name and kind.
+const KEYS_OF_TWIML: [&str; 10] = [
+    "signature",
+    "account_sid",
+    "auth_tokens",
+    "auth_tokens_file",
+    "api_token",
+    "api_token_file",
+    "api_base",
+    "recording_hosts",
+    "voice",
+    "language",
+];
+const KEYS_OF_ASTERISK: [&str; 7] =
+    ["tokens", "tokens_file", "trunk", "ari_base", "ari_user", "ari_password", "ari_password_file"];
 
 const SIGNATURES: [(&str, Signature); 3] =
     [("twilio", Signature::Twilio), ("signalwire", Signature::SignalWire), ("telnyx", Signature::Telnyx)];
@@ -68,7 +87,7 @@ fn path_of(index: usize, node: &Node) -> String {
 
 /// Takes the tables of kinds that are not built yet out of the tree, so that their keys are not called unknown.
 pub(super) fn refuse_kinds_to_come(root: &mut Node, notes: &mut Notes) {
-    let Some(Node { kind: Kind::List(elements), .. }) = root.get_mut("providers") else { return };
+    let Some(Node { kind: tree::Kind::List(elements), .. }) = root.get_mut("providers") else { return };
     let mut index = 0;
     elements.retain(|node| {
         let section = Section::new(node, path_of(index, node));
@@ -79,7 +98,7 @@ pub(super) fn refuse_kinds_to_come(root: &mut Node, notes: &mut Notes) {
             notes.add(
                 &section.at("kind"),
                 what,
-                format!("Уберите это подключение; сейчас работает только kind = \"{KIND}\""),
+                "Уберите это подключение; сейчас работают kind = \"twiml\" и kind = \"asterisk\"",
             );
         }
         to_come.is_none()
@@ -98,11 +117,21 @@ pub(super) fn providers(
     for (index, node) in elements.iter().enumerate().filter(|(_, node)| node.is_table()) {
         let section = Section::new(node, path_of(index, node));
         let name = name(&section, &mut names, notes);
-        kind(&section, notes);
-        let signature = signature(&section, notes);
-        let settings = settings(&section, name, signature, public_url, read_file, notes);
-        let api_token = api_token(&section, read_file, notes);
-        providers.extend(settings.map(|settings| ProviderConfig::Twiml { settings, api_token }));
+        match kind(&section, notes) {
+            Some(Kind::Asterisk) => {
+                refuse_keys_of("twiml", &KEYS_OF_TWIML, &section, notes);
+                let settings = super::asterisk::settings(&section, name, public_url, read_file, notes);
+                providers.extend(settings.map(ProviderConfig::Asterisk));
+            }
+            // Where the kind is a mistake, the usual one shows what else is missing.
+            Some(Kind::Twiml) | None => {
+                refuse_keys_of("asterisk", &KEYS_OF_ASTERISK, &section, notes);
+                let signature = signature(&section, notes);
+                let settings = settings(&section, name, signature, public_url, read_file, notes);
+                let api_token = api_token(&section, read_file, notes);
+                providers.extend(settings.map(|settings| ProviderConfig::Twiml { settings, api_token }));
+            }
+        }
     }
     providers
 }
@@ -150,16 +179,28 @@ fn name<'a>(section: &Section<'a>, known: &mut HashSet<String>, notes: &mut Note
     Some(name)
 }
 
-fn kind(section: &Section<'_>, notes: &mut Notes) {
-    let Some(kind) = section.required("kind", KIND, notes) else { return };
-    if kind != KIND {
-        let instead = match nearest(kind, [KIND].into_iter().chain(KINDS_TO_COME)) {
-            Some(near) if near != KIND => format!(
-                "Вероятно, имелось в виду {near}, но этот вид ещё не встроен; сейчас работает только \"{KIND}\""
-            ),
-            _ => format!("Напишите kind = \"{KIND}\""),
+fn kind(section: &Section<'_>, notes: &mut Notes) -> Option<Kind> {
+    let word = section.required("kind", "twiml", notes)?;
+    let found = KINDS.iter().find(|(known, _)| *known == word).map(|(_, kind)| *kind);
+    if found.is_none() {
+        let known = || KINDS.iter().map(|(word, _)| *word);
+        let instead = match nearest(word, known().chain(KINDS_TO_COME)) {
+            Some(near) if KINDS_TO_COME.contains(&near) => {
+                format!("Вероятно, имелось в виду {near}, но этот вид ещё не встроен; сейчас работают twiml и asterisk")
+            }
+            Some(near) => format!("Напишите kind = \"{near}\""),
+            None => "Напишите kind = \"twiml\" или kind = \"asterisk\"".to_owned(),
         };
-        notes.add(&section.at("kind"), format!("неизвестный вид подключения {}", shown(kind)), instead);
+        notes.add(&section.at("kind"), format!("неизвестный вид подключения {}", shown(word)), instead);
+    }
+    found
+}
+
+/// A key of another kind would be passed over in silence.
+fn refuse_keys_of(kind: &str, keys: &[&str], section: &Section<'_>, notes: &mut Notes) {
+    for key in keys.iter().filter(|key| section.has(key)) {
+        let what = format!("ключ {key} бывает только у kind = \"{kind}\"");
+        notes.add(&section.at(key), what, "Уберите его или исправьте kind");
     }
 }
 
@@ -226,7 +267,12 @@ fn api_token(section: &Section<'_>, read_file: ReadFile<'_>, notes: &mut Notes) 
 
 /// The file's lines without the empty ones. The path is not quoted in mistakes: sooner or later somebody writes the
 /// token itself there.
-fn tokens_of_file(section: &Section<'_>, key: &str, read_file: ReadFile<'_>, notes: &mut Notes) -> Vec<(At, String)> {
+pub(super) fn tokens_of_file(
+    section: &Section<'_>,
+    key: &str,
+    read_file: ReadFile<'_>,
+    notes: &mut Notes,
+) -> Vec<(At, String)> {
     let Some(file) = section.text(key) else { return Vec::new() };
     let at = section.at(key);
     match read_file(file) {
@@ -247,7 +293,7 @@ fn tokens_of_file(section: &Section<'_>, key: &str, read_file: ReadFile<'_>, not
 }
 
 /// What is wrong with a token. Its text is not quoted.
-fn token_mistake(token: &str, signature: Option<Signature>) -> Option<(&'static str, &'static str)> {
+pub(super) fn token_mistake(token: &str, signature: Option<Signature>) -> Option<(&'static str, &'static str)> {
     if token.is_empty() {
         return Some(("пустой ключ", "Скопируйте ключ из личного кабинета оператора"));
     }

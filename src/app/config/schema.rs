@@ -116,6 +116,13 @@ const PROVIDER: &[Key] = &[
     key("recording_hosts", Shape::Texts),
     key("voice", Shape::Text),
     key("language", Shape::Text),
+    key("tokens", Shape::Texts),
+    key("tokens_file", Shape::Text),
+    key("trunk", Shape::Text),
+    key("ari_base", Shape::Text),
+    key("ari_user", Shape::Text),
+    key("ari_password", Shape::Text),
+    key("ari_password_file", Shape::Text),
 ];
 
 const MAIL: &[Key] = &[

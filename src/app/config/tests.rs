@@ -3,7 +3,7 @@ use super::*;
 use crate::core::calendar::WorkingHours;
 use crate::core::line::LineId;
 use crate::jobs::MailSecurity;
-use crate::providers::Signature;
+use crate::providers::twiml::{Settings, Signature};
 
 const EXAMPLE: &str = include_str!("../../../perezvon.example.toml");
 
@@ -39,6 +39,14 @@ fn says(text: &str, line: usize, key: &str, words: &[&str]) {
 
 fn line(config: &Config, id: &str) -> crate::core::line::Line {
     config.lines.get(&LineId::new(id)).expect("the line").clone()
+}
+
+/// The first provider, of the family of TwiML.
+fn twiml(config: &Config) -> (Settings, Option<String>) {
+    match &config.providers[0] {
+        ProviderConfig::Twiml { settings, api_token } => (settings.clone(), api_token.clone()),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
@@ -242,14 +250,38 @@ fn a_provider_has_a_name_a_kind_a_signature_and_a_secret() {
     says(&hosts("*.twilio.com"), 6, "providers.twilio.recording_hosts[0]", &["имя узла"]);
     says(&format!("{PROVIDER}{PROVIDER}"), 7, "providers.twilio.name", &["уже есть"]);
 
-    let ProviderConfig::Twiml { settings, .. } = &good(PROVIDER, &[]).providers[0];
+    let (settings, _) = twiml(&good(PROVIDER, &[]));
     assert_eq!(settings.signature, Signature::Twilio);
     assert_eq!(settings.api_base, "https://api.twilio.com/2010-04-01");
     assert_eq!(settings.recording_hosts, ["api.twilio.com"]);
     assert_eq!((settings.voice.as_str(), settings.language.as_str()), ("Polly.Tatyana", "ru-RU"));
     let local = with("x", "api_base = \"http://127.0.0.1:9000/2010-04-01/\"\nrecording_hosts = [\"127.0.0.1:9000\"]");
-    let ProviderConfig::Twiml { settings, .. } = &good(&local, &[]).providers[0];
+    let (settings, _) = twiml(&good(&local, &[]));
     assert_eq!((settings.api_base.as_str(), settings.recording_hosts.len()), ("http://127.0.0.1:9000/2010-04-01", 1));
+}
+
+#[test]
+fn an_exchange_has_tokens_a_trunk_and_perhaps_the_way_to_its_rest_interface() {
+    const EXCHANGE: &str = "[[providers]]\nname = \"pbx\"\nkind = \"asterisk\"\ntokens = [\"kalitka\"]\n";
+    let with = |more: &str| format!("{EXCHANGE}{more}");
+    let exchange = |text: &str| match &good(text, &[]).providers[0] {
+        ProviderConfig::Asterisk(settings) => settings.clone(),
+        other => panic!("{other:?}"),
+    };
+    let plain = exchange(EXCHANGE);
+    assert_eq!((plain.tokens, plain.trunk.as_str(), plain.ari.is_none()), (vec!["kalitka".to_owned()], "trunk", true));
+    let ari = "ari_base = \"http://127.0.0.1:8088/ari/\"\nari_user = \"perezvon\"\nari_password = \"kalitka\"";
+    let whole = exchange(&with(ari));
+    assert_eq!(whole.ari.as_ref().unwrap().base, "http://127.0.0.1:8088/ari");
+    assert!(!format!("{:?} {whole:?}", good(&with(ari), &[])).contains("kalitka"));
+
+    says(&EXCHANGE.replace("tokens = [\"kalitka\"]", ""), 1, "providers.pbx.tokens", &["tokens_file"]);
+    says(&EXCHANGE.replace("kalitka", "два слова"), 4, "providers.pbx.tokens[0]", &["не ключ"]);
+    says(&with("trunk = \"a;b\""), 5, "providers.pbx.trunk", &["pjsip.conf"]);
+    says(&with("ari_base = \"http://127.0.0.1:8088/ari\"\nari_user = \"u\""), 1, "providers.pbx.ari_password", &[]);
+    says(&with(&ari.replace("127.0.0.1", "10.0.0.5")), 5, "providers.pbx.ari_base", &["https://"]);
+    says(&with("account_sid = \"AC1\""), 5, "providers.pbx.account_sid", &["kind = \"twiml\""]);
+    says(&format!("{PROVIDER}trunk = \"t\""), 6, "providers.twilio.trunk", &["kind = \"asterisk\""]);
 }
 
 #[test]
@@ -267,8 +299,8 @@ fn the_environment_is_stronger_than_the_file() {
     let config = good(&format!("server.listen = \"127.0.0.1:1\"\n{PROVIDER}"), &environment);
     assert_eq!(config.server.listen.to_string(), "0.0.0.0:80");
     assert_eq!((line(&config, "parents").ring.len(), line(&config, "parents").ring_seconds), (2, 15));
-    assert_eq!(line(&config, "staff").ring[0].e164(), "+79281112235");
-    let ProviderConfig::Twiml { settings, .. } = &config.providers[0];
+    assert_eq!(line(&config, "staff").ring[0].to_string(), "+79281112235");
+    let (settings, _) = twiml(&config);
     assert_eq!((settings.auth_tokens.join(" "), settings.account_sid.as_str()), ("12345 67890".into(), "12345"));
     // The same by file: a variable for one weekday leaves the others alone.
     let day = |day: &str, from: &str| format!("{day} = [\"{from}\"], ");
@@ -311,13 +343,13 @@ fn secrets_come_from_files_and_never_go_anywhere() {
     std::fs::write(&path, "vtoroi-klyuch\r\n\n  tretii-klyuch\n").unwrap();
     let text = format!("{PROVIDER}auth_tokens_file = {:?}", path.display().to_string());
     let config = good(&text, &[]);
-    let ProviderConfig::Twiml { settings, .. } = &config.providers[0];
+    let (settings, _) = twiml(&config);
     assert_eq!(settings.auth_tokens, ["pervyi-klyuch", "vtoroi-klyuch", "tretii-klyuch"]);
     assert!(!format!("{config:?} {config:#?}").contains("klyuch"));
 
     std::fs::write(&path, "klyuch-api\n").unwrap();
     let config = good(&format!("{PROVIDER}api_token_file = {:?}", path.display().to_string()), &[]);
-    let ProviderConfig::Twiml { api_token, .. } = &config.providers[0];
+    let (_, api_token) = twiml(&config);
     assert_eq!(api_token.as_deref(), Some("klyuch-api"));
     assert!(!format!("{config:?}").contains("klyuch"));
 

@@ -13,8 +13,8 @@ use crate::app::house;
 use crate::app::serve::wait_for_the_end;
 use crate::core::line::{Line, Lines};
 use crate::core::officer::Role;
-use crate::core::phone::PhoneNumber;
-use crate::providers::{Settings, Signature};
+use crate::core::phone::{PhoneNumber, Telephone};
+use crate::providers::twiml::{Settings, Signature};
 use crate::store::{ListFilter, ListPeriod, StateFilter};
 use crate::time::{Clock, SignedDuration, Timestamp};
 use crate::web::password;
@@ -97,7 +97,7 @@ fn config_of_the_demo(
         .lines
         .iter()
         .map(|line| Line {
-            ring: vec![ring.clone()],
+            ring: vec![Telephone::Number(ring.clone())],
             aliases: match line.id.as_str() {
                 "parents" => vec![numbers.technical.clone()],
                 _ => Vec::new(),

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
 use super::*;
-use crate::providers::form_signature;
+use crate::providers::twiml::form_signature;
 use crate::recordings::tone;
 use crate::time::{Clock, TimeZone, Timestamp};
 

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use reqwest::Method;
 use url::{Host, Url};
 
-use crate::providers::form_signature;
+use crate::providers::twiml::form_signature;
 
 /// Twilio reads no larger document (error 11750).
 const DOCUMENT_BYTES: usize = 64 * 1024;

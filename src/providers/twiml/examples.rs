@@ -1,17 +1,17 @@
 //! What the tests of this folder share: a made-up configuration of each dialect, and events in short.
 
-use super::super::{Provider, Settings, Signature};
+use super::{Settings, Signature, Twiml};
 use crate::core::call::{CallEvent, Direction, Fact};
 use crate::time::Timestamp;
 
 /// A made-up configuration of each dialect.
-pub(super) fn provider(signature: Signature) -> Provider {
+pub(super) fn provider(signature: Signature) -> Twiml {
     let (name, api_base, hosts) = match signature {
         Signature::Twilio => ("twilio", "https://api.twilio.com/2010-04-01", vec!["api.twilio.com"]),
         Signature::SignalWire => ("signalwire", "https://school.signalwire.com/api/laml/2010-04-01", vec![]),
         Signature::Telnyx => ("telnyx", "https://api.telnyx.com/v2/texml", vec!["s3.amazonaws.com"]),
     };
-    Provider::new(Settings {
+    Twiml::new(Settings {
         name: name.into(),
         signature,
         public_url: "https://calls.example.org".to_owned(),

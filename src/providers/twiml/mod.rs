@@ -12,10 +12,195 @@ mod examples;
 #[cfg(test)]
 mod snapshots_of_the_dialogue;
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
+use std::sync::Arc;
 
-use super::Settings;
-use crate::core::script::Step;
+use url::Url;
+
+pub use self::signature::{check_ed25519_signature, check_form_signature, check_request, form_signature};
+use super::addresses::Trusted;
+use super::{
+    ApiRequest, Archive, FetchRequest, ForbiddenUrl, Kind, LARGEST_FORM, Malformed, Parsed, Provider, RawRequest,
+    Refused, Reply, TestCall, Verified,
+};
+use crate::core::call::{CallEvent, CallKey};
+use crate::core::phone::PhoneNumber;
+use crate::core::script::{Step, Verb};
+use crate::time::Timestamp;
+
+/// How one configured provider is reached and believed. Secrets are not printed.
+#[derive(Clone)]
+pub struct Settings {
+    /// The configured name; the webhook path is `/webhooks/{name}/…`.
+    pub name: Arc<str>,
+    pub signature: Signature,
+    /// `https://calls.example.org`, without a slash at the end: as the provider sees us.
+    pub public_url: String,
+    pub account_sid: String,
+    /// The tokens (or Signing Keys; for Telnyx the base64 public keys) any of which may sign. Several while rotating;
+    /// the first one is sent when we ask the provider for something, unless there is an API token of its own.
+    pub auth_tokens: Vec<String>,
+    /// `https://api.twilio.com/2010-04-01`, without a slash at the end.
+    pub api_base: String,
+    /// Hosts that recordings may be fetched from. `http` is accepted for loopback addresses only.
+    pub recording_hosts: Vec<String>,
+    /// Voice and language of spoken text.
+    pub voice: String,
+    pub language: String,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("name", &self.name)
+            .field("signature", &self.signature)
+            .field("api_base", &self.api_base)
+            .field("recording_hosts", &self.recording_hosts)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Which TwiML dialect and signature a provider speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signature {
+    /// `X-Twilio-Signature`: Twilio and Somleng.
+    Twilio,
+    /// `X-SignalWire-Signature` or the Twilio name.
+    SignalWire,
+    /// Ed25519 over timestamp and body.
+    Telnyx,
+}
+
+/// A provider of this family: its dialect, its addresses and its secrets.
+#[derive(Clone, Debug)]
+pub struct Twiml {
+    settings: Settings,
+    api_token: Option<ApiToken>,
+    trusted: Trusted,
+}
+
+#[derive(Clone)]
+struct ApiToken(String);
+
+impl fmt::Debug for ApiToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+impl Twiml {
+    pub fn new(settings: Settings) -> Self {
+        let trusted = Trusted::new(&settings.api_base, &settings.recording_hosts);
+        Self { settings, api_token: None, trusted }
+    }
+
+    /// Gives a token for asking the provider that is not the one that signs: SignalWire has a Signing Key beside its
+    /// API token, Telnyx a public key beside its API key (provider contract, TwiML §8 and §9).
+    pub fn with_api_token(mut self, token: impl Into<String>) -> Self {
+        self.api_token = Some(ApiToken(token.into()));
+        self
+    }
+}
+
+impl Provider for Twiml {
+    fn name(&self) -> &Arc<str> {
+        &self.settings.name
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Twiml
+    }
+
+    fn keys(&self) -> usize {
+        self.settings.auth_tokens.len()
+    }
+
+    /// The signature is over the body: its head tells nothing.
+    fn admit(&self, _: &RawRequest) -> Result<usize, Refused> {
+        Ok(LARGEST_FORM)
+    }
+
+    /// By its signature over the public address and the body.
+    fn verify<'a>(&self, request: &'a RawRequest, now: Timestamp) -> Result<Verified<'a>, Refused> {
+        let url = format!("{}{}", self.settings.public_url, request.target);
+        check_request(self.settings.signature, &self.settings.auth_tokens, &url, request, now)?;
+        Ok(Verified(request))
+    }
+
+    fn parse(&self, verified: Verified<'_>, received_at: Timestamp) -> Result<Parsed, Malformed> {
+        parse::parse(&self.settings, verified.0, received_at)
+    }
+
+    /// The script as a document, never over the 64 kB that all dialects take.
+    fn render(&self, script: &[Verb]) -> Reply {
+        render::render(&self.settings, script)
+    }
+
+    /// An empty document instead of 204, since it is right for both kinds of request: should a dialogue request ever get
+    /// it, the call ends without an error message.
+    fn nothing(&self) -> Reply {
+        self.render(&[])
+    }
+
+    fn test_call(&self, id: &str, dialled: &PhoneNumber, _: Timestamp) -> Option<TestCall> {
+        let form = |status: &str| {
+            [
+                ("CallSid", id),
+                ("AccountSid", &self.settings.account_sid),
+                ("From", "anonymous"),
+                ("To", dialled.e164()),
+                ("Direction", "inbound"),
+                ("CallStatus", status),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        };
+        Some(TestCall {
+            arrives: signature::signed_form(&self.settings, "voice", &form("ringing"))?,
+            ends: signature::signed_form(&self.settings, "status", &form("completed"))?,
+            rings: "<Dial",
+            offers: "<Record",
+        })
+    }
+
+    fn archive(&self) -> Option<&dyn Archive> {
+        Some(self)
+    }
+}
+
+impl Archive for Twiml {
+    fn recording_request(
+        &self,
+        provider_call_id: &str,
+        recording_id: &str,
+        url: Option<&str>,
+    ) -> Result<FetchRequest, ForbiddenUrl> {
+        recordings::recording_request(self, provider_call_id, recording_id, url)
+    }
+
+    fn may_follow(&self, from: &Url, to: &Url) -> Option<bool> {
+        self.trusted.may_follow(from, to)
+    }
+
+    fn deletion_request(&self, recording_id: &str) -> Option<ApiRequest> {
+        recordings::deletion_request(self, recording_id)
+    }
+
+    fn call_request(&self, provider_call_id: &str) -> ApiRequest {
+        rest::call_request(self, provider_call_id)
+    }
+
+    fn recordings_of_call_request(&self, provider_call_id: &str) -> ApiRequest {
+        rest::recordings_of_call_request(self, provider_call_id)
+    }
+
+    fn parse_call(&self, json: &[u8], key: &CallKey, now: Timestamp) -> Result<Vec<CallEvent>, Malformed> {
+        rest::parse_call(json, key, now)
+    }
+
+    fn parse_recordings(&self, json: &[u8], key: &CallKey, now: Timestamp) -> Result<Vec<CallEvent>, Malformed> {
+        rest::parse_recordings(json, key, now)
+    }
+}
 
 /// What a webhook address is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,18 +1,15 @@
 //! Requests of the TwiML family → call events (provider contract, TwiML §2 to §5). Unknown fields are passed over; of
 //! the known ones nothing is believed that cannot be: a time in the future, a field twice, a control character.
 
-use std::borrow::Cow;
-
-use super::super::{Malformed, Parsed, RawRequest, Settings};
-use super::Endpoint;
-use super::signature::{is_form, is_get};
+use super::super::form::{Form, MAX_WORD, is_form};
+use super::super::{Malformed, Parsed, RawRequest};
+use super::signature::is_get;
+use super::{Endpoint, Settings};
 use crate::core::call::{CallEvent, CallKey, Direction, Fact, RecordingState, Ringing};
 use crate::core::phone::Caller;
 use crate::core::script::Step;
 use crate::time::{Timestamp, from_millisecond};
 
-/// Ids and words of the provider, bytes. The longest known id, Telnyx's, has about 60.
-const MAX_WORD: usize = 200;
 /// Numbers and SIP addresses, bytes.
 const MAX_PARTY: usize = 500;
 /// Addresses of recordings, bytes. Pre-signed ones reach about 1,500.
@@ -23,19 +20,15 @@ const MAX_DIGITS: usize = 20;
 const MAX_AGE_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// Reads a request that has been verified.
-pub(in super::super) fn parse(
-    settings: &Settings,
-    request: &RawRequest,
-    received_at: Timestamp,
-) -> Result<Parsed, Malformed> {
+pub(super) fn parse(settings: &Settings, request: &RawRequest, received_at: Timestamp) -> Result<Parsed, Malformed> {
     let endpoint = Endpoint::read(&request.endpoint)
         .ok_or_else(|| Malformed::UnknownEndpoint(request.endpoint.chars().take(60).collect()))?;
-    let form = Form::of(request)?;
+    let form = form_of(request)?;
     let provider_call_id = form.required("CallSid", MAX_WORD)?.to_owned();
     if is_leg(&form)? {
-        return Ok(Parsed { key: None, events: Vec::new(), step: None });
+        return Ok(Parsed { key: None, events: Vec::new(), step: None, sound: None });
     }
-    let at = form.instant("Timestamp", received_at)?.unwrap_or(received_at);
+    let at = told_at(&form, "Timestamp", received_at)?.unwrap_or(received_at);
     let mut events: Vec<CallEvent> = parties(&form, at)?.into_iter().collect();
     let step = match endpoint {
         Endpoint::Dialogue(step) => {
@@ -53,7 +46,7 @@ pub(in super::super) fn parse(
         }
     };
     let key = Some(CallKey { provider: settings.name.clone(), provider_call_id });
-    Ok(Parsed { key, events, step })
+    Ok(Parsed { key, events, step, sound: None })
 }
 
 /// A leg that `Dial` created: the officer's, not a call of its own.
@@ -166,7 +159,7 @@ pub(super) fn completed(length_seconds: Option<u32>) -> RecordingState {
 
 /// A recording's own callback. It happened when the recording began, if that is told.
 fn recording_status(form: &Form, received_at: Timestamp) -> Result<Option<CallEvent>, Malformed> {
-    let at = form.instant("RecordingStartTime", received_at)?.unwrap_or(received_at);
+    let at = told_at(form, "RecordingStartTime", received_at)?.unwrap_or(received_at);
     let state = match form.required("RecordingStatus", MAX_WORD)? {
         "completed" => recorded(form)?,
         "absent" => RecordingState::Absent,
@@ -199,67 +192,20 @@ fn last_segment(url: &str) -> Option<&str> {
     Some(segment.rsplit_once('.').map_or(segment, |(name, _)| name)).filter(|id| !id.is_empty())
 }
 
-/// The fields of one request.
-struct Form<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
-
-impl<'a> Form<'a> {
-    /// Only what was signed is read: the query of a GET, the body of everything else.
-    fn of(request: &'a RawRequest) -> Result<Self, Malformed> {
-        let encoded = if is_get(&request.method) {
-            request.target.split_once('?').map_or("", |(_, query)| query).as_bytes()
-        } else if is_form(request.header("content-type")) {
-            &request.body
-        } else {
-            return Err(Malformed::NotAForm);
-        };
-        check_encoding(encoded)?;
-        Ok(Self(form_urlencoded::parse(encoded).collect()))
-    }
-
-    /// A field as it came. Blank is as good as missing; so is one that is too long or holds control characters, for a caller
-    /// is not refused for an oddity beside his call. The raw delivery keeps it.
-    fn text(&self, field: &'static str, limit: usize) -> Result<Option<&str>, Malformed> {
-        let odd = |value: &str| value.len() > limit || value.contains(char::is_control);
-        Ok(self.single(field)?.filter(|value| !odd(value)))
-    }
-
-    fn single(&self, field: &'static str) -> Result<Option<&str>, Malformed> {
-        let mut values = self.0.iter().filter(|(name, _)| name == field).map(|(_, value)| &**value);
-        let Some(value) = values.next() else { return Ok(None) };
-        if values.any(|other| other != value) {
-            return Err(Malformed::Contradiction(field));
-        }
-        Ok(Some(value).filter(|value| !value.trim().is_empty()))
-    }
-
-    fn word(&self, field: &'static str) -> Result<Option<&str>, Malformed> {
-        self.text(field, MAX_WORD)
-    }
-
-    fn required(&self, field: &'static str, limit: usize) -> Result<&str, Malformed> {
-        let value = self.single(field)?.ok_or(Malformed::Missing(field))?;
-        if value.len() > limit {
-            return Err(Malformed::TooLong { field, limit });
-        }
-        match value.contains(char::is_control) {
-            true => Err(Malformed::ControlCharacter(field)),
-            false => Ok(value),
-        }
-    }
-
-    fn seconds(&self, field: &'static str) -> Result<Option<u32>, Malformed> {
-        Ok(self.word(field)?.and_then(whole_seconds))
-    }
-
-    /// The provider's own time, if it can be true.
-    fn instant(&self, field: &'static str, received_at: Timestamp) -> Result<Option<Timestamp>, Malformed> {
-        Ok(self.word(field)?.and_then(|text| instant(text, received_at, MAX_AGE_MS)))
+/// Only what was signed is read: the query of a GET, the body of everything else.
+fn form_of(request: &RawRequest) -> Result<Form<'_>, Malformed> {
+    if is_get(&request.method) {
+        Form::read(request.target.split_once('?').map_or("", |(_, query)| query).as_bytes())
+    } else if is_form(request.header("content-type")) {
+        Form::read(&request.body)
+    } else {
+        Err(Malformed::NotAForm)
     }
 }
 
-/// Seconds as text, whole or with a fraction that is dropped. Nonsense is as good as missing.
-pub(super) fn whole_seconds(text: &str) -> Option<u32> {
-    text.trim().split('.').next()?.parse().ok()
+/// The provider's own time, if it can be true.
+fn told_at(form: &Form, field: &'static str, received_at: Timestamp) -> Result<Option<Timestamp>, Malformed> {
+    Ok(form.word(field)?.and_then(|text| instant(text, received_at, MAX_AGE_MS)))
 }
 
 /// RFC 2822, `Mon, 24 Nov 2025 16:04:05 +0000`, or RFC 3339, which no contract promises and some dialect may send; not
@@ -269,28 +215,6 @@ pub(super) fn instant(text: &str, now: Timestamp, max_age_ms: i64) -> Option<Tim
     let rfc2822 = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text);
     let at: Timestamp = rfc2822.or_else(|_| text.parse()).ok()?;
     (0..=max_age_ms).contains(&(now.as_millisecond() - at.as_millisecond())).then_some(at)
-}
-
-/// Every `%` has its two digits, and what they spell is UTF-8.
-fn check_encoding(encoded: &[u8]) -> Result<(), Malformed> {
-    let mut decoded = Vec::with_capacity(encoded.len());
-    let mut rest = encoded;
-    loop {
-        rest = match rest {
-            [] => break,
-            [b'%', high, low, rest @ ..] => {
-                let digit = |byte: &u8| char::from(*byte).to_digit(16).ok_or(Malformed::PercentEncoding);
-                decoded.push((digit(high)? * 16 + digit(low)?) as u8);
-                rest
-            }
-            [b'%', ..] => return Err(Malformed::PercentEncoding),
-            [byte, rest @ ..] => {
-                decoded.push(*byte);
-                rest
-            }
-        }
-    }
-    std::str::from_utf8(&decoded).map(|_| ()).map_err(|_| Malformed::NotUtf8)
 }
 
 #[cfg(test)]

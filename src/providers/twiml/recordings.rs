@@ -2,12 +2,12 @@
 
 use url::Url;
 
-use super::super::{ApiRequest, FetchRequest, ForbiddenUrl, Provider, Signature};
-use super::{path_segment, rest};
+use super::super::{ApiRequest, FetchRequest, ForbiddenUrl};
+use super::{Signature, Twiml, path_segment, rest};
 
 /// The request for one recording's sound. WAV is asked for; what comes is read from the file.
-pub(in super::super) fn recording_request(
-    provider: &Provider,
+pub(super) fn recording_request(
+    provider: &Twiml,
     provider_call_id: &str,
     recording_id: &str,
     url: Option<&str>,
@@ -35,7 +35,7 @@ fn ask_for_wav(url: &mut Url) {
     }
 }
 
-pub(in super::super) fn deletion_request(provider: &Provider, recording_id: &str) -> Option<ApiRequest> {
+pub(super) fn deletion_request(provider: &Twiml, recording_id: &str) -> Option<ApiRequest> {
     let deletes = !is_somleng(&provider.settings.api_base);
     deletes.then(|| rest::request(provider, "DELETE", &format!("Recordings/{}.json", path_segment(recording_id))))
 }

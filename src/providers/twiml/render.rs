@@ -6,8 +6,9 @@ use std::io;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
-use super::super::{Reply, Settings, Signature};
-use super::Endpoint;
+use super::super::Reply;
+use super::{Endpoint, Settings, Signature};
+use crate::core::phone::Telephone;
 use crate::core::script::{Step, Verb, offer};
 
 /// Documents over 64 kB are refused whole (error 11750), and the caller would hear the provider's regret.
@@ -18,7 +19,7 @@ const MAX_SAID: usize = 4_000;
 const RING_SECONDS: std::ops::RangeInclusive<u32> = 5..=120;
 
 /// The document for a script. One that grew too large becomes the plain offer to record.
-pub(in super::super) fn render(settings: &Settings, script: &[Verb]) -> Reply {
+pub(super) fn render(settings: &Settings, script: &[Verb]) -> Reply {
     let written = |script: &[Verb]| document(settings, script).expect("writing to memory does not fail");
     let mut body = written(script);
     if body.len() > MAX_DOCUMENT_BYTES {
@@ -54,7 +55,11 @@ fn write_verb(xml: &mut Xml, settings: &Settings, verb: &Verb) -> io::Result<()>
         Verb::Record { max_seconds, silence_seconds, next } => {
             record(xml, settings, *max_seconds, *silence_seconds, &step_url(*next))
         }
-        Verb::Dial { number, seconds, next } => {
+        // An extension of the school's own exchange is not to be reached from here: the next step, as after a dead number.
+        Verb::Dial { telephone: Telephone::Extension(_), next, .. } => {
+            text_element(xml, "Redirect", &[("method", "POST")], &step_url(*next))
+        }
+        Verb::Dial { telephone: Telephone::Number(number), seconds, next } => {
             let timeout = (*seconds).clamp(*RING_SECONDS.start(), *RING_SECONDS.end()).to_string();
             let action = step_url(*next);
             // Nothing more: Somleng knows these alone.

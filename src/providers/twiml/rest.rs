@@ -5,8 +5,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::super::{ApiRequest, Malformed, Provider, Signature};
-use super::{parse, path_segment};
+use super::super::{ApiRequest, Malformed, form};
+use super::{Signature, Twiml, parse, path_segment};
 use crate::core::call::{CallEvent, CallKey, Fact, RecordingState};
 use crate::core::phone::Caller;
 use crate::time::Timestamp;
@@ -18,28 +18,28 @@ const MAX_AGE_MS: i64 = 400 * 24 * 60 * 60 * 1000;
 const OTHER_SOURCES: [&str; 6] =
     ["DialVerb", "Conference", "OutboundAPI", "Trunking", "StartCallRecordingAPI", "StartConferenceRecordingAPI"];
 
-pub(in super::super) fn call_request(provider: &Provider, provider_call_id: &str) -> ApiRequest {
+pub(super) fn call_request(provider: &Twiml, provider_call_id: &str) -> ApiRequest {
     // Of the resources of a call, Telnyx has recordings with the suffix and calls without it.
     let suffix = if provider.settings.signature == Signature::Telnyx { "" } else { ".json" };
     request(provider, "GET", &format!("Calls/{}{suffix}", path_segment(provider_call_id)))
 }
 
-pub(in super::super) fn recordings_of_call_request(provider: &Provider, provider_call_id: &str) -> ApiRequest {
+pub(super) fn recordings_of_call_request(provider: &Twiml, provider_call_id: &str) -> ApiRequest {
     request(provider, "GET", &format!("Recordings.json?CallSid={}", path_segment(provider_call_id)))
 }
 
-pub(super) fn request(provider: &Provider, method: &'static str, resource: &str) -> ApiRequest {
+pub(super) fn request(provider: &Twiml, method: &'static str, resource: &str) -> ApiRequest {
     let url = format!("{}/{resource}", account_url(provider));
     ApiRequest { method, url, authorization: authorization(provider) }
 }
 
-pub(super) fn account_url(provider: &Provider) -> String {
+pub(super) fn account_url(provider: &Twiml) -> String {
     let settings = &provider.settings;
     format!("{}/Accounts/{}", settings.api_base, path_segment(&settings.account_sid))
 }
 
 /// The `Authorization` header. A public key of Telnyx is never sent as a token.
-pub(super) fn authorization(provider: &Provider) -> Option<String> {
+pub(super) fn authorization(provider: &Twiml) -> Option<String> {
     let settings = &provider.settings;
     let own = provider.api_token.as_ref().map(|token| token.0.as_str());
     match settings.signature {
@@ -52,7 +52,7 @@ pub(super) fn authorization(provider: &Provider) -> Option<String> {
 }
 
 /// Reads one call.
-pub(in super::super) fn parse_call(json: &[u8], key: &CallKey, now: Timestamp) -> Result<Vec<CallEvent>, Malformed> {
+pub(super) fn parse_call(json: &[u8], key: &CallKey, now: Timestamp) -> Result<Vec<CallEvent>, Malformed> {
     let call = read(json)?;
     if text(&call, "sid").is_some_and(|sid| sid != key.provider_call_id) {
         return Err(Malformed::Json("it tells of another call".to_owned()));
@@ -80,11 +80,7 @@ pub(in super::super) fn parse_call(json: &[u8], key: &CallKey, now: Timestamp) -
 }
 
 /// Reads a list of recordings, or one.
-pub(in super::super) fn parse_recordings(
-    json: &[u8],
-    key: &CallKey,
-    now: Timestamp,
-) -> Result<Vec<CallEvent>, Malformed> {
+pub(super) fn parse_recordings(json: &[u8], key: &CallKey, now: Timestamp) -> Result<Vec<CallEvent>, Malformed> {
     let answer = read(json)?;
     let recordings = match &answer["recordings"] {
         Value::Array(recordings) => recordings.as_slice(),
@@ -131,7 +127,7 @@ fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
 fn seconds(value: &Value) -> Option<u32> {
     match &value["duration"] {
         Value::Number(number) => number.as_f64().filter(|seconds| *seconds >= 0.0).map(|seconds| seconds as u32),
-        Value::String(text) => parse::whole_seconds(text),
+        Value::String(text) => form::whole_seconds(text),
         _ => None,
     }
 }

@@ -8,7 +8,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-use super::super::{RawRequest, Settings, Signature};
+use super::super::RawRequest;
+use super::super::form::is_form;
+use super::{Settings, Signature};
 use crate::time::Timestamp;
 
 /// A Telnyx request older or newer than this is refused, seconds. The provider's own validator uses the same.
@@ -72,7 +74,8 @@ pub fn form_signature(token: &str, url: &str, form: &[(String, String)]) -> Stri
     STANDARD.encode(signed(token, url, &fields).finalize().into_bytes())
 }
 
-/// See [`super::super::Provider::signed_form`].
+/// A form as this provider would send it to `endpoint`, with its signature. `None`: only the provider itself can sign (Telnyx
+/// has the private key).
 pub(in super::super) fn signed_form(
     settings: &Settings,
     endpoint: &str,
@@ -130,14 +133,6 @@ pub fn check_request(
 /// Whether the fields of such a request stand in its query and not in its body.
 pub(super) fn is_get(method: &str) -> bool {
     method.eq_ignore_ascii_case("GET")
-}
-
-/// A request that does not say what it is counts as a form, as the providers send no other without saying so.
-pub(super) fn is_form(content_type: Option<&str>) -> bool {
-    content_type.is_none_or(|value| {
-        let kind = value.split(';').next().unwrap_or("");
-        kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
-    })
 }
 
 /// HMAC-SHA1 in base64 over the address and the sorted form: Twilio, SignalWire, Somleng. `header` is the value of the

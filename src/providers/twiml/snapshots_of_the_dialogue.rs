@@ -6,19 +6,21 @@ use quick_xml::events::Event;
 
 use super::super::*;
 use super::examples::{at, provider};
+use super::{Settings, Signature, Twiml};
 use crate::core::calendar::{Calendar, DayRule, Hours, Period, TimeState};
 use crate::core::call::{Call, CallEvent, CallKey, Decision, Direction, Fact, RecordingState, Ringing};
 use crate::core::greetings::{GreetingKind, Recorded};
 use crate::core::line::{Line, LineId, Lines};
-use crate::core::phone::{Caller, PhoneNumber};
+use crate::core::phone::{Caller, PhoneNumber, Telephone};
 use crate::core::script::{farewell, next, offer};
 
 fn line() -> Line {
     let number = |text| PhoneNumber::parse(text).unwrap();
+    let telephone = |text| Telephone::parse(text).unwrap();
     let calendar = Calendar::new(Hours::default());
     Line {
         audience: "родителям".to_owned(),
-        ring: vec![number("89285550001"), number("89285550002")],
+        ring: vec![telephone("89285550001"), telephone("89285550002")],
         ..Line::new(LineId::new("parents"), Some(number("89288328088")), "Родители", calendar)
     }
 }
@@ -300,8 +302,8 @@ fn markup_and_forbidden_characters_do_not_reach_the_document() {
 
 #[test]
 fn a_provider_may_have_any_name() {
-    let strange = Settings { name: "мой/тест".into(), ..provider(Signature::Twilio).settings().clone() };
-    let body = Provider::new(strange).render(&[Verb::Redirect(Step::Signal)]).body;
+    let strange = Settings { name: "мой/тест".into(), ..provider(Signature::Twilio).settings.clone() };
+    let body = Twiml::new(strange).render(&[Verb::Redirect(Step::Signal)]).body;
     assert!(body.contains("/webhooks/%D0%BC%D0%BE%D0%B9%2F%D1%82%D0%B5%D1%81%D1%82/signal"), "{body}");
 }
 
@@ -330,7 +332,7 @@ fn texts(document: &str) -> Result<String, quick_xml::Error> {
 proptest! {
     #[test]
     fn whatever_is_said_the_document_can_be_read_back(said: String, voice: String, number in 0..9_u32) {
-        let settings = Settings { voice, ..provider(Signature::Telnyx).settings().clone() };
+        let settings = Settings { voice, ..provider(Signature::Telnyx).settings.clone() };
         let script = [
             Verb::Gather {
                 prompt: vec![Verb::Say(said.clone()), Verb::Hangup],
@@ -340,7 +342,7 @@ proptest! {
             },
             Verb::Record { max_seconds: number, silence_seconds: number, next: Step::MessageOver },
         ];
-        let body = Provider::new(settings).render(&script).body;
+        let body = Twiml::new(settings).render(&script).body;
         prop_assert!(body.len() < 64_000);
         let carried = |c: &char| matches!(c, '\t' | '\n') || !(c.is_control() || matches!(c, '\u{FFFE}' | '\u{FFFF}'));
         let heard: String = said.chars().filter(carried).collect();

@@ -16,8 +16,8 @@ use super::words::{Wall, ago, counted};
 use super::{Visitor, page};
 use crate::core::line::{Line, LineId};
 use crate::core::officer::Role;
-use crate::core::phone::PhoneNumber;
-use crate::providers::Provider;
+use crate::core::phone::{PhoneNumber, Telephone};
+use crate::providers::{Kind, Provider};
 use crate::store::{AuditEntry, Person};
 use crate::time::Timestamp;
 use crate::web::{Error, House};
@@ -102,7 +102,7 @@ async fn draw(
     for line in school.iter() {
         lines.push(shown(house, line, now).await?);
     }
-    let mut connections: Vec<_> = house.providers.iter().map(connection).collect();
+    let mut connections: Vec<_> = house.providers.iter().map(|it| connection(house, it)).collect();
     connections.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(page(&LinesPage { frame: Frame::of(house, person, Here::Lines, now).await?, lines, connections, tested }))
 }
@@ -156,7 +156,7 @@ async fn shown(house: &House, line: &Line, now: Timestamp) -> Result<Shown, Page
 
 /// «звонит 2 телефона по 20 с: 8 928 111-22-33, …».
 fn ringing(line: &Line) -> String {
-    let phones: Vec<_> = line.ring.iter().map(PhoneNumber::spaced).collect();
+    let phones: Vec<_> = line.ring.iter().map(Telephone::spaced).collect();
     match phones.len() as i64 {
         0 => "сразу предложение оставить сообщение: телефоны сотрудников не заданы".to_owned(),
         number => format!(
@@ -168,17 +168,19 @@ fn ringing(line: &Line) -> String {
     }
 }
 
-fn connection(provider: &Provider) -> Connection {
-    let settings = provider.settings();
+fn connection(house: &House, provider: &dyn Provider) -> Connection {
     let name = provider.name();
-    let address = |endpoint| format!("{}/webhooks/{name}/{endpoint}", settings.public_url);
+    let address = |endpoint| format!("{}/webhooks/{name}/{endpoint}", house.public_url);
     Connection {
         name: name.to_string(),
-        addresses: vec![
-            ("Входящие звонки", address("voice")),
-            ("Состояние звонка", address("status")),
-            ("Запасной адрес", address("fallback")),
-        ],
-        keys: counted(settings.auth_tokens.len() as i64, ["ключ", "ключа", "ключей"]),
+        addresses: match provider.kind() {
+            Kind::Twiml => vec![
+                ("Входящие звонки", address("voice")),
+                ("Состояние звонка", address("status")),
+                ("Запасной адрес", address("fallback")),
+            ],
+            Kind::Asterisk => vec![("Куда идёт звонок", address("incoming")), ("Конец звонка", address("ended"))],
+        },
+        keys: counted(provider.keys() as i64, ["ключ", "ключа", "ключей"]),
     }
 }

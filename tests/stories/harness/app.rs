@@ -14,7 +14,7 @@ use perezvon::core::callback::{Action, Callback, Notes};
 use perezvon::core::line::Lines;
 use perezvon::core::officer::Actor;
 use perezvon::jobs::Worker;
-use perezvon::providers::form_signature;
+use perezvon::providers::twiml::form_signature;
 use perezvon::store::{ActError, Alarm, CallView, CallbackView, ListFilter, ListPeriod, StateFilter, Store, Voicemail};
 use perezvon::time::{Clock, SignedDuration, Timestamp};
 use perezvon::web;

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::super::super::*;
 use super::super::examples::{provider, received_at, told};
+use super::super::{Settings, Signature, Twiml};
 use crate::core::call::{Fact, RecordingState};
 
 #[test]
@@ -71,8 +72,8 @@ fn each_dialect_is_asked_in_its_own_way() {
     assert_eq!(telnyx.call_request("v2:x").authorization, None, "a public key is no token");
     let telnyx = telnyx.with_api_token("KEY1");
     assert_eq!(telnyx.call_request("v2:x").authorization.unwrap(), "Bearer KEY1");
-    let somleng = Settings { api_base: "https://api.somleng.org/2010-04-01".into(), ..twilio.settings().clone() };
-    assert_eq!(Provider::new(somleng).deletion_request("RE1"), None);
+    let somleng = Settings { api_base: "https://api.somleng.org/2010-04-01".into(), ..twilio.settings.clone() };
+    assert_eq!(Twiml::new(somleng).deletion_request("RE1"), None);
     for printed in [format!("{twilio:?}"), format!("{telnyx:?}"), format!("{:?}", telnyx.call_request("v2:x"))] {
         assert!(!printed.contains("KEY1") && !printed.contains("\"secret\""), "{printed}");
     }

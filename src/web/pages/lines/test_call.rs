@@ -7,7 +7,7 @@ use tower::ServiceExt;
 use super::super::words::Wall;
 use crate::core::call::TEST_CALL;
 use crate::core::line::Line;
-use crate::providers::{Provider, RawRequest};
+use crate::providers::{LARGEST_FORM, Provider, RawRequest, TestCall};
 use crate::store::StoreError;
 use crate::time::Timestamp;
 use crate::web::password::{hex, random};
@@ -28,28 +28,19 @@ impl Checked {
 /// Rings, hears what the caller would hear, hangs up. What failed once makes the rest pointless, and is the last line.
 pub(super) async fn test_call(
     house: &House,
-    provider: &Provider,
+    provider: &dyn Provider,
     line: &Line,
     now: Timestamp,
 ) -> Result<Vec<Checked>, StoreError> {
     let sid = format!("{TEST_CALL}{}", hex(&random::<13>()));
-    let form = |status: &str| {
-        let number = line.number.as_ref().map_or("", |number| number.e164());
-        [
-            ("CallSid", sid.as_str()),
-            ("AccountSid", &provider.settings().account_sid),
-            ("From", "anonymous"),
-            ("To", number),
-            ("Direction", "inbound"),
-            ("CallStatus", status),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    };
-    let Some(ringing) = provider.signed_form("voice", &form("ringing")) else {
+    let dialled = line.number.as_ref();
+    let Some(TestCall { arrives, ends, rings, offers }) =
+        dialled.and_then(|dialled| provider.test_call(&sid, dialled, now))
+    else {
         let told = "Подписать может только сам оператор: позвоните на линию с телефона.";
         return Ok(vec![Checked { good: false, told: told.to_owned() }]);
     };
-    let (status, heard) = send(house, ringing).await;
+    let (status, heard) = send(house, arrives).await;
     let mut found = vec![Checked::of(
         status == StatusCode::OK,
         "Подпись принята.",
@@ -84,18 +75,16 @@ pub(super) async fn test_call(
         }
         None => Checked { good: false, told: "Рабочее время не определено.".to_owned() },
     });
-    let rings = heard.contains("<Dial");
+    let rings = heard.contains(rings);
     found.push(Checked::of(
-        rings || heard.contains("<Record"),
+        rings || heard.contains(offers),
         match rings {
             true => "Звонящий услышит гудки: зазвонит телефон сотрудника, потом предложение оставить сообщение.",
             false => "Звонящий услышит приветствие и предложение оставить сообщение.",
         },
         "Звонящий не услышит предложения оставить сообщение.",
     ));
-    if let Some(over) = provider.signed_form("status", &form("completed")) {
-        send(house, over).await;
-    }
+    send(house, ends).await;
     Ok(found)
 }
 
@@ -109,6 +98,6 @@ async fn send(house: &House, request: RawRequest) -> (StatusCode, String) {
     let Ok(sent) = sent.body(Body::from(body)) else { return (StatusCode::BAD_REQUEST, String::new()) };
     let Ok(response) = webhooks::router().with_state(house.clone()).oneshot(sent).await;
     let status = response.status();
-    let body = to_bytes(response.into_body(), webhooks::LARGEST_BODY).await.unwrap_or_default();
+    let body = to_bytes(response.into_body(), LARGEST_FORM).await.unwrap_or_default();
     (status, String::from_utf8_lossy(&body).into_owned())
 }

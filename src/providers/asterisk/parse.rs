@@ -1,0 +1,184 @@
+//! What the exchange tells of a call (provider contract, Asterisk, style webhook).
+
+use bytes::Bytes;
+use futures_util::{FutureExt, stream};
+
+use super::super::form::{Form, MAX_WORD, is_form};
+use super::super::{Malformed, Parsed, RawRequest, Sound};
+use super::{Endpoint, RECORDING, Settings};
+use crate::core::call::{CallEvent, CallKey, Direction, Fact, RecordingState, Ringing};
+use crate::core::phone::Caller;
+use crate::core::script::Step;
+use crate::time::{Timestamp, from_millisecond};
+
+/// Digits kept of what was typed: a number has at most 15.
+const MAX_DIGITS: usize = 20;
+/// The question where a call goes is asked as it comes in. What is older was asked by a clock that is slow.
+const ASKED_WITHIN_MS: i64 = 60_000;
+/// The end of a call is repeated for about two months.
+const TOLD_WITHIN_MS: i64 = 70 * 24 * 3_600_000;
+/// The longest a call is believed to have lasted.
+const LONGEST_CALL_MS: i64 = 4 * 3_600_000;
+/// Parts of the end of a call: the fields and the sound.
+const MOST_PARTS: usize = 4;
+/// The header of the exchange's WAV files, bytes; a caller who sent nothing leaves no more.
+const HEADER_BYTES: usize = 44;
+/// PCM, 16 bit, 8000 Hz, mono: bytes in a millisecond.
+const BYTES_PER_MS: usize = 16;
+
+/// Reads a request that has been verified.
+pub(super) fn parse(settings: &Settings, request: &RawRequest, received_at: Timestamp) -> Result<Parsed, Malformed> {
+    let endpoint = Endpoint::read(&request.endpoint)?;
+    let (told, sound) = match is_form(request.header("content-type")) {
+        true => (request.body.clone(), None),
+        false => parts(request)?,
+    };
+    let form = Form::read(&told)?;
+    let key = CallKey { provider: settings.name.clone(), provider_call_id: form.required("id", MAX_WORD)?.to_owned() };
+    let (events, step) = match endpoint {
+        Endpoint::Incoming => (incoming(&form, received_at)?, Some(Step::Arrived)),
+        Endpoint::Ended => (ended(&form, sound.as_ref(), received_at)?, None),
+    };
+    let has_sound = events.iter().any(|event| is_message(&event.fact));
+    let sound = sound.filter(|_| has_sound).map(|bytes| Sound { recording_id: RECORDING, bytes, rest: told.clone() });
+    Ok(Parsed { key: Some(key), events, step, sound })
+}
+
+fn is_message(fact: &Fact) -> bool {
+    matches!(fact, Fact::Recording { state: RecordingState::Completed, .. })
+}
+
+/// The fields, and the sound if there is any.
+fn parts(request: &RawRequest) -> Result<(Bytes, Option<Bytes>), Malformed> {
+    let boundary = multer::parse_boundary(request.header("content-type").unwrap_or("")).map_err(unreadable)?;
+    let whole = stream::iter([Ok::<_, multer::Error>(request.body.clone())]);
+    let mut parts = multer::Multipart::new(whole, boundary);
+    let (mut told, mut sound) = (None, None);
+    for _ in 0..MOST_PARTS {
+        let Some(part) = at_once(parts.next_field())? else { break };
+        match part.name() {
+            Some("call") => told = Some(at_once(part.bytes())?),
+            Some("audio") => sound = Some(at_once(part.bytes())?),
+            _ => {}
+        }
+    }
+    Ok((told.ok_or(Malformed::Missing("call"))?, sound))
+}
+
+/// The body is in memory, so nothing of it has ever to be waited for.
+fn at_once<T>(reading: impl Future<Output = multer::Result<T>>) -> Result<T, Malformed> {
+    reading.now_or_never().unwrap_or(Err(multer::Error::IncompleteStream)).map_err(unreadable)
+}
+
+fn unreadable(error: multer::Error) -> Malformed {
+    Malformed::NotMultipart(error.to_string())
+}
+
+fn incoming(form: &Form, received_at: Timestamp) -> Result<Vec<CallEvent>, Malformed> {
+    let at = told_at(form, "started")?.filter(|at| is_within(*at, received_at, ASKED_WITHIN_MS)).unwrap_or(received_at);
+    Ok(vec![parties(form, at)?])
+}
+
+/// A call that the exchange placed for us has `to`, the number it dialled.
+fn parties(form: &Form, at: Timestamp) -> Result<CallEvent, Malformed> {
+    let line = form.word("line")?.unwrap_or("").trim().to_owned();
+    let fact = match form.word("to")? {
+        Some(to) => Fact::Parties {
+            direction: Direction::Outbound,
+            dialled: to.trim().to_owned(),
+            forwarded_from: None,
+            caller: Caller::from_provider(&line),
+        },
+        None => Fact::Parties {
+            direction: Direction::Inbound,
+            dialled: line,
+            forwarded_from: None,
+            caller: Caller::from_provider(form.word("from")?.unwrap_or("")),
+        },
+    };
+    Ok(CallEvent { at, fact })
+}
+
+fn ended(form: &Form, sound: Option<&Bytes>, received_at: Timestamp) -> Result<Vec<CallEvent>, Malformed> {
+    let (started_at, ended_at) = times(form, received_at)?;
+    let at_end = |fact| CallEvent { at: ended_at, fact };
+    let mut events = vec![parties(form, started_at)?, at_end(Fact::Ended)];
+    let talk_seconds = form.seconds("talk")?.filter(|seconds| *seconds > 0);
+    if let Some(ringing) = ringing(form.word("dial")?, talk_seconds) {
+        let talked = talk_seconds.filter(|_| ringing == Ringing::Answered);
+        if let Some(seconds) = talked {
+            events.push(CallEvent { at: before(ended_at, i64::from(seconds) * 1000), fact: Fact::Answered });
+        }
+        events.push(at_end(Fact::Rang { ringing, talk_seconds: talked }));
+    }
+    let digits: String =
+        form.word("callback")?.unwrap_or("").chars().filter(char::is_ascii_digit).take(MAX_DIGITS).collect();
+    if !digits.is_empty() {
+        events.push(at_end(Fact::Keyed { digits }));
+    }
+    let came_to_the_signal = form.word("record")?.is_some();
+    let sound = sound.filter(|sound| !is_empty(sound));
+    if came_to_the_signal {
+        events.push(at_end(Fact::MessageOver));
+    }
+    if sound.is_some() || came_to_the_signal {
+        let length_ms = sound.map_or(0, |sound| (sound.len().saturating_sub(HEADER_BYTES) / BYTES_PER_MS) as i64);
+        events.push(CallEvent {
+            at: before(ended_at, length_ms).max(started_at),
+            fact: Fact::Recording {
+                id: RECORDING.to_owned(),
+                state: if sound.is_some() { RecordingState::Completed } else { RecordingState::Absent },
+                url: None,
+                // Of a file that came whole the sound itself tells.
+                length_seconds: None,
+            },
+        });
+    }
+    Ok(events)
+}
+
+/// Nothing but the header. A file whose header says zero and that goes on behind it is a message: the exchange crashed.
+fn is_empty(sound: &[u8]) -> bool {
+    sound.is_empty() || sound.starts_with(b"RIFF") && sound.len() <= HEADER_BYTES
+}
+
+/// When the call began and ended. An exchange whose clock is ahead, or years behind, is believed for how long the call
+/// lasted; then it has ended now.
+fn times(form: &Form, received_at: Timestamp) -> Result<(Timestamp, Timestamp), Malformed> {
+    let (started, ended) = (told_at(form, "started")?, told_at(form, "ended")?);
+    let ended_at = ended.filter(|at| is_within(*at, received_at, TOLD_WITHIN_MS)).unwrap_or(received_at);
+    let lasted_ms = match (started, ended) {
+        (Some(started), Some(ended)) => ended.as_millisecond() - started.as_millisecond(),
+        (Some(started), None) => ended_at.as_millisecond() - started.as_millisecond(),
+        (None, _) => 0,
+    };
+    Ok((before(ended_at, lasted_ms.clamp(0, LONGEST_CALL_MS)), ended_at))
+}
+
+/// Unix seconds. Nonsense is as good as missing.
+fn told_at(form: &Form, field: &'static str) -> Result<Option<Timestamp>, Malformed> {
+    let seconds = form.word(field)?.and_then(|text| text.trim().parse().ok());
+    Ok(seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()))
+}
+
+fn is_within(at: Timestamp, now: Timestamp, max_age_ms: i64) -> bool {
+    (0..=max_age_ms).contains(&(now.as_millisecond() - at.as_millisecond()))
+}
+
+fn before(at: Timestamp, ms: i64) -> Timestamp {
+    from_millisecond(at.as_millisecond() - ms)
+}
+
+/// How ringing the officer, or whom the officer calls, ended. Without a second of talk nobody has talked.
+fn ringing(word: Option<&str>, talk_seconds: Option<u32>) -> Option<Ringing> {
+    Some(match word?.trim() {
+        "ANSWER" if talk_seconds.is_some() => Ringing::Answered,
+        "ANSWER" | "NOANSWER" => Ringing::NoAnswer,
+        "BUSY" => Ringing::Busy,
+        "CANCEL" => Ringing::Cancelled,
+        _ => Ringing::Failed,
+    })
+}
+
+#[cfg(test)]
+mod tests;
