@@ -53,7 +53,7 @@ pub async fn run(
             }
             report.providers(&config);
             report.prompts(&config);
-            report.sounds(&config.prompts);
+            report.sounds(&config);
         }
         Err(Mistakes(mistakes)) => {
             for mistake in mistakes {
