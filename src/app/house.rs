@@ -14,7 +14,7 @@ use crate::jobs::{Http, Transcriber, Worker};
 use crate::providers::asterisk::Asterisk;
 use crate::providers::twiml::Twiml;
 use crate::providers::{Provider, Providers};
-use crate::recordings::Folder;
+use crate::recordings::{Folder, Joiner};
 use crate::store::Store;
 use crate::time::{Clock, Heartbeat};
 use crate::web::{House, Parts};
@@ -53,6 +53,7 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
         clock: clock.clone(),
         store: store.clone(),
         folder: folder.clone(),
+        joiner: Joiner::new(folder.clone(), config.prompts.sounds.clone()),
         providers: providers.clone(),
         school: config.school.clone(),
         public_url: config.server.public_url.clone(),

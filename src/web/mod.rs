@@ -27,7 +27,7 @@ pub use self::pages::AUDIT_ACTIONS;
 use crate::core::line::Lines;
 use crate::core::school::School;
 use crate::providers::Providers;
-use crate::recordings::Folder;
+use crate::recordings::{Folder, Joiner};
 use crate::store::Store;
 use crate::time::{Clock, Heartbeat};
 
@@ -47,6 +47,8 @@ pub struct Parts {
     pub clock: Clock,
     pub store: Store,
     pub folder: Folder,
+    /// Makes the greetings that exchanges play.
+    pub joiner: Joiner,
     pub providers: Providers,
     pub school: School,
     /// `https://calls.example.org`: links and cookies are made for it.
@@ -73,10 +75,13 @@ impl House {
 impl House {
     /// A house for tests in `folder`, behind `https://calls.example.org`, without providers.
     fn on_trial(folder: &std::path::Path, clock: Clock, store: Store) -> Self {
+        let recordings = Folder::open(folder.join("recordings")).unwrap();
+        let sounds = crate::recordings::Sounds::new(&folder.join("sounds"));
         Self::new(Parts {
             clock,
             store,
-            folder: Folder::open(folder.join("recordings")).unwrap(),
+            folder: recordings.clone(),
+            joiner: Joiner::new(recordings, sounds),
             providers: Providers::default(),
             school: School { name: "Гимназия № 1".to_owned(), ..School::default() },
             public_url: "https://calls.example.org".to_owned(),
