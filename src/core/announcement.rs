@@ -1,8 +1,8 @@
 //! The greeting as an exchange plays it: which recorded words it consists of. An exchange that is asked once plays and
 //! records by itself and cannot read a text, so the date of the callback is put together from the words of a sound package.
 //!
-//! The words stand in the nominative, as they were recorded: «обратный звонок: понедельник, двадцать третий ноября, в девять
-//! часов».
+//! The words stand in the nominative, as they were recorded: «обратный звонок: понедельник, двадцать третий ноября». No hour is
+//! told: it would sound like an appointment, and the promise is «в рабочее время».
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -69,26 +69,22 @@ pub enum Word {
     Ordinal(u8),
     /// «ноября»: 1 to 12.
     OfMonth(u8),
-    /// «в»
-    At,
-    /// «три»: 0 to 20, 30, 40 and 50.
-    Number(u8),
-    /// «часов»
-    Hours,
+    /// «двадцать» before an ordinal: 20 and 30.
+    Tens(u8),
 }
 
 impl Word {
     /// All there are.
     pub fn all() -> impl Iterator<Item = Self> {
         let sentences = [Self::Hello, Self::NobodyAvailable, Self::LeaveMessage, Self::Callback];
-        let small = [Self::Today, Self::Tomorrow, Self::At, Self::Hours];
+        let near = [Self::Today, Self::Tomorrow];
         sentences
             .into_iter()
-            .chain(small)
+            .chain(near)
             .chain(wording::WEEK.into_iter().map(Self::Weekday))
             .chain((1..=20).chain([30]).map(Self::Ordinal))
             .chain((1..=12).map(Self::OfMonth))
-            .chain((0..=20).chain([30, 40, 50]).map(Self::Number))
+            .chain([20, 30].map(Self::Tens))
     }
 
     /// The file below the folder of the package, without its ending: `digits/day-1`.
@@ -101,12 +97,10 @@ impl Word {
             Self::Callback => "unidentified-no-callback",
             Self::Today => "digits/today",
             Self::Tomorrow => "digits/tomorrow",
-            Self::At => "digits/at",
-            Self::Hours => "hours",
             Self::Weekday(day) => return format!("digits/day-{}", day.to_sunday_zero_offset()).into(),
             Self::Ordinal(number) => return format!("digits/h-{number}").into(),
             Self::OfMonth(month) => return format!("digits/mon-{}", month - 1).into(),
-            Self::Number(number) => return format!("digits/{number}").into(),
+            Self::Tens(number) => return format!("digits/{number}").into(),
         };
         fixed.into()
     }
@@ -120,7 +114,7 @@ const COMMA_MS: u32 = 180;
 /// What a caller hears at this instant, before the signal; at most 25 seconds where the school recorded nothing itself.
 ///
 /// The hours at the instant decide, as they do for the call itself: a line that has opened since it was called promises the
-/// period that has just begun, and a line whose telephones rang until it closed promises the next one. In working time the
+/// period that has just begun, and where telephones rang until the line closed no day is told. In working time the
 /// greeting is the one of working time whatever the exchange says, for it also asks for `closed` where nobody is to be rung.
 pub fn greeting(line: &Line, reason: Reason, at: Timestamp) -> Vec<Piece> {
     let decision = Decision::at(line, at);
@@ -141,37 +135,35 @@ pub fn greeting(line: &Line, reason: Reason, at: Timestamp) -> Vec<Piece> {
     }
 }
 
-/// The day told is the day stored (R7). Empty where none is promised: no hours ahead, or less than half an hour of the
-/// day left.
+/// The day told is the day stored (R7). Empty where none is told: no hours ahead, or less than half an hour of the day left,
+/// when nobody promises «сегодня» any more.
 fn when(decision: &Decision, kind: GreetingKind, zone: &TimeZone, at: Timestamp) -> Vec<Piece> {
     let day = match (&decision.promise, kind) {
         (None, _) => return Vec::new(),
-        (Some(_), GreetingKind::BusyLate) if decision.open => return Vec::new(),
+        (Some(_), GreetingKind::BusyLate) => return Vec::new(),
         (Some(_), GreetingKind::Busy) => vec![Piece::Word(Word::Today)],
-        (Some(promise), _) => day_and_hour(promise, zone, at),
+        (Some(promise), _) => day(promise, zone, at),
     };
     [Piece::Word(Word::Callback), Piece::Pause(COMMA_MS)].into_iter().chain(day).collect()
 }
 
-/// «сегодня, понедельник, двадцать третий ноября, в девять часов»: when the period begins.
-fn day_and_hour(promise: &Period, zone: &TimeZone, at: Timestamp) -> Vec<Piece> {
+/// «завтра, понедельник, двадцать третий ноября»: when the period begins.
+fn day(promise: &Period, zone: &TimeZone, at: Timestamp) -> Vec<Piece> {
     let comma = Piece::Pause(COMMA_MS);
-    let begins = promise.start.to_zoned(zone.clone());
-    let (day, today) = (begins.date(), at.to_zoned(zone.clone()).date());
+    let (day, today) = (promise.start.to_zoned(zone.clone()).date(), at.to_zoned(zone.clone()).date());
     let mut said = Vec::new();
     if day == today {
         said.extend([Piece::Word(Word::Today), comma.clone()]);
     } else if today.checked_add(1.day()).is_ok_and(|tomorrow| day == tomorrow) {
         said.extend([Piece::Word(Word::Tomorrow), comma.clone()]);
     }
-    said.extend([Piece::Word(Word::Weekday(day.weekday())), comma.clone()]);
+    said.extend([Piece::Word(Word::Weekday(day.weekday())), comma]);
     said.extend(ordinal(small(day.day())).map(Piece::Word));
-    said.extend([Piece::Word(Word::OfMonth(small(day.month()))), comma]);
-    said.extend(clock_time(small(begins.hour()), small(begins.minute())).map(Piece::Word));
+    said.push(Piece::Word(Word::OfMonth(small(day.month()))));
     said
 }
 
-/// Days, months, hours and minutes are small and never negative.
+/// Days and months are small and never negative.
 fn small(number: i8) -> u8 {
     number.unsigned_abs()
 }
@@ -179,26 +171,8 @@ fn small(number: i8) -> u8 {
 /// «двадцать третий». 20 and 30 have words of their own.
 fn ordinal(day: u8) -> impl Iterator<Item = Word> {
     let (tens, ones) = (day / 10 * 10, day % 10);
-    let (first, last) = if day > 20 && ones > 0 { (Some(Word::Number(tens)), ones) } else { (None, day) };
+    let (first, last) = if day > 20 && ones > 0 { (Some(Word::Tens(tens)), ones) } else { (None, day) };
     first.into_iter().chain([Word::Ordinal(last)])
-}
-
-/// «в девять часов», «в восемь тридцать», «в девять ноль пять». The package knows neither «час» nor «часа», so 21:00 is «в двадцать
-/// один ноль ноль».
-fn clock_time(hour: u8, minute: u8) -> impl Iterator<Item = Word> {
-    let minutes: Vec<Word> = match (hour, minute) {
-        (0 | 5..=20, 0) => vec![Word::Hours],
-        (_, 0..=9) => vec![Word::Number(0), Word::Number(minute)],
-        _ => number(minute).collect(),
-    };
-    std::iter::once(Word::At).chain(number(hour)).chain(minutes)
-}
-
-/// «двадцать один». 0 to 59.
-fn number(number: u8) -> impl Iterator<Item = Word> {
-    let (tens, ones) = (number / 10 * 10, number % 10);
-    let (first, last) = if number > 20 && ones > 0 { (Some(tens), ones) } else { (None, number) };
-    first.into_iter().chain([last]).map(Word::Number)
 }
 
 fn sentences<const N: usize>(sentences: [Vec<Piece>; N]) -> Vec<Piece> {

@@ -156,7 +156,7 @@ mod tests {
         let everything = Word::all().count() - 1;
         assert_eq!(sounds.vocabulary().lacking.len(), everything, "an empty folder");
         std::fs::write(sounds.file(Word::Hello), "Здравствуйте!").unwrap();
-        std::fs::create_dir(sounds.file(Word::Hours)).unwrap();
+        std::fs::create_dir(sounds.file(Word::LeaveMessage)).unwrap();
         assert_eq!(sounds.vocabulary().lacking.len(), everything);
         std::fs::write(sounds.file(Word::NobodyAvailable), PhoneSound(vec![100; 8_000]).wav()).unwrap();
         let found = sounds.vocabulary();
