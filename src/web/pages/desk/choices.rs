@@ -61,6 +61,8 @@ pub(super) struct WhyNot {
 pub(super) fn reasons(with_regulation: bool) -> Vec<WhyNot> {
     let all = Reason::ALL.into_iter().enumerate();
     all.filter(|(_, reason)| with_regulation || !reason.is_from_regulation())
+        // Has a button of its own, once it was tried often enough.
+        .filter(|(_, reason)| *reason != Reason::NotReached)
         .map(|(place, reason)| WhyNot {
             value: reason.as_str(),
             title: reason.title(),
