@@ -67,7 +67,7 @@ export function merge(page, own) {
   const list = byId("list");
   const fresh = page.getElementById("list");
   document.title = page.title;
-  for (const id of ["alarms", "heading", "summary", "clock", "filters", "pages", "empty", ...(own ? ["notices"] : [])]) {
+  for (const id of ["closed", "alarms", "heading", "summary", "clock", "filters", "pages", "empty", ...(own ? ["notices"] : [])]) {
     morph(byId(id), page.getElementById(id));
   }
   morph(document.querySelector(".top .count"), page.querySelector(".top .count"));
