@@ -9,8 +9,10 @@ use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
 
+use super::export::write_down;
 use super::frame::{Choice, Frame, Here};
 use super::refused::PageError;
+use super::sign_in::Address;
 use super::words::Wall;
 use super::{AnyQuery, Visitor, page, query};
 use crate::core::officer::{Actor, Role};
@@ -24,8 +26,14 @@ const PAGE: u32 = 100;
 pub(super) fn router() -> Router<House> {
     Router::new()
         .route("/audit", get(show))
-        .route("/audit.csv", get(|house, visitor, view| export(house, visitor, view, SheetFormat::Csv)))
-        .route("/audit.xlsx", get(|house, visitor, view| export(house, visitor, view, SheetFormat::Xlsx)))
+        .route(
+            "/audit.csv",
+            get(|house, visitor, address, view| export(house, visitor, address, view, SheetFormat::Csv)),
+        )
+        .route(
+            "/audit.xlsx",
+            get(|house, visitor, address, view| export(house, visitor, address, view, SheetFormat::Xlsx)),
+        )
 }
 
 /// The filters, as they stand in the address.
@@ -120,13 +128,17 @@ async fn show(State(house): State<House>, visitor: Visitor, view: AnyQuery<View>
 async fn export(
     State(house): State<House>,
     visitor: Visitor,
+    Address(address): Address,
     view: AnyQuery<View>,
     format: SheetFormat,
 ) -> Result<Response, PageError> {
-    visitor.at_least(Role::Admin)?;
+    let (now, view) = (house.clock.now(), query(view));
+    let person = visitor.at_least(Role::Admin)?;
     let lines = house.lines();
     let zone = lines.default_calendar().time_zone();
-    let found = house.store.audit_page(&query(view).filter(zone, MOST_ROWS as u32)).await?;
+    let found = house.store.audit_page(&view.filter(zone, MOST_ROWS as u32)).await?;
+    let file = format!("audit.{}", format.extension());
+    write_down(&house, &person, &address, &file, &view.query(""), found.len(), now).await?;
     let cut =
         (found.len() == MOST_ROWS).then(|| format!("Это последние {MOST_ROWS} строк. Выберите более короткий срок."));
     let rows = found.into_iter().map(|row| {
