@@ -25,7 +25,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 use super::words::Wall;
 use crate::store::Told;
 use crate::time::Timestamp;
-use crate::web::{Error, House, session};
+use crate::web::{House, session};
 
 /// Changes within this time are one event: the first of a burst waits for the others.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -95,7 +95,7 @@ async fn events(State(house): State<House>, Extension(places): Extension<Arc<Pla
     let person = match session::person(&parts, &house).await {
         Ok(Some(person)) => person,
         Ok(None) => return StatusCode::UNAUTHORIZED.into_response(),
-        Err(failed) => return Error::from(failed).status().into_response(),
+        Err(failed) => return failed.status().into_response(),
     };
     let Some(place) = places.take(person.actor.id) else { return StatusCode::TOO_MANY_REQUESTS.into_response() };
     // Where the others stand now, so that what they do from here on is noticed.
