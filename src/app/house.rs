@@ -49,6 +49,8 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
         .with_context(|| format!("в папке записей {} нельзя писать", config.storage.recordings.display()))?;
     let providers = providers(config);
     let heartbeat = Heartbeat::default();
+    // A rehearsal's callers have never called: nobody is written to about them.
+    let mail = config.mail.clone().filter(|_| !(rehearse || marked)).map(Arc::new);
     let house = House::new(Parts {
         clock: clock.clone(),
         store: store.clone(),
@@ -59,6 +61,8 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
         public_url: config.server.public_url.clone(),
         metrics: telemetry::metrics(),
         rehearsal: rehearse || marked,
+        sends_mail: mail.is_some(),
+        transcribes: config.transcription.is_some(),
         worker: heartbeat.clone(),
     });
     let worker = Worker {
@@ -67,8 +71,7 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
         folder,
         providers,
         http: Http::new(),
-        // A rehearsal's callers have never called: nobody is written to about them.
-        mail: config.mail.clone().filter(|_| !(rehearse || marked)).map(Arc::new),
+        mail,
         transcriber: config.transcription.clone().map(Transcriber::new),
         heartbeat,
     };

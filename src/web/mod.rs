@@ -56,6 +56,9 @@ pub struct Parts {
     pub metrics: PrometheusHandle,
     /// Every page carries a banner: this is a rehearsal, not the school's phone.
     pub rehearsal: bool,
+    /// Whether the worker sends letters, and whether it asks for the words of messages.
+    pub sends_mail: bool,
+    pub transcribes: bool,
     /// Of the worker, for readiness.
     pub worker: Heartbeat,
 }
@@ -87,6 +90,8 @@ impl House {
             public_url: "https://calls.example.org".to_owned(),
             metrics: metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle(),
             rehearsal: false,
+            sends_mail: false,
+            transcribes: false,
             worker: Heartbeat::default(),
         })
     }
