@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn what_the_exchange_told_gives_the_same_ending_in_any_order() {
-        let end = |ringing, talk_seconds: Option<u32>| {
+        let end = |ringing: Option<Ringing>, talk_seconds: Option<u32>| {
             let mut facts = vec![Fact::Ended];
             if talk_seconds.is_some() {
                 facts.push(Fact::Answered);

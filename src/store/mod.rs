@@ -339,6 +339,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (10, "audit", include_str!("../../migrations/0010_audit.sql")),
     (11, "search", include_str!("../../migrations/0011_search.sql")),
     (12, "alarms", include_str!("../../migrations/0012_alarms.sql")),
+    (13, "placed calls", include_str!("../../migrations/0013_placed_calls.sql")),
 ];
 
 /// Makes a missing SQLite file before SQLite does, for it holds telephone numbers. What cannot be made here is told by the

@@ -49,6 +49,7 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("officer_add", "сотрудник добавлен"),
     ("officer_rename", "сотрудник переименован"),
     ("officer_role", "роль изменена"),
+    ("officer_telephone", "телефон сотрудника"),
     ("officer_disable", "сотрудник отключён"),
     ("officer_enable", "сотрудник включён"),
     ("officer_link", "ссылка для входа"),
