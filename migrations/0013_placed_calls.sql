@@ -5,7 +5,6 @@ ALTER TABLE officer ADD COLUMN telephone TEXT;          -- extension of the exch
 CREATE TABLE placed_call (
     id BIGINT NOT NULL PRIMARY KEY,         -- the exchange knows the call as 'perezvon-' and this
     callback_id BIGINT NOT NULL,
-    step_id BIGINT NOT NULL,                -- of callback_history: the dialling
     actor_id TEXT NOT NULL,                 -- the officer
     actor_name TEXT NOT NULL,
     telephone TEXT NOT NULL,                -- the officer's, as it was then

@@ -10,6 +10,7 @@ mod arriving;
 mod callers;
 mod crash;
 mod desk;
+mod dialling;
 mod evening;
 mod exchange;
 mod fetching;
