@@ -297,7 +297,7 @@ statements! {
         WHERE given_up_at IS NULL AND run_at <= $1 AND (leased_until IS NULL OR leased_until <= $1)
         LIMIT 1";
     LEASE_JOBS = "
-        UPDATE job SET leased_until = CASE WHEN kind = 'place_call' THEN $4 ELSE $2 END
+        UPDATE job SET leased_until = CASE WHEN kind = 'place_call' THEN CAST($4 AS BIGINT) ELSE CAST($2 AS BIGINT) END
         WHERE id IN (
             SELECT id FROM job
             WHERE given_up_at IS NULL AND run_at <= $1 AND (leased_until IS NULL OR leased_until <= $1)
