@@ -2,6 +2,8 @@
 //!
 //! `✓` is in order, `!` works but is worth a thought, `✗` must be mended.
 
+mod sounds;
+
 use std::collections::HashSet;
 use std::io::Write;
 use std::path::Path;
@@ -51,6 +53,7 @@ pub async fn run(
             }
             report.providers(&config);
             report.prompts(&config);
+            report.sounds(&config);
         }
         Err(Mistakes(mistakes)) => {
             for mistake in mistakes {
@@ -334,7 +337,7 @@ mod tests {
     use crate::core::greetings::Recorded;
     use crate::core::line::LineId;
 
-    async fn report(text: &str, now: &str, probes: Vec<Probe>) -> (bool, String) {
+    pub(super) async fn report(text: &str, now: &str, probes: Vec<Probe>) -> (bool, String) {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
         let environment = [

@@ -14,7 +14,7 @@ use crate::jobs::{Http, Transcriber, Worker};
 use crate::providers::asterisk::Asterisk;
 use crate::providers::twiml::Twiml;
 use crate::providers::{Provider, Providers};
-use crate::recordings::Folder;
+use crate::recordings::{Folder, Joiner};
 use crate::store::Store;
 use crate::time::{Clock, Heartbeat};
 use crate::web::{House, Parts};
@@ -49,15 +49,20 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
         .with_context(|| format!("в папке записей {} нельзя писать", config.storage.recordings.display()))?;
     let providers = providers(config);
     let heartbeat = Heartbeat::default();
+    // A rehearsal's callers have never called: nobody is written to about them.
+    let mail = config.mail.clone().filter(|_| !(rehearse || marked)).map(Arc::new);
     let house = House::new(Parts {
         clock: clock.clone(),
         store: store.clone(),
         folder: folder.clone(),
+        joiner: Joiner::new(folder.clone(), config.prompts.sounds.clone()),
         providers: providers.clone(),
         school: config.school.clone(),
         public_url: config.server.public_url.clone(),
         metrics: telemetry::metrics(),
         rehearsal: rehearse || marked,
+        sends_mail: mail.is_some(),
+        transcribes: config.transcription.is_some(),
         worker: heartbeat.clone(),
     });
     let worker = Worker {
@@ -66,8 +71,7 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
         folder,
         providers,
         http: Http::new(),
-        // A rehearsal's callers have never called: nobody is written to about them.
-        mail: config.mail.clone().filter(|_| !(rehearse || marked)).map(Arc::new),
+        mail,
         transcriber: config.transcription.clone().map(Transcriber::new),
         heartbeat,
     };

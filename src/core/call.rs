@@ -112,6 +112,20 @@ pub struct Decision {
     pub promise: Option<Period>,
 }
 
+impl Decision {
+    /// What holds for a call to `line` that begins at this instant.
+    pub fn at(line: &Line, at: Timestamp) -> Self {
+        let answer = line.calendar.answer(at);
+        Self {
+            open: answer.open,
+            day_rule: answer.day_rule,
+            time_state: answer.time_state,
+            calendar_version: line.calendar.version().to_owned(),
+            promise: if answer.open { answer.current_period } else { answer.next_period },
+        }
+    }
+}
+
 /// What became of a call, in the log's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
@@ -256,15 +270,8 @@ impl Call {
             Some(Direction::Outbound) => lines.of_call(self.caller.as_ref().map_or("", |caller| &caller.raw), None),
             _ => lines.of_call(dialled, self.forwarded_from.as_deref()),
         };
-        let answer = line.calendar.answer(self.started_at);
         self.line = Some(line.id.clone());
-        self.decision = Some(Decision {
-            open: answer.open,
-            day_rule: answer.day_rule,
-            time_state: answer.time_state,
-            calendar_version: line.calendar.version().to_owned(),
-            promise: if answer.open { answer.current_period } else { answer.next_period },
-        });
+        self.decision = Some(Decision::at(line, self.started_at));
     }
 
     pub fn is_inbound(&self) -> bool {

@@ -227,7 +227,7 @@ pub enum Refusal {
     InThePast,
     #[error("the time lies more than {LONGEST_DELAY_DAYS} days ahead")]
     TooFar,
-    #[error("«not reached» needs at least {ATTEMPTS_BEFORE_GIVING_UP} attempts")]
+    #[error("«not reached» needs at least {ATTEMPTS_BEFORE_GIVING_UP} attempts on two different days")]
     NotTried,
     #[error("no working hours are configured within 400 days")]
     NoWorkingHours,
@@ -252,6 +252,8 @@ pub struct Bench<'a> {
     pub calendar: &'a Calendar,
     /// Attempts that reached nobody so far.
     pub vain_attempts: usize,
+    /// Whether they were made on different days.
+    pub vain_on_two_days: bool,
     /// Whether the two reasons of the regulation may be used.
     pub regulation_reasons: bool,
 }
@@ -359,7 +361,8 @@ fn next_state(action: &Action, desk: &Desk, bench: &Bench<'_>) -> Result<State, 
                     _ => WHAT_IS_MISSING,
                 }));
             }
-            if *reason == Reason::NotReached && bench.vain_attempts < ATTEMPTS_BEFORE_GIVING_UP {
+            let is_tried = bench.vain_attempts >= ATTEMPTS_BEFORE_GIVING_UP && bench.vain_on_two_days;
+            if *reason == Reason::NotReached && !is_tried {
                 return Err(Refusal::NotTried);
             }
             if *reason == Reason::AlreadyAnswered && desk.notes.reference.is_none() {

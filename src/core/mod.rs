@@ -1,5 +1,6 @@
 //! The rules of the school, pure: no IO, no async, no clock. Whoever needs the time passes it in.
 
+pub mod announcement;
 pub mod calendar;
 pub mod call;
 pub mod callback;

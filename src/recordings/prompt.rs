@@ -92,8 +92,23 @@ pub fn prepare(bytes: &[u8]) -> Result<Prepared, NoGreeting> {
         return Err(NoGreeting::TooShort);
     }
     let (samples, raised_db) = level::levelled(spoken).ok_or(NoGreeting::Silent)?;
-    let sound = PhoneSound(samples.iter().map(|sample| (sample * 32_768.0).round() as i16).collect());
-    Ok(Prepared { sound, container, original_length_ms, raised_db, clipped, damage })
+    Ok(Prepared { sound: to_phone(&samples), container, original_length_ms, raised_db, clipped, damage })
+}
+
+/// Words of other people beside the school's recordings: brought to [`LOUDNESS_LUFS`] where a listener would notice the
+/// difference, else left as they are.
+pub fn at_one_loudness(sound: PhoneSound) -> PhoneSound {
+    const NOTICED_DB: f64 = 3.0;
+    let samples: Vec<f32> = sound.0.iter().map(|&sample| f32::from(sample) / 32_768.0).collect();
+    match level::loudness(&samples) {
+        Some(loudness) if (loudness - LOUDNESS_LUFS).abs() > NOTICED_DB => {}
+        _ => return sound,
+    }
+    level::levelled(&samples).map_or(sound, |(samples, _)| to_phone(&samples))
+}
+
+fn to_phone(samples: &[f32]) -> PhoneSound {
+    PhoneSound(samples.iter().map(|sample| (sample * 32_768.0).round() as i16).collect())
 }
 
 struct Mixed {

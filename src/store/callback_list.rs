@@ -20,8 +20,6 @@ use crate::time::{Timestamp, from_millisecond};
 pub enum ListPeriod {
     /// The list of the period that starts here, with all that was carried over from earlier ones.
     UpTo(Timestamp),
-    /// Only what stands on the list of the period that starts here.
-    Exactly(Timestamp),
     /// What stands on the lists of all periods that start from here to there, both included.
     Between(Timestamp, Timestamp),
     All,
@@ -140,7 +138,6 @@ impl Store {
         let limit = filter.limit.clamp(1, 500) as usize;
         let (from, to) = match filter.period {
             ListPeriod::UpTo(start) => (i64::MIN, start.as_millisecond()),
-            ListPeriod::Exactly(start) => (start.as_millisecond(), start.as_millisecond()),
             ListPeriod::Between(from, to) => (from.as_millisecond(), to.as_millisecond()),
             ListPeriod::All => (i64::MIN, i64::MAX),
         };

@@ -4,7 +4,7 @@ use sqlx::Row;
 
 use super::callbacks::{Undoable, hold, save};
 use super::openings::{Opening, open_or_join, term_due_at};
-use super::sql::statements;
+use super::sql::{Columns, statements};
 use super::writer::Writing;
 use super::{Result, Store, StoreError};
 use crate::core::callback::{Action, Bench, Callback, Channel, HistoryEntry, Notes, Refusal};
@@ -205,13 +205,18 @@ async fn act(
     now: Timestamp,
 ) -> Result<Callback, ActError> {
     let line = lines.by_id(&callback.line);
-    let vain: i64 =
-        sqlx::query(COUNT_VAIN_ATTEMPTS).bind(callback.id).fetch_one(&mut *writing.sql).await?.try_get(0)?;
+    let vain = sqlx::query(COUNT_VAIN_ATTEMPTS).bind(callback.id).fetch_one(&mut *writing.sql).await?;
+    let vain = Columns::of("callback_history", &vain);
+    let day = |column| -> Result<_> {
+        let at = vain.optional_time(column)?;
+        Ok(at.map(|at| at.to_zoned(line.calendar.time_zone().clone()).date()))
+    };
     let bench = Bench {
         now,
         by,
         calendar: &line.calendar,
-        vain_attempts: vain.try_into().unwrap_or(0),
+        vain_attempts: vain.get::<i64>("number")?.try_into().unwrap_or(0),
+        vain_on_two_days: day("first_at")? != day("last_at")?,
         regulation_reasons: lines.regulation_reasons,
     };
     let (seen, proposed) = (callback.version, callback.proposed_call_id);
@@ -243,7 +248,7 @@ pub(super) async fn keep(
 
 statements! {
     COUNT_VAIN_ATTEMPTS = "
-        SELECT COUNT(*) FROM callback_history
+        SELECT COUNT(*) AS number, MIN(at) AS first_at, MAX(at) AS last_at FROM callback_history
         WHERE callback_id = $1 AND kind = 'attempt' AND outcome <> 'reached' AND undone_at IS NULL";
     NEXT_REGISTRATION = "
         INSERT INTO registration (year, last_number) VALUES ($1, 1)

@@ -1,9 +1,9 @@
 //! The second factor: the secret shared with an authenticator app, the steps of time already used, recovery codes.
 
-use super::audit;
 use super::sql::{Columns, statements};
 use super::writer::Writing;
 use super::{Result, Store, StoreError};
+use super::{audit, sessions};
 use crate::core::officer::Actor;
 use crate::time::Timestamp;
 
@@ -46,7 +46,7 @@ impl Store {
                     sqlx::query(ADD_CODE).bind(code).bind(officer_id).execute(&mut *writing.sql).await?;
                 }
                 writing.touches_people();
-                sqlx::query(END_OTHER_SESSIONS).bind(officer_id).bind(this_session).execute(&mut *writing.sql).await?;
+                sessions::end(&mut writing, officer_id, this_session).await?;
                 audit::keep(&mut writing, &by, "factor_on", &format!("officer {officer_id}"), "", &address, now)
                     .await?;
                 Ok::<_, StoreError>(true)
@@ -136,5 +136,4 @@ statements! {
     USE_CODE = "DELETE FROM recovery_code WHERE officer_id = $1 AND sha256 = $2";
     DELETE_CODES = "DELETE FROM recovery_code WHERE officer_id = $1";
     COUNT_CODES = "SELECT COUNT(*) FROM recovery_code WHERE officer_id = $1";
-    END_OTHER_SESSIONS = "DELETE FROM session WHERE officer_id = $1 AND id <> $2";
 }

@@ -63,7 +63,8 @@ pub struct Job {
 pub struct JobsSummary {
     /// (kind, waiting, oldest made).
     pub waiting: Vec<(String, i64, Timestamp)>,
-    pub given_up: i64,
+    /// (kind, how many were given up).
+    pub given_up: Vec<(String, i64)>,
 }
 
 /// A worker that has not answered for this long is taken for dead, and its jobs for anybody's.
@@ -242,8 +243,10 @@ impl Store {
             let columns = Columns::of("job", &row);
             summary.waiting.push((columns.get("kind")?, columns.get("waiting")?, columns.time("oldest")?));
         }
-        let row = sqlx::query(COUNT_GIVEN_UP).fetch_one(&self.readers).await?;
-        summary.given_up = Columns::of("job", &row).get("given_up")?;
+        for row in sqlx::query(COUNT_GIVEN_UP).fetch_all(&self.readers).await? {
+            let columns = Columns::of("job", &row);
+            summary.given_up.push((columns.get("kind")?, columns.get("given_up")?));
+        }
         Ok(summary)
     }
 }
@@ -300,5 +303,10 @@ statements! {
         WHERE given_up_at IS NULL
         GROUP BY kind
         ORDER BY kind";
-    COUNT_GIVEN_UP = "SELECT COUNT(*) AS given_up FROM job WHERE given_up_at IS NOT NULL";
+    COUNT_GIVEN_UP = "
+        SELECT kind, COUNT(*) AS given_up
+        FROM job
+        WHERE given_up_at IS NOT NULL
+        GROUP BY kind
+        ORDER BY kind";
 }

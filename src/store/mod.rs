@@ -95,7 +95,6 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// A row of this key is there already.
     /// Whether it may be the fault of one row, so that its neighbours in the batch deserve a turn of their own. Trying each
     /// alone on a database that is away or locked would only make all wait longer.
     fn may_be_one_rows_fault(&self) -> bool {

@@ -5,6 +5,7 @@ use sqlx::Row;
 
 use super::audit;
 use super::sql::{Columns, statements};
+use super::writer::Writing;
 use super::{Result, Store, StoreError};
 use crate::core::officer::Actor;
 use crate::time::Timestamp;
@@ -88,9 +89,7 @@ impl Store {
         let (except, by, address) = (except.to_owned(), by.clone(), address.to_owned());
         self.write(move |mut writing| {
             Box::pin(async move {
-                writing.touches_people();
-                let query = sqlx::query(END_SESSIONS_OF).bind(officer_id).bind(except);
-                let ended = query.execute(&mut *writing.sql).await?.rows_affected();
+                let ended = end(&mut writing, officer_id, except).await?;
                 let object = format!("officer {officer_id}");
                 audit::keep(&mut writing, &by, "sessions_end", &object, "", &address, now).await?;
                 Ok::<_, StoreError>(ended)
@@ -109,6 +108,13 @@ impl Store {
         })
         .await
     }
+}
+
+/// Ends all sessions of one officer but `except`, and tells the open pages; the answer is how many there were.
+pub(super) async fn end(writing: &mut Writing<'_>, officer_id: i64, except: String) -> Result<u64> {
+    writing.touches_people();
+    let query = sqlx::query(END_SESSIONS_OF).bind(officer_id).bind(except);
+    Ok(query.execute(&mut *writing.sql).await?.rows_affected())
 }
 
 fn read_session(row: &sqlx::any::AnyRow) -> Result<KeptSession> {

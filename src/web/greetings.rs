@@ -1,5 +1,8 @@
-//! The school's own greetings for whoever plays them to a caller: `/greetings/{name}.wav`, without a login, for a
-//! provider has none. The name is random, and only what callers hear, or once heard, is given out.
+//! Greetings for whoever plays them to a caller, without a login, for a provider has none: the school's own as
+//! `/greetings/{name}.wav`, and those with the date of the callback, which exchanges ask for, see [`joined`]. The name is
+//! random, and only what callers hear, or once heard, is given out.
+
+mod joined;
 
 use std::time::Duration;
 
@@ -27,12 +30,18 @@ const MISSING: &str = "Файл приветствия не читается, з
     командой perezvon verify и верните файлы из резервной копии или загрузите приветствие заново.";
 
 pub(super) fn router() -> Router<House> {
-    Router::new().route("/greetings/{file}", get(sound))
+    Router::new().route("/greetings/{file}", get(sound)).route("/greetings/{number}/{file}", get(joined::greeting))
+}
+
+fn not_here() -> Response {
+    (StatusCode::NOT_FOUND, "no such greeting\n").into_response()
+}
+
+fn busy() -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, "busy, please repeat\n").into_response()
 }
 
 async fn sound(State(house): State<House>, Path(file): Path<String>) -> Response {
-    let not_here = || (StatusCode::NOT_FOUND, "no such greeting\n").into_response();
-    let busy = || (StatusCode::SERVICE_UNAVAILABLE, "busy, please repeat\n").into_response();
     let Some((name, recording)) =
         file.strip_suffix(".wav").and_then(|name| Some((name, RecordingName::of_prompt(name).ok()?)))
     else {
@@ -79,14 +88,18 @@ pub(super) async fn are_here(house: &House, script: &[Verb], now: Timestamp) -> 
                 house.folder.open_recording(&recording).await.ok().filter(|(_, size_bytes)| *size_bytes > 0)
             };
             if !matches!(tokio::time::timeout(LOOK_WITHIN, open).await, Ok(Some(_))) {
-                let store = house.store.clone();
-                // The caller does not wait for it.
-                tokio::spawn(async move { store.alarm_of_ours("greeting", MISSING, now).await });
+                tell_of_the_loss(house, now);
                 return false;
             }
         }
     }
     true
+}
+
+/// Raises the alarm; the caller does not wait for it.
+fn tell_of_the_loss(house: &House, now: Timestamp) {
+    let store = house.store.clone();
+    tokio::spawn(async move { store.alarm_of_ours("greeting", MISSING, now).await });
 }
 
 fn name_of(verb: &Verb) -> Option<&str> {

@@ -109,7 +109,7 @@ async fn measure(house: &House) -> Result<(), StoreError> {
         metrics::gauge!("perezvon_jobs_waiting", "kind" => kind.as_str()).set(count as f64);
         metrics::gauge!("perezvon_jobs_oldest_seconds", "kind" => kind.as_str()).set(oldest as f64 / 1000.0);
     }
-    metrics::gauge!("perezvon_jobs_given_up").set(jobs.given_up as f64);
+    metrics::gauge!("perezvon_jobs_given_up").set(jobs.given_up.iter().map(|(_, number)| number).sum::<i64>() as f64);
     metrics::gauge!("perezvon_writer_waiting").set(house.store.waiting() as f64);
     metrics::gauge!("perezvon_alarms_open").set(house.store.count_alarms().await? as f64);
     Ok(())

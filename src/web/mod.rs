@@ -27,7 +27,7 @@ pub use self::pages::AUDIT_ACTIONS;
 use crate::core::line::Lines;
 use crate::core::school::School;
 use crate::providers::Providers;
-use crate::recordings::Folder;
+use crate::recordings::{Folder, Joiner};
 use crate::store::Store;
 use crate::time::{Clock, Heartbeat};
 
@@ -47,6 +47,8 @@ pub struct Parts {
     pub clock: Clock,
     pub store: Store,
     pub folder: Folder,
+    /// Makes the greetings that exchanges play.
+    pub joiner: Joiner,
     pub providers: Providers,
     pub school: School,
     /// `https://calls.example.org`: links and cookies are made for it.
@@ -54,6 +56,9 @@ pub struct Parts {
     pub metrics: PrometheusHandle,
     /// Every page carries a banner: this is a rehearsal, not the school's phone.
     pub rehearsal: bool,
+    /// Whether the worker sends letters, and whether it asks for the words of messages.
+    pub sends_mail: bool,
+    pub transcribes: bool,
     /// Of the worker, for readiness.
     pub worker: Heartbeat,
 }
@@ -73,15 +78,20 @@ impl House {
 impl House {
     /// A house for tests in `folder`, behind `https://calls.example.org`, without providers.
     fn on_trial(folder: &std::path::Path, clock: Clock, store: Store) -> Self {
+        let recordings = Folder::open(folder.join("recordings")).unwrap();
+        let sounds = crate::recordings::Sounds::new(&folder.join("sounds"));
         Self::new(Parts {
             clock,
             store,
-            folder: Folder::open(folder.join("recordings")).unwrap(),
+            folder: recordings.clone(),
+            joiner: Joiner::new(recordings, sounds),
             providers: Providers::default(),
             school: School { name: "Гимназия № 1".to_owned(), ..School::default() },
             public_url: "https://calls.example.org".to_owned(),
             metrics: metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle(),
             rehearsal: false,
+            sends_mail: false,
+            transcribes: false,
             worker: Heartbeat::default(),
         })
     }

@@ -182,7 +182,7 @@ stories! {
         assert!(lost.failure.unwrap().contains("404"));
         assert_eq!(app.alarm_kinds().await, ["recording_lost"], "it is late no longer");
         assert_eq!(app.callbacks().await.len(), 1);
-        assert_eq!(app.store().jobs_summary().await.unwrap().given_up, 1);
+        assert_eq!(app.store().jobs_summary().await.unwrap().given_up, [("fetch_recording".to_owned(), 1)]);
     }
 
     async fn a_redirect_to_a_stranger_is_refused_and_he_never_sees_the_password(app) {

@@ -10,9 +10,9 @@ use perezvon::store::{MOST_DRAFTS, NewPrompt, PromptError};
 
 use crate::harness::{App, Form, stories};
 
-const ADDRESS: &str = "192.0.2.7";
+pub const ADDRESS: &str = "192.0.2.7";
 
-fn senior() -> Actor {
+pub fn senior() -> Actor {
     Actor::officer(1, "Мадина И.")
 }
 
@@ -27,7 +27,7 @@ async fn write(app: &App, name: RecordingName, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// A draft on the parents' line: its id and the address of its sound.
-async fn draft(app: &App, kind: GreetingKind, seed: u64) -> (i64, String) {
+pub async fn draft(app: &App, kind: GreetingKind, seed: u64) -> (i64, String) {
     let bytes = tone::wav_bytes(&tone::speech_like(2_000, seed));
     let prepared = prepare(&bytes).unwrap();
     let name = format!("{seed:032x}");

@@ -4,6 +4,7 @@
 
 mod harness;
 
+mod announcing;
 mod architecture;
 mod arriving;
 mod callers;

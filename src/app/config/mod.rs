@@ -12,6 +12,7 @@ mod lines;
 mod mail;
 mod mistakes;
 mod places;
+mod prompts;
 mod providers;
 mod schema;
 mod school;
@@ -33,6 +34,7 @@ use crate::jobs::{MailSettings, TranscriptionSettings};
 
 pub use mistakes::{Mistake, Mistakes, reason};
 pub use places::{Server, Storage, is_loopback};
+pub use prompts::Prompts;
 pub use providers::ProviderConfig;
 
 use mistakes::{At, Notes};
@@ -52,6 +54,7 @@ pub struct Config {
     pub lines: Lines,
     /// Of lines without hours of their own, and of calls to unknown numbers.
     pub default_calendar: Calendar,
+    pub prompts: Prompts,
     pub providers: Vec<ProviderConfig>,
     /// `None`: nobody is written to.
     pub mail: Option<MailSettings>,
@@ -115,6 +118,7 @@ pub fn parse(
     let storage = places::storage(&root, &mut notes);
     let default_calendar = root.get("hours").and_then(|hours| hours::calendar(hours, "hours", &mut notes));
     let lines = lines::lines(&root, default_calendar.as_ref(), &mut notes);
+    let prompts = prompts::prompts(&root, &mut notes);
     let public_url = server.as_ref().map(|server| server.public_url.as_str());
     let providers = providers::providers(&root, public_url, &|path| std::fs::read_to_string(path), &mut notes);
     let mail = mail::mail(&root, public_url, &|path| std::fs::read_to_string(path), &mut notes);
@@ -126,6 +130,7 @@ pub fn parse(
             storage: storage?,
             lines: lines?,
             default_calendar: default_calendar?,
+            prompts: prompts?,
             providers,
             mail,
             transcription,

@@ -41,6 +41,7 @@ pub(super) const ROOT: &[Key] = &[
     key("hours", Shape::Table(HOURS)),
     key("callbacks", Shape::Table(CALLBACKS)),
     key("lines", Shape::Named { by: "id", keys: LINE }),
+    key("prompts", Shape::Table(PROMPTS)),
     key("providers", Shape::Named { by: "name", keys: PROVIDER }),
     key("mail", Shape::Table(MAIL)),
     key("transcription", Shape::Table(TRANSCRIPTION)),
@@ -99,6 +100,8 @@ const LINE: &[Key] = &[
     key("callback_without_message", Shape::Flag),
     key("hours", Shape::Table(HOURS)),
 ];
+
+const PROMPTS: &[Key] = &[key("sounds", Shape::Text)];
 
 const PROVIDER: &[Key] = &[
     key("name", Shape::Text),

@@ -45,7 +45,14 @@ fn act_after(
     vain_attempts: usize,
 ) -> Result<HistoryEntry, Refusal> {
     let calendar = Calendar::new(Hours::default());
-    let bench = Bench { now: at(now), by, calendar: &calendar, vain_attempts, regulation_reasons: true };
+    let bench = Bench {
+        now: at(now),
+        by,
+        calendar: &calendar,
+        vain_attempts,
+        vain_on_two_days: true,
+        regulation_reasons: true,
+    };
     callback.act(&action, Notes::default(), &bench)
 }
 
@@ -152,6 +159,7 @@ fn the_two_reasons_of_the_regulation_need_a_note_and_can_be_switched_off() {
             by: &madina(),
             calendar: &calendar,
             vain_attempts: 0,
+            vain_on_two_days: false,
             regulation_reasons: false,
         };
         let refused = waiting().act(&decline("нет класса"), Notes::default(), &off);
@@ -165,7 +173,14 @@ fn what_was_answered_before_names_the_document() {
     assert_eq!(act(&mut waiting(), decline.clone(), &madina(), MONDAY_9), Err(Refusal::ReferenceNeeded));
     let calendar = Calendar::new(Hours::default());
     let by = madina();
-    let bench = Bench { now: at(MONDAY_9), by: &by, calendar: &calendar, vain_attempts: 0, regulation_reasons: true };
+    let bench = Bench {
+        now: at(MONDAY_9),
+        by: &by,
+        calendar: &calendar,
+        vain_attempts: 0,
+        vain_on_two_days: false,
+        regulation_reasons: true,
+    };
     let notes = Notes { reference: Some("2026-000017".to_owned()), ..Notes::default() };
     waiting().act(&decline, notes, &bench).unwrap();
 }
@@ -175,6 +190,24 @@ fn nobody_is_given_up_before_the_third_attempt() {
     let decline = || Action::Decline { reason: Reason::NotReached, note: String::new() };
     assert_eq!(act_after(&mut waiting(), decline(), &madina(), MONDAY_9, 2), Err(Refusal::NotTried));
     act_after(&mut waiting(), decline(), &madina(), MONDAY_9, 3).unwrap();
+}
+
+#[test]
+fn nobody_is_given_up_on_the_first_day() {
+    let calendar = Calendar::new(Hours::default());
+    let decline = Action::Decline { reason: Reason::NotReached, note: String::new() };
+    for (vain_on_two_days, expected) in [(false, Err(Refusal::NotTried)), (true, Ok(()))] {
+        let by = madina();
+        let bench = Bench {
+            now: at(MONDAY_9),
+            by: &by,
+            calendar: &calendar,
+            vain_attempts: 9,
+            vain_on_two_days,
+            regulation_reasons: true,
+        };
+        assert_eq!(waiting().act(&decline, Notes::default(), &bench).map(|_| ()), expected);
+    }
 }
 
 #[test]

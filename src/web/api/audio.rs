@@ -142,7 +142,7 @@ pub(in crate::web) fn sizes(status: StatusCode, start: u64, length: u64, size: u
 }
 
 /// Whether the listener has this very sound already.
-fn is_known(asked: &HeaderMap, etag: &HeaderValue) -> bool {
+pub(in crate::web) fn is_known(asked: &HeaderMap, etag: &HeaderValue) -> bool {
     let known = asked.get(IF_NONE_MATCH).and_then(|known| known.to_str().ok()).unwrap_or("");
     known.split(',').map(|tag| tag.trim().trim_start_matches("W/")).any(|tag| tag == "*" || tag.as_bytes() == etag)
 }

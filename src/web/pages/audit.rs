@@ -5,14 +5,14 @@ pub mod words;
 use askama::Template;
 use axum::Router;
 use axum::extract::State;
-use axum::http::request::Parts;
 use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
 
+use super::export::write_down;
 use super::frame::{Choice, Frame, Here};
-use super::log::export::write_down;
 use super::refused::PageError;
+use super::sign_in::Address;
 use super::words::Wall;
 use super::{AnyQuery, Visitor, page, query};
 use crate::core::officer::{Actor, Role};
@@ -28,11 +28,11 @@ pub(super) fn router() -> Router<House> {
         .route("/audit", get(show))
         .route(
             "/audit.csv",
-            get(|house, visitor, view, request| export(house, visitor, view, request, SheetFormat::Csv)),
+            get(|house, visitor, address, view| export(house, visitor, address, view, SheetFormat::Csv)),
         )
         .route(
             "/audit.xlsx",
-            get(|house, visitor, view, request| export(house, visitor, view, request, SheetFormat::Xlsx)),
+            get(|house, visitor, address, view| export(house, visitor, address, view, SheetFormat::Xlsx)),
         )
 }
 
@@ -128,18 +128,17 @@ async fn show(State(house): State<House>, visitor: Visitor, view: AnyQuery<View>
 async fn export(
     State(house): State<House>,
     visitor: Visitor,
+    Address(address): Address,
     view: AnyQuery<View>,
-    request: Parts,
     format: SheetFormat,
 ) -> Result<Response, PageError> {
-    let now = house.clock.now();
+    let (now, view) = (house.clock.now(), query(view));
     let person = visitor.at_least(Role::Admin)?;
     let lines = house.lines();
     let zone = lines.default_calendar().time_zone();
-    let view = query(view);
     let found = house.store.audit_page(&view.filter(zone, MOST_ROWS as u32)).await?;
     let file = format!("audit.{}", format.extension());
-    write_down(&house, person, &request, &file, "история действий", found.len(), now).await?;
+    write_down(&house, &person, &address, &file, &view.query(""), found.len(), now).await?;
     let cut =
         (found.len() == MOST_ROWS).then(|| format!("Это последние {MOST_ROWS} строк. Выберите более короткий срок."));
     let rows = found.into_iter().map(|row| {

@@ -10,13 +10,10 @@ mod history;
 mod month;
 pub(super) mod words;
 
-use std::convert::Infallible;
-
 use askama::Template;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, FromRequestParts, State};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
-use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use jiff::civil::DateTime;
@@ -34,7 +31,7 @@ use crate::core::line::{Line, LineId, Lines};
 use crate::core::officer::Role;
 use crate::store::{ChangedHours, HoursChange, Person};
 use crate::time::{Date, Timestamp};
-use crate::web::{Error, House, auth};
+use crate::web::House;
 
 /// The largest form: a file of the greatest size, carried on in base64, with room for the rest.
 const LARGEST_FORM: usize = 2 * 1024 * 1024;
@@ -104,22 +101,6 @@ impl<'l> Scope<'l> {
         let first = self.lines().next();
         first.map_or(self.lines.default_calendar(), |line| &line.calendar)
     }
-}
-
-/// Where a request comes from, for the audit.
-struct Address(String);
-
-impl FromRequestParts<House> for Address {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &House) -> Result<Self, Infallible> {
-        Ok(Self(auth::address(&parts.extensions, &parts.headers).to_string()))
-    }
-}
-
-/// Whoever has at least this role.
-fn at_least(visitor: Visitor, role: Role) -> Result<Person, PageError> {
-    if visitor.0.role >= role { Ok(visitor.0) } else { Err(Error::RoleNeeded(role).into()) }
 }
 
 #[derive(Template)]

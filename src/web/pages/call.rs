@@ -5,7 +5,6 @@ use axum::Router;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, Path, State};
 use axum::http::StatusCode;
-use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
@@ -16,6 +15,7 @@ use super::desk::{Message, messages};
 use super::frame::{Frame, Here};
 use super::log::{card_address, lasted, other_party, outcome_words};
 use super::refused::PageError;
+use super::sign_in::Address;
 use super::words::{Wall, length};
 use super::{Visitor, page, steps};
 use crate::core::calendar::TimeState;
@@ -25,7 +25,7 @@ use crate::core::officer::Role;
 use crate::recordings::RecordingName;
 use crate::store::{CallView, CallbackView, Person, Voicemail, VoicemailState};
 use crate::time::{Timestamp, from_millisecond};
-use crate::web::{Error, House, auth};
+use crate::web::{Error, House};
 
 /// As much of a provider's request as a page shows, in characters.
 const LONGEST_BODY: usize = 20_000;
@@ -150,13 +150,11 @@ async fn erase(
     State(house): State<House>,
     visitor: Visitor,
     Path((id, voicemail)): Path<(String, String)>,
-    request: Parts,
+    Address(address): Address,
     form: Result<Form<Erasing>, FormRejection>,
 ) -> Result<Response, PageError> {
     let now = house.clock.now();
-    if visitor.0.role < Role::Admin {
-        return Err(Error::RoleNeeded(Role::Admin).into());
-    }
+    let person = visitor.at_least(Role::Admin)?;
     let id: i64 = id.parse().map_err(|_| Error::NotFound)?;
     let voicemail: i64 = voicemail.parse().map_err(|_| Error::NotFound)?;
     let voicemail = house.store.voicemail(voicemail).await?.filter(|known| known.call_id == id);
@@ -165,11 +163,10 @@ async fn erase(
     let reason: String = reason.chars().filter(|c| !c.is_control()).collect::<String>().trim().to_owned();
     if reason.is_empty() || reason.chars().count() > LONGEST_REASON {
         let told = "Запись не удалена. Напишите причину: одним предложением, не длиннее 300 знаков.";
-        return draw(&house, &visitor, id, Some(told), now).await;
+        return draw(&house, &Visitor(person), id, Some(told), now).await;
     }
     let delete_there = voicemail.deleted_at_provider_at.is_none();
-    let address = auth::address(&request.extensions, &request.headers).to_string();
-    let by = &visitor.0.actor;
+    let by = &person.actor;
     let erased = house.store.erase_voicemail(voicemail.id, by, &reason, delete_there, &address, now).await?;
     if let (true, Some(sound)) = (erased, &voicemail.sound) {
         erase_file(&house, voicemail.id, &sound.name).await?;

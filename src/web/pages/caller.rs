@@ -5,8 +5,7 @@ use askama::Template;
 use axum::Router;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, Path, State};
-use axum::http::StatusCode;
-use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use serde::Deserialize;
@@ -14,6 +13,7 @@ use serde::Deserialize;
 use super::frame::{Frame, Here};
 use super::log::{card_address, lasted, outcome_words};
 use super::refused::PageError;
+use super::sign_in::Address;
 use super::words::Wall;
 use super::{AnyQuery, Visitor, page, query};
 use crate::core::callback::State as Stands;
@@ -21,7 +21,7 @@ use crate::core::phone::PhoneNumber;
 use crate::core::search::Search;
 use crate::store::{CallFilter, CallPage, CallbackView, Contact, Person};
 use crate::time::Timestamp;
-use crate::web::{Error, House, auth};
+use crate::web::{Error, House};
 
 /// Calls, and callbacks, of one page.
 const PAGE: u32 = 20;
@@ -106,12 +106,12 @@ async fn show(
     visitor: Visitor,
     Path(number): Path<String>,
     view: AnyQuery<View>,
-    request: Parts,
+    headers: HeaderMap,
 ) -> Result<Response, PageError> {
     let person = visitor.officer()?;
     let number = PhoneNumber::parse(&number).map_err(|_| Error::NotFound)?;
     let mut view = query(view);
-    if request.headers.contains_key(FRAGMENT) {
+    if headers.contains_key(FRAGMENT) {
         view.fragment = "1".to_owned();
     }
     draw(&house, &person, &number, &view, None, house.clock.now()).await
@@ -121,7 +121,7 @@ async fn save(
     State(house): State<House>,
     visitor: Visitor,
     Path(number): Path<String>,
-    request: Parts,
+    Address(address): Address,
     form: Result<Form<ContactForm>, FormRejection>,
 ) -> Result<Response, PageError> {
     let (now, person) = (house.clock.now(), visitor.officer()?);
@@ -143,7 +143,6 @@ async fn save(
         let view = View { fragment: form.fragment, ..View::default() };
         return draw(&house, &person, &number, &view, Some((contact, told)), now).await;
     }
-    let address = auth::address(&request.extensions, &request.headers).to_string();
     house.store.set_contact(&number, contact, &person.actor, &address, now).await?;
     let fragment = if form.fragment.is_empty() { "" } else { "&fragment=1" };
     Ok(Redirect::to(&format!("{}?saved=1{fragment}", card_address(&number))).into_response())

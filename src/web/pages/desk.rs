@@ -36,6 +36,7 @@ use crate::time::Timestamp;
 use crate::web::{Error, House};
 
 pub(super) use self::message::{Message, messages};
+pub(super) use self::view::parts;
 
 pub(super) fn router() -> Router<House> {
     Router::new()
@@ -98,11 +99,6 @@ async fn after_a_form(visitor: Visitor, Path((id, _)): Path<(String, String)>) -
     one(visitor, Path(id)).await
 }
 
-/// The midnight with which this day began.
-fn midnight(wall: &Wall<'_>) -> Timestamp {
-    wall.local(wall.now).start_of_day().map_or(wall.now, |start| start.timestamp())
-}
-
 async fn draw(
     house: &House,
     visitor: &Visitor,
@@ -114,7 +110,7 @@ async fn draw(
     let (school, store) = (house.lines(), &house.store);
     let calendar = school.default_calendar();
     let wall = Wall::new(calendar.time_zone(), now);
-    let midnight = midnight(&wall);
+    let midnight = wall.midnight();
     let standing = store.standing(view.line().as_ref(), midnight, now).await?;
     let (mut wanted, more) = listed(store, &view.parts(midnight), view.line(), &view.after, now).await?;
     let whole = view.after.is_empty() && more.is_none();

@@ -1,5 +1,6 @@
 //! «Состояние»: whether the house does what it promises, in words, with what to do about what does not.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use askama::Template;
@@ -14,7 +15,7 @@ use super::refused::PageError;
 use super::words::{Wall, ago, counted, span};
 use super::{Visitor, page};
 use crate::core::officer::Role;
-use crate::store::{JobKind, StoreError};
+use crate::store::{JobKind, JobsSummary, StoreError};
 use crate::time::{SignedDuration, Timestamp, elapsed_ms};
 use crate::web::{House, health};
 
@@ -28,6 +29,8 @@ const LITTLE_BYTES: u64 = 500 * 1024 * 1024;
 const FEW_DAYS: u64 = 30;
 /// A recording is usually here within two minutes.
 const LATE_MS: i64 = 10 * 60 * 1000;
+/// Speech takes its time, and a busy morning brings many messages at once.
+const LATE_TRANSCRIPT_MS: i64 = 60 * 60 * 1000;
 
 pub(super) fn router() -> Router<House> {
     Router::new().route("/health-ui", get(show))
@@ -94,10 +97,11 @@ struct HealthPage {
     verdict: &'static str,
     class: &'static str,
     items: Vec<Item>,
+    alarms_count: i64,
+    /// Those that are told word for word: they may hold numbers of callers, so as on the desk only from the senior on.
     alarms: Vec<AlarmShown>,
     more_alarms: i64,
-    /// May say that an alarm was read.
-    may_act: bool,
+    may_read: bool,
 }
 
 struct AlarmShown {
@@ -124,18 +128,15 @@ async fn show(State(house): State<House>, visitor: Visitor) -> Result<Response, 
             ),
         });
     }
-    items.extend(
-        lines
-            .default_calendar()
-            .warnings(now)
-            .into_iter()
-            .map(|warning| Item::fair("Календарь", warning.to_string(), "Откройте «Календарь».")),
-    );
+    let calendars = std::iter::once(lines.default_calendar()).chain(lines.iter().map(|line| &line.calendar));
+    let warnings: BTreeSet<String> = calendars.flat_map(|it| it.warnings(now)).map(|it| it.to_string()).collect();
+    items.extend(warnings.into_iter().map(|told| Item::fair("Календарь", told, "Откройте «Календарь».")));
     items.push(Item::good("Часы", format!("{}, по ним решается, открыта ли линия", wall.exact(now))));
     let (open, all) = (house.store.alarms().await?, house.store.count_alarms().await?);
-    let told = visitor.0.role >= Role::Senior;
     let worst = items.iter().map(|item| item.mark).max().unwrap_or(Mark::Good);
     let worst = if open.is_empty() { worst } else { worst.max(Mark::Fair) };
+    let may_read = visitor.0.role >= Role::Senior;
+    let shown = if may_read { open.as_slice() } else { &[] };
     let page = HealthPage {
         frame: Frame::of(&house, &visitor.0, Here::Health, now).await?,
         verdict: match worst {
@@ -149,14 +150,13 @@ async fn show(State(house): State<House>, visitor: Visitor) -> Result<Response, 
             Mark::Bad => "bad",
         },
         items,
-        // Alarms name numbers: who may not act on them reads how many there are.
-        more_alarms: if told { all - open.len() as i64 } else { all },
-        alarms: open
-            .into_iter()
-            .filter(|_| told)
-            .map(|alarm| AlarmShown { id: alarm.id, at: wall.moment(alarm.raised_at), told: alarm.told })
+        alarms_count: all,
+        more_alarms: all - shown.len() as i64,
+        alarms: shown
+            .iter()
+            .map(|alarm| AlarmShown { id: alarm.id, at: wall.moment(alarm.raised_at), told: alarm.told.clone() })
             .collect(),
-        may_act: told,
+        may_read,
     };
     Ok(self::page(&page))
 }
@@ -209,30 +209,12 @@ async fn queue(house: &House, now: Timestamp) -> Result<Vec<Item>, StoreError> {
             "Проверьте связь с оператором и его ключи. Служба пробует снова сама.",
         ),
     }];
-    let behind = |kind: JobKind, title: &str, remedy: &'static str| {
-        let waiting = jobs.waiting.iter().find(|(word, ..)| word == kind.as_str());
-        match waiting {
-            None => Item::good(title, "ничего не ждёт"),
-            Some((_, count, since)) if elapsed_ms(*since, now) < LATE_MS => {
-                Item::good(title, format!("в очереди {count}"))
-            }
-            Some((_, count, since)) => {
-                Item::fair(title, format!("в очереди {count}, первое ждёт {}", span(elapsed_ms(*since, now))), remedy)
-            }
-        }
-    };
-    items.push(behind(
-        JobKind::SendMail,
-        "Почта",
-        "Проверьте почтовый сервер и его настройки. Служба пробует снова сама.",
-    ));
-    items.push(behind(
-        JobKind::Transcribe,
-        "Расшифровки",
-        "Проверьте сервер расшифровки. Перезванивать можно и без неё.",
-    ));
-    if jobs.given_up > 0 {
-        let told = counted(jobs.given_up, ["задание не выполнено", "задания не выполнены", "заданий не выполнено"]);
+    items.push(mail(house, &jobs, now));
+    items.extend(house.transcribes.then(|| transcripts(&jobs, now)));
+    let mail_kind = JobKind::SendMail.as_str();
+    let given_up = jobs.given_up.iter().filter(|(kind, _)| kind != mail_kind).map(|(_, number)| number).sum();
+    if given_up > 0 {
+        let told = counted(given_up, ["задание не выполнено", "задания не выполнены", "заданий не выполнено"]);
         items.push(Item::fair(
             "Оставленные задания",
             told,
@@ -240,6 +222,47 @@ async fn queue(house: &House, now: Timestamp) -> Result<Vec<Item>, StoreError> {
         ));
     }
     Ok(items)
+}
+
+/// How many wait of this kind, and since when the first does; and how many were given up.
+fn of_kind(jobs: &JobsSummary, kind: JobKind) -> (Option<(i64, Timestamp)>, i64) {
+    let waiting = jobs.waiting.iter().find(|(known, ..)| known == kind.as_str());
+    let given_up = jobs.given_up.iter().find(|(known, _)| known == kind.as_str());
+    (waiting.map(|(_, number, since)| (*number, *since)), given_up.map_or(0, |(_, number)| *number))
+}
+
+fn mail(house: &House, jobs: &JobsSummary, now: Timestamp) -> Item {
+    let letters = |number| counted(number, ["письмо", "письма", "писем"]);
+    match of_kind(jobs, JobKind::SendMail) {
+        _ if !house.sends_mail && house.rehearsal => Item::good("Почта", "в репетиции писем не шлём"),
+        _ if !house.sends_mail => Item::good("Почта", "не настроена"),
+        (Some((number, since)), _) if elapsed_ms(since, now) >= LATE_MS => Item::fair(
+            "Почта",
+            format!("ждёт отправки {}, первое {}", letters(number), span(elapsed_ms(since, now))),
+            "Проверьте связь с почтовым сервером и пароль. Служба пробует снова сама.",
+        ),
+        (_, given_up) if given_up > 0 => Item::fair(
+            "Почта",
+            format!("не отправлено {}", letters(given_up)),
+            "Проверьте в настройках адреса получателей, почтовый сервер и пароль.",
+        ),
+        (Some((number, _)), _) => Item::good("Почта", format!("ждёт отправки {}", letters(number))),
+        (None, _) => Item::good("Почта", "всё отправлено"),
+    }
+}
+
+fn transcripts(jobs: &JobsSummary, now: Timestamp) -> Item {
+    match of_kind(jobs, JobKind::Transcribe) {
+        (None, _) => Item::good("Расшифровки", "0 в очереди"),
+        (Some((number, since)), _) if elapsed_ms(since, now) < LATE_TRANSCRIPT_MS => {
+            Item::good("Расшифровки", format!("{number} в очереди"))
+        }
+        (Some((number, since)), _) => Item::fair(
+            "Расшифровки",
+            format!("{number} в очереди, первая ждёт {}", span(elapsed_ms(since, now))),
+            "Проверьте сервер распознавания речи. Сообщения можно слушать и без расшифровки.",
+        ),
+    }
 }
 
 /// «хватит на 412 дней».

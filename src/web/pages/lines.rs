@@ -8,10 +8,12 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Form, Router};
+use serde::Deserialize;
 
 use self::test_call::{Checked, test_call};
 use super::frame::{Frame, Here};
 use super::refused::PageError;
+use super::sign_in::Address;
 use super::words::{Wall, ago, counted};
 use super::{Visitor, page};
 use crate::core::line::{Line, LineId};
@@ -54,7 +56,7 @@ struct Connection {
 }
 
 async fn show(State(house): State<House>, visitor: Visitor) -> Result<Response, PageError> {
-    draw(&house, &administrator(visitor)?, None, house.clock.now()).await
+    draw(&house, &visitor.at_least(Role::Admin)?, None, house.clock.now()).await
 }
 
 /// A call that nobody makes, from a withheld number and without a message: it stands in the log, and on no list.
@@ -62,33 +64,31 @@ async fn test(
     State(house): State<House>,
     visitor: Visitor,
     Path(id): Path<String>,
+    Address(address): Address,
     form: Result<Form<Wanted>, FormRejection>,
 ) -> Result<Response, PageError> {
     let now = house.clock.now();
-    let person = administrator(visitor)?;
+    let person = visitor.at_least(Role::Admin)?;
     let lines = house.lines();
     let line = lines.get(&LineId::new(&id)).ok_or(Error::NotFound)?;
-    let wanted = form.ok().map(|Form(wanted)| wanted.provider);
-    let provider = wanted.and_then(|name| house.providers.get(&name)).ok_or(Error::NotFound)?;
+    let wanted = form.map(|Form(form)| form).unwrap_or_default();
+    let provider = house.providers.get(&wanted.provider).ok_or(Error::NotFound)?;
     let found = test_call(&house, provider, line, now).await?;
     let entry = AuditEntry {
         by: person.actor.clone(),
         action: "test_call",
         object: format!("line {}", line.id),
         detail: format!("{}: {} из {}", provider.name(), found.iter().filter(|it| it.good).count(), found.len()),
-        address: String::new(),
+        address,
     };
     house.store.audit(entry, now).await?;
     draw(&house, &person, Some((id, line.title.clone(), found)), now).await
 }
 
-#[derive(serde::Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Wanted {
     provider: String,
-}
-
-fn administrator(visitor: Visitor) -> Result<Person, Error> {
-    visitor.at_least(Role::Admin)
 }
 
 async fn draw(

@@ -30,14 +30,6 @@ pub(super) fn router() -> Router<House> {
     Router::new().route("/people", get(show).post(add)).merge(person::router())
 }
 
-/// The administrator who looks.
-fn admin(visitor: Visitor) -> Result<Person, PageError> {
-    match visitor.0.role {
-        Role::Admin => Ok(visitor.0),
-        Role::Observer | Role::Officer | Role::Senior => Err(Error::RoleNeeded(Role::Admin).into()),
-    }
-}
-
 #[derive(Template)]
 #[template(path = "people.html")]
 struct PeoplePage {
@@ -80,7 +72,7 @@ struct NewPerson {
 }
 
 async fn show(State(house): State<House>, visitor: Visitor) -> Result<Response, PageError> {
-    let person = admin(visitor)?;
+    let person = visitor.at_least(Role::Admin)?;
     draw(&house, &person, NewPerson::default(), None, house.clock.now()).await
 }
 
@@ -157,7 +149,7 @@ async fn add(
     Address(address): Address,
     form: Result<Form<NewPerson>, FormRejection>,
 ) -> Result<Response, PageError> {
-    let (now, person) = (house.clock.now(), admin(visitor)?);
+    let (now, person) = (house.clock.now(), visitor.at_least(Role::Admin)?);
     let typed = form.map(|Form(form)| form).unwrap_or_default();
     let (name, login) = (typed.name.trim(), typed.login.trim());
     let role: Result<Role, _> = typed.role.parse();

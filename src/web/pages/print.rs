@@ -2,21 +2,23 @@
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
 
+use super::desk::parts;
 use super::frame::{Frame, Here};
 use super::refused::PageError;
+use super::sign_in::Address;
 use super::words::{Wall, counted, length, short_weekday};
 use super::{AnyQuery, Visitor, page, query};
 use crate::core::callback::{Channel, State as Standing};
 use crate::core::line::{Line, LineId};
 use crate::recordings::LEAST_SPEECH_MS;
-use crate::store::{AuditEntry, CallbackView, DeskFilter, DeskPart, VoicemailState};
+use crate::store::{AuditEntry, CallbackView, DeskFilter, VoicemailState};
 use crate::time::Timestamp;
-use crate::web::{House, auth};
+use crate::web::House;
 
 /// Rows on one sheet, so that each has room to write in.
 const ROWS: usize = 14;
@@ -38,15 +40,6 @@ struct View {
 }
 
 impl View {
-    fn parts(&self, midnight: Timestamp) -> Vec<DeskPart> {
-        match self.show.as_str() {
-            "later" => vec![DeskPart::PutOff],
-            "done" => vec![DeskPart::ClosedSince(midnight)],
-            "all" => vec![DeskPart::Waiting, DeskPart::ClosedSince(midnight)],
-            _ => vec![DeskPart::ToCall],
-        }
-    }
-
     /// What of the list is printed, where it is not simply all who are to be called.
     fn told(&self, line: Option<&Line>) -> String {
         let part = match self.show.as_str() {
@@ -100,16 +93,15 @@ async fn show(
     State(house): State<House>,
     visitor: Visitor,
     view: AnyQuery<View>,
-    request: Request,
+    Address(address): Address,
 ) -> Result<Response, PageError> {
     let (now, view) = (house.clock.now(), query(view));
     let school = house.lines();
     let calendar = school.default_calendar();
     let wall = Wall::new(calendar.time_zone(), now);
-    let midnight = wall.local(now).start_of_day().map_or(now, |start| start.timestamp());
     let line = (!view.line.is_empty()).then(|| LineId::new(&view.line));
     let mut rows = Vec::new();
-    for part in view.parts(midnight) {
+    for part in parts(&view.show, wall.midnight()) {
         let mut after = None;
         loop {
             let filter = DeskFilter { part, line: line.clone(), after, limit: PAGE };
@@ -129,7 +121,7 @@ async fn show(
         action: "print",
         object: "callbacks".to_owned(),
         detail: format!("{count} {}", view.told(line.as_ref().map(|line| school.by_id(line)))).trim_end().to_owned(),
-        address: auth::address(request.extensions(), request.headers()).to_string(),
+        address,
     };
     house.store.audit(entry, now).await?;
     let period = calendar.period_at(now).or_else(|| calendar.next_period(now));

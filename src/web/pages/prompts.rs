@@ -7,7 +7,7 @@ mod upload;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Extension, Path, Request, State};
+use axum::extract::{DefaultBodyLimit, Extension, Path, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
@@ -16,6 +16,7 @@ use serde::Deserialize;
 use self::card::{Card, said};
 use super::frame::{Frame, Here};
 use super::refused::PageError;
+use super::sign_in::Address;
 use super::words::Wall;
 use super::{AnyQuery, Visitor, page, query};
 use crate::core::greetings::GreetingKind;
@@ -24,7 +25,7 @@ use crate::core::officer::Role;
 use crate::recordings::RecordingName;
 use crate::store::{Person, Prompt, PromptError};
 use crate::time::Timestamp;
-use crate::web::{Error, House, auth};
+use crate::web::{Error, House};
 
 pub(super) fn router() -> Router<House> {
     Router::new().route("/prompts", get(show)).route("/prompts/{id}/{what}", get(sounds::listen).post(switch))
@@ -85,16 +86,8 @@ struct Group {
     cards: Vec<Card>,
 }
 
-/// The person, if their role lets them change what callers hear.
-fn senior(visitor: Visitor) -> Result<Person, PageError> {
-    match visitor.0.role >= Role::Senior {
-        true => Ok(visitor.0),
-        false => Err(Error::RoleNeeded(Role::Senior).into()),
-    }
-}
-
 async fn show(State(house): State<House>, visitor: Visitor, view: AnyQuery<View>) -> Result<Response, PageError> {
-    let person = senior(visitor)?;
+    let person = visitor.at_least(Role::Senior)?;
     draw(&house, &person, query(view), None, house.clock.now()).await
 }
 
@@ -137,12 +130,11 @@ async fn switch(
     State(house): State<House>,
     visitor: Visitor,
     Path((id, verb)): Path<(String, String)>,
-    request: Request,
+    Address(address): Address,
 ) -> Result<Response, PageError> {
     let now = house.clock.now();
-    let person = senior(visitor)?;
+    let person = visitor.at_least(Role::Senior)?;
     let id: i64 = id.parse().map_err(|_| Error::NotFound)?;
-    let address = auth::address(request.extensions(), request.headers()).to_string();
     let (store, by) = (&house.store, &person.actor);
     let (did, done) = match verb.as_str() {
         "on" => ("on", store.switch_prompt_on(id, by, &address, now).await),

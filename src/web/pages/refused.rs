@@ -208,7 +208,7 @@ fn refused(refusal: &Refusal, wall: &Wall<'_>) -> String {
         Refusal::TooFar => format!("Отложить можно не дальше чем на {LONGEST_DELAY_DAYS} дней."),
         Refusal::NotTried => {
             let needed = counted(ATTEMPTS_BEFORE_GIVING_UP as i64, ["попытка", "попытки", "попыток"]);
-            format!("Чтобы закрыть как «Не дозвонились», нужно не меньше: {needed}.")
+            format!("Чтобы закрыть как «Не дозвонились», нужно не меньше: {needed}, в разные дни.")
         }
         Refusal::InThePast => "Это время уже прошло. Выберите более позднее.".to_owned(),
         Refusal::NoWorkingHours => "Рабочее время не задано, отложить не на что. Скажите администратору.".to_owned(),

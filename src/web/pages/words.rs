@@ -74,6 +74,11 @@ impl<'z> Wall<'z> {
         self.local(self.now).date()
     }
 
+    /// The midnight with which this day began.
+    pub fn midnight(&self) -> Timestamp {
+        self.local(self.now).start_of_day().map_or(self.now, |start| start.timestamp())
+    }
+
     /// «9:05».
     pub fn clock(&self, at: Timestamp) -> String {
         let at = self.local(at);

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use super::asked::{Asked, Mistake, refused};
 use super::history::{exception_words, set_words};
 use super::words::{by_line, date_words, day_words, until_words, week_words};
-use super::{Address, View, at_least, files, forms};
+use super::{View, files, forms};
 use crate::core::calendar::{
     DataSet, Difference, Exception, ExceptionMode, HolidayData, HoursChanges, HoursStep, differences, read_ics,
 };
@@ -22,6 +22,7 @@ use crate::store::{HoursEffect, HoursError, Person};
 use crate::time::{Date, Timestamp};
 use crate::web::pages::frame::{Frame, Here};
 use crate::web::pages::refused::PageError;
+use crate::web::pages::sign_in::Address;
 use crate::web::pages::words::{Wall, counted};
 use crate::web::pages::{Visitor, page};
 use crate::web::{Error, House};
@@ -54,14 +55,14 @@ struct CheckPage {
 
 pub(super) async fn check(State(house): State<House>, visitor: Visitor, sent: Sent) -> Result<Response, PageError> {
     let (asked, now) = (asked(sent)?, house.clock.now());
-    let person = at_least(visitor, role(&asked))?;
+    let person = visitor.at_least(role(&asked))?;
     preview(&house, &person, asked, None, now).await
 }
 
 /// Back to the form with what was typed.
 pub(super) async fn edit(State(house): State<House>, visitor: Visitor, sent: Sent) -> Result<Response, PageError> {
     let (asked, now) = (asked(sent)?, house.clock.now());
-    let person = at_least(visitor, role(&asked))?;
+    let person = visitor.at_least(role(&asked))?;
     again(&house, &person, asked, Vec::new(), now).await
 }
 
@@ -72,7 +73,7 @@ pub(super) async fn save(
     sent: Sent,
 ) -> Result<Response, PageError> {
     let (asked, now) = (asked(sent)?, house.clock.now());
-    let person = at_least(visitor, role(&asked))?;
+    let person = visitor.at_least(role(&asked))?;
     let changes = house.store.hours_changes().await?;
     let step = match asked.step(&house.lines(), &changes, now) {
         Ok(step) => step,

@@ -9,7 +9,7 @@ use super::asked::{Asked, Mistake};
 use super::check::{self, differences_words};
 use super::forms::status;
 use super::history::set_words;
-use super::{Scope, View, at_least};
+use super::{Scope, View};
 use crate::core::calendar::{DataSet, HolidayData, IcsEvent, LARGEST_DATA_FILE, LARGEST_ICS, write_ics};
 use crate::core::officer::Role;
 use crate::store::{ChangedHours, HoursChange, Person};
@@ -77,7 +77,7 @@ pub(super) async fn write(State(house): State<House>, _: Visitor, view: AnyQuery
 }
 
 pub(super) async fn ics(State(house): State<House>, visitor: Visitor) -> Result<Response, PageError> {
-    let person = at_least(visitor, Role::Senior)?;
+    let person = visitor.at_least(Role::Senior)?;
     draw_ics(&house, &person, Asked::default(), Vec::new(), house.clock.now()).await
 }
 
@@ -99,7 +99,7 @@ pub(super) async fn take_ics(
     visitor: Visitor,
     upload: Multipart,
 ) -> Result<Response, PageError> {
-    let person = at_least(visitor, Role::Senior)?;
+    let person = visitor.at_least(Role::Senior)?;
     taken(&house, &person, "ics", LARGEST_ICS, "1 МБ", upload).await
 }
 
@@ -154,7 +154,7 @@ pub(super) async fn take_data(
     visitor: Visitor,
     upload: Multipart,
 ) -> Result<Response, PageError> {
-    let person = at_least(visitor, Role::Admin)?;
+    let person = visitor.at_least(Role::Admin)?;
     taken(&house, &person, "data", LARGEST_DATA_FILE, "512 КБ", upload).await
 }
 

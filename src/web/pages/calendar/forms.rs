@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::asked::{Asked, DAYS, Mistake};
 use super::words::{by_line, hours_words, week_words};
-use super::{Scope, View, at_least};
+use super::{Scope, View};
 use crate::core::line::LineId;
 use crate::core::officer::Role;
 use crate::store::Person;
@@ -43,7 +43,7 @@ pub(super) async fn week(
     view: AnyQuery<View>,
 ) -> Result<Response, PageError> {
     let (now, view) = (house.clock.now(), query(view));
-    let person = at_least(visitor, Role::Senior)?;
+    let person = visitor.at_least(Role::Senior)?;
     let lines = house.lines();
     let scope = Scope::of(&lines, &view.line);
     let mut asked = Asked::default();
@@ -76,7 +76,7 @@ pub(super) async fn draw_week(
 }
 
 pub(super) async fn close(State(house): State<House>, visitor: Visitor) -> Result<Response, PageError> {
-    let person = at_least(visitor, Role::Senior)?;
+    let person = visitor.at_least(Role::Senior)?;
     let mut asked = Asked::default();
     asked.set("step", "close");
     asked.set("until", "day");

@@ -34,13 +34,11 @@ impl Alarms {
 /// «Прочитано»: the alarm goes, the audit keeps who has read it. Read twice is read once.
 pub(super) async fn seen(
     State(house): State<House>,
-    Visitor(person): Visitor,
+    visitor: Visitor,
     Path(id): Path<String>,
     view: AnyQuery<View>,
 ) -> Result<Redirect, PageError> {
-    if person.role < Role::Senior {
-        return Err(Error::RoleNeeded(Role::Senior).into());
-    }
+    let person = visitor.at_least(Role::Senior)?;
     let id: i64 = id.parse().map_err(|_| Error::NotFound)?;
     house.store.acknowledge_alarm(id, &person.actor, house.clock.now()).await?;
     Ok(Redirect::to(&query(view).plain().address()))

@@ -3,9 +3,9 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 
+use super::draw;
 use super::told::Told;
 use super::view::View;
-use super::{draw, midnight};
 use crate::core::callback::State as DeskState;
 use crate::core::officer::Actor;
 use crate::core::phone::PhoneNumber;
@@ -76,7 +76,7 @@ pub(super) async fn undo_last(
     let view = query(view).plain();
     let lines = house.lines();
     let wall = Wall::new(lines.default_calendar().time_zone(), now);
-    match house.store.undo_last(by, midnight(&wall), now).await {
+    match house.store.undo_last(by, wall.midnight(), now).await {
         Ok(callback) => {
             let id = callback.id;
             let address = View { at: Some(id), undone: Some(id), ..view }.address();

@@ -64,12 +64,7 @@ impl View {
     }
 
     pub fn parts(&self, midnight: Timestamp) -> Vec<DeskPart> {
-        match self.show.as_str() {
-            "later" => vec![DeskPart::PutOff],
-            "done" => vec![DeskPart::ClosedSince(midnight)],
-            "all" => vec![DeskPart::Waiting, DeskPart::ClosedSince(midnight)],
-            _ => vec![DeskPart::ToCall],
-        }
+        parts(&self.show, midnight)
     }
 
     /// The same from its first page.
@@ -80,6 +75,16 @@ impl View {
     /// The view itself, without what happened in it.
     pub fn plain(&self) -> Self {
         Self { at: None, did: None, undone: None, keep: String::new(), ..self.clone() }
+    }
+}
+
+/// What of the list «show» means; what was closed is shown from this midnight on.
+pub(in crate::web::pages) fn parts(show: &str, midnight: Timestamp) -> Vec<DeskPart> {
+    match show {
+        "later" => vec![DeskPart::PutOff],
+        "done" => vec![DeskPart::ClosedSince(midnight)],
+        "all" => vec![DeskPart::Waiting, DeskPart::ClosedSince(midnight)],
+        _ => vec![DeskPart::ToCall],
     }
 }
 

@@ -1,23 +1,24 @@
 //! The log and the list as files, with the filters of their pages. Whoever takes one is written down first.
 
 use axum::extract::State;
-use axum::http::request::Parts;
 use axum::response::Response;
 use serde::Deserialize;
 
+use super::super::desk::parts;
+use super::super::export::write_down;
 use super::super::refused::PageError;
+use super::super::sign_in::Address;
 use super::super::words::{Wall, counted};
 use super::super::{AnyQuery, Visitor, query};
 use super::Known;
-use super::view::{View, midnight};
+use super::view::View;
 use super::words::{called_back_after_ms, length_of, what_became};
 use crate::core::call::Direction;
 use crate::core::callback::State as Stands;
 use crate::core::line::{LineId, Lines};
-use crate::store::{AuditEntry, CallbackView, Contact, DeskFilter, DeskPart, LogEntry, Person};
-use crate::time::Timestamp;
+use crate::store::{CallbackView, Contact, DeskFilter, LogEntry, Person};
+use crate::web::House;
 use crate::web::sheet::{Cell, Column, MOST_ROWS, Sheet, SheetFormat};
-use crate::web::{House, auth};
 
 /// Callbacks read at a time.
 const PIECE: usize = 200;
@@ -26,43 +27,43 @@ pub(super) async fn calls_csv(
     State(house): State<House>,
     visitor: Visitor,
     view: AnyQuery<View>,
-    request: Parts,
+    Address(address): Address,
 ) -> Result<Response, PageError> {
-    calls(&house, visitor.officer()?, query(view), &request, SheetFormat::Csv).await
+    calls(&house, visitor.officer()?, query(view), &address, SheetFormat::Csv).await
 }
 
 pub(super) async fn calls_xlsx(
     State(house): State<House>,
     visitor: Visitor,
     view: AnyQuery<View>,
-    request: Parts,
+    Address(address): Address,
 ) -> Result<Response, PageError> {
-    calls(&house, visitor.officer()?, query(view), &request, SheetFormat::Xlsx).await
+    calls(&house, visitor.officer()?, query(view), &address, SheetFormat::Xlsx).await
 }
 
 pub(super) async fn callbacks_csv(
     State(house): State<House>,
     visitor: Visitor,
     view: AnyQuery<DeskView>,
-    request: Parts,
+    Address(address): Address,
 ) -> Result<Response, PageError> {
-    callbacks(&house, visitor.officer()?, &query(view), &request, SheetFormat::Csv).await
+    callbacks(&house, visitor.officer()?, &query(view), &address, SheetFormat::Csv).await
 }
 
 pub(super) async fn callbacks_xlsx(
     State(house): State<House>,
     visitor: Visitor,
     view: AnyQuery<DeskView>,
-    request: Parts,
+    Address(address): Address,
 ) -> Result<Response, PageError> {
-    callbacks(&house, visitor.officer()?, &query(view), &request, SheetFormat::Xlsx).await
+    callbacks(&house, visitor.officer()?, &query(view), &address, SheetFormat::Xlsx).await
 }
 
 async fn calls(
     house: &House,
     person: Person,
     view: View,
-    request: &Parts,
+    address: &str,
     format: SheetFormat,
 ) -> Result<Response, PageError> {
     let (now, lines) = (house.clock.now(), house.lines());
@@ -72,7 +73,7 @@ async fn calls(
     let known = Known::of(&house.store, &found.entries).await?;
     let rows: Vec<Vec<Cell>> = found.entries.iter().map(|entry| call_row(entry, &known, &lines)).collect();
     let cut = (found.next.is_some() || found.newest_only).then(|| cut(rows.len()));
-    write_down(house, person, request, &format!("calls.{}", format.extension()), &view.described(), rows.len(), now)
+    write_down(house, &person, address, &format!("calls.{}", format.extension()), &view.described(), rows.len(), now)
         .await?;
     let sheet = Sheet { title: "Журнал звонков".to_owned(), columns: call_columns(), rows, cut };
     Ok(sheet.response(&format!("Журнал звонков {}", wall.today()), format).await)
@@ -125,20 +126,14 @@ async fn callbacks(
     house: &House,
     person: Person,
     view: &DeskView,
-    request: &Parts,
+    address: &str,
     format: SheetFormat,
 ) -> Result<Response, PageError> {
     let (now, lines) = (house.clock.now(), house.lines());
     let wall = Wall::new(lines.default_calendar().time_zone(), now);
-    let parts = match view.show.as_str() {
-        "later" => vec![DeskPart::PutOff],
-        "done" => vec![DeskPart::ClosedSince(midnight(&wall))],
-        "all" => vec![DeskPart::Waiting, DeskPart::ClosedSince(midnight(&wall))],
-        _ => vec![DeskPart::ToCall],
-    };
     let line = (!view.line.is_empty()).then(|| LineId::new(&view.line));
     let (mut rows, mut is_cut) = (Vec::new(), false);
-    'parts: for part in parts {
+    'parts: for part in parts(&view.show, wall.midnight()) {
         let mut after = None;
         loop {
             let filter = DeskFilter { part, line: line.clone(), after, limit: PIECE };
@@ -161,7 +156,7 @@ async fn callbacks(
         }
     }
     let described = format!("show={}&line={}", view.show, view.line);
-    write_down(house, person, request, &format!("callbacks.{}", format.extension()), &described, rows.len(), now)
+    write_down(house, &person, address, &format!("callbacks.{}", format.extension()), &described, rows.len(), now)
         .await?;
     let cut = is_cut.then(|| cut(rows.len()));
     let sheet = Sheet { title: "Перезвонить".to_owned(), columns: callback_columns(), rows, cut };
@@ -228,25 +223,4 @@ fn callback_row(view: &CallbackView, contact: Option<&Contact>, lines: &Lines) -
 fn cut(rows: usize) -> String {
     let rows = counted(rows as i64, ["строка", "строки", "строк"]);
     format!("Это не всё: в файле {rows}. Чтобы получить остальное, выберите период короче.")
-}
-
-/// No file leaves the house without a row. If it cannot be written, there is no file.
-pub(in crate::web::pages) async fn write_down(
-    house: &House,
-    by: Person,
-    request: &Parts,
-    file: &str,
-    filters: &str,
-    rows: usize,
-    now: Timestamp,
-) -> Result<(), PageError> {
-    let rows = counted(rows as i64, ["строка", "строки", "строк"]);
-    let entry = AuditEntry {
-        by: by.actor,
-        action: "export",
-        object: file.to_owned(),
-        detail: format!("выгрузка, {rows}: {filters}"),
-        address: auth::address(&request.extensions, &request.headers).to_string(),
-    };
-    Ok(house.store.audit(entry, now).await?)
 }

@@ -9,7 +9,7 @@ use crate::core::call::{Direction, Outcome};
 use crate::core::line::LineId;
 use crate::core::search::Search;
 use crate::store::{CallFilter, CallPage, Resolution};
-use crate::time::{Date, Timestamp, ToSpan};
+use crate::time::{Date, ToSpan};
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -177,9 +177,4 @@ fn choices<'a>(chosen: &str, all: impl Iterator<Item = (&'a str, &'a str)>) -> V
         chosen: chosen == value,
     };
     all.map(of).collect()
-}
-
-/// The midnight that began this day, for views of today.
-pub(super) fn midnight(wall: &Wall<'_>) -> Timestamp {
-    wall.local(wall.now).start_of_day().map_or(wall.now, |start| start.timestamp())
 }

@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use axum::{Form, Router};
 use serde::Deserialize;
 
-use super::{Row, admin, in_words, name_mistake, new_link, role_choices, row, show_link};
+use super::{Row, in_words, name_mistake, new_link, role_choices, row, show_link};
 use crate::core::officer::Role;
 use crate::store::{OfficerChange, PeopleError, Person};
 use crate::time::Timestamp;
@@ -46,7 +46,7 @@ async fn show(
     Path(id): Path<String>,
     done: AnyQuery<Done>,
 ) -> Result<Response, PageError> {
-    let person = admin(visitor)?;
+    let person = visitor.at_least(Role::Admin)?;
     let done = match query(done).done.as_str() {
         "name" => Some("Имя изменено."),
         "role" => Some("Роль изменена, она действует сразу."),
@@ -98,7 +98,7 @@ async fn change(
     Path((id, verb)): Path<(String, String)>,
     form: Result<Form<ChangeForm>, FormRejection>,
 ) -> Result<Response, PageError> {
-    let (now, person, id) = (house.clock.now(), admin(visitor)?, number(&id)?);
+    let (now, person, id) = (house.clock.now(), visitor.at_least(Role::Admin)?, number(&id)?);
     let form = form.map(|Form(form)| form).unwrap_or_default();
     let (store, by) = (&house.store, &person.actor);
     let altered = async |change| store.change_officer(id, change, by, &address, now).await.map(drop);

@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::senior;
+use crate::core::officer::Role;
 use crate::recordings::prompt::LONGEST_UPLOAD_MS;
 use crate::recordings::{PhoneSound, ReadError, RecordingName};
 use crate::web::api::audio::{Asking, asked_range, sizes};
@@ -21,7 +21,7 @@ pub(super) async fn listen(
     Path((id, what)): Path<(String, String)>,
     request: Parts,
 ) -> Result<Response, PageError> {
-    senior(visitor)?;
+    visitor.at_least(Role::Senior)?;
     let id: i64 = id.parse().map_err(|_| Error::NotFound)?;
     let prompt = house.store.prompt(id).await?.ok_or(Error::NotFound)?;
     let (name, content_type) = match what.as_str() {

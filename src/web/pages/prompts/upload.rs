@@ -4,24 +4,25 @@ use std::sync::Arc;
 
 use axum::extract::multipart::{Multipart, MultipartError, MultipartRejection};
 use axum::extract::{Extension, State};
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use tokio::sync::Semaphore;
 use tracing::{error, info};
 
-use super::{View, draw, remove, senior, text_of};
+use super::{View, draw, remove, text_of};
 use crate::core::greetings::GreetingKind;
 use crate::core::line::Line;
+use crate::core::officer::Role;
 use crate::core::wording;
 use crate::recordings::prompt::{LARGEST_UPLOAD, NoGreeting, Prepared, prepare};
 use crate::recordings::{BadRecordingName, KeepError, Kept, RecordingName};
 use crate::store::{MOST_DRAFTS, NewPrompt, PromptError};
 use crate::web::pages::refused::{Failure, PageError};
+use crate::web::pages::sign_in::Address;
 use crate::web::pages::words::counted;
 use crate::web::pages::{AnyQuery, Visitor, query};
 use crate::web::password::{hex, random};
-use crate::web::{Error, House, auth};
+use crate::web::{Error, House};
 
 /// What is read of a request. Beyond [`LARGEST_UPLOAD`] nothing is kept, but a browser that is cut off in mid-sending shows
 /// its own words instead of ours.
@@ -63,11 +64,11 @@ pub(super) async fn take(
     Extension(turns): Extension<Turns>,
     visitor: Visitor,
     view: AnyQuery<View>,
-    head: Head,
+    Address(address): Address,
     form: Result<Multipart, MultipartRejection>,
 ) -> Result<Response, PageError> {
     let now = house.clock.now();
-    let person = senior(visitor)?;
+    let person = visitor.at_least(Role::Senior)?;
     let view = query(view);
     let lines = house.lines();
     let (line, kind) = text_of(&lines, &view).ok_or(Error::NotFound)?;
@@ -79,7 +80,7 @@ pub(super) async fn take(
         let (prepared, bytes) = ready(bytes, &turns).await?;
         let new = keep(&house, line, kind, prepared, &bytes).await?;
         let (name, original_name) = (new.name.clone(), new.original_name.clone());
-        let kept = house.store.add_prompt(new, &person.actor, &head.address, now).await;
+        let kept = house.store.add_prompt(new, &person.actor, &address, now).await;
         if kept.is_err() {
             remove(&house, &name, &original_name).await;
         }
@@ -94,20 +95,6 @@ pub(super) async fn take(
             draw(&house, &person, View { did: String::new(), ..view }, Some((status, sentence)), now).await
         }
         Err(Refused::Page(page)) => Ok(page()),
-    }
-}
-
-/// Whose machine sends it.
-pub(super) struct Head {
-    address: String,
-}
-
-impl axum::extract::FromRequestParts<House> for Head {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &House) -> Result<Self, Self::Rejection> {
-        let headers: &HeaderMap = &parts.headers;
-        Ok(Self { address: auth::address(&parts.extensions, headers).to_string() })
     }
 }
 

@@ -2,12 +2,12 @@
 
 use askama::Template;
 use axum::extract::State;
-use axum::http::request::Parts;
 use axum::response::Response;
 
+use super::super::export::write_down;
 use super::super::frame::{Frame, Here};
-use super::super::log::export::write_down;
 use super::super::refused::PageError;
+use super::super::sign_in::Address;
 use super::super::words::Wall;
 use super::super::{AnyQuery, Visitor, page, query};
 use super::month::{Asked, MonthView};
@@ -116,12 +116,11 @@ fn column<'e>(view: &MonthView, entries: impl Iterator<Item = &'e Entry>) -> [St
 pub(super) async fn xlsx(
     State(house): State<House>,
     visitor: Visitor,
+    Address(address): Address,
     asked: AnyQuery<Asked>,
-    request: Parts,
 ) -> Result<Response, PageError> {
     let role = visitor.0.role;
     let view = MonthView::gather(&house, role, &query(asked)).await?;
-    write_down(&house, visitor.0, &request, "reports.xlsx", "отчёт за месяц", view.entries.len(), view.now).await?;
     let mut columns = vec![
         Column::new("Линия", 16),
         Column::new("Звонок", 17),
@@ -157,7 +156,9 @@ pub(super) async fn xlsx(
         }
         cells
     };
-    let rows = view.entries.iter().map(line).collect();
+    let rows: Vec<Vec<Cell>> = view.entries.iter().map(line).collect();
+    let filters = view.query(view.month);
+    write_down(&house, &visitor.0, &address, "report.xlsx", &filters, rows.len(), view.now).await?;
     let cut = view.cut.then(|| format!("Это первые {} обращений месяца.", view.entries.len()));
     let sheet = Sheet { title: view.month.title(), columns, rows, cut };
     Ok(sheet.response(&format!("Отчёт {}", view.month), SheetFormat::Xlsx).await)

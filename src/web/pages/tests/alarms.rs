@@ -36,3 +36,24 @@ async fn an_alarm_that_was_read_goes_and_the_audit_keeps_who_read_it() {
         .unwrap();
     assert_eq!(kept, [("Айшат <script>alert(1)</script>".to_owned(), "unknown_line 52".to_owned())]);
 }
+
+#[tokio::test]
+async fn what_an_alarm_says_is_for_the_senior_and_its_number_for_all() {
+    let school = School::open().await;
+    let told = "Позвонили на незнакомый номер +79285550011.";
+    school.house.store.raise_alarm("unknown_line", "1", told, school.clock.now()).await.unwrap();
+    for (login, reads) in [("head", false), ("madina", false), ("aishat", true)] {
+        let page = school.get("/health-ui", &school.sign_in(login).await).await;
+        assert_eq!(page.text.contains("+79285550011"), reads, "{login}");
+        assert_eq!(page.text.contains("Не прочитано: 1."), !reads, "{login}");
+        assert!(page.text.contains("Предупреждения"), "{login}");
+    }
+}
+
+#[tokio::test]
+async fn the_state_of_the_house_names_the_mail() {
+    let school = School::open().await;
+    let page = school.get("/health-ui", &school.sign_in("head").await).await.text;
+    assert!(page.contains("Почта") && page.contains("не настроена") && page.contains("Часы"), "{page}");
+    assert!(!page.contains("Расшифровки"), "nobody asks for them");
+}

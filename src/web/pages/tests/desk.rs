@@ -143,6 +143,10 @@ async fn after_three_vain_attempts_on_two_days_closing_is_offered() {
         school.post(&format!("/callbacks/{id}/no-answer"), &madina, "").await;
     }
     assert!(!offered(&madina).await, "all on one day");
+    let page = school.get("/callbacks?show=later", &madina).await.text;
+    assert!(!page.contains("value=\"not_reached\""), "nor among the reasons");
+    let refused = school.post(&format!("/callbacks/{id}/decline"), &madina, "reason=not_reached").await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
     school.clock.set(school.clock.now() + SignedDuration::from_hours(24));
     let madina = school.sign_in("madina").await;
     school.post(&format!("/callbacks/{id}/no-answer"), &madina, "").await;
