@@ -107,10 +107,12 @@ fn write_line(text: &mut String, line: &Line, trunk: &str) {
                 text.push_str("Set(CALLERID(num)=${PZ_FROM})\n");
                 let _ = writeln!(text, " same => n,Dial(PJSIP/{extension},{ring_seconds},i)");
             }
-            // A telephone company lets only its own numbers call.
+            // A telephone company lets only its customer's own numbers call.
             Telephone::Number(number) => {
-                text.push_str("Set(CALLERID(num)=${PZ_LINE})\n same => n,Set(CALLERID(name)=)\n");
-                let digits = number.e164().trim_start_matches('+');
+                let digits = |number: &PhoneNumber| number.e164().trim_start_matches('+').to_owned();
+                let own = line.number.as_ref().map(digits).unwrap_or_default();
+                let _ = writeln!(text, "Set(CALLERID(num)={own})\n same => n,Set(CALLERID(name)=)");
+                let digits = digits(number);
                 let _ = writeln!(text, " same => n,Dial(PJSIP/{digits}@{trunk},{ring_seconds},i)");
             }
         }

@@ -28,6 +28,34 @@ const TOKEN_FILE: &str = "perezvon-token";
 /// The account of the service, included by the exchange's `ari.conf`.
 const ARI_FILE: &str = "perezvon-ari.conf";
 
+/// What the dialplan uses, beside what every exchange has.
+pub const MODULES: [&str; 24] = [
+    "pbx_config",
+    "pbx_spool",
+    "app_dial",
+    "app_exec",
+    "app_playback",
+    "app_read",
+    "app_record",
+    "app_stack",
+    "app_system",
+    "app_verbose",
+    "bridge_simple",
+    "format_wav",
+    "func_callerid",
+    "func_cdr",
+    "func_channel",
+    "func_dialplan",
+    "func_env",
+    "func_global",
+    "func_logic",
+    "func_shell",
+    "func_strings",
+    "func_uri",
+    "res_pjsip",
+    "res_pjsip_diversion",
+];
+
 /// What is to be printed.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct ConfigArgs {
@@ -179,6 +207,7 @@ fn head(exchange: &Exchange<'_>) -> String {
              ;  - ari.conf, раздел [general]:  enabled = yes  и последней строкой файла  #include {ARI_FILE}\n"
         ),
     };
+    let modules: String = MODULES.chunks(8).map(|row| format!(";  {}\n", row.join(" "))).collect();
     format!(
         "; Диалплан Перезвона для подключения {provider}, служба {url}\n\
          ; Сделан командой  perezvon pbx config --into /etc/asterisk  из настроек службы. Не правьте его руками: измените\n\
@@ -189,9 +218,7 @@ fn head(exchange: &Exchange<'_>) -> String {
          ;  - asterisk.conf, раздел [options]:  systemname = имя латинскими буквами, своё у каждой АТС\n\
          ;  - рядом с этим файлом:  {TOKEN_FILE} с ключом службы, его пишет та же команда с --into; права 640, группа Asterisk\n\
          ;  - программа curl, русский набор звуков asterisk-core-sounds-ru-wav\n\
-         ; Нужны модули: pbx_config pbx_spool app_dial app_playback app_read app_record app_stack app_system app_verbose\n\
-         ;  func_callerid func_cdr func_channel func_dialplan func_env func_global func_logic func_shell func_strings\n\
-         ;  func_uri res_pjsip_diversion format_wav\n\
+         ; Нужны модули (обычно загружены все):\n{modules}\
          {ari};\n\
          ; Куда направить звонок, решает служба. Часы в этом файле действуют, только пока она не отвечает: это часы\n\
          ; недели на миг, когда он сделан, без праздников и исключений. Изменили часы на странице «Календарь» или в\n\

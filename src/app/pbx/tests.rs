@@ -68,7 +68,7 @@ fn telephones_ring_one_after_another_and_public_ones_with_a_number_of_ours() {
     let line = "[[lines]]\nid = \"staff\"\nnumber = \"89288036355\"\nring = [\"101\", \"8 928 111-22-33\"]\nring_seconds = 15\nmax_message_seconds = 90";
     let text = printed(&format!("{line}\n{PROVIDER}trunk = \"mtt.1\""));
     let rings = "exten => open,1,Set(CALLERID(num)=${PZ_FROM})\n same => n,Dial(PJSIP/101,15,i)\n \
-                 same => n,GotoIf($[\"${DIALSTATUS}\" = \"ANSWER\"]?over,1)\n same => n,Set(CALLERID(num)=${PZ_LINE})\n \
+                 same => n,GotoIf($[\"${DIALSTATUS}\" = \"ANSWER\"]?over,1)\n same => n,Set(CALLERID(num)=79288036355)\n \
                  same => n,Set(CALLERID(name)=)\n same => n,Dial(PJSIP/79281112233@mtt.1,15,i)\n";
     assert!(text.contains(rings), "{text}");
     assert!(text.contains("exten => begin,1,Set(PZ_MAX=90)\n"), "{text}");
