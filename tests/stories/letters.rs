@@ -112,7 +112,7 @@ stories! {
             until.as_millisecond()
         )).await;
         let count = app.store().waiting_until(until).await.unwrap();
-        let standing = app.store().standing(None, until, until, until).await.unwrap();
+        let standing = app.store().standing(None, until, until).await.unwrap();
         assert_eq!((count.count, count.put_off), (2, 0));
         assert_eq!((standing.waiting - standing.put_off, standing.put_off), (count.count, count.put_off));
     }
