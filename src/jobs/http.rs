@@ -96,7 +96,7 @@ impl Http {
     }
 
     /// One request to a provider's REST interface; the answer whole.
-    pub(super) async fn ask(&self, request: ApiRequest) -> Result<Vec<u8>, HttpError> {
+    pub async fn ask(&self, request: ApiRequest) -> Result<Vec<u8>, HttpError> {
         let method = Method::from_bytes(request.method.as_bytes()).unwrap_or(Method::GET);
         let mut asked = self.0.request(method, &request.url);
         if let Some(authorization) = &request.authorization {
