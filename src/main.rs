@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use perezvon::app::check::{self, Probe};
-use perezvon::app::cli::{Cli, Command, WebhookCommand};
+use perezvon::app::cli::{Cli, Command, PbxCommand, WebhookCommand};
 use perezvon::app::config::{self, Config, Mistakes};
-use perezvon::app::{demo, hours, people, serve, telemetry, verify, webhook_verify};
+use perezvon::app::{demo, hours, pbx, people, serve, telemetry, verify, webhook_verify};
 use perezvon::core::calendar::Calendar;
 use perezvon::core::line::LineId;
 use perezvon::jobs::try_mail;
@@ -51,6 +51,11 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
         }
         Command::Officer(command) => people::officer(&command, &open(&load()?).await?, now, out).await?,
         Command::Token(command) => people::token(&command, &open(&load()?).await?, now, out).await?,
+        Command::Pbx(PbxCommand::Config(args)) => {
+            let mut config = load()?;
+            take_the_hours_of_now(&mut config).await;
+            pbx::config(&config, &args, out)?;
+        }
         Command::Webhook(WebhookCommand::Verify(args)) => {
             let mut body = Vec::new();
             std::io::stdin().read_to_end(&mut body).context("тело запроса не читается")?;
@@ -70,6 +75,17 @@ async fn open(config: &Config) -> anyhow::Result<Store> {
     Store::open(&config.storage.database, config.lines.clone())
         .await
         .with_context(|| format!("база данных {} не открывается", config.storage.database_shown()))
+}
+
+/// The lines with what the school changed since. A database that is not there yet has no changes, and is not made.
+async fn take_the_hours_of_now(config: &mut Config) {
+    if config.storage.database_file().is_some_and(|file| !file.exists()) {
+        return;
+    }
+    match open(config).await {
+        Ok(store) => config.lines = store.lines(),
+        Err(error) => eprintln!("{error:#}. Часы взяты из настроек, без изменений со страницы «Календарь»."),
+    }
 }
 
 /// The calendar of a line, or the house's own.

@@ -4,17 +4,18 @@
 
 mod sounds;
 
+mod exchange;
+mod providers;
+
 use std::collections::HashSet;
 use std::io::Write;
 use std::path::Path;
 
-use url::Url;
-
-use super::config::{Config, Mistakes, ProviderConfig, Storage, is_loopback, reason};
+use super::config::{Config, Mistakes, ProviderConfig, Storage, reason};
 use crate::core::calendar::Calendar;
 use crate::core::greetings::{GreetingKind, PATIENCE_MS};
 use crate::core::line::Line;
-use crate::providers::twiml::{Settings, Signature};
+use crate::providers::twiml::Settings;
 use crate::time::{TimeZone, Timestamp};
 
 /// The caller listens to the ringing tone no longer than this without a word.
@@ -51,7 +52,7 @@ pub async fn run(
             for line in config.lines.iter() {
                 report.line(line, &config, now);
             }
-            report.providers(&config);
+            report.providers(&config).await;
             report.prompts(&config);
             report.sounds(&config);
         }
@@ -202,51 +203,6 @@ impl Report {
         }
     }
 
-    fn providers(&mut self, config: &Config) {
-        if config.providers.is_empty() {
-            self.fair(
-                "Подключений к операторам связи нет, звонки не придут. Добавьте раздел [[providers]], образец в \
-                       perezvon.example.toml.",
-            );
-            return;
-        }
-        self.public_url(&config.server.public_url);
-        for provider in &config.providers {
-            let ProviderConfig::Twiml { settings, api_token } = provider else { continue };
-            let Settings { name, public_url, .. } = settings;
-            let keys = settings.auth_tokens.len();
-            self.good(format!("Подключение {name}: подпись {}, ключей: {keys}.", signature(settings.signature)));
-            if settings.signature == Signature::Telnyx && api_token.is_none() {
-                self.fair(format!(
-                    "Подключение {name}: открытый ключ Telnyx только проверяет подпись. Чтобы спрашивать у Telnyx о записях, \
-                     впишите API Key в api_token."
-                ));
-            }
-            for (endpoint, what) in
-                [("voice", "входящие звонки"), ("status", "состояние звонка"), ("fallback", "запасной адрес")]
-            {
-                self.good(format!(
-                    "Подключение {name}, {what}: впишите у оператора {public_url}/webhooks/{name}/{endpoint}"
-                ));
-            }
-        }
-    }
-
-    fn public_url(&mut self, public_url: &str) {
-        let Ok(url) = Url::parse(public_url) else { return };
-        match (is_loopback(&url), url.scheme()) {
-            (true, _) => self.fair(format!(
-                "Адрес {public_url} виден только на этой машине, оператор связи до него не дойдёт. Укажите внешний адрес: \
-                 server.public_url."
-            )),
-            (false, "http") => self.fair(format!(
-                "Адрес {public_url} без шифрования: номера и записи пойдут по сети открыто. Поставьте перед службой https и \
-                 исправьте server.public_url."
-            )),
-            (false, _) => self.good(format!("Адрес службы снаружи: {public_url}.")),
-        }
-    }
-
     fn prompts(&mut self, config: &Config) {
         for provider in &config.providers {
             let ProviderConfig::Twiml { settings: Settings { name, voice, language, .. }, .. } = provider else {
@@ -315,14 +271,6 @@ fn when(at: Timestamp, zone: &TimeZone) -> String {
     format!("{day}, {}, {}:{:02}", local.strftime("%d.%m.%Y"), local.hour(), local.minute())
 }
 
-fn signature(signature: Signature) -> &'static str {
-    match signature {
-        Signature::Twilio => "twilio",
-        Signature::SignalWire => "signalwire",
-        Signature::Telnyx => "telnyx",
-    }
-}
-
 async fn writable(folder: &Path) -> std::io::Result<()> {
     let file = folder.join(format!(".perezvon-check-{}", std::process::id()));
     tokio::fs::write(&file, b"").await?;
@@ -330,112 +278,4 @@ async fn writable(folder: &Path) -> std::io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::app::config;
-    use crate::core::changes::Changes;
-    use crate::core::greetings::Recorded;
-    use crate::core::line::LineId;
-
-    pub(super) async fn report(text: &str, now: &str, probes: Vec<Probe>) -> (bool, String) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name).display().to_string();
-        let environment = [
-            ("PEREZVON_STORAGE__DATABASE".to_owned(), format!("sqlite:{}", path("perezvon.db"))),
-            ("PEREZVON_STORAGE__RECORDINGS".to_owned(), path("записи/внутри")),
-        ];
-        let config = config::parse(text, Some(Path::new("perezvon.toml")), environment);
-        let mut out = Vec::new();
-        let sound = run(config, now.parse().unwrap(), probes, &mut out).await.unwrap();
-        let text = String::from_utf8(out).unwrap();
-        assert!(text.lines().all(|line| line.starts_with(['✓', '!', '✗'])), "{text}");
-        (sound, text)
-    }
-
-    const PROVIDER: &str = r#"
-        [[providers]]
-        name = "twilio"
-        kind = "twiml"
-        account_sid = "AC1"
-        auth_tokens = ["tishe-vody-nizhe-travy"]
-    "#;
-
-    #[tokio::test]
-    async fn the_schools_own_values_need_no_mending_and_the_blank_term_is_told() {
-        let (sound, text) = report("", "2026-11-20T19:30:00+03:00", vec![]).await;
-        assert!(sound, "{text}");
-        assert!(text.contains("8 928 832-80-88: сейчас закрыта, откроется пн, 23.11.2026, 9:00."), "{text}");
-        assert!(text.contains("! Линия «Родители»: срок ответа не задан."), "{text}");
-        assert!(text.contains("! Подключений к операторам связи нет"), "{text}");
-    }
-
-    #[tokio::test]
-    async fn the_addresses_to_copy_are_there_and_the_keys_are_not() {
-        let text = format!("server.public_url = \"http://calls.example.org\"\n{PROVIDER}");
-        let (sound, text) = report(&text, "2026-11-20T12:00:00+03:00", vec![]).await;
-        assert!(sound, "{text}");
-        for endpoint in ["voice", "status", "fallback"] {
-            assert!(text.contains(&format!("http://calls.example.org/webhooks/twilio/{endpoint}")), "{text}");
-        }
-        assert!(text.contains("! Адрес http://calls.example.org без шифрования"), "{text}");
-        assert!(!text.contains("tishe-vody"), "{text}");
-    }
-
-    #[tokio::test]
-    async fn recorded_greetings_are_counted_and_long_ones_named() {
-        let mut config = config::parse("", None, std::iter::empty()).unwrap();
-        let mut changes = Changes::default();
-        for (kind, length_ms) in [(GreetingKind::Closed, 25_001), (GreetingKind::Thanks, 3_000)] {
-            let recorded = Recorded { name: "x".into(), length_ms };
-            changes.greetings.switch_on(LineId::new("parents"), kind, recorded);
-        }
-        config.lines = config.lines.with(&changes);
-        let mut report = Report { findings: Vec::new() };
-        report.prompts(&config);
-        let mut out = Vec::new();
-        assert!(report.write(&mut out).unwrap(), "nothing must be mended");
-        let text = String::from_utf8(out).unwrap();
-        assert!(
-            text.contains("✓ Приветствия линии «Родители»: своих записей 2 из 6, остальное читает робот."),
-            "{text}"
-        );
-        assert!(text.contains("! Приветствие линии «Родители», «После рабочего времени», длится 26 с."), "{text}");
-        assert_eq!(text.matches("длится").count(), 1, "{text}");
-        assert!(!text.contains("Приветствия линии «Сотрудники»"), "{text}");
-    }
-
-    #[tokio::test]
-    async fn every_mistake_and_a_failed_probe_must_be_mended() {
-        let probes = vec![
-            Probe {
-                name: "База данных".to_owned(), result: Err("не отвечает; запустите её".to_owned())
-            },
-            Probe { name: "Тексты".to_owned(), result: Ok("на месте".to_owned()) },
-        ];
-        let (sound, text) =
-            report("[server]\nlisen = 1\n[hours]\ntimezone = \"Moscow\"", "2026-11-20T12:00:00Z", probes).await;
-        assert!(!sound);
-        assert!(text.contains("✗ perezvon.toml, строка 2, server.lisen: "), "{text}");
-        assert!(text.contains("✗ perezvon.toml, строка 4, hours.timezone: "), "{text}");
-        assert!(text.contains("✗ База данных: не отвечает; запустите её."), "{text}");
-        assert!(text.contains("✓ Тексты: на месте."), "{text}");
-        assert!(text.ends_with("✗ Нужно исправить: 3. Исправьте и запустите perezvon check ещё раз.\n"), "{text}");
-    }
-
-    #[tokio::test]
-    async fn a_folder_that_cannot_be_made_must_be_mended() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("file");
-        std::fs::write(&file, "").unwrap();
-        let environment = ["DATABASE", "RECORDINGS"].map(|key| {
-            let below = file.join("below").display().to_string();
-            let value = if key == "DATABASE" { format!("sqlite:{below}/perezvon.db") } else { below };
-            (format!("PEREZVON_STORAGE__{key}"), value)
-        });
-        let mut out = Vec::new();
-        let sound = run(config::parse("", None, environment), Timestamp::UNIX_EPOCH, vec![], &mut out).await.unwrap();
-        let text = String::from_utf8(out).unwrap();
-        assert!(!sound);
-        assert!(text.contains("✗ Папка записей ") && text.contains("✗ В папку базы данных "), "{text}");
-    }
-}
+mod tests;

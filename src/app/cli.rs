@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use super::hours::HoursArgs;
+use super::pbx::ConfigArgs;
 use super::webhook_verify::VerifyArgs;
 use crate::core::officer::Role;
 use crate::time::Timestamp;
@@ -68,6 +69,10 @@ pub enum Command {
     #[command(help_template = HELP, subcommand_help_heading = COMMANDS, subcommand_value_name = "КОМАНДА")]
     #[command(subcommand)]
     Webhook(WebhookCommand),
+    /// Своя АТС на Asterisk
+    #[command(help_template = HELP, subcommand_help_heading = COMMANDS, subcommand_value_name = "КОМАНДА")]
+    #[command(subcommand)]
+    Pbx(PbxCommand),
     /// Сверить контрольные суммы всех записей; код 1, если что-то не сошлось
     #[command(help_template = HELP)]
     Verify,
@@ -140,6 +145,13 @@ pub enum TokenCommand {
         #[arg(value_name = "НОМЕР", help = "Номер ключа из perezvon token list")]
         id: i64,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PbxCommand {
+    /// Напечатать настройки АТС для линий из настроек или записать их файлами
+    #[command(help_template = HELP, next_help_heading = OPTIONS)]
+    Config(ConfigArgs),
 }
 
 #[derive(Debug, Subcommand)]

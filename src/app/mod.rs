@@ -7,6 +7,7 @@ pub mod demo;
 pub mod hours;
 pub mod house;
 pub mod listener;
+pub mod pbx;
 pub mod people;
 pub mod serve;
 pub mod telemetry;

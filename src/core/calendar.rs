@@ -35,7 +35,9 @@ pub use self::closures::Closure;
 pub use self::days::{DataSet, DayRule, UnknownWord};
 pub use self::differences::{Difference, differences};
 pub use self::hours::{Day, Hours, Override, OverrideMode, ShortDays, week_to_json};
-pub use self::ics::{IcsEvent, IcsMistake, LARGEST_ICS, MOST_EVENTS, read_ics, write_ics};
+pub use self::ics::{
+    CalendarEvent, EventTime, IcsEvent, IcsMistake, LARGEST_ICS, MOST_EVENTS, read_ics, write_calendar, write_ics,
+};
 pub use self::interval::{Interval, IntervalError};
 use self::periods::Schedule;
 pub use self::periods::{HORIZON_DAYS, Period};

@@ -118,7 +118,7 @@ impl Http {
     }
 
     /// One request to a provider's REST interface; the answer whole.
-    pub(super) async fn ask(&self, request: ApiRequest) -> Result<Vec<u8>, HttpError> {
+    pub async fn ask(&self, request: ApiRequest) -> Result<Vec<u8>, HttpError> {
         let response = asked(&self.public, &request).send().await?;
         match response.status().is_success() {
             true => whole(response).await,

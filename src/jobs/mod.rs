@@ -14,11 +14,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::{JoinError, JoinSet};
 use tracing::{error, warn};
 
-pub use self::http::Http;
+pub use self::http::{Http, HttpError};
 pub use self::mail::{MailSecurity, MailSettings, Mailbox, MailboxError, mailbox, try_mail};
 pub use self::transcribe::{Transcriber, TranscriptionSettings};
 use crate::providers::Providers;
@@ -123,23 +123,36 @@ impl Worker {
         if free == 0 {
             return Ok(());
         }
-        for job in self.store.lease_jobs(free, self.clock.now()).await? {
+        for (job, turn) in self.lease(free).await? {
             let worker = self.clone();
-            in_hand.spawn(async move { worker.work(&job).await });
+            in_hand.spawn(async move {
+                let _turn = turn;
+                worker.work(&job).await
+            });
         }
         Ok(())
+    }
+
+    /// Up to `free` jobs that are due, and at most one of them a message to be written down, with its turn.
+    async fn lease(&self, free: u32) -> Result<Vec<(Job, Option<OwnedSemaphorePermit>)>, StoreError> {
+        let jobs = self.store.lease_jobs(free, self.clock.now()).await?;
+        let mut jobs: Vec<_> = jobs.into_iter().map(|job| (job, None)).collect();
+        if jobs.len() < free as usize {
+            jobs.extend(self.lease_transcription().await?);
+        }
+        Ok(jobs)
     }
 
     /// Runs every job whose time has come, until none is left: for whoever waits for the end of them. The answer is how many ran.
     pub async fn run_due(&self) -> Result<usize, StoreError> {
         let mut ran = 0;
         loop {
-            let jobs = self.store.lease_jobs(AT_ONCE, self.clock.now()).await?;
+            let jobs = self.lease(AT_ONCE).await?;
             if jobs.is_empty() {
                 return Ok(ran);
             }
             ran += jobs.len();
-            for written in join_all(jobs.iter().map(|job| self.work(job))).await {
+            for written in join_all(jobs.iter().map(|(job, _turn)| self.work(job))).await {
                 written?;
             }
         }

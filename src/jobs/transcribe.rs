@@ -9,14 +9,13 @@ use reqwest::header::AUTHORIZATION;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Client, StatusCode};
 use serde::Deserialize;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::http::HttpError;
 use super::{Ended, Worker};
 use crate::core::transcript;
 use crate::recordings::{LEAST_SPEECH_MS, RecordingName};
-use crate::store::{Job, StoredSound, VoicemailState};
-use crate::time::SignedDuration;
+use crate::store::{Job, StoreError, StoredSound, VoicemailState};
 
 /// The longest one message may take: ten minutes of speech on a slow machine. Shorter than a lease.
 const WITHIN: Duration = Duration::from_secs(300);
@@ -26,8 +25,6 @@ const LARGEST_FILE: i64 = 25_000_000;
 const LARGEST_ANSWER: usize = 256 * 1024;
 /// A server that cannot be reached for this long is not asked about this message any more.
 const HOPELESS_MS: i64 = 24 * 3_600_000;
-/// When to look again whether the server is free.
-const BUSY: SignedDuration = SignedDuration::from_secs(5);
 
 /// The section `[transcription]`. Its `Debug` holds no token.
 #[derive(Clone)]
@@ -105,6 +102,11 @@ impl Transcriber {
         }
     }
 
+    /// The turn to ask, until it is dropped. `None`: another message is being written down.
+    fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.free).try_acquire_owned().ok()
+    }
+
     /// What the model writes, as it wrote it. The token goes to the configured host alone: no redirect is followed.
     async fn ask(&self, file: Vec<u8>, name: &str, content_type: &str) -> Result<String, NoAnswer> {
         let Self { settings, client, .. } = self;
@@ -157,6 +159,19 @@ impl Worker {
         self.transcriber.is_some() && sound.speech_ms >= LEAST_SPEECH_MS && sound.size_bytes <= LARGEST_FILE
     }
 
+    /// The next message to be written down with the turn to do so, which is taken first: a job that waits for others is not
+    /// touched, and its waiting counts as no failure. `None`: no message waits, or another is being written down.
+    pub(super) async fn lease_transcription(&self) -> Result<Option<(Job, Option<OwnedSemaphorePermit>)>, StoreError> {
+        let turn = match &self.transcriber {
+            Some(transcriber) => match transcriber.turn() {
+                Some(turn) => Some(turn),
+                None => return Ok(None),
+            },
+            None => None,
+        };
+        Ok(self.store.lease_transcription(self.clock.now()).await?.map(|job| (job, turn)))
+    }
+
     pub(super) async fn transcribe(&self, job: &Job) -> Ended {
         let Some(transcriber) = &self.transcriber else { return Ended::Done };
         let voicemail = match self.store.voicemail(job.subject).await {
@@ -168,9 +183,6 @@ impl Worker {
         };
         let Some(sound) = voicemail.sound.filter(|sound| self.is_worth_transcribing(sound)) else {
             return Ended::Done;
-        };
-        let Ok(_turn) = transcriber.free.try_acquire() else {
-            return Ended::After(BUSY, "another message is being written down".to_owned());
         };
         let file = match sound.name.parse::<RecordingName>() {
             Ok(name) => self.folder.read(&name).await.map_err(|error| error.to_string()),

@@ -154,16 +154,32 @@ pub(super) async fn hasten(
 }
 
 impl Store {
-    /// Takes up to `limit` jobs whose time has come, oldest first, and holds them for ten minutes.
+    /// Takes up to `limit` jobs whose time has come, oldest first, and holds them for ten minutes. Messages to be written
+    /// down are left to [`Store::lease_transcription`].
     pub async fn lease_jobs(&self, limit: u32, now: Timestamp) -> Result<Vec<Job>> {
-        if sqlx::query(ANY_JOB_DUE).bind(now.as_millisecond()).fetch_optional(&self.readers).await?.is_none() {
+        self.lease((ANY_JOB_DUE, LEASE_JOBS), limit, now).await
+    }
+
+    /// Takes the message that has waited longest to be written down, in the same way. The speech server takes one at a
+    /// time: whoever asks has its turn, and those behind it wait untouched.
+    pub async fn lease_transcription(&self, now: Timestamp) -> Result<Option<Job>> {
+        Ok(self.lease((ANY_TRANSCRIPTION_DUE, LEASE_TRANSCRIPTION), 1, now).await?.pop())
+    }
+
+    async fn lease(
+        &self,
+        (any_due, lease): (&'static str, &'static str),
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Vec<Job>> {
+        if sqlx::query(any_due).bind(now.as_millisecond()).fetch_optional(&self.readers).await?.is_none() {
             return Ok(Vec::new());
         }
         let until = now.checked_add(LEASE).unwrap_or(now);
         let call_until = now.checked_add(LEASE_OF_A_CALL).unwrap_or(now);
         self.write(move |writing| {
             Box::pin(async move {
-                let rows = sqlx::query(LEASE_JOBS)
+                let rows = sqlx::query(lease)
                     .bind(now.as_millisecond())
                     .bind(until.as_millisecond())
                     .bind(i64::from(limit))
@@ -295,12 +311,29 @@ statements! {
     ANY_JOB_DUE = "
         SELECT id FROM job
         WHERE given_up_at IS NULL AND run_at <= $1 AND (leased_until IS NULL OR leased_until <= $1)
+          AND kind <> 'transcribe'
+        LIMIT 1";
+    ANY_TRANSCRIPTION_DUE = "
+        SELECT id FROM job
+        WHERE given_up_at IS NULL AND run_at <= $1 AND (leased_until IS NULL OR leased_until <= $1)
+          AND kind = 'transcribe'
         LIMIT 1";
     LEASE_JOBS = "
         UPDATE job SET leased_until = CASE WHEN kind = 'place_call' THEN CAST($4 AS BIGINT) ELSE CAST($2 AS BIGINT) END
         WHERE id IN (
             SELECT id FROM job
             WHERE given_up_at IS NULL AND run_at <= $1 AND (leased_until IS NULL OR leased_until <= $1)
+              AND kind <> 'transcribe'
+            ORDER BY run_at, id
+            LIMIT $3)
+          AND (leased_until IS NULL OR leased_until <= $1)
+        RETURNING id, kind, subject, created_at, attempts, last_error";
+    LEASE_TRANSCRIPTION = "
+        UPDATE job SET leased_until = $2
+        WHERE id IN (
+            SELECT id FROM job
+            WHERE given_up_at IS NULL AND run_at <= $1 AND (leased_until IS NULL OR leased_until <= $1)
+              AND kind = 'transcribe'
             ORDER BY run_at, id
             LIMIT $3)
           AND (leased_until IS NULL OR leased_until <= $1)

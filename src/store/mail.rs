@@ -172,7 +172,8 @@ impl Store {
         .await
     }
 
-    /// Everybody who is to be called before `until`: those put off until then or later wait for another day.
+    /// Everybody who is to be called by `until`, as the list of that instant has them: those put off for longer wait for
+    /// another day.
     pub async fn waiting_until(&self, until: Timestamp) -> Result<Waiting> {
         let row = sqlx::query(SUM_WAITING).bind(until.as_millisecond()).fetch_one(&self.readers).await?;
         let columns = Columns::of("callback", &row);
@@ -272,9 +273,9 @@ statements! {
           AND callback_id NOT IN (SELECT id FROM callback WHERE closed_at IS NULL AND due_at < $1)";
     SUM_WAITING = "
         SELECT
-            CAST(COALESCE(SUM(CASE WHEN state = 'later' AND until_at >= $1 THEN 0 ELSE 1 END), 0) AS BIGINT) AS waiting,
-            CAST(COALESCE(SUM(CASE WHEN state = 'later' AND until_at >= $1 THEN 1 ELSE 0 END), 0) AS BIGINT) AS put_off,
-            MIN(CASE WHEN state = 'later' AND until_at >= $1 THEN NULL ELSE received_at END) AS first_received_at
+            CAST(COALESCE(SUM(CASE WHEN state = 'later' AND until_at > $1 THEN 0 ELSE 1 END), 0) AS BIGINT) AS waiting,
+            CAST(COALESCE(SUM(CASE WHEN state = 'later' AND until_at > $1 THEN 1 ELSE 0 END), 0) AS BIGINT) AS put_off,
+            MIN(CASE WHEN state = 'later' AND until_at > $1 THEN NULL ELSE received_at END) AS first_received_at
         FROM callback
         WHERE closed_at IS NULL";
     OVERDUE_UNTOLD = "

@@ -1,8 +1,6 @@
 //! The second factor (RFC 6238): six digits of an authenticator app that change every 30 seconds, and recovery codes for
 //! the day the telephone is lost.
 
-use qrcode::QrCode;
-use qrcode::render::svg;
 use sha2::{Digest, Sha256};
 use totp_rs::{Builder, Secret, Totp};
 
@@ -66,13 +64,6 @@ fn seconds(at: Timestamp) -> u64 {
     u64::try_from(at.as_second()).unwrap_or(0)
 }
 
-/// The link as a picture for the camera, as an `<svg>` element to stand in a page. `None`: too long for a picture.
-pub fn picture(link: &str) -> Option<String> {
-    let drawn = QrCode::new(link).ok()?.render::<svg::Color>().min_dimensions(220, 220).build();
-    let element = &drawn[drawn.find("<svg")?..];
-    Some(element.replacen("<svg", "<svg role=\"img\" aria-label=\"QR-код для приложения\"", 1))
-}
-
 /// New recovery codes, to be shown once: `abcd-efgh-jkmn-pqrs`.
 pub fn recovery_codes() -> Vec<String> {
     (0..CODES)
@@ -126,8 +117,6 @@ mod tests {
         assert!(link.contains(&format!("secret={}", shared.to_base32())), "{link}");
         let back = Shared::from_base32(&shared.to_base32()).unwrap();
         assert_eq!(back.bytes(), shared.bytes());
-        let picture = picture(&link).unwrap();
-        assert!(picture.starts_with("<svg role=\"img\"") && !picture.contains("style="), "{picture}");
     }
 
     #[test]

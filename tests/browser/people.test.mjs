@@ -82,7 +82,7 @@ test("the second factor is switched on with an app, and asked for at the next si
   const page = await signedIn(chrome, school, "patimat", password);
   await page.getByRole("link", { name: "Патимат А." }).click();
   await page.getByRole("button", { name: "Включить второй фактор" }).click();
-  const picture = await page.locator(".factor-qr").boundingBox();
+  const picture = await page.locator(".factor-code").boundingBox();
   assert.ok(picture.width >= 200 && Math.abs(picture.width - picture.height) < 5, "a square that a phone can read");
   await page.getByText("Не получается отсканировать").click();
   const secret = await page.locator("code").first().textContent();

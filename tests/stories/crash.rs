@@ -3,77 +3,42 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use perezvon::providers::twiml::form_signature;
 use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
 
-use crate::harness::{Form, TOKEN};
+use crate::harness::{Form, Program, TOKEN};
 
 const PUBLIC_URL: &str = "https://calls.example.org";
 const CONNECTIONS: usize = 6;
 
-/// A running `perezvon serve`. Dropped, it is killed.
-struct Program {
-    child: Child,
-    address: String,
-}
-
-impl Program {
-    fn start(folder: &Path) -> Self {
-        let config = folder.join("perezvon.toml");
-        let text = format!(
-            r#"
-            [server]
-            listen = "127.0.0.1:0"
-            public_url = "{PUBLIC_URL}"
-            [storage]
-            database = "sqlite:{0}/perezvon.db"
-            recordings = "{0}/recordings"
-            [[providers]]
-            name = "twilio"
-            kind = "twiml"
-            signature = "twilio"
-            account_sid = "AC1"
-            auth_tokens = ["{TOKEN}"]
-            api_base = "http://127.0.0.1:1/nobody"
-            "#,
-            folder.display()
-        );
-        std::fs::write(&config, text).unwrap();
-        // Should we be killed ourselves, the program goes with us.
-        let mut child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "--", env!("CARGO_BIN_EXE_perezvon"), "serve", "--config"])
-            .arg(&config)
-            .env("PEREZVON_LOG", "perezvon=info")
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut told = String::new();
-        let address = loop {
-            let mut line = String::new();
-            assert!(log.read_line(&mut line).unwrap() > 0, "the program ended at its start:\n{told}");
-            if let Some((_, rest)) = line.split_once("Listening at http://") {
-                break rest.chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
-            }
-            told.push_str(&line);
-        };
-        // Somebody has to read on, or the program would wait for its own diary.
-        std::thread::spawn(move || for _ in log.lines().map_while(Result::ok) {});
-        Self { child, address }
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn start(folder: &Path) -> Program {
+    let config = folder.join("perezvon.toml");
+    let text = format!(
+        r#"
+        [server]
+        listen = "127.0.0.1:0"
+        public_url = "{PUBLIC_URL}"
+        [storage]
+        database = "sqlite:{0}/perezvon.db"
+        recordings = "{0}/recordings"
+        [[providers]]
+        name = "twilio"
+        kind = "twiml"
+        signature = "twilio"
+        account_sid = "AC1"
+        auth_tokens = ["{TOKEN}"]
+        api_base = "http://127.0.0.1:1/nobody"
+        "#,
+        folder.display()
+    );
+    std::fs::write(&config, text).unwrap();
+    Program::start(&config)
 }
 
 /// One webhook that was answered with 200.
@@ -86,7 +51,7 @@ struct Acknowledged {
 
 /// Sends webhooks over several connections that stay open, until `stop`; each call arrives and ends.
 fn load(
-    address: &str,
+    address: SocketAddr,
     round: usize,
     stop: &Arc<AtomicBool>,
     acknowledged: &Arc<Mutex<Vec<Acknowledged>>>,
@@ -195,19 +160,18 @@ async fn whatever_was_acknowledged_survives_a_kill_at_any_moment() {
     let folder = tempfile::Builder::new().prefix("perezvon-crash-").tempdir().unwrap();
     let acknowledged: Arc<Mutex<Vec<Acknowledged>>> = Arc::default();
     for round in 0..rounds {
-        let mut program = Program::start(folder.path());
+        let mut program = start(folder.path());
         let stop = Arc::default();
         let before = acknowledged.lock().unwrap().len();
-        let connections = load(&program.address, round, &stop, &acknowledged);
+        let connections = load(program.address, round, &stop, &acknowledged);
         let enough = before + 1 + (next(&mut seed) % 150) as usize;
         wait_for(enough, &acknowledged, &connections).await;
-        program.child.kill().unwrap();
-        program.child.wait().unwrap();
+        program.kill();
         stop.store(true, Ordering::Relaxed);
         for connection in connections {
             connection.await.unwrap();
         }
-        drop(Program::start(folder.path()));
+        drop(start(folder.path()));
         let all = acknowledged.lock().unwrap().clone();
         check(folder.path(), &all).await;
     }
@@ -218,9 +182,9 @@ async fn whatever_was_acknowledged_survives_a_kill_at_any_moment() {
 async fn asked_to_end_it_answers_what_it_has_in_hand_and_ends_well() {
     let folder = tempfile::Builder::new().prefix("perezvon-end-").tempdir().unwrap();
     let acknowledged: Arc<Mutex<Vec<Acknowledged>>> = Arc::default();
-    let mut program = Program::start(folder.path());
+    let mut program = start(folder.path());
     let stop = Arc::default();
-    let connections = load(&program.address, 0, &stop, &acknowledged);
+    let connections = load(program.address, 0, &stop, &acknowledged);
     wait_for(200, &acknowledged, &connections).await;
     let asked = Command::new("bash").args(["-c", &format!("kill -TERM {}", program.child.id())]).status().unwrap();
     assert!(asked.success());

@@ -103,6 +103,20 @@ stories! {
         assert_eq!(server.received().len(), 1, "each day has one");
     }
 
+    /// Who was put off to the very end of the day stood in the letter's list and not in its number.
+    async fn a_letter_counts_whom_it_lists(app) {
+        two_messages(app).await;
+        let (id, until) = (app.callbacks().await[0].callback.id, monday("18:00"));
+        app.sql(&format!(
+            "UPDATE callback SET state = 'later', until_at = {} WHERE id = {id}",
+            until.as_millisecond()
+        )).await;
+        let count = app.store().waiting_until(until).await.unwrap();
+        let standing = app.store().standing(None, until, until).await.unwrap();
+        assert_eq!((count.count, count.put_off), (2, 0));
+        assert_eq!((standing.waiting - standing.put_off, standing.put_off), (count.count, count.put_off));
+    }
+
     async fn nobody_waits_and_nobody_is_written_to_that_day_not_even_about_who_calls_at_once_afterwards(app) {
         let server = with_mail(app, "").await;
         app.clock.set(monday("08:55"));

@@ -8,6 +8,7 @@ mod announcing;
 mod architecture;
 mod arriving;
 mod callers;
+mod calls;
 mod crash;
 mod desk;
 mod dialling;

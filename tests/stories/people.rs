@@ -54,7 +54,7 @@ fn code(app: &App, secret: &str) -> String {
 async fn switches_factor_on(app: &App, browser: &mut Browser<'_>) -> (String, Vec<String>) {
     assert_eq!(browser.post("/me/factor/new", &[]).await.location, "/me/factor");
     let page = browser.get("/me/factor").await;
-    assert!(page.body.contains("<svg role=\"img\""), "{page:?}");
+    assert!(page.body.contains("role=\"img\" aria-label=\"QR-код для приложения\""), "{page:?}");
     let secret = page.body.split_once("<code>").unwrap().1.split_once("</code>").unwrap().0.replace(' ', "");
     let wrong = browser.post("/me/factor", &[("code", "000000")]).await;
     assert_eq!(wrong.status, 422, "{wrong:?}");

@@ -161,6 +161,21 @@ stories! {
         assert!(told.contains("503") && !told.contains("s3cret"), "{told}");
     }
 
+    /// Waiting for others counted as failing, and each that waited was written to every five seconds.
+    async fn a_message_that_waits_for_its_turn_has_not_failed(app) {
+        let speech = with_speech(app).await;
+        for (voice, caller) in ["+79280000001", "+79280000002", "+79280000003"].into_iter().enumerate() {
+            let sound = Sound::Speech { length_ms: 12_000, voice: voice as u64 + 1, number: String::new() };
+            leaves(app, caller, sound).await;
+        }
+        for n in 1..=3 {
+            speech.says(&format!("Сообщение {n}."));
+        }
+        app.run_jobs().await;
+        assert_eq!((speech.times_asked(), app.number("SELECT COUNT(*) FROM job WHERE attempts > 0").await), (3, 0));
+        assert_eq!(app.number("SELECT COUNT(*) FROM voicemail WHERE transcript IS NOT NULL").await, 3);
+    }
+
     async fn a_server_that_comes_back_is_asked_again(app) {
         let speech = with_speech(app).await;
         speech.answers(StatusCode::INTERNAL_SERVER_ERROR, "");

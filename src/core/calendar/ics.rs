@@ -36,25 +36,48 @@ pub struct IcsMistake {
     pub problem: String,
 }
 
-/// The file of these events, named `name`. `made_at` is written as their stamp.
-pub fn write_ics(name: &str, events: &[IcsEvent], made_at: Timestamp) -> String {
+/// An event as it is written, from `start` to before `end`.
+#[derive(Clone, Debug)]
+pub struct CalendarEvent {
+    /// Stays the same when the event changes.
+    pub uid: String,
+    pub summary: String,
+    /// May be empty.
+    pub description: String,
+    pub start: EventTime,
+    pub end: EventTime,
+    /// Marks our own worked days, so that nobody takes them back in as days off.
+    pub worked: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum EventTime {
+    Day(Date),
+    Instant(Timestamp),
+}
+
+/// The iCalendar file of these events, named `name`. `made_at` is written as their stamp. No event makes anybody busy.
+pub fn write_calendar(name: &str, events: impl IntoIterator<Item = CalendarEvent>, made_at: Timestamp) -> String {
     let mut calendar = Calendar::empty();
     calendar.append_property(("VERSION", "2.0"));
     calendar.append_property(("PRODID", "-//Perezvon//RU"));
     calendar.append_property(("CALSCALE", "GREGORIAN"));
     calendar.name(name);
-    let stamp = made_at.strftime("%Y%m%dT%H%M%SZ").to_string();
-    for event in events {
-        let mut written = Event::new();
-        let day = |key: &str, date: Date| {
+    let time = |key: &str, time: EventTime| match time {
+        EventTime::Day(date) => {
             icalendar::Property::new(key, date.strftime("%Y%m%d").to_string()).add_parameter("VALUE", "DATE").done()
-        };
-        written.append_property(day("DTSTART", event.from));
-        written.append_property(day("DTEND", days_after(event.to, 1)));
-        written.add_property("DTSTAMP", &stamp);
-        let kind = if event.worked { "worked" } else { "off" };
-        written.uid(&format!("{}-{}-{kind}@perezvon", event.from, event.to));
+        }
+        EventTime::Instant(at) => icalendar::Property::new(key, instant(at)),
+    };
+    for event in events {
+        let mut written = Event::with_uid(&event.uid);
+        written.append_property(time("DTSTART", event.start));
+        written.append_property(time("DTEND", event.end));
+        written.add_property("DTSTAMP", instant(made_at));
         written.summary(&event.summary);
+        if !event.description.is_empty() {
+            written.description(&event.description);
+        }
         written.add_property("TRANSP", "TRANSPARENT");
         if event.worked {
             written.add_property(WORKED, "1");
@@ -63,6 +86,27 @@ pub fn write_ics(name: &str, events: &[IcsEvent], made_at: Timestamp) -> String 
         calendar.push(written.done());
     }
     calendar.to_string()
+}
+
+/// `20261123T060000Z`.
+fn instant(at: Timestamp) -> String {
+    at.strftime("%Y%m%dT%H%M%SZ").to_string()
+}
+
+/// The file of these events, named `name`. `made_at` is written as their stamp.
+pub fn write_ics(name: &str, events: &[IcsEvent], made_at: Timestamp) -> String {
+    let written = events.iter().map(|event| {
+        let kind = if event.worked { "worked" } else { "off" };
+        CalendarEvent {
+            uid: format!("{}-{}-{kind}@perezvon", event.from, event.to),
+            summary: event.summary.clone(),
+            description: String::new(),
+            start: EventTime::Day(event.from),
+            end: EventTime::Day(days_after(event.to, 1)),
+            worked: event.worked,
+        }
+    });
+    write_calendar(name, written, made_at)
 }
 
 /// The days off of a file, and the events that are none.
@@ -210,6 +254,38 @@ mod tests {
         format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\n{events}END:VCALENDAR\r\n")
             .replace('\n', "\r\n")
             .replace("\r\r", "\r")
+    }
+
+    /// The schedule for everybody and the days off had a writer each, with different heads.
+    #[test]
+    fn one_writer_writes_days_and_instants() {
+        let instant = |text: &str| text.parse().expect("an instant");
+        let event = |start, end| CalendarEvent {
+            uid: "1@school".to_owned(),
+            summary: "Родителям".to_owned(),
+            description: String::new(),
+            start,
+            end,
+            worked: false,
+        };
+        let events = [
+            event(EventTime::Day(date("2026-11-04")), EventTime::Day(date("2026-11-05"))),
+            event(
+                EventTime::Instant(instant("2026-11-23T06:00:00Z")),
+                EventTime::Instant(instant("2026-11-23T15:00:00Z")),
+            ),
+        ];
+        let text = write_calendar("Школа", events, instant("2026-11-22T10:00:00Z"));
+        for line in [
+            "PRODID:-//Perezvon//RU",
+            "DTSTART;VALUE=DATE:20261104",
+            "DTSTART:20261123T060000Z",
+            "DTEND:20261123T150000Z",
+            "DTSTAMP:20261122T100000Z",
+            "UID:1@school",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line} in {text}");
+        }
     }
 
     #[test]

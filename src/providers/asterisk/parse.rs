@@ -23,6 +23,8 @@ const LONGEST_CALL_MS: i64 = 4 * 3_600_000;
 const MOST_PARTS: usize = 4;
 /// The header of the exchange's WAV files, bytes; a caller who sent nothing leaves no more.
 const HEADER_BYTES: usize = 44;
+/// Our dialplan's word for a call in whose middle the exchange itself went down: how far it had come is not known.
+const CRASHED: &str = "CRASH";
 /// PCM, 16 bit, 8000 Hz, mono: bytes in a millisecond.
 const BYTES_PER_MS: usize = 16;
 
@@ -116,7 +118,7 @@ fn ended(form: &Form, sound: Option<&Bytes>, received_at: Timestamp) -> Result<V
     if !digits.is_empty() {
         events.push(at_end(Fact::Keyed { digits }));
     }
-    let came_to_the_signal = form.word("record")?.is_some();
+    let came_to_the_signal = form.word("record")?.is_some_and(|how| how != CRASHED);
     let sound = sound.filter(|sound| !is_empty(sound));
     if came_to_the_signal {
         events.push(at_end(Fact::MessageOver));

@@ -50,7 +50,9 @@ struct Shown {
 
 struct Connection {
     name: String,
-    /// What to enter at the provider, and where it leads.
+    /// What to do with the addresses.
+    told: &'static str,
+    /// Where the provider leads what.
     addresses: Vec<(&'static str, String)>,
     keys: String,
 }
@@ -171,16 +173,24 @@ fn ringing(line: &Line) -> String {
 fn connection(house: &House, provider: &dyn Provider) -> Connection {
     let name = provider.name();
     let address = |endpoint| format!("{}/webhooks/{name}/{endpoint}", house.public_url);
-    Connection {
-        name: name.to_string(),
-        addresses: match provider.kind() {
-            Kind::Twiml => vec![
+    let (told, addresses) = match provider.kind() {
+        Kind::Twiml => (
+            "Впишите эти адреса у оператора, метод POST:",
+            vec![
                 ("Входящие звонки", address("voice")),
                 ("Состояние звонка", address("status")),
                 ("Запасной адрес", address("fallback")),
             ],
-            Kind::Asterisk => vec![("Куда идёт звонок", address("incoming")), ("Конец звонка", address("ended"))],
-        },
+        ),
+        Kind::Asterisk => (
+            "Это своя АТС. Её настройки с этими адресами печатает на сервере команда perezvon pbx config:",
+            vec![("Куда идёт звонок", address("incoming")), ("Конец звонка", address("ended"))],
+        ),
+    };
+    Connection {
+        name: name.to_string(),
+        told,
+        addresses,
         keys: counted(provider.keys() as i64, ["ключ", "ключа", "ключей"]),
     }
 }

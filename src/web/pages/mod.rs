@@ -21,6 +21,7 @@ mod people;
 mod print;
 mod prompts;
 mod public;
+mod qr;
 mod refused;
 mod reports;
 mod sign_in;

@@ -2,7 +2,6 @@
 //! and the schedule for programs. All from the calendars that answer the telephone; none asks the database.
 
 mod feeds;
-mod qr;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -15,9 +14,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Deserialize;
 
-use self::qr::Picture;
 use self::told::Told;
 use super::frame::Frame;
+use super::qr::Picture;
 use super::{AnyQuery, page, query};
 use crate::core::line::Line;
 use crate::core::school::School;

@@ -1,6 +1,7 @@
 //! The house of one story: built from a real configuration text, asked through its router, looked at through its store.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, RwLock};
 
@@ -54,6 +55,8 @@ const TABLES: [&str; 14] = [
 pub struct Setup {
     /// Lines of the table `[hours]`; empty: the school's own.
     pub hours: String,
+    /// The address of the service, as a provider knows it.
+    pub public_url: String,
     /// The phones of the officers, of both lines.
     pub ring: Vec<&'static str>,
     /// Further keys of both lines.
@@ -68,12 +71,12 @@ pub struct Setup {
 
 impl Setup {
     fn text(&self, database: &str, folder: &Path) -> String {
-        let Self { hours, ring, line_keys, provider, provider_keys, api_base, tables } = self;
+        let Self { hours, public_url, ring, line_keys, provider, provider_keys, api_base, tables } = self;
         let recordings = folder.join("recordings");
         format!(
             r#"
             [server]
-            public_url = "{PUBLIC_URL}"
+            public_url = "{public_url}"
             [storage]
             database = "{database}"
             recordings = "{}"
@@ -118,6 +121,8 @@ pub struct App {
     pub exchange: Exchange,
     pub folder: tempfile::TempDir,
     pub database: String,
+    /// Where whatever house is open listens.
+    pub address: SocketAddr,
     setup: RwLock<Setup>,
     open: Arc<RwLock<Option<Open>>>,
     /// Looks at the tables from outside, and breaks them when a story asks for it.
@@ -148,6 +153,7 @@ impl App {
         .expect("a loopback port is free");
         let setup = Setup {
             hours: String::new(),
+            public_url: PUBLIC_URL.to_owned(),
             ring: vec!["+79280000055", "+79280000056"],
             line_keys: String::new(),
             provider: "twilio",
@@ -161,6 +167,7 @@ impl App {
             exchange,
             folder,
             database,
+            address,
             setup: RwLock::new(setup),
             open,
             outside: Mutex::default(),
@@ -171,7 +178,7 @@ impl App {
     }
 
     async fn open_house(&self) {
-        let text = self.setup.read().unwrap().text(&self.database, self.folder.path());
+        let text = self.config_text();
         let config = config::parse(&text, None, []).unwrap_or_else(|mistakes| panic!("{mistakes:?}\n{text}"));
         let built = house::build(&config, self.clock.clone(), false).await.expect("the house is built");
         let open = Open {
@@ -189,6 +196,11 @@ impl App {
             drop((router, worker));
             store.close().await;
         }
+    }
+
+    /// The configuration of the house, as text.
+    pub fn config_text(&self) -> String {
+        self.setup.read().unwrap().text(&self.database, self.folder.path())
     }
 
     /// Ends the house at once: what only its memory holds is gone.
@@ -210,7 +222,7 @@ impl App {
 
     /// Another house on the same database, as a second process would be: its store and its worker.
     pub async fn second_house(&self) -> (Store, Worker) {
-        let text = self.setup.read().unwrap().text(&self.database, self.folder.path());
+        let text = self.config_text();
         let config = config::parse(&text, None, []).expect("it was read before");
         let built = house::build(&config, self.clock.clone(), false).await.expect("the second house is built");
         (built.store, built.worker)
@@ -476,9 +488,7 @@ impl App {
 }
 
 /// A loopback port that leads to whatever house is open.
-async fn listen(
-    open: Arc<RwLock<Option<Open>>>,
-) -> (std::net::SocketAddr, tokio::task::JoinHandle<std::io::Result<()>>) {
+async fn listen(open: Arc<RwLock<Option<Open>>>) -> (SocketAddr, tokio::task::JoinHandle<std::io::Result<()>>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a loopback port is free");
     let address = listener.local_addr().expect("it is bound");
     let entry = Router::new().fallback(async move |request: Request<Body>| {

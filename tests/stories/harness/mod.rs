@@ -3,9 +3,17 @@
 
 mod app;
 mod browser;
+mod call;
+mod door;
+mod exchange;
 mod form;
 mod postgres;
+mod program;
+mod rtp;
+mod sip;
 mod smtp;
+mod sound;
+mod telephone;
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -15,9 +23,14 @@ use perezvon::time::Timestamp;
 
 pub use app::{App, PARENTS, STAFF, TECHNICAL, TOKEN};
 pub use browser::{Browser, Page, hidden_fields};
+pub use call::{Call, Ending, patiently};
+pub use door::{Behind, Door};
+pub use exchange::{ARI_PASSWORD, ARI_USER, Exchange};
 pub use form::{Answer, Form};
 pub use postgres::{database as fresh_postgres_database, drop_database as drop_postgres_database};
+pub use program::Program;
 pub use smtp::{MailServer, Manners};
+pub use sound::{likeness, words};
 
 /// The two databases that every story runs on, from one text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,14 +44,7 @@ pub type Story = for<'a> fn(&'a App) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
 /// Makes two tests of each story: `sqlite::name` and `postgres::name`.
 macro_rules! stories {
     ($($(#[doc = $doc:literal])* async fn $name:ident($app:ident) $body:block)*) => {
-        $($(#[doc = $doc])* async fn $name($app: &$crate::harness::App) $body)*
-
-        mod sqlite {
-            $(#[test]
-            fn $name() {
-                $crate::harness::tell($crate::harness::Engine::Sqlite, |app| Box::pin(super::$name(app)));
-            })*
-        }
+        $crate::harness::stories_on_sqlite! { $($(#[doc = $doc])* async fn $name($app) $body)* }
 
         mod postgres {
             $(#[test]
@@ -49,6 +55,21 @@ macro_rules! stories {
     };
 }
 pub(crate) use stories;
+
+/// Makes one test of each story, `sqlite::name`: of stories that are not about the database.
+macro_rules! stories_on_sqlite {
+    ($($(#[doc = $doc:literal])* async fn $name:ident($app:ident) $body:block)*) => {
+        $($(#[doc = $doc])* async fn $name($app: &$crate::harness::App) $body)*
+
+        mod sqlite {
+            $(#[test]
+            fn $name() {
+                $crate::harness::tell($crate::harness::Engine::Sqlite, |app| Box::pin(super::$name(app)));
+            })*
+        }
+    };
+}
+pub(crate) use stories_on_sqlite;
 
 /// Runs one story on one engine, looks for what it left undone, and cleans up however it ended.
 pub fn tell(engine: Engine, story: Story) {

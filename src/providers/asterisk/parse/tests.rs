@@ -140,6 +140,8 @@ fn an_empty_file_is_no_message_and_one_whose_header_says_zero_is_one() {
         assert_eq!(parsed(&request).sound.unwrap().bytes, sound);
     }
     assert_eq!(call(&form("ended", &end)).outcome(), Outcome::NoMessage);
+    assert_eq!(call(&form("ended", &format!("{END}&record=CRASH"))).outcome(), Outcome::Abandoned);
+    assert_eq!(call(&with_sound(&format!("{END}&record=CRASH"), &wav(2))).outcome(), Outcome::Voicemail);
 }
 
 #[test]

@@ -12,9 +12,10 @@ use serde::Deserialize;
 use super::{About, Me, prove};
 use crate::web::pages::frame::{Frame, Here};
 use crate::web::pages::page;
+use crate::web::pages::qr::Picture;
 use crate::web::pages::refused::PageError;
 use crate::web::pages::sign_in::Door;
-use crate::web::second_factor::{Shared, kept_code, picture, recovery_codes};
+use crate::web::second_factor::{Shared, kept_code, recovery_codes};
 use crate::web::{House, session};
 
 /// Where a session holds the secret until the first code proves that an app has it.
@@ -31,8 +32,8 @@ pub(super) fn router() -> Router<House> {
 #[template(path = "factor.html")]
 struct FactorPage {
     frame: Frame,
-    /// An `<svg>` element of our own making.
-    picture: Option<String>,
+    /// `None`: the link is too long for any code.
+    picture: Option<Picture>,
     link: String,
     /// The secret in groups of four, to be typed by hand.
     secret: String,
@@ -80,7 +81,7 @@ async fn draw(
     let groups: Vec<String> = letters.chunks(4).map(|group| group.iter().collect()).collect();
     Ok(page(&FactorPage {
         frame: Frame::of(house, &me.person(), Here::Me, door.now).await?,
-        picture: picture(&link),
+        picture: Picture::of(&link),
         link,
         secret: groups.join(" "),
         told,

@@ -6,11 +6,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use icalendar::{Calendar, Component, Event};
 use serde::{Deserialize, Serialize};
 
 use super::super::{AnyQuery, query};
 use super::{BRIEFLY, heading, told};
+use crate::core::calendar::{CalendarEvent, EventTime, write_calendar};
 use crate::core::line::{Line, LineId};
 use crate::core::timetable::{self, DayToCome, Span, usual_hours};
 use crate::time::{TimeZone, Timestamp, ToSpan, Weekday};
@@ -162,19 +162,15 @@ pub(super) async fn ics(State(house): State<House>, wanted: AnyQuery<Wanted>) ->
     let is_wanted = |line: &&Line| lines.get(&wanted).is_none() || line.id == wanted;
     let host = url::Url::parse(&house.public_url).ok().and_then(|url| url.host_str().map(str::to_owned));
     let host = host.unwrap_or_else(|| "perezvon".to_owned());
-    let mut calendar = Calendar::new();
-    calendar.name(&format!("Помощь по Школьному порталу: {}", house.school.name));
-    for line in lines.iter().filter(is_wanted) {
-        for event in events(line, &host, now) {
-            calendar.push(event);
-        }
-    }
+    let name = format!("Помощь по Школьному порталу: {}", house.school.name);
+    let events = lines.iter().filter(is_wanted).flat_map(|line| events(line, &host, now));
+    let calendar = write_calendar(&name, events, now);
     let headers =
         [(CONTENT_TYPE, "text/calendar; charset=utf-8"), (CACHE_CONTROL, BRIEFLY), (ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
-    (headers, calendar.to_string()).into_response()
+    (headers, calendar).into_response()
 }
 
-fn events(line: &Line, host: &str, now: Timestamp) -> Vec<Event> {
+fn events(line: &Line, host: &str, now: Timestamp) -> Vec<CalendarEvent> {
     let zone = line.calendar.time_zone();
     let today = line.calendar.local_date(now);
     let until = now.checked_add((YEAR_DAYS * 24).hours()).unwrap_or(now);
@@ -187,22 +183,14 @@ fn events(line: &Line, host: &str, now: Timestamp) -> Vec<Event> {
         let date = line.calendar.local_date(period.start);
         place = if before == Some(date) { place + 1 } else { 1 };
         before = Some(date);
-        let mut event = Event::with_uid(&format!("{}-{date}-{place}@{host}", line.id));
-        event
-            .summary(&summary)
-            .add_property("DTSTAMP", stamp(now))
-            .add_property("DTSTART", stamp(period.start))
-            .add_property("DTEND", stamp(period.end))
-            .add_property("TRANSP", "TRANSPARENT");
-        if let Some(email) = &line.email {
-            event.description(email);
+        CalendarEvent {
+            uid: format!("{}-{date}-{place}@{host}", line.id),
+            summary: summary.clone(),
+            description: line.email.clone().unwrap_or_default(),
+            start: EventTime::Instant(period.start),
+            end: EventTime::Instant(period.end),
+            worked: false,
         }
-        event.done()
     };
     timetable::periods(&line.calendar, from, until).into_iter().map(event).collect()
-}
-
-/// `20261123T060000Z`.
-fn stamp(at: Timestamp) -> String {
-    at.strftime("%Y%m%dT%H%M%SZ").to_string()
 }

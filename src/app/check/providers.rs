@@ -1,0 +1,71 @@
+//! What `perezvon check` says of telephony providers: their keys, and the addresses to copy.
+
+use url::Url;
+
+use super::Report;
+use crate::app::config::{Config, ProviderConfig, is_loopback};
+use crate::providers::twiml::{Settings, Signature};
+
+impl Report {
+    pub(super) async fn providers(&mut self, config: &Config) {
+        if config.providers.is_empty() {
+            self.fair(
+                "Подключений к операторам связи нет, звонки не придут. Добавьте раздел [[providers]], образец в \
+                       perezvon.example.toml.",
+            );
+            return;
+        }
+        let of_operators = config.providers.iter().any(|provider| matches!(provider, ProviderConfig::Twiml { .. }));
+        self.public_url(&config.server.public_url, of_operators);
+        for provider in &config.providers {
+            match provider {
+                ProviderConfig::Twiml { settings, api_token } => self.twiml(settings, api_token.as_deref()),
+                ProviderConfig::Asterisk(settings) => self.exchange(settings, config).await,
+            }
+        }
+    }
+
+    fn twiml(&mut self, settings: &Settings, api_token: Option<&str>) {
+        let Settings { name, public_url, .. } = settings;
+        let keys = settings.auth_tokens.len();
+        self.good(format!("Подключение {name}: подпись {}, ключей: {keys}.", signature(settings.signature)));
+        if settings.signature == Signature::Telnyx && api_token.is_none() {
+            self.fair(format!(
+                "Подключение {name}: открытый ключ Telnyx только проверяет подпись. Чтобы спрашивать у Telnyx о записях, \
+                 впишите API Key в api_token."
+            ));
+        }
+        for (endpoint, what) in
+            [("voice", "входящие звонки"), ("status", "состояние звонка"), ("fallback", "запасной адрес")]
+        {
+            self.good(format!(
+                "Подключение {name}, {what}: впишите у оператора {public_url}/webhooks/{name}/{endpoint}"
+            ));
+        }
+    }
+
+    fn public_url(&mut self, public_url: &str, of_operators: bool) {
+        let Ok(url) = Url::parse(public_url) else { return };
+        match (is_loopback(&url), url.scheme()) {
+            // An exchange on this machine reaches it; of one elsewhere its own lines tell.
+            (true, _) if !of_operators => {}
+            (true, _) => self.fair(format!(
+                "Адрес {public_url} виден только на этой машине, оператор связи до него не дойдёт. Укажите внешний адрес: \
+                 server.public_url."
+            )),
+            (false, "http") => self.fair(format!(
+                "Адрес {public_url} без шифрования: номера и записи пойдут по сети открыто. Поставьте перед службой https и \
+                 исправьте server.public_url."
+            )),
+            (false, _) => self.good(format!("Адрес службы снаружи: {public_url}.")),
+        }
+    }
+}
+
+fn signature(signature: Signature) -> &'static str {
+    match signature {
+        Signature::Twilio => "twilio",
+        Signature::SignalWire => "signalwire",
+        Signature::Telnyx => "telnyx",
+    }
+}

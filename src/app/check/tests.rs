@@ -1,0 +1,104 @@
+use super::*;
+use crate::app::config;
+use crate::core::changes::Changes;
+use crate::core::greetings::Recorded;
+use crate::core::line::LineId;
+
+pub(super) async fn report(text: &str, now: &str, probes: Vec<Probe>) -> (bool, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let environment = [
+        ("PEREZVON_STORAGE__DATABASE".to_owned(), format!("sqlite:{}", path("perezvon.db"))),
+        ("PEREZVON_STORAGE__RECORDINGS".to_owned(), path("записи/внутри")),
+    ];
+    let config = config::parse(text, Some(Path::new("perezvon.toml")), environment);
+    let mut out = Vec::new();
+    let sound = run(config, now.parse().unwrap(), probes, &mut out).await.unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.lines().all(|line| line.starts_with(['✓', '!', '✗'])), "{text}");
+    (sound, text)
+}
+
+const PROVIDER: &str = r#"
+    [[providers]]
+    name = "twilio"
+    kind = "twiml"
+    account_sid = "AC1"
+    auth_tokens = ["tishe-vody-nizhe-travy"]
+"#;
+
+#[tokio::test]
+async fn the_schools_own_values_need_no_mending_and_the_blank_term_is_told() {
+    let (sound, text) = report("", "2026-11-20T19:30:00+03:00", vec![]).await;
+    assert!(sound, "{text}");
+    assert!(text.contains("8 928 832-80-88: сейчас закрыта, откроется пн, 23.11.2026, 9:00."), "{text}");
+    assert!(text.contains("! Линия «Родители»: срок ответа не задан."), "{text}");
+    assert!(text.contains("! Подключений к операторам связи нет"), "{text}");
+}
+
+#[tokio::test]
+async fn the_addresses_to_copy_are_there_and_the_keys_are_not() {
+    let text = format!("server.public_url = \"http://calls.example.org\"\n{PROVIDER}");
+    let (sound, text) = report(&text, "2026-11-20T12:00:00+03:00", vec![]).await;
+    assert!(sound, "{text}");
+    for endpoint in ["voice", "status", "fallback"] {
+        assert!(text.contains(&format!("http://calls.example.org/webhooks/twilio/{endpoint}")), "{text}");
+    }
+    assert!(text.contains("! Адрес http://calls.example.org без шифрования"), "{text}");
+    assert!(!text.contains("tishe-vody"), "{text}");
+}
+
+#[tokio::test]
+async fn recorded_greetings_are_counted_and_long_ones_named() {
+    let mut config = config::parse("", None, std::iter::empty()).unwrap();
+    let mut changes = Changes::default();
+    for (kind, length_ms) in [(GreetingKind::Closed, 25_001), (GreetingKind::Thanks, 3_000)] {
+        let recorded = Recorded { name: "x".into(), length_ms };
+        changes.greetings.switch_on(LineId::new("parents"), kind, recorded);
+    }
+    config.lines = config.lines.with(&changes);
+    let mut report = Report { findings: Vec::new() };
+    report.prompts(&config);
+    let mut out = Vec::new();
+    assert!(report.write(&mut out).unwrap(), "nothing must be mended");
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.contains("✓ Приветствия линии «Родители»: своих записей 2 из 6, остальное читает робот."), "{text}");
+    assert!(text.contains("! Приветствие линии «Родители», «После рабочего времени», длится 26 с."), "{text}");
+    assert_eq!(text.matches("длится").count(), 1, "{text}");
+    assert!(!text.contains("Приветствия линии «Сотрудники»"), "{text}");
+}
+
+#[tokio::test]
+async fn every_mistake_and_a_failed_probe_must_be_mended() {
+    let probes = vec![
+        Probe {
+            name: "База данных".to_owned(), result: Err("не отвечает; запустите её".to_owned())
+        },
+        Probe { name: "Тексты".to_owned(), result: Ok("на месте".to_owned()) },
+    ];
+    let (sound, text) =
+        report("[server]\nlisen = 1\n[hours]\ntimezone = \"Moscow\"", "2026-11-20T12:00:00Z", probes).await;
+    assert!(!sound);
+    assert!(text.contains("✗ perezvon.toml, строка 2, server.lisen: "), "{text}");
+    assert!(text.contains("✗ perezvon.toml, строка 4, hours.timezone: "), "{text}");
+    assert!(text.contains("✗ База данных: не отвечает; запустите её."), "{text}");
+    assert!(text.contains("✓ Тексты: на месте."), "{text}");
+    assert!(text.ends_with("✗ Нужно исправить: 3. Исправьте и запустите perezvon check ещё раз.\n"), "{text}");
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_made_must_be_mended() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let environment = ["DATABASE", "RECORDINGS"].map(|key| {
+        let below = file.join("below").display().to_string();
+        let value = if key == "DATABASE" { format!("sqlite:{below}/perezvon.db") } else { below };
+        (format!("PEREZVON_STORAGE__{key}"), value)
+    });
+    let mut out = Vec::new();
+    let sound = run(config::parse("", None, environment), Timestamp::UNIX_EPOCH, vec![], &mut out).await.unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(!sound);
+    assert!(text.contains("✗ Папка записей ") && text.contains("✗ В папку базы данных "), "{text}");
+}

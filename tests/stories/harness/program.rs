@@ -1,0 +1,52 @@
+//! The real program, `perezvon serve`, on a port of its own choice.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// A running program. Dropped, it is killed.
+pub struct Program {
+    pub child: Child,
+    pub address: SocketAddr,
+}
+
+impl Program {
+    /// Returns when it listens.
+    pub fn start(config: &Path) -> Self {
+        // Should we be killed ourselves, the program goes with us.
+        let mut child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "--", env!("CARGO_BIN_EXE_perezvon"), "serve", "--config"])
+            .arg(config)
+            .env("PEREZVON_LOG", "perezvon=info")
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut told = String::new();
+        let address = loop {
+            let mut line = String::new();
+            assert!(log.read_line(&mut line).unwrap() > 0, "the program ended at its start:\n{told}");
+            if let Some((_, rest)) = line.split_once("Listening at http://") {
+                let address: String = rest.chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
+                break address.parse().expect("an address");
+            }
+            told.push_str(&line);
+        };
+        // Somebody has to read on, or the program would wait for its own diary.
+        std::thread::spawn(move || for _ in log.lines().map_while(Result::ok) {});
+        Self { child, address }
+    }
+
+    /// Without warning.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
