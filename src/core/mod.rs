@@ -10,6 +10,7 @@ pub mod line;
 pub mod officer;
 pub mod password;
 pub mod phone;
+pub mod placed_call;
 pub mod report;
 pub mod school;
 pub mod script;

@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{AUTHORIZATION, LOCATION};
-use reqwest::{Client, Method, Response, StatusCode, Url};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, Url};
 
 use crate::providers::{ApiRequest, Archive, FetchRequest, is_public};
 
 /// The longest a whole download may take.
 const WITHIN: Duration = Duration::from_secs(120);
+/// The same of a question to the exchange, for which an officer waits.
+const EXCHANGE_CONNECTS_WITHIN: Duration = Duration::from_secs(3);
+const EXCHANGE_ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 /// Redirects followed for one recording. SignalWire and Somleng need one.
 const MOST_REDIRECTS: usize = 3;
 /// The largest answer of a provider's REST interface.
@@ -39,28 +42,47 @@ impl From<reqwest::Error> for HttpError {
     }
 }
 
+/// Why an exchange gave no answer to a request that is sent once.
+#[derive(Debug)]
+pub(super) enum NoAnswer {
+    /// No connection came about, so nothing was asked.
+    NothingSent(String),
+    /// It may have been asked.
+    Lost(String),
+}
+
 /// A client that follows no redirect by itself and reaches no private address by a public name. It is made when it is
 /// first needed: reading the machine's certificates takes longer than all the rest of a start.
 #[derive(Clone)]
-pub struct Http(Arc<LazyLock<Client>>);
+pub struct Http {
+    public: Arc<LazyLock<Client>>,
+    /// For the exchange, which the school has named itself: it may be in the school's own network.
+    own: Arc<LazyLock<Client>>,
+}
 
 impl Http {
     pub fn new() -> Self {
-        Self(Arc::new(LazyLock::new(Self::client)))
+        Self { public: Arc::new(LazyLock::new(Self::public)), own: Arc::new(LazyLock::new(Self::own)) }
     }
 
-    fn client() -> Client {
+    fn public() -> Client {
+        let client = Self::client().connect_timeout(Duration::from_secs(10)).timeout(WITHIN);
+        built(client.dns_resolver(Arc::new(PublicNames)))
+    }
+
+    /// A connection for each request: one that waits may just have been closed, and would lose what is sent once.
+    fn own() -> Client {
+        let client = Self::client().connect_timeout(EXCHANGE_CONNECTS_WITHIN).timeout(EXCHANGE_ANSWERS_WITHIN);
+        built(client.pool_max_idle_per_host(0))
+    }
+
+    fn client() -> ClientBuilder {
         // Two parts of this program may ask for it; the second time it is there already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
-            .connect_timeout(Duration::from_secs(10))
-            .timeout(WITHIN)
-            .dns_resolver(Arc::new(PublicNames))
             .user_agent(concat!("perezvon/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .expect("these settings need nothing from outside but the crypto provider installed above")
     }
 
     /// Begins a download. Redirects are followed only where the provider's configuration allows, and the credentials
@@ -68,7 +90,7 @@ impl Http {
     pub(super) async fn fetch(&self, archive: &dyn Archive, request: FetchRequest) -> Result<Response, HttpError> {
         let (mut url, mut authorization) = (request.url, request.authorization);
         for _ in 0..=MOST_REDIRECTS {
-            let mut get = self.0.get(url.clone());
+            let mut get = self.public.get(url.clone());
             if let Some(authorization) = &authorization {
                 get = get.header(AUTHORIZATION, authorization);
             }
@@ -97,24 +119,47 @@ impl Http {
 
     /// One request to a provider's REST interface; the answer whole.
     pub async fn ask(&self, request: ApiRequest) -> Result<Vec<u8>, HttpError> {
-        let method = Method::from_bytes(request.method.as_bytes()).unwrap_or(Method::GET);
-        let mut asked = self.0.request(method, &request.url);
-        if let Some(authorization) = &request.authorization {
-            asked = asked.header(AUTHORIZATION, authorization);
+        let response = asked(&self.public, &request).send().await?;
+        match response.status().is_success() {
+            true => whole(response).await,
+            false => Err(HttpError::Status(response.status())),
         }
-        let mut response = asked.send().await?;
-        if !response.status().is_success() {
-            return Err(HttpError::Status(response.status()));
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
-            if body.len() + chunk.len() > LARGEST_ANSWER {
-                return Err(HttpError::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
     }
+
+    /// One request to the exchange, sent once: the status and the body of its answer, whatever they say.
+    pub(super) async fn answer(&self, request: ApiRequest) -> Result<(u16, Vec<u8>), NoAnswer> {
+        let response = asked(&self.own, &request).send().await.map_err(|error| match error.is_connect() {
+            true => NoAnswer::NothingSent(HttpError::from(error).to_string()),
+            false => NoAnswer::Lost(HttpError::from(error).to_string()),
+        })?;
+        let status = response.status().as_u16();
+        let body = whole(response).await.map_err(|error| NoAnswer::Lost(error.to_string()))?;
+        Ok((status, body))
+    }
+}
+
+fn built(client: ClientBuilder) -> Client {
+    client.build().expect("these settings need nothing from outside but the crypto provider installed before")
+}
+
+fn asked(client: &Client, request: &ApiRequest) -> RequestBuilder {
+    let method = Method::from_bytes(request.method.as_bytes()).unwrap_or(Method::GET);
+    let asked = client.request(method, &request.url);
+    match &request.authorization {
+        Some(authorization) => asked.header(AUTHORIZATION, authorization),
+        None => asked,
+    }
+}
+
+async fn whole(mut response: Response) -> Result<Vec<u8>, HttpError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > LARGEST_ANSWER {
+            return Err(HttpError::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }
 
 impl Default for Http {

@@ -6,6 +6,7 @@
 mod fetch;
 mod http;
 mod mail;
+mod place;
 mod reconcile;
 mod transcribe;
 
@@ -193,6 +194,8 @@ impl Worker {
             JobKind::FetchRecording => self.fetch_recording(job).await,
             JobKind::DeleteRecording => self.delete_recording(job).await,
             JobKind::ReconcileCall => self.reconcile_call(job).await,
+            JobKind::PlaceCall => self.place_call(job).await,
+            JobKind::EndPlacedCall => self.end_placed_call(job).await,
             JobKind::SendMail => self.send_mail(job).await,
             JobKind::Transcribe => self.transcribe(job).await,
         };

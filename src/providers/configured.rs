@@ -19,6 +19,11 @@ impl Providers {
         self.0.get(name).map(|provider| &**provider)
     }
 
+    /// The one that places calls; of several the first by name.
+    pub fn dialler(&self) -> Option<&dyn Provider> {
+        self.iter().filter(|provider| provider.dialler().is_some()).min_by_key(|provider| provider.name().clone())
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &dyn Provider> {
         self.0.values().map(|provider| &**provider)
     }

@@ -5,7 +5,8 @@
 //! the events) → [`Provider::render`]. The interface is the same for those that are steered step by step (each request is
 //! answered with a script), those that ask once where a call goes (the script's first verb decides), and those that only
 //! report ([`Parsed::step`] is `None`). What a kind can do beyond that it hands out as an interface of its own, or `None`:
-//! [`Archive`] for recordings that stay with the provider and calls that it can be asked about.
+//! [`Archive`] for recordings that stay with the provider and calls that it can be asked about, [`Dialler`] for calls
+//! that it places.
 
 mod addresses;
 pub mod asterisk;
@@ -22,7 +23,7 @@ use url::Url;
 pub use self::addresses::{ForbiddenUrl, is_public};
 pub use self::configured::Providers;
 use crate::core::call::{CallEvent, CallKey};
-use crate::core::phone::PhoneNumber;
+use crate::core::phone::{PhoneNumber, Telephone};
 use crate::core::script::{Step, Verb};
 use crate::time::Timestamp;
 
@@ -186,6 +187,11 @@ pub trait Provider: fmt::Debug + Send + Sync {
     fn archive(&self) -> Option<&dyn Archive> {
         None
     }
+
+    /// How it places calls. `None`: officers dial by hand.
+    fn dialler(&self) -> Option<&dyn Dialler> {
+        None
+    }
 }
 
 /// Which wire a provider speaks, for whoever shows or checks its settings.
@@ -238,4 +244,41 @@ pub trait Archive: Send + Sync {
     /// Reads a list of recordings, or a single one, as events. Recordings of other calls and those that are no
     /// messages (whole-call recordings) are passed over.
     fn parse_recordings(&self, json: &[u8], key: &CallKey, now: Timestamp) -> Result<Vec<CallEvent>, Malformed>;
+}
+
+/// A provider that places calls: an officer's telephone rings first, then the caller's. The end of the call comes as a
+/// delivery of the id [`crate::core::placed_call::provider_call_id`].
+pub trait Dialler: Send + Sync {
+    /// Rings `officer`, and then `number`, which sees `line`. To be sent once: what became of it, if the answer is lost, is
+    /// told by [`Dialler::placed_request`].
+    fn place_request(&self, id: i64, officer: &Telephone, number: &PhoneNumber, line: &PhoneNumber) -> ApiRequest;
+
+    /// What the HTTP status of the answer to [`Dialler::place_request`] means.
+    fn placing(&self, status: u16) -> Placing;
+
+    /// Asks how the officer's part of the call stands.
+    fn placed_request(&self, id: i64) -> ApiRequest;
+
+    /// Reads the answer to that: its HTTP status and its body. `None`: it does not say.
+    fn leg(&self, status: u16, body: &[u8]) -> Option<Leg>;
+}
+
+/// What became of a request to ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placing {
+    Rings,
+    WrongPassword,
+    NoSuchTelephone,
+    /// It answers, but not as an exchange does.
+    OutOfReach,
+}
+
+/// How the officer's part of a placed call stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leg {
+    Rings,
+    /// The officer has taken up the receiver.
+    Up,
+    /// Over, or never begun.
+    Gone,
 }

@@ -4,6 +4,7 @@ use sqlx::Row;
 
 use super::callbacks::{Undoable, hold, save};
 use super::openings::{Opening, open_or_join, term_due_at};
+use super::placed_calls::PlacedCall;
 use super::sql::{Columns, statements};
 use super::writer::Writing;
 use super::{Result, Store, StoreError};
@@ -32,6 +33,9 @@ pub enum ActError {
     /// Somebody else has gone on from there; the present state is here.
     #[error("somebody has gone on with the callback (version {})", .0.version)]
     GoneOn(Box<Callback>),
+    /// A call that was placed before goes on: nothing rings twice.
+    #[error("a call goes on already")]
+    AlreadyCalling(Box<PlacedCall>),
     #[error("nobody waits")]
     NobodyWaits,
     #[error(transparent)]
@@ -195,7 +199,7 @@ async fn join_by_hand(
 }
 
 /// The action on a held callback: decided by `core`, registered, written, with history and audit.
-async fn act(
+pub(super) async fn act(
     writing: &mut Writing<'_>,
     mut callback: Callback,
     action: &Action,

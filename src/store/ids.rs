@@ -57,5 +57,6 @@ super::sql::statements! {
     NEWEST_ALARM = "SELECT MAX(id) FROM alarm";
     NEWEST_AUDIT = "SELECT MAX(id) FROM audit";
     NEWEST_OFFICER = "SELECT MAX(id) FROM officer";
+    NEWEST_PLACED_CALL = "SELECT MAX(id) FROM placed_call";
     NEWEST_TOKEN = "SELECT MAX(id) FROM token";
 }

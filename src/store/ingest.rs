@@ -13,6 +13,7 @@ use super::sql::{Column, Columns, ManyRows};
 use super::{Result, alarms, jobs, openings};
 use crate::core::call::{Call, CallEvent, CallKey, Direction, Outcome, RecordingState, TEST_CALL};
 use crate::core::line::{LineId, Lines};
+use crate::core::placed_call::row_of;
 use crate::time::{Timestamp, from_millisecond};
 
 /// One webhook as it came, and what it says.
@@ -101,6 +102,7 @@ pub(super) async fn ingest(
         .filter_map(|delivery| delivery.key.as_ref())
         .collect();
     jobs.extend(calls_to_ask_about(&calls, &askable));
+    jobs.extend(placed_calls_that_ended(&calls));
     jobs::plan(connection, ids, now, &jobs).await?;
     let changed: Vec<&Call> = calls
         .values()
@@ -365,6 +367,12 @@ fn calls_to_ask_about<'a>(
         .map(|(_, folded)| (jobs::JobKind::ReconcileCall, folded.call.id))
 }
 
+/// Calls that were placed for an officer: their end is written into his callback.
+fn placed_calls_that_ended(calls: &BTreeMap<CallKey, Folded>) -> impl Iterator<Item = (jobs::JobKind, i64)> {
+    let ended = calls.values().filter(|folded| folded.newly(|call| call.ended_at.is_some() && !call.is_inbound()));
+    ended.filter_map(|folded| Some((jobs::JobKind::EndPlacedCall, row_of(&folded.call.key.provider_call_id)?)))
+}
+
 /// What happens seldom enough for statements of one row.
 async fn tell_rare_things(
     connection: &mut AnyConnection,
@@ -390,6 +398,7 @@ async fn tell_rare_things(
                 .bind(line)
                 .bind(caller)
                 .bind(call.started_at.as_millisecond())
+                .bind(row_of(&call.key.provider_call_id))
                 .execute(&mut *connection)
                 .await?;
         }
@@ -404,10 +413,12 @@ async fn tell_rare_things(
 }
 
 super::sql::statements! {
-    /// R12: the caller was reached in another way, after he began to wait; one key closes the callback.
+    /// R12: the caller was reached in another way, after he began to wait; one key closes the callback. The talk of the
+    /// officer who has just called back proposes nothing: he is about to say how it went.
     PROPOSE_TO_CLOSE = "
         UPDATE callback SET proposed_call_id = $1, version = version + 1
-        WHERE line = $2 AND caller = $3 AND received_at <= $4 AND closed_at IS NULL";
+        WHERE line = $2 AND caller = $3 AND received_at <= $4 AND closed_at IS NULL
+          AND NOT EXISTS (SELECT 1 FROM placed_call WHERE placed_call.id = $5 AND placed_call.callback_id = callback.id)";
     SHOW_MESSAGE = "
         UPDATE callback
         SET version = version + 1, proposed_call_id = NULL,

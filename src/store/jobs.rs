@@ -15,6 +15,10 @@ pub enum JobKind {
     DeleteRecording,
     /// Asks the provider what became of a call. Subject: call.
     ReconcileCall,
+    /// Has an exchange ring an officer, and follows the call. Subject: placed call.
+    PlaceCall,
+    /// Writes down what the exchange told of the end of such a call. Subject: placed call.
+    EndPlacedCall,
     /// Sends a letter of the outbox. Subject: mail.
     SendMail,
     /// Asks the speech server for the words of a message. Subject: voicemail.
@@ -22,14 +26,23 @@ pub enum JobKind {
 }
 
 impl JobKind {
-    pub const ALL: [Self; 5] =
-        [Self::FetchRecording, Self::DeleteRecording, Self::ReconcileCall, Self::SendMail, Self::Transcribe];
+    pub const ALL: [Self; 7] = [
+        Self::FetchRecording,
+        Self::DeleteRecording,
+        Self::ReconcileCall,
+        Self::PlaceCall,
+        Self::EndPlacedCall,
+        Self::SendMail,
+        Self::Transcribe,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::FetchRecording => "fetch_recording",
             Self::DeleteRecording => "delete_recording",
             Self::ReconcileCall => "reconcile_call",
+            Self::PlaceCall => "place_call",
+            Self::EndPlacedCall => "end_placed_call",
             Self::SendMail => "send_mail",
             Self::Transcribe => "transcribe",
         }
@@ -39,7 +52,12 @@ impl JobKind {
     /// lost once the provider has stopped repeating it.
     fn first_pause(self) -> SignedDuration {
         match self {
-            Self::FetchRecording | Self::DeleteRecording | Self::SendMail | Self::Transcribe => SignedDuration::ZERO,
+            Self::FetchRecording
+            | Self::DeleteRecording
+            | Self::PlaceCall
+            | Self::EndPlacedCall
+            | Self::SendMail
+            | Self::Transcribe => SignedDuration::ZERO,
             Self::ReconcileCall => SignedDuration::from_mins(5),
         }
     }
@@ -69,6 +87,9 @@ pub struct JobsSummary {
 
 /// A worker that has not answered for this long is taken for dead, and its jobs for anybody's.
 const LEASE: SignedDuration = SignedDuration::from_mins(10);
+
+/// The same of one that waits for an officer's telephone: an exchange answers within seconds.
+const LEASE_OF_A_CALL: SignedDuration = SignedDuration::from_secs(30);
 
 /// No job is put off for longer than this at a time.
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
@@ -155,12 +176,14 @@ impl Store {
             return Ok(Vec::new());
         }
         let until = now.checked_add(LEASE).unwrap_or(now);
+        let call_until = now.checked_add(LEASE_OF_A_CALL).unwrap_or(now);
         self.write(move |writing| {
             Box::pin(async move {
                 let rows = sqlx::query(lease)
                     .bind(now.as_millisecond())
                     .bind(until.as_millisecond())
                     .bind(i64::from(limit))
+                    .bind(call_until.as_millisecond())
                     .fetch_all(writing.sql)
                     .await?;
                 rows.iter()
@@ -296,7 +319,7 @@ statements! {
           AND kind = 'transcribe'
         LIMIT 1";
     LEASE_JOBS = "
-        UPDATE job SET leased_until = $2
+        UPDATE job SET leased_until = CASE WHEN kind = 'place_call' THEN CAST($4 AS BIGINT) ELSE CAST($2 AS BIGINT) END
         WHERE id IN (
             SELECT id FROM job
             WHERE given_up_at IS NULL AND run_at <= $1 AND (leased_until IS NULL OR leased_until <= $1)

@@ -29,6 +29,7 @@ mod news;
 mod openings;
 mod overview;
 mod people;
+mod placed_calls;
 mod prompts;
 mod reports;
 mod search;
@@ -64,6 +65,7 @@ pub use mail::{Mail, MailKind, MailPlan, NewMail, Waiting};
 pub use news::Told;
 pub use overview::Growth;
 pub use people::{Officer, OfficerChange, PeopleError, Person};
+pub use placed_calls::{Dialling, PlacedCall, RING_WITHIN};
 pub use prompts::{MOST_DRAFTS, NewPrompt, Prompt, PromptError};
 pub use reports::{MOST_REPORTED, Reported};
 pub use sessions::KeptSession;
@@ -273,6 +275,7 @@ pub fn statements() -> Vec<Statement> {
         news::STATEMENTS,
         mail::STATEMENTS,
         people::STATEMENTS,
+        placed_calls::STATEMENTS,
         sessions::STATEMENTS,
         tokens::STATEMENTS,
         prompts::STATEMENTS,
@@ -339,6 +342,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (10, "audit", include_str!("../../migrations/0010_audit.sql")),
     (11, "search", include_str!("../../migrations/0011_search.sql")),
     (12, "alarms", include_str!("../../migrations/0012_alarms.sql")),
+    (13, "placed calls", include_str!("../../migrations/0013_placed_calls.sql")),
 ];
 
 /// Makes a missing SQLite file before SQLite does, for it holds telephone numbers. What cannot be made here is told by the

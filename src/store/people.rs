@@ -6,6 +6,7 @@ use super::sql::{Columns, statements};
 use super::writer::Writing;
 use super::{Result, Store, StoreError, audit, factors};
 use crate::core::officer::{Actor, Role};
+use crate::core::phone::Telephone;
 use crate::time::Timestamp;
 
 /// A person who works here.
@@ -22,6 +23,8 @@ pub struct Officer {
     pub last_sign_in_at: Option<Timestamp>,
     /// Whether a code of an authenticator app is asked for besides the password.
     pub has_factor: bool,
+    /// Rung before the caller when they call back. `None`: they dial by hand.
+    pub telephone: Option<Telephone>,
 }
 
 /// Whoever is allowed in: how they sign and what they may do.
@@ -29,13 +32,16 @@ pub struct Officer {
 pub struct Person {
     pub actor: Actor,
     pub role: Role,
+    /// Rung before the caller when they call back.
+    pub telephone: Option<Telephone>,
 }
 
-/// What an administrator changes about an officer.
+/// What an administrator changes about an officer, and they themselves about their telephone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OfficerChange {
     Name(String),
     Role(Role),
+    Telephone(Option<Telephone>),
     Disable,
     Enable,
 }
@@ -250,6 +256,13 @@ async fn alter(
             sqlx::query(SET_ROLE).bind(id).bind(role.as_str()).execute(&mut *writing.sql).await?;
             ("officer_role", format!("{}: {} → {}", officer.login, officer.role.title(), role.title()))
         }
+        OfficerChange::Telephone(telephone) if *telephone == officer.telephone => return Ok(officer),
+        OfficerChange::Telephone(telephone) => {
+            let text = telephone.as_ref().map(Telephone::to_string);
+            sqlx::query(SET_TELEPHONE).bind(id).bind(text).execute(&mut *writing.sql).await?;
+            let shown = |it: &Option<Telephone>| it.as_ref().map_or_else(|| "нет".to_owned(), Telephone::spaced);
+            ("officer_telephone", format!("{} → {}", shown(&officer.telephone), shown(telephone)))
+        }
         OfficerChange::Disable if officer.disabled_at.is_some() => return Ok(officer),
         OfficerChange::Disable => {
             let at = Some(now.as_millisecond());
@@ -290,6 +303,7 @@ pub(super) fn read_officer(row: &AnyRow) -> Result<Officer> {
         disabled_at: columns.optional_time("disabled_at")?,
         last_sign_in_at: columns.optional_time("last_sign_in_at")?,
         has_factor: columns.get::<Option<Vec<u8>>>("factor_secret")?.is_some(),
+        telephone: columns.optional_parsed("telephone", |text| Telephone::parse(text).ok())?,
     })
 }
 
@@ -301,6 +315,7 @@ statements! {
     ENABLE_LOGIN = "UPDATE officer SET disabled_at = NULL WHERE login = $1 RETURNING id";
     DISABLE_LOGIN = "UPDATE officer SET disabled_at = $2 WHERE login = $1 RETURNING id";
     RENAME_OFFICER = "UPDATE officer SET name = $2 WHERE id = $1";
+    SET_TELEPHONE = "UPDATE officer SET telephone = $2 WHERE id = $1";
     SET_ROLE = "UPDATE officer SET role = $2 WHERE id = $1";
     SET_DISABLED = "UPDATE officer SET disabled_at = $2 WHERE id = $1";
     MARK_SIGN_IN = "UPDATE officer SET last_sign_in_at = $2 WHERE id = $1";

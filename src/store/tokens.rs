@@ -64,7 +64,7 @@ impl Store {
     pub async fn token_holder(&self, secret_sha256: Vec<u8>) -> Result<Option<Person>> {
         let row = sqlx::query(READ_TOKEN).bind(secret_sha256).fetch_optional(&self.readers).await?;
         let token = row.as_ref().map(read_token).transpose()?;
-        Ok(token.map(|token| Person { actor: Actor::token(token.id, &token.name), role: token.role }))
+        Ok(token.map(|token| Person { actor: Actor::token(token.id, &token.name), role: token.role, telephone: None }))
     }
 }
 

@@ -23,6 +23,8 @@ pub enum Error {
     Stale(Box<Callback>),
     AnotherOpen,
     NothingToUndo,
+    /// A call that was placed before goes on.
+    AlreadyCalling,
     NobodyWaits,
     /// Too many tries from one address; seconds until the next may be made.
     SlowDown(u64),
@@ -47,6 +49,7 @@ impl From<ActError> for Error {
             ActError::Refused(refusal) => Self::Refused(refusal),
             ActError::AnotherOpen => Self::AnotherOpen,
             ActError::NothingToUndo => Self::NothingToUndo,
+            ActError::AlreadyCalling(_) => Self::AlreadyCalling,
             ActError::NobodyWaits => Self::NobodyWaits,
             ActError::Store(error) => Self::Store(error),
         }
@@ -60,7 +63,7 @@ impl Error {
             Self::RoleNeeded(_) => StatusCode::FORBIDDEN,
             Self::NotFound | Self::NobodyWaits | Self::SoundMissing => StatusCode::NOT_FOUND,
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::Stale(_) | Self::AnotherOpen | Self::NothingToUndo => StatusCode::CONFLICT,
+            Self::Stale(_) | Self::AnotherOpen | Self::NothingToUndo | Self::AlreadyCalling => StatusCode::CONFLICT,
             Self::Refused(Refusal::ClaimedByOther { .. } | Refusal::Closed { .. } | Refusal::NotClosed) => {
                 StatusCode::CONFLICT
             }

@@ -26,7 +26,7 @@ pub use self::error::Error;
 pub use self::pages::AUDIT_ACTIONS;
 use crate::core::line::Lines;
 use crate::core::school::School;
-use crate::providers::Providers;
+use crate::providers::{Provider, Providers};
 use crate::recordings::{Folder, Joiner};
 use crate::store::Store;
 use crate::time::{Clock, Heartbeat};
@@ -71,6 +71,11 @@ impl House {
     /// The lines as the school has them now.
     pub fn lines(&self) -> Lines {
         self.store.lines()
+    }
+
+    /// The exchange that rings officers' telephones. A rehearsal rings nobody.
+    pub fn dialler(&self) -> Option<&dyn Provider> {
+        self.providers.dialler().filter(|_| !self.rehearsal)
     }
 }
 

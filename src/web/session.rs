@@ -92,7 +92,11 @@ pub(super) async fn still_holds(parts: &Parts, house: &House) -> Result<bool, Er
 
 /// Whom an officer acts as.
 pub(super) fn person_of(officer: &Officer) -> Person {
-    Person { actor: Actor::officer(officer.id, &officer.name), role: officer.role }
+    Person {
+        actor: Actor::officer(officer.id, &officer.name),
+        role: officer.role,
+        telephone: officer.telephone.clone(),
+    }
 }
 
 /// Begins a session under a new id, ends the one the browser came with, and sweeps out what has expired.

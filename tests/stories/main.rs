@@ -11,6 +11,7 @@ mod callers;
 mod calls;
 mod crash;
 mod desk;
+mod dialling;
 mod evening;
 mod exchange;
 mod fetching;

@@ -2,6 +2,7 @@
 //! call goes, plays the greeting and records by itself, and tells the end with the sound. What was not taken it repeats for
 //! weeks, over restarts of either side.
 
+mod dialler;
 mod parse;
 
 use std::fmt;
@@ -10,8 +11,9 @@ use std::sync::Arc;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use self::dialler::Rest;
 use super::form::is_form;
-use super::{Kind, LARGEST_FORM, Malformed, Parsed, Provider, RawRequest, Refused, Reply, TestCall, Verified};
+use super::{Dialler, Kind, LARGEST_FORM, Malformed, Parsed, Provider, RawRequest, Refused, Reply, TestCall, Verified};
 use crate::core::phone::PhoneNumber;
 use crate::core::script::Verb;
 use crate::time::Timestamp;
@@ -102,14 +104,23 @@ impl Endpoint {
 }
 
 /// A configured exchange.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Asterisk {
     settings: Settings,
+    /// `None`: it places no calls for us.
+    rest: Option<Rest>,
+}
+
+impl fmt::Debug for Asterisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.settings.fmt(f)
+    }
 }
 
 impl Asterisk {
     pub fn new(settings: Settings) -> Self {
-        Self { settings }
+        let rest = Rest::of(&settings);
+        Self { settings, rest }
     }
 
     fn request(&self, endpoint: &str, form: &[(&str, &str)]) -> Option<RawRequest> {
@@ -179,5 +190,9 @@ impl Provider for Asterisk {
             rings: "open",
             offers: "voicemail",
         })
+    }
+
+    fn dialler(&self) -> Option<&dyn Dialler> {
+        self.rest.as_ref().map(|rest| rest as &dyn Dialler)
     }
 }

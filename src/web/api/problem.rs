@@ -120,6 +120,7 @@ impl From<Error> for Problem {
                 "Nothing to undo",
                 "the last step was not yours, or there is none",
             ),
+            Error::AlreadyCalling => Self::plain(status, "a call that was placed before goes on"),
             Error::NobodyWaits => {
                 Self::new(status, "urn:perezvon:nobody-waits", "Nobody waits", "there is no callback to claim now")
             }

@@ -2,6 +2,7 @@
 
 mod actions;
 mod alarms;
+mod calling;
 mod card;
 mod choices;
 mod headline;
@@ -20,6 +21,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 
 use self::alarms::Alarms;
+use self::calling::{Calling, dialling};
 use self::card::Card;
 use self::choices::colleagues;
 use self::headline::{Part, clock, empty, summary};
@@ -134,17 +136,20 @@ async fn draw(
     let (status, told) = told.unzip();
     let callers: Vec<_> = wanted.iter().filter_map(|entry| entry.callback.number_to_dial().cloned()).collect();
     let names = store.contacts(&callers).await?;
+    let rings = may_act && dialling(house, person).is_some();
     let mut groups = Vec::new();
     for Entries { key, title, number, entries } in grouped(&school, wanted, &person.actor.id, now) {
         let mut cards = Vec::with_capacity(entries.len());
         for entry in entries {
             let talk = talk(store, entry.callback.proposed_call_id).await?;
-            let calendar = &school.by_id(&entry.callback.line).calendar;
+            let line = entry.callback.line.clone();
+            let calendar = &school.by_id(&line).calendar;
             let bench = card::Bench { person, calendar, now, reasons: school.regulation_reasons };
             let name =
                 entry.callback.number_to_dial().and_then(|number| names.get(number)).map(|known| known.name.clone());
             let mut card = Card::of(entry, talk, told.as_ref(), &bench);
             card.name = name.filter(|name| !name.is_empty());
+            card.rings = rings && card.number.is_some() && school.by_id(&line).number.is_some();
             cards.push(card);
         }
         let count = whole.then_some(cards.len());
@@ -153,6 +158,9 @@ async fn draw(
     unfold(&mut groups, at, &view);
     if may_act && let Some(card) = groups.iter_mut().flat_map(|group| &mut group.cards).find(|card| card.unfolded) {
         card.colleagues = colleagues(store, &person.actor).await?;
+        if let Some(call) = store.newest_placed_call(card.id, &person.actor).await? {
+            card.calling = Calling::of(&call, &card.desk, now);
+        }
     }
     let period = calendar.period_at(now).or_else(|| calendar.next_period(now));
     let next_opening = calendar.next_period(now).map(|period| period.start);

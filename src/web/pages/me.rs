@@ -1,6 +1,7 @@
 //! «Моя учётная запись»: everybody's own password, second factor and sessions.
 
 mod factor;
+mod telephone;
 
 use askama::Template;
 use axum::extract::rejection::FormRejection;
@@ -17,7 +18,9 @@ use super::refused::PageError;
 use super::sign_in::{Door, checked, failure, hashed, too_many};
 use super::words::{Wall, counted};
 use super::{AnyQuery, Visitor, page, query};
+use crate::core::officer::Role;
 use crate::core::password::{LONGEST_BYTES, SHORTEST, Weak, judge};
+use crate::core::phone::Telephone;
 use crate::store::{Officer, Person};
 use crate::web::{Error, House, session};
 
@@ -27,6 +30,7 @@ pub(super) fn router() -> Router<House> {
         .route("/me/password", post(change_password))
         .route("/me/logout", post(sign_out_everywhere))
         .merge(factor::router())
+        .merge(telephone::router())
 }
 
 /// The officer whose own page this is. Others are shown the way in.
@@ -61,6 +65,8 @@ struct MePage {
     login: String,
     role: &'static str,
     has_factor: bool,
+    /// What stands in the field of the telephone; `None`: nothing would ring it.
+    telephone: Option<String>,
     /// «5 запасных кодов».
     codes_left: String,
     sessions: Vec<SessionRow>,
@@ -87,6 +93,7 @@ struct Told {
 enum About {
     Password,
     Factor,
+    Telephone,
 }
 
 #[derive(Default, Deserialize)]
@@ -98,6 +105,7 @@ struct Done {
 async fn show(State(house): State<House>, me: Me, door: Door, done: AnyQuery<Done>) -> Result<Response, PageError> {
     let done = match query(done).done.as_str() {
         "password" => Some("Пароль изменён. На других устройствах нужно войти заново."),
+        "telephone" => Some("Телефон сохранён."),
         "factor-off" => Some("Второй фактор выключен."),
         _ => None,
     };
@@ -114,6 +122,8 @@ async fn draw(
     let lines = house.lines();
     let wall = Wall::new(lines.default_calendar().time_zone(), door.now);
     let sessions = session::own(house, &door.session, &me.0, door.now).await?;
+    let own = || me.0.telephone.as_ref().map_or_else(String::new, Telephone::spaced);
+    let telephone = house.dialler().filter(|_| me.0.role >= Role::Officer).map(|_| own());
     let left = house.store.recovery_codes_left(me.0.id).await?;
     Ok(page(&MePage {
         frame: Frame::of(house, &me.person(), Here::Me, door.now).await?,
@@ -121,6 +131,7 @@ async fn draw(
         login: me.0.login.clone(),
         role: me.0.role.title(),
         has_factor: me.0.has_factor,
+        telephone,
         codes_left: counted(left, ["запасной код", "запасных кода", "запасных кодов"]),
         sessions: sessions
             .into_iter()

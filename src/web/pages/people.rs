@@ -18,6 +18,7 @@ use super::sign_in::{Address, LONGEST_LOGIN};
 use super::words::Wall;
 use super::{Visitor, page};
 use crate::core::officer::Role;
+use crate::core::phone::Telephone;
 use crate::store::{Invitation, Officer, PeopleError, Person};
 use crate::time::Timestamp;
 use crate::web::password::{hex, random};
@@ -49,6 +50,7 @@ struct Row {
     role: &'static str,
     last_sign_in: String,
     has_factor: bool,
+    telephone: String,
     state: String,
     is_disabled: bool,
 }
@@ -106,6 +108,7 @@ fn row(officer: &Officer, invitations: &[Invitation], wall: &Wall<'_>) -> Row {
         role: officer.role.title(),
         last_sign_in: officer.last_sign_in_at.map_or_else(|| "ещё не входил".to_owned(), |at| wall.moment(at)),
         has_factor: officer.has_factor,
+        telephone: officer.telephone.as_ref().map_or_else(|| "нет".to_owned(), Telephone::spaced),
         state: state(officer, invitations, wall),
         is_disabled: officer.disabled_at.is_some(),
     }

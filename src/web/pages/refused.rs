@@ -12,7 +12,7 @@ use super::words::{Wall, counted};
 use crate::core::callback::{
     ATTEMPTS_BEFORE_GIVING_UP, Callback, HOW_IT_WAS_PUT, LONGEST_DELAY_DAYS, LONGEST_NOTE, Refusal, State,
 };
-use crate::store::{ActError, StoreError};
+use crate::store::{ActError, PlacedCall, StoreError};
 use crate::web::password::{hex, random};
 use crate::web::{Error, House};
 
@@ -76,7 +76,8 @@ impl IntoResponse for PageError {
             | Error::Refused(_)
             | Error::Stale(_)
             | Error::AnotherOpen
-            | Error::NothingToUndo => Failure {
+            | Error::NothingToUndo
+            | Error::AlreadyCalling => Failure {
                 status,
                 title: "Такой страницы нет".to_owned(),
                 text: "Такой страницы нет. Возможно, в адресе опечатка.".to_owned(),
@@ -167,9 +168,19 @@ pub(super) fn sentence(error: &ActError, wall: &Wall<'_>) -> Option<String> {
             format!("Отменить уже нельзя: после вас с обращением работали дальше, {now}.")
         }
         ActError::NothingToUndo => "Отменить нечего: последнее действие здесь не ваше или уже отменено.".to_owned(),
+        ActError::AlreadyCalling(call) => calling(call),
         ActError::NobodyWaits => "Всех обзвонили: свободных обращений нет.".to_owned(),
         ActError::NotFound(_) | ActError::Store(_) => return None,
     })
+}
+
+/// What goes on instead of another call.
+pub(super) fn calling(call: &PlacedCall) -> String {
+    let (number, telephone) = (call.number.spaced(), call.telephone.spaced());
+    match call.answered_at {
+        Some(_) => format!("Вы уже звоните: {number}. Сначала закончите этот разговор."),
+        None => format!("Уже звоним: снимите трубку на {telephone}, потом соединим с {number}."),
+    }
 }
 
 fn changed_meanwhile(present: &Callback, wall: &Wall<'_>) -> String {

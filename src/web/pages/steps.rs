@@ -48,6 +48,10 @@ pub(super) fn past(step: &Step) -> String {
         }
         ("reopen", _) => "открыто снова".to_owned(),
         ("describe", _) => "записаны сведения".to_owned(),
+        ("not_called", Some("not_picked_up")) => "звонок не состоялся: трубку не сняли".to_owned(),
+        ("not_called", Some("not_connected")) => "звонок не состоялся: АТС не соединила с номером".to_owned(),
+        ("not_called", Some("no_such_telephone")) => "звонок не состоялся: АТС не знает телефона".to_owned(),
+        ("not_called", _) => "звонок не состоялся: АТС не отвечает".to_owned(),
         ("due_moved", _) => "срок изменился вместе с рабочим временем".to_owned(),
         _ => "последнее действие отменено".to_owned(),
     }

@@ -8,12 +8,16 @@ use axum::response::{IntoResponse, Redirect, Response};
 use jiff::civil::DateTime;
 use serde::Deserialize;
 
+use super::calling::dialling;
 use super::choices::later;
 use super::draw;
 use super::told::{Faster, Told};
 use super::view::View;
-use crate::core::callback::{Action, AttemptOutcome, Callback, LONGEST_NOTE, Notes, Reason, Refusal};
+use crate::core::callback::{
+    Action, AttemptOutcome, Callback, LONGEST_NOTE, Notes, Reason, Refusal, State as DeskState,
+};
 use crate::core::officer::{Actor, Role};
+use crate::core::placed_call::Ending;
 use crate::store::{ActError, Store};
 use crate::time::Timestamp;
 use crate::web::pages::refused::{PageError, sentence};
@@ -83,12 +87,27 @@ pub(super) async fn act(
             said => house.store.keep_note(id, &said, by, now).await.map(|()| entry.callback),
         },
         verb => match asked(&house.store, verb, &typed, now, &wall).await? {
+            Ok((Action::Dial, notes)) => match dialling(&house, &visitor.0).zip(version) {
+                Some((with, version)) => house.store.dial(id, version, with, by, &lines, now).await,
+                None => house.store.act(id, version, Action::Dial, notes, by, &lines, now).await,
+            },
             Ok((action, notes)) => house.store.act(id, version, action, notes, by, &lines, now).await,
             Err(missing) => {
                 let told = Told { id: Some(id), sentence: missing.to_owned(), typed };
                 return draw(&house, &visitor, view, Some((StatusCode::UNPROCESSABLE_ENTITY, told)), now).await;
             }
         },
+    };
+    // The call that was placed for him has told it first: his own word is the same.
+    let done = match done {
+        Err(ActError::Stale(present)) if is_told(&house.store, &typed, &present, by).await? => {
+            let said = typed.said();
+            match said.is_empty() {
+                true => Ok(*present),
+                false => house.store.keep_note(id, &said, by, now).await.map(|()| *present),
+            }
+        }
+        done => done,
     };
     let error = match done {
         Ok(_) => {
@@ -115,6 +134,16 @@ pub(super) async fn act(
     let Some(sentence) = overtaken.or_else(|| sentence(&error, &wall)) else { return Err(error.into()) };
     let told = Told { id: Some(id), sentence, typed };
     draw(&house, &visitor, view, Some((Error::from(error).status(), told)), now).await
+}
+
+/// Whether «Не дозвонились» is written down already, by the call that was placed for this officer.
+async fn is_told(store: &Store, typed: &Typed, present: &Callback, by: &Actor) -> Result<bool, PageError> {
+    let is_put_off = matches!(&present.desk.state, DeskState::Later { by: whose, .. } if whose.id == by.id);
+    if !is_put_off || !matches!(typed.verb.as_str(), "no-answer" | "busy") {
+        return Ok(false);
+    }
+    let call = store.newest_placed_call(present.id, by).await?;
+    Ok(call.and_then(|call| call.ending).and_then(Ending::attempt).is_some())
 }
 
 /// Whether somebody else may have been faster.

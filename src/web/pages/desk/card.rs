@@ -2,6 +2,7 @@
 
 use super::Message;
 use super::actions::Typed;
+use super::calling::Calling;
 use super::choices::{Colleague, Later, WhyNot, later_choices, reasons};
 use super::message::messages_of;
 use super::told::Told;
@@ -85,6 +86,11 @@ pub(super) struct Card {
     pub begun: bool,
     /// So many attempts on different days reached nobody that it may be closed for that.
     pub hopeless: bool,
+    /// The exchange rings this officer first and then the number.
+    pub rings: bool,
+    /// The call it has placed.
+    pub calling: Option<Calling>,
+    pub desk: State,
     may_act: bool,
     hand: Hand,
 }
@@ -156,6 +162,9 @@ impl Card {
             colleagues: Vec::new(),
             begun: begun_by(&view, me),
             hopeless: is_hopeless(&view, &wall),
+            rings: false,
+            calling: None,
+            desk: callback.desk.state.clone(),
             may_act: bench.person.role >= Role::Officer,
             hand,
         }
@@ -181,6 +190,11 @@ impl Card {
 
     pub fn workable(&self) -> bool {
         self.free() || self.mine()
+    }
+
+    /// Whether a call of this officer goes on here.
+    pub fn is_calling(&self) -> bool {
+        self.calling.as_ref().is_some_and(|call| call.goes_on)
     }
 
     /// The note typed beside the result of a call.

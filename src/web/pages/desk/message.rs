@@ -173,7 +173,7 @@ mod tests {
         let zone = TimeZone::UTC;
         let wall = Wall::new(&zone, Timestamp::UNIX_EPOCH);
         let shown = |role, caller| {
-            let person = Person { actor: Actor::system(), role };
+            let person = Person { actor: Actor::system(), role, telephone: None };
             let message = Message::of(&voicemail(caller, "Мой номер 8 928 832-80-88"), &person, &wall, None);
             (message.transcript, message.said_number.map(|said| (said.spaced, said.e164, said.differs)))
         };
