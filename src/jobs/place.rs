@@ -16,7 +16,7 @@ const LOOK_EVERY_IN_A_TALK: SignedDuration = SignedDuration::from_secs(5);
 /// How long after a call is gone its end may be awaited. The exchange tells at once, and again after a minute.
 const TOLD_WITHIN_MS: i64 = 130_000;
 /// The same of a call whose officer was never seen to take up the receiver.
-const TOLD_AT_ONCE_MS: i64 = 5_000;
+const TOLD_AT_ONCE_MS: i64 = 4_000;
 /// An exchange that cannot be looked at for this long after it was asked: longer than it rings.
 const SILENT_FOR_MS: i64 = 60_000;
 /// No call is followed for longer.
@@ -113,7 +113,7 @@ impl Worker {
                 match was_answered {
                     true if waited_ms >= TOLD_WITHIN_MS => self.ends(call.id, Ending::Unknown, now).await,
                     false if waited_ms >= TOLD_AT_ONCE_MS => self.ends(call.id, Ending::NotPickedUp, now).await,
-                    _ => Ended::After(LOOK_EVERY_IN_A_TALK, "its end is awaited".to_owned()),
+                    _ => Ended::After(LOOK_EVERY, "its end is awaited".to_owned()),
                 }
             }
             None if !was_answered && elapsed_ms(call.placed_at.unwrap_or(now), now) >= SILENT_FOR_MS => {
