@@ -44,7 +44,7 @@ impl From<reqwest::Error> for HttpError {
 
 /// Why an exchange gave no answer to a request that is sent once.
 #[derive(Debug)]
-pub(super) enum NoAnswer {
+pub enum NoAnswer {
     /// No connection came about, so nothing was asked.
     NothingSent(String),
     /// It may have been asked.
@@ -118,7 +118,7 @@ impl Http {
     }
 
     /// One request to a provider's REST interface; the answer whole.
-    pub async fn ask(&self, request: ApiRequest) -> Result<Vec<u8>, HttpError> {
+    pub(super) async fn ask(&self, request: ApiRequest) -> Result<Vec<u8>, HttpError> {
         let response = asked(&self.public, &request).send().await?;
         match response.status().is_success() {
             true => whole(response).await,
@@ -127,7 +127,7 @@ impl Http {
     }
 
     /// One request to the exchange, sent once: the status and the body of its answer, whatever they say.
-    pub(super) async fn answer(&self, request: ApiRequest) -> Result<(u16, Vec<u8>), NoAnswer> {
+    pub async fn answer(&self, request: ApiRequest) -> Result<(u16, Vec<u8>), NoAnswer> {
         let response = asked(&self.own, &request).send().await.map_err(|error| match error.is_connect() {
             true => NoAnswer::NothingSent(HttpError::from(error).to_string()),
             false => NoAnswer::Lost(HttpError::from(error).to_string()),

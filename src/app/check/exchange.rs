@@ -2,11 +2,9 @@
 //! it lacks. It is only asked, nothing of it is changed.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use reqwest::StatusCode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -15,12 +13,10 @@ use super::Report;
 use crate::app::config::{Config, is_loopback};
 use crate::app::pbx;
 use crate::core::phone::Telephone;
-use crate::jobs::{Http, HttpError};
+use crate::jobs::{Http, NoAnswer};
 use crate::providers::ApiRequest;
 use crate::providers::asterisk::{Ari, Settings};
 
-/// The longest an answer is waited for: a person sits at the terminal.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 /// A shorter token could be guessed. `openssl rand -hex 24` has 48 characters.
 const SHORTEST_TOKEN: usize = 20;
 /// The oldest exchange on which the dialplan was tried.
@@ -76,8 +72,8 @@ struct Variable {
 /// Why the exchange did not tell.
 enum Untold {
     /// In words.
-    Unreachable(String),
-    Status(StatusCode),
+    Unreachable(&'static str),
+    Status(u16),
     /// Something else answers at that address.
     NotAri,
 }
@@ -93,12 +89,11 @@ impl Asked<'_> {
         let Ari { base, user, password } = self.ari;
         let authorization = format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")));
         let request = ApiRequest { method: "GET", url: format!("{base}{path}"), authorization: Some(authorization) };
-        match tokio::time::timeout(ANSWERED_WITHIN, self.http.ask(request)).await {
-            Ok(Ok(body)) => serde_json::from_slice(&body).map_err(|_| Untold::NotAri),
-            Ok(Err(HttpError::Status(status))) => Err(Untold::Status(status)),
-            Ok(Err(HttpError::Unreachable(_))) => Err(Untold::Unreachable("соединения нет".to_owned())),
-            Ok(Err(_)) => Err(Untold::NotAri),
-            Err(_) => Err(Untold::Unreachable(format!("молчит {} с", ANSWERED_WITHIN.as_secs()))),
+        match self.http.answer(request).await {
+            Ok((200..=299, body)) => serde_json::from_slice(&body).map_err(|_| Untold::NotAri),
+            Ok((status, _)) => Err(Untold::Status(status)),
+            Err(NoAnswer::NothingSent(_)) => Err(Untold::Unreachable("соединения нет")),
+            Err(NoAnswer::Lost(_)) => Err(Untold::Unreachable("молчит")),
         }
     }
 }
@@ -284,14 +279,14 @@ fn why(untold: &Untold, Ari { base, user, .. }: &Ari) -> String {
     match untold {
         Untold::Unreachable(how) => format!(
             "АТС по адресу {base} не отвечает ({how}). Запустите Asterisk; в http.conf нужны enabled = yes, bindaddr и bindport, те же, \
-             что в ari_base. Вместо имени машины в своей сети впишите её IP-адрес."
+             что в ari_base."
         ),
-        Untold::Status(StatusCode::UNAUTHORIZED) => format!(
+        Untold::Status(401) => format!(
             "АТС не приняла ari_user или ari_password. Сравните их с разделом [{user}] в ari.conf; написать его может perezvon pbx \
              config --into, затем asterisk -rx 'module reload res_ari.so'"
         ),
-        Untold::Status(status) if status.is_server_error() => {
-            format!("АТС по адресу {base} отвечает {}. Посмотрите её журнал.", status.as_u16())
+        Untold::Status(status) if *status >= 500 => {
+            format!("АТС по адресу {base} отвечает {}. Посмотрите её журнал.", status)
         }
         Untold::Status(_) | Untold::NotAri => format!(
             "по адресу {base} отвечает не ARI. Адрес оканчивается на /ari; в ari.conf нужно enabled = yes, и должны быть загружены \
