@@ -31,7 +31,7 @@ struct Yardstick {
 /// Serves until the process is killed. `log`: the file that keeps what comes, if it is kept.
 pub async fn serve(configuration: &Path, address: SocketAddr, log: Option<&Path>) -> anyhow::Result<()> {
     let config = config::load(Some(configuration), [])?;
-    let yardstick = Yardstick { providers: house::providers(&config), log: log.map(start_log).transpose()? };
+    let yardstick = Yardstick { providers: house::providers(&config, false), log: log.map(start_log).transpose()? };
     let router = Router::new()
         .route("/webhooks/{name}/{*endpoint}", any(webhook))
         .route("/healthz", any(|| async { "ok\n" }))

@@ -47,7 +47,7 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
     let store = store
         .with_late_folder(&config.storage.recordings.join(".late"))
         .with_context(|| format!("в папке записей {} нельзя писать", config.storage.recordings.display()))?;
-    let providers = providers(config);
+    let providers = providers(config, rehearse);
     let heartbeat = Heartbeat::default();
     // A rehearsal's callers have never called: nobody is written to about them.
     let mail = config.mail.clone().filter(|_| !(rehearse || marked)).map(Arc::new);
@@ -78,17 +78,18 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
     Ok(Built { house, worker, store })
 }
 
-/// The codecs of the configured providers.
-pub fn providers(config: &Config) -> Providers {
-    Providers::new(config.providers.iter().map(provider))
+/// The codecs of the configured providers. In a rehearsal our clock is not theirs.
+pub fn providers(config: &Config, rehearse: bool) -> Providers {
+    Providers::new(config.providers.iter().map(|config| provider(config, rehearse)))
 }
 
-fn provider(config: &ProviderConfig) -> Box<dyn Provider> {
+fn provider(config: &ProviderConfig, rehearse: bool) -> Box<dyn Provider> {
     match config {
         ProviderConfig::Twiml { settings, api_token } => match api_token {
             Some(token) => Box::new(Twiml::new(settings.clone()).with_api_token(token.clone())),
             None => Box::new(Twiml::new(settings.clone())),
         },
+        ProviderConfig::Asterisk(settings) if rehearse => Box::new(Asterisk::new(settings.clone()).rehearsed()),
         ProviderConfig::Asterisk(settings) => Box::new(Asterisk::new(settings.clone())),
     }
 }

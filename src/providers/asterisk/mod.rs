@@ -12,6 +12,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use self::dialler::Rest;
+use self::parse::Clocks;
 use super::form::is_form;
 use super::{Dialler, Kind, LARGEST_FORM, Malformed, Parsed, Provider, RawRequest, Refused, Reply, TestCall, Verified};
 use crate::core::phone::PhoneNumber;
@@ -107,6 +108,7 @@ impl Endpoint {
 #[derive(Clone)]
 pub struct Asterisk {
     settings: Settings,
+    clocks: Clocks,
     /// `None`: it places no calls for us.
     rest: Option<Rest>,
 }
@@ -120,7 +122,12 @@ impl fmt::Debug for Asterisk {
 impl Asterisk {
     pub fn new(settings: Settings) -> Self {
         let rest = Rest::of(&settings);
-        Self { settings, rest }
+        Self { settings, clocks: Clocks::Alike, rest }
+    }
+
+    /// The same exchange in a rehearsal, whose clock is not the world's.
+    pub fn rehearsed(self) -> Self {
+        Self { clocks: Clocks::Apart, ..self }
     }
 
     fn request(&self, endpoint: &str, form: &[(&str, &str)]) -> Option<RawRequest> {
@@ -166,7 +173,7 @@ impl Provider for Asterisk {
     }
 
     fn parse(&self, verified: Verified<'_>, received_at: Timestamp) -> Result<Parsed, Malformed> {
-        parse::parse(&self.settings, verified.0, received_at)
+        parse::parse(&self.settings, self.clocks, verified.0, received_at)
     }
 
     /// One word: whether officers' telephones ring first. What comes after it the exchange knows itself.

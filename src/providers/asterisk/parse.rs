@@ -28,8 +28,22 @@ const CRASHED: &str = "CRASH";
 /// PCM, 16 bit, 8000 Hz, mono: bytes in a millisecond.
 const BYTES_PER_MS: usize = 16;
 
+/// How the clock of the exchange stands to ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Clocks {
+    /// Both show the time of the world.
+    Alike,
+    /// Ours shows the time of a rehearsal: all that the exchange's times tell is how long a call lasted.
+    Apart,
+}
+
 /// Reads a request that has been verified.
-pub(super) fn parse(settings: &Settings, request: &RawRequest, received_at: Timestamp) -> Result<Parsed, Malformed> {
+pub(super) fn parse(
+    settings: &Settings,
+    clocks: Clocks,
+    request: &RawRequest,
+    received_at: Timestamp,
+) -> Result<Parsed, Malformed> {
     let endpoint = Endpoint::read(&request.endpoint)?;
     let (told, sound) = match is_form(request.header("content-type")) {
         true => (request.body.clone(), None),
@@ -38,8 +52,8 @@ pub(super) fn parse(settings: &Settings, request: &RawRequest, received_at: Time
     let form = Form::read(&told)?;
     let key = CallKey { provider: settings.name.clone(), provider_call_id: form.required("id", MAX_WORD)?.to_owned() };
     let (events, step) = match endpoint {
-        Endpoint::Incoming => (incoming(&form, received_at)?, Some(Step::Arrived)),
-        Endpoint::Ended => (ended(&form, sound.as_ref(), received_at)?, None),
+        Endpoint::Incoming => (incoming(&form, clocks, received_at)?, Some(Step::Arrived)),
+        Endpoint::Ended => (ended(&form, sound.as_ref(), clocks, received_at)?, None),
     };
     let has_sound = events.iter().any(|event| is_message(&event.fact));
     let sound = sound.filter(|_| has_sound).map(|bytes| Sound { recording_id: RECORDING, bytes, rest: told.clone() });
@@ -76,8 +90,9 @@ fn unreadable(error: multer::Error) -> Malformed {
     Malformed::NotMultipart(error.to_string())
 }
 
-fn incoming(form: &Form, received_at: Timestamp) -> Result<Vec<CallEvent>, Malformed> {
-    let at = told_at(form, "started")?.filter(|at| is_within(*at, received_at, ASKED_WITHIN_MS)).unwrap_or(received_at);
+fn incoming(form: &Form, clocks: Clocks, received_at: Timestamp) -> Result<Vec<CallEvent>, Malformed> {
+    let started = told_at(form, "started")?;
+    let at = started.filter(|at| clocks.believe(*at, received_at, ASKED_WITHIN_MS)).unwrap_or(received_at);
     Ok(vec![parties(form, at)?])
 }
 
@@ -101,8 +116,13 @@ fn parties(form: &Form, at: Timestamp) -> Result<CallEvent, Malformed> {
     Ok(CallEvent { at, fact })
 }
 
-fn ended(form: &Form, sound: Option<&Bytes>, received_at: Timestamp) -> Result<Vec<CallEvent>, Malformed> {
-    let (started_at, ended_at) = times(form, received_at)?;
+fn ended(
+    form: &Form,
+    sound: Option<&Bytes>,
+    clocks: Clocks,
+    received_at: Timestamp,
+) -> Result<Vec<CallEvent>, Malformed> {
+    let (started_at, ended_at) = times(form, clocks, received_at)?;
     let at_end = |fact| CallEvent { at: ended_at, fact };
     let mut events = vec![parties(form, started_at)?, at_end(Fact::Ended)];
     let talk_seconds = form.seconds("talk")?.filter(|seconds| *seconds > 0);
@@ -146,9 +166,9 @@ fn is_empty(sound: &[u8]) -> bool {
 
 /// When the call began and ended. An exchange whose clock is ahead, or years behind, is believed for how long the call
 /// lasted; then it has ended now.
-fn times(form: &Form, received_at: Timestamp) -> Result<(Timestamp, Timestamp), Malformed> {
+fn times(form: &Form, clocks: Clocks, received_at: Timestamp) -> Result<(Timestamp, Timestamp), Malformed> {
     let (started, ended) = (told_at(form, "started")?, told_at(form, "ended")?);
-    let ended_at = ended.filter(|at| is_within(*at, received_at, TOLD_WITHIN_MS)).unwrap_or(received_at);
+    let ended_at = ended.filter(|at| clocks.believe(*at, received_at, TOLD_WITHIN_MS)).unwrap_or(received_at);
     let lasted_ms = match (started, ended) {
         (Some(started), Some(ended)) => ended.as_millisecond() - started.as_millisecond(),
         (Some(started), None) => ended_at.as_millisecond() - started.as_millisecond(),
@@ -163,8 +183,11 @@ fn told_at(form: &Form, field: &'static str) -> Result<Option<Timestamp>, Malfor
     Ok(seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()))
 }
 
-fn is_within(at: Timestamp, now: Timestamp, max_age_ms: i64) -> bool {
-    (0..=max_age_ms).contains(&(now.as_millisecond() - at.as_millisecond()))
+impl Clocks {
+    /// Not in the future, and not longer ago than this.
+    fn believe(self, at: Timestamp, now: Timestamp, max_age_ms: i64) -> bool {
+        self == Self::Alike && (0..=max_age_ms).contains(&(now.as_millisecond() - at.as_millisecond()))
+    }
 }
 
 fn before(at: Timestamp, ms: i64) -> Timestamp {

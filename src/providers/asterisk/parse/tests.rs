@@ -180,6 +180,16 @@ fn a_clock_that_is_wrong_is_believed_for_how_long_the_call_lasted() {
 }
 
 #[test]
+fn in_a_rehearsal_the_house_knows_only_how_long_a_call_lasted() {
+    for started in [NOW - 3_000_000, NOW - 20, NOW + 3_000_000] {
+        let request = form("ended", &format!("id=1&line=89288328088&started={started}&ended={}&record=", started + 15));
+        let events = exchange().rehearsed().parse(Verified(&request), now()).unwrap().events;
+        let times: Vec<_> = events.iter().map(|event| event.at.as_second() - NOW).collect();
+        assert_eq!(times, [-15, 0], "{started}");
+    }
+}
+
+#[test]
 fn a_call_that_we_asked_for_is_an_outgoing_one() {
     let end = "id=perezvon-7&line=%2B79288328088&to=%2B79281234567&from=&started=1795350907&ended=1795350923&record=";
     let talked = call(&form("ended", &format!("{end}&dial=ANSWER&talk=9")));
