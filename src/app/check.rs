@@ -15,6 +15,7 @@ use super::config::{Config, Mistakes, ProviderConfig, Storage, reason};
 use crate::core::calendar::Calendar;
 use crate::core::greetings::{GreetingKind, PATIENCE_MS};
 use crate::core::line::Line;
+use crate::core::phone::Telephone;
 use crate::providers::twiml::Settings;
 use crate::time::{TimeZone, Timestamp};
 
@@ -187,6 +188,14 @@ impl Report {
                 "{name}: в рабочее время звонят телефоны сотрудников, {phones} по {} с каждый.",
                 line.ring_seconds
             )),
+        }
+        let has_exchange = config.providers.iter().any(|provider| matches!(provider, ProviderConfig::Asterisk(_)));
+        let extensions: Vec<_> = line.ring.iter().filter(|it| matches!(it, Telephone::Extension(_))).collect();
+        if let (false, Some(extension)) = (has_exchange, extensions.first()) {
+            self.bad(format!(
+                "{name}: внутренний номер {extension} может набрать только своя АТС (kind = \"asterisk\"), а её в настройках нет. \
+                 Впишите в ring обычный номер телефона."
+            ));
         }
         if line.aliases.is_empty() && !config.providers.is_empty() {
             self.fair(format!(

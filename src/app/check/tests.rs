@@ -37,6 +37,16 @@ async fn the_schools_own_values_need_no_mending_and_the_blank_term_is_told() {
 }
 
 #[tokio::test]
+async fn an_extension_that_no_provider_can_ring_must_be_mended() {
+    let line = "[[lines]]\nid = \"a\"\nnumber = \"89288328088\"\nring = [\"101\"]\n";
+    let (sound, text) = report(&format!("{line}{PROVIDER}"), "2026-11-20T12:00:00+03:00", vec![]).await;
+    assert!(!sound && text.contains("✗ Линия «a»: внутренний номер 101 может набрать только своя АТС"), "{text}");
+    let exchange = "[[providers]]\nname = \"pbx\"\nkind = \"asterisk\"\ntokens = [\"0123456789abcdef0123456789\"]\n";
+    let (sound, text) = report(&format!("{line}{exchange}"), "2026-11-20T12:00:00+03:00", vec![]).await;
+    assert!(sound, "{text}");
+}
+
+#[tokio::test]
 async fn the_addresses_to_copy_are_there_and_the_keys_are_not() {
     let text = format!("server.public_url = \"http://calls.example.org\"\n{PROVIDER}");
     let (sound, text) = report(&text, "2026-11-20T12:00:00+03:00", vec![]).await;
