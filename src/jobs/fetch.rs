@@ -1,18 +1,17 @@
 //! The sound of a message: fetched from the provider, checked, measured, kept; only then deleted there (R5).
 
 use reqwest::{Response, StatusCode, Url};
-use tracing::{error, warn};
 
 use super::http::HttpError;
 use super::{Ended, Worker};
 use crate::core::call::{CallKey, Fact};
 use crate::providers::{ApiRequest, Archive, ForbiddenUrl};
-use crate::recordings::{self, Analysis, BadRecordingName, KeepError, Kept, ReadError, RecordingName, Unplayable};
-use crate::store::{Job, JobKind, StoreError, StoredSound, Voicemail, VoicemailState};
+use crate::recordings::{self, Analysis, KeepError, Kept, RecordingName, Unplayable};
+use crate::store::{Job, JobKind, StoredSound, Voicemail, VoicemailState};
 use crate::time::{SignedDuration, Timestamp};
 
 /// The largest recording, bytes: an hour of 8 kHz stereo. The longest message a line may take is ten minutes.
-const LARGEST_RECORDING: u64 = 128 * 1024 * 1024;
+pub(super) const LARGEST_RECORDING: u64 = 128 * 1024 * 1024;
 /// After this long without the sound somebody is told.
 const LATE_MS: i64 = 3_600_000;
 /// After this long the sound is given up: Telnyx's addresses live ten minutes, Twilio keeps its copy until we delete it.
@@ -23,7 +22,7 @@ const TRIES_FOR_A_WHOLE_FILE: i64 = 3;
 const ROUNDING_MS: i64 = 2_000;
 
 /// Why the sound is not here yet.
-enum Missed {
+pub(super) enum Missed {
     Forbidden(ForbiddenUrl),
     Http(HttpError),
     /// The answer was no sound, or the download broke off.
@@ -65,53 +64,6 @@ impl Worker {
             Ok(kept) => self.keep(job, &voicemail, Some(archive), kept, String::new(), now).await,
             Err(missed) => self.missed(job, &voicemail, missed, now).await,
         }
-    }
-
-    /// The sound that came by itself, under its final name, and what was wrong with the file before it was mended: an exchange
-    /// that crashed has left lengths of zero in the header, which no player gets over.
-    async fn arrived(&self, voicemail: &Voicemail) -> Result<Option<(Kept, String)>, Missed> {
-        let bad_name = |bad: BadRecordingName| Missed::Unreadable(bad.to_string());
-        let waiting = RecordingName::of_arrived(voicemail.id).map_err(bad_name)?;
-        let bytes = match self.folder.read(&waiting).await {
-            Ok(bytes) => bytes,
-            Err(ReadError::Missing(_)) => return Ok(None),
-            Err(failed) => return Err(Missed::Unreadable(failed.to_string())),
-        };
-        let (bytes, broke_off) = match recordings::with_true_lengths(&bytes) {
-            Some(mended) => (mended, "the exchange broke off in the middle of the recording".to_owned()),
-            None => (bytes, String::new()),
-        };
-        // What is no sound is kept all the same: it is all there is of a caller's message.
-        let extension = recordings::sniff(&bytes).map_or("bin", |container| container.extension());
-        let name = RecordingName::of(voicemail.id, voicemail.received_at, extension).map_err(bad_name)?;
-        let mut incoming = self.folder.begin(name, LARGEST_RECORDING).await.map_err(Missed::Disk)?;
-        incoming.write(&bytes).await.map_err(Missed::Disk)?;
-        Ok(Some((incoming.finish().await.map_err(Missed::Disk)?, broke_off)))
-    }
-
-    /// Takes away the copy that waited. What a crash leaves of it is swept.
-    async fn forget_arrived(&self, voicemail_id: i64) {
-        let Ok(waiting) = RecordingName::of_arrived(voicemail_id) else { return };
-        if let Err(failed) = self.folder.remove(&waiting).await {
-            warn!(voicemail.id = voicemail_id, error = %failed, "The sound as it came stays a while longer");
-        }
-    }
-
-    /// Takes away what a crash, or the same end told twice, has left of sound that is stored.
-    pub(super) async fn sweep_arrived(&self) -> Result<(), StoreError> {
-        let waiting = match self.folder.arrived().await {
-            Ok(waiting) => waiting,
-            Err(failed) => {
-                error!(error = %failed, "The sound that came by itself cannot be listed: {failed}");
-                return Ok(());
-            }
-        };
-        for id in waiting {
-            if self.store.voicemail(id).await?.is_some_and(|it| !matches!(it.state, VoicemailState::Pending)) {
-                self.forget_arrived(id).await;
-            }
-        }
-        Ok(())
     }
 
     async fn download(&self, archive: &dyn Archive, voicemail: &Voicemail, now: Timestamp) -> Result<Kept, Missed> {

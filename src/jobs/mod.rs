@@ -3,6 +3,7 @@
 //! Jobs are planned in the commit that causes them and leased before they run, so a `kill -9` at any moment leads to a
 //! second try, never to none. Every job therefore bears being done twice.
 
+mod arrived;
 mod fetch;
 mod http;
 mod mail;
