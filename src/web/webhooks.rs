@@ -174,6 +174,9 @@ enum NotKept {
     Store(#[from] StoreError),
     #[error("the sound could not be written down: {0}")]
     Sound(#[from] KeepError),
+    /// Never seen; but sound that belongs nowhere is not answered for, so that the exchange keeps it.
+    #[error("the sound belongs to no message")]
+    NoMessage,
 }
 
 /// Keeps the delivery. What a caller waits for may not take long, and is not asked for again: if it cannot be kept now,
@@ -188,7 +191,8 @@ async fn keep(
     if step.is_none() {
         let now = delivery.received_at;
         let kept = house.store.deliver(delivery).await?;
-        if let (Some(sound), Some(call)) = (sound, &kept.call) {
+        if let Some(sound) = sound {
+            let call = kept.call.as_ref().ok_or(NotKept::NoMessage)?;
             keep_sound(house, call.id, sound, now).await?;
         }
         return Ok(kept);
@@ -213,7 +217,7 @@ async fn keep(
 /// Writes the sound down durably, beside the others that wait to be looked at. The call and the row of its message are kept
 /// by now: should the power fail here, the same sound comes again. One that is stored already is not replaced.
 async fn keep_sound(house: &House, call_id: i64, sound: Sound, now: Timestamp) -> Result<(), NotKept> {
-    let Some(voicemail) = house.store.voicemail_of(call_id, sound.recording_id).await? else { return Ok(()) };
+    let voicemail = house.store.voicemail_of(call_id, sound.recording_id).await?.ok_or(NotKept::NoMessage)?;
     if !matches!(voicemail.state, VoicemailState::Pending | VoicemailState::Failed) {
         return Ok(());
     }
