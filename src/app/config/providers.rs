@@ -179,21 +179,23 @@ fn name<'a>(section: &Section<'a>, known: &mut HashSet<String>, notes: &mut Note
     Some(name)
 }
 
+/// The kind, or the one that was most likely meant: then its other keys are looked at too.
 fn kind(section: &Section<'_>, notes: &mut Notes) -> Option<Kind> {
     let word = section.required("kind", "twiml", notes)?;
-    let found = KINDS.iter().find(|(known, _)| *known == word).map(|(_, kind)| *kind);
-    if found.is_none() {
-        let known = || KINDS.iter().map(|(word, _)| *word);
-        let instead = match nearest(word, known().chain(KINDS_TO_COME)) {
-            Some(near) if KINDS_TO_COME.contains(&near) => {
-                format!("Вероятно, имелось в виду {near}, но этот вид ещё не встроен; сейчас работают twiml и asterisk")
-            }
-            Some(near) => format!("Напишите kind = \"{near}\""),
-            None => "Напишите kind = \"twiml\" или kind = \"asterisk\"".to_owned(),
-        };
-        notes.add(&section.at("kind"), format!("неизвестный вид подключения {}", shown(word)), instead);
+    let named = |word: &str| KINDS.iter().find(|(known, _)| *known == word).map(|(_, kind)| *kind);
+    if let Some(kind) = named(word) {
+        return Some(kind);
     }
-    found
+    let near = nearest(word, KINDS.iter().map(|(word, _)| *word).chain(KINDS_TO_COME));
+    let instead = match near {
+        Some(near) if KINDS_TO_COME.contains(&near) => {
+            format!("Вероятно, имелось в виду {near}, но этот вид ещё не встроен; сейчас работают twiml и asterisk")
+        }
+        Some(near) => format!("Напишите kind = \"{near}\""),
+        None => "Напишите kind = \"twiml\" или kind = \"asterisk\"".to_owned(),
+    };
+    notes.add(&section.at("kind"), format!("неизвестный вид подключения {}", shown(word)), instead);
+    near.and_then(named)
 }
 
 /// A key of another kind would be passed over in silence.

@@ -280,6 +280,7 @@ fn an_exchange_has_tokens_a_trunk_and_perhaps_the_way_to_its_rest_interface() {
     says(&with("trunk = \"a;b\""), 5, "providers.pbx.trunk", &["pjsip.conf"]);
     says(&with("ari_base = \"http://127.0.0.1:8088/ari\"\nari_user = \"u\""), 1, "providers.pbx.ari_password", &[]);
     says(&with(&ari.replace("127.0.0.1", "10.0.0.5")), 5, "providers.pbx.ari_base", &["https://"]);
+    says(&EXCHANGE.replace("\"asterisk\"", "\"asterix\""), 3, "providers.pbx.kind", &["kind = \"asterisk\""]);
     says(&with("account_sid = \"AC1\""), 5, "providers.pbx.account_sid", &["kind = \"twiml\""]);
     says(&format!("{PROVIDER}trunk = \"t\""), 6, "providers.twilio.trunk", &["kind = \"asterisk\""]);
 }
