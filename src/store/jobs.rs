@@ -125,14 +125,7 @@ pub(super) async fn plan_one(
     subject: i64,
     now: Timestamp,
 ) -> Result<()> {
-    sqlx::query(PLAN_ONE)
-        .bind(id)
-        .bind(kind.as_str())
-        .bind(subject)
-        .bind(now.as_millisecond())
-        .execute(&mut *connection)
-        .await?;
-    Ok(())
+    plan_by(PLAN_ONE, connection, id, kind, subject, now).await
 }
 
 /// Plans one job for now, or brings it there: what it waited for has come.
@@ -143,7 +136,18 @@ pub(super) async fn hasten(
     subject: i64,
     now: Timestamp,
 ) -> Result<()> {
-    sqlx::query(HASTEN)
+    plan_by(HASTEN, connection, id, kind, subject, now).await
+}
+
+async fn plan_by(
+    statement: &'static str,
+    connection: &mut AnyConnection,
+    id: i64,
+    kind: JobKind,
+    subject: i64,
+    now: Timestamp,
+) -> Result<()> {
+    sqlx::query(statement)
         .bind(id)
         .bind(kind.as_str())
         .bind(subject)

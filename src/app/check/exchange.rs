@@ -3,8 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -14,7 +12,6 @@ use crate::app::config::{Config, is_loopback};
 use crate::app::pbx;
 use crate::core::phone::Telephone;
 use crate::jobs::{Http, NoAnswer};
-use crate::providers::ApiRequest;
 use crate::providers::asterisk::{Ari, Settings};
 
 /// A shorter token could be guessed. `openssl rand -hex 24` has 48 characters.
@@ -86,10 +83,7 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Untold> {
-        let Ari { base, user, password } = self.ari;
-        let authorization = format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")));
-        let request = ApiRequest { method: "GET", url: format!("{base}{path}"), authorization: Some(authorization) };
-        match self.http.answer(request).await {
+        match self.http.answer(self.ari.request("GET", path)).await {
             Ok((200..=299, body)) => serde_json::from_slice(&body).map_err(|_| Untold::NotAri),
             Ok((status, _)) => Err(Untold::Status(status)),
             Err(NoAnswer::NothingSent(_)) => Err(Untold::Unreachable("соединения нет")),
@@ -152,7 +146,7 @@ impl Report {
 
     async fn ask_exchange(&mut self, asked: &Asked<'_>, settings: &Settings, config: &Config) {
         let name = &settings.name;
-        let info = match asked.get::<Info>("/asterisk/info").await {
+        let info = match asked.get::<Info>("asterisk/info").await {
             Ok(info) => info,
             Err(untold) => return self.bad(format!("Подключение {name}: {}", why(&untold, asked.ari))),
         };
@@ -187,7 +181,7 @@ impl Report {
     }
 
     async fn modules(&mut self, name: &str, asked: &Asked<'_>) {
-        let Ok(loaded) = asked.get::<Vec<Module>>("/asterisk/modules").await else {
+        let Ok(loaded) = asked.get::<Vec<Module>>("asterisk/modules").await else {
             return self
                 .fair(format!("Подключение {name}: список модулей АТС не читается. Загрузите res_ari_asterisk.so."));
         };
@@ -206,7 +200,7 @@ impl Report {
     }
 
     async fn trunk(&mut self, asked: &Asked<'_>, Settings { name, trunk, .. }: &Settings) {
-        match asked.get::<Endpoint>(&format!("/endpoints/PJSIP/{trunk}")).await {
+        match asked.get::<Endpoint>(&format!("endpoints/PJSIP/{trunk}")).await {
             Ok(endpoint) if endpoint.state == "offline" => self.fair(format!(
                 "Подключение {name}: оператор связи (точка {trunk} в pjsip.conf) не отвечает. Проверьте регистрацию: asterisk -rx \
                  'pjsip show registrations'"
@@ -219,7 +213,7 @@ impl Report {
                 ));
             }
         }
-        let path = format!("/asterisk/config/dynamic/res_pjsip/endpoint/{trunk}");
+        let path = format!("asterisk/config/dynamic/res_pjsip/endpoint/{trunk}");
         let Ok(attributes) = asked.get::<Vec<Attribute>>(&path).await else { return };
         let context = attributes.iter().find(|found| found.attribute == "context").map(|found| found.value.as_str());
         if let Some(context) = context.filter(|context| *context != CONTEXT) {
@@ -242,7 +236,7 @@ impl Report {
             })
             .collect();
         for extension in extensions {
-            match asked.get::<Endpoint>(&format!("/endpoints/PJSIP/{extension}")).await {
+            match asked.get::<Endpoint>(&format!("endpoints/PJSIP/{extension}")).await {
                 Ok(endpoint) if endpoint.state == "offline" => self.fair(format!(
                     "Подключение {name}: телефон {extension} сейчас не подключён к АТС, звонок пойдёт мимо него."
                 )),
@@ -257,7 +251,7 @@ impl Report {
     /// The exchange learns the version of its dialplan from the first call.
     async fn dialplan(&mut self, asked: &Asked<'_>, settings: &Settings, config: &Config) {
         let name = &settings.name;
-        let path = format!("/asterisk/variable?variable={}", pbx::VERSION_VARIABLE);
+        let path = format!("asterisk/variable?variable={}", pbx::VERSION_VARIABLE);
         let today = pbx::version(&pbx::Exchange { settings, lines: &config.lines, url: settings.public_url.clone() });
         match asked.get::<Variable>(&path).await {
             Ok(Variable { value }) if value == today => {

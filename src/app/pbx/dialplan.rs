@@ -11,6 +11,7 @@ use super::Exchange;
 use super::hours::weekly_times;
 use crate::core::line::{Line, LineId};
 use crate::core::phone::{PhoneNumber, Telephone};
+use crate::providers::asterisk::{digits, endpoint};
 
 const COMMON: &str = include_str!("common.conf");
 /// The dialplan tells the exchange its version in this global variable, at the first call.
@@ -103,19 +104,16 @@ fn write_line(text: &mut String, line: &Line, trunk: &str) {
     for (index, telephone) in line.ring.iter().enumerate() {
         text.push_str(if index == 0 { "exten => open,1," } else { " same => n," });
         match telephone {
-            Telephone::Extension(extension) => {
+            Telephone::Extension(_) => {
                 text.push_str("Set(CALLERID(num)=${PZ_FROM})\n");
-                let _ = writeln!(text, " same => n,Dial(PJSIP/{extension},{ring_seconds},i)");
             }
             // A telephone company lets only its customer's own numbers call.
-            Telephone::Number(number) => {
-                let digits = |number: &PhoneNumber| number.e164().trim_start_matches('+').to_owned();
-                let own = line.number.as_ref().map(digits).unwrap_or_default();
+            Telephone::Number(_) => {
+                let own = line.number.as_ref().map_or("", digits);
                 let _ = writeln!(text, "Set(CALLERID(num)={own})\n same => n,Set(CALLERID(name)=)");
-                let digits = digits(number);
-                let _ = writeln!(text, " same => n,Dial(PJSIP/{digits}@{trunk},{ring_seconds},i)");
             }
         }
+        let _ = writeln!(text, " same => n,Dial({},{ring_seconds},i)", endpoint(telephone, trunk));
         text.push_str(" same => n,GotoIf($[\"${DIALSTATUS}\" = \"ANSWER\"]?over,1)\n");
     }
     match line.ring.is_empty() {

@@ -27,17 +27,28 @@ impl Rest {
     pub(super) fn of(settings: &Settings) -> Option<Self> {
         Some(Self { ari: settings.ari.clone()?, trunk: settings.trunk.clone() })
     }
+}
 
-    fn request(&self, method: &'static str, resource: &str) -> ApiRequest {
-        let Ari { base, user, password } = &self.ari;
+impl Ari {
+    /// `resource` without a slash before it: `channels/1`.
+    pub fn request(&self, method: &'static str, resource: &str) -> ApiRequest {
+        let Self { base, user, password } = self;
         let authorization = Some(format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))));
         ApiRequest { method, url: format!("{base}/{resource}"), authorization }
     }
 }
 
 /// How every number is spelt for the exchange and its trunk: digits from the country's code on, `79281234567`.
-fn digits(number: &PhoneNumber) -> &str {
+pub fn digits(number: &PhoneNumber) -> &str {
     number.e164().trim_start_matches('+')
+}
+
+/// What rings a telephone: `PJSIP/101`, or through the trunk `PJSIP/79281234567@trunk`.
+pub fn endpoint(telephone: &Telephone, trunk: &str) -> String {
+    match telephone {
+        Telephone::Extension(extension) => format!("PJSIP/{extension}"),
+        Telephone::Number(number) => format!("PJSIP/{}@{trunk}", digits(number)),
+    }
 }
 
 #[derive(Deserialize)]
@@ -47,10 +58,7 @@ struct Channel {
 
 impl Dialler for Rest {
     fn place_request(&self, id: i64, officer: &Telephone, number: &PhoneNumber, line: &PhoneNumber) -> ApiRequest {
-        let endpoint = match officer {
-            Telephone::Extension(extension) => format!("PJSIP/{extension}"),
-            Telephone::Number(own) => format!("PJSIP/{}@{}", digits(own), self.trunk),
-        };
+        let endpoint = endpoint(officer, &self.trunk);
         let query = Serializer::new(String::new())
             .extend_pairs([
                 ("endpoint", endpoint.as_str()),
@@ -62,7 +70,7 @@ impl Dialler for Rest {
                 ("timeout", RING_SECONDS),
             ])
             .finish();
-        self.request("POST", &format!("channels?{query}"))
+        self.ari.request("POST", &format!("channels?{query}"))
     }
 
     /// A channel of this id is there already: it has been placed. An unknown endpoint is 500, «Allocation failed».
@@ -76,7 +84,7 @@ impl Dialler for Rest {
     }
 
     fn placed_request(&self, id: i64) -> ApiRequest {
-        self.request("GET", &format!("channels/{}", provider_call_id(id)))
+        self.ari.request("GET", &format!("channels/{}", provider_call_id(id)))
     }
 
     fn leg(&self, status: u16, body: &[u8]) -> Option<Leg> {

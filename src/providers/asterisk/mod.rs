@@ -12,6 +12,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use self::dialler::Rest;
+pub use self::dialler::{digits, endpoint};
 use self::parse::Clocks;
 use super::form::is_form;
 use super::{Dialler, Kind, LARGEST_FORM, Malformed, Parsed, Provider, RawRequest, Refused, Reply, TestCall, Verified};

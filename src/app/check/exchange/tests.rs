@@ -4,6 +4,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 
 use super::*;
 use crate::app::check::{Mark, Report};
