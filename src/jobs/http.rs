@@ -7,6 +7,7 @@ use std::time::Duration;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{AUTHORIZATION, LOCATION};
 use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, Url};
+use rustls::{ClientConfig, RootCertStore};
 
 use crate::providers::{ApiRequest, Archive, FetchRequest, is_public};
 
@@ -66,23 +67,14 @@ impl Http {
     }
 
     fn public() -> Client {
-        let client = Self::client().connect_timeout(Duration::from_secs(10)).timeout(WITHIN);
+        let client = client_builder().connect_timeout(Duration::from_secs(10)).timeout(WITHIN);
         built(client.dns_resolver(Arc::new(PublicNames)))
     }
 
     /// A connection for each request: one that waits may just have been closed, and would lose what is sent once.
     fn own() -> Client {
-        let client = Self::client().connect_timeout(EXCHANGE_CONNECTS_WITHIN).timeout(EXCHANGE_ANSWERS_WITHIN);
+        let client = client_builder().connect_timeout(EXCHANGE_CONNECTS_WITHIN).timeout(EXCHANGE_ANSWERS_WITHIN);
         built(client.pool_max_idle_per_host(0))
-    }
-
-    fn client() -> ClientBuilder {
-        // Two parts of this program may ask for it; the second time it is there already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .user_agent(concat!("perezvon/", env!("CARGO_PKG_VERSION")))
     }
 
     /// Begins a download. Redirects are followed only where the provider's configuration allows, and the credentials
@@ -138,8 +130,31 @@ impl Http {
     }
 }
 
+/// What every HTTP client of the service has in common: it follows no redirect by itself and asks no proxy. It can always
+/// be built.
+pub fn client_builder() -> ClientBuilder {
+    Client::builder()
+        .tls_backend_preconfigured(tls())
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .user_agent(concat!("perezvon/", env!("CARGO_PKG_VERSION")))
+}
+
+/// Trusts the authorities of this machine; those of the binary where it has none, as a small server without the package
+/// ca-certificates, or recordings would stay where they are.
+fn tls() -> ClientConfig {
+    // Several parts of this program may ask for it; after the first time it is there already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut authorities = RootCertStore::empty();
+    authorities.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if authorities.is_empty() {
+        authorities.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    ClientConfig::builder().with_root_certificates(authorities).with_no_client_auth()
+}
+
 fn built(client: ClientBuilder) -> Client {
-    client.build().expect("these settings need nothing from outside but the crypto provider installed before")
+    client.build().expect("these settings need nothing from outside")
 }
 
 fn asked(client: &Client, request: &ApiRequest) -> RequestBuilder {

@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::{JoinError, JoinSet};
 use tracing::{error, warn};
 
-pub use self::http::{Http, NoAnswer};
+pub use self::http::{Http, NoAnswer, client_builder};
 pub use self::mail::{MailSecurity, MailSettings, Mailbox, MailboxError, mailbox, try_mail};
 pub use self::transcribe::{Transcriber, TranscriptionSettings};
 use crate::providers::Providers;

@@ -11,7 +11,7 @@ use reqwest::{Client, StatusCode};
 use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::http::HttpError;
+use super::http::{HttpError, client_builder};
 use super::{Ended, Worker};
 use crate::core::transcript;
 use crate::recordings::{LEAST_SPEECH_MS, RecordingName};
@@ -140,16 +140,8 @@ impl Transcriber {
 
 /// It follows no redirect. The school has named the host itself, so it may be in the school's own network.
 fn client() -> Client {
-    // Two parts of this program may ask for it; the second time it is there already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .connect_timeout(Duration::from_secs(10))
-        .timeout(WITHIN)
-        .user_agent(concat!("perezvon/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .expect("these settings need nothing from outside but the crypto provider installed above")
+    let client = client_builder().connect_timeout(Duration::from_secs(10)).timeout(WITHIN);
+    client.build().expect("these settings need nothing from outside")
 }
 
 impl Worker {

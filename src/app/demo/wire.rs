@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use reqwest::Method;
 use url::{Host, Url};
 
+use crate::jobs::client_builder;
 use crate::providers::twiml::form_signature;
 
 /// Twilio reads no larger document (error 11750).
@@ -57,16 +58,12 @@ impl Wire {
     /// `webhook_base` is where the service listens, `http://127.0.0.1:8080/webhooks/demo`.
     pub fn new(auth_token: &str, webhook_base: &str, public_url: &str) -> Result<Self, url::ParseError> {
         let base = Url::parse(webhook_base)?;
-        // The client is built with TLS and asks for a provider of ciphers even if it is to speak plain HTTP only.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
+        let client = client_builder()
             .connect_timeout(Duration::from_secs(5))
             .timeout(Duration::from_secs(15))
             .user_agent("TwilioProxy/1.1")
             .build()
-            .expect("a client without certificates or proxies has nothing that can fail");
+            .expect("these settings need nothing from outside");
         Ok(Self {
             client,
             auth_token: auth_token.to_owned(),
