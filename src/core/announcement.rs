@@ -106,6 +106,9 @@ impl Word {
     }
 }
 
+/// Pieces that are spoken together or not at all: without one of its words a sentence would mislead.
+pub type Sentence = Vec<Piece>;
+
 /// Between sentences.
 const SENTENCE_MS: u32 = 450;
 /// Where a comma or a colon stands.
@@ -116,7 +119,7 @@ const COMMA_MS: u32 = 180;
 /// The hours at the instant decide, as they do for the call itself: a line that has opened since it was called promises the
 /// period that has just begun, and where telephones rang until the line closed no day is told. In working time the
 /// greeting is the one of working time whatever the exchange says, for it also asks for `closed` where nobody is to be rung.
-pub fn greeting(line: &Line, reason: Reason, at: Timestamp) -> Vec<Piece> {
+pub fn greeting(line: &Line, reason: Reason, at: Timestamp) -> Vec<Sentence> {
     let decision = Decision::at(line, at);
     let kind = match (reason, decision.open) {
         (_, true) => wording::kind_busy(&decision, at),
@@ -124,20 +127,25 @@ pub fn greeting(line: &Line, reason: Reason, at: Timestamp) -> Vec<Piece> {
         (Reason::Closed, false) => wording::kind_closed(&decision),
     };
     let when = when(&decision, kind, line.calendar.time_zone(), at);
-    match (line.greetings.get(&kind), kind) {
+    let say = |word| vec![Piece::Word(word)];
+    let mut sentences = match (line.greetings.get(&kind), kind) {
         // What the school recorded for working time says «сегодня» or «в ближайшее рабочее время» itself.
-        (Some(recorded), GreetingKind::Busy | GreetingKind::BusyLate) => vec![Piece::Recorded(recorded.clone())],
-        (Some(recorded), _) => sentences([vec![Piece::Recorded(recorded.clone())], when]),
-        (None, _) => {
-            let say = |word| vec![Piece::Word(word)];
-            sentences([say(Word::Hello), say(Word::NobodyAvailable), when, say(Word::LeaveMessage)])
-        }
-    }
+        (Some(recorded), GreetingKind::Busy | GreetingKind::BusyLate) => vec![vec![Piece::Recorded(recorded.clone())]],
+        (Some(recorded), _) => vec![vec![Piece::Recorded(recorded.clone())], when],
+        (None, _) => vec![say(Word::Hello), say(Word::NobodyAvailable), when, say(Word::LeaveMessage)],
+    };
+    sentences.retain(|sentence| !sentence.is_empty());
+    sentences
+}
+
+/// All that is spoken, with a pause between two sentences.
+pub fn spoken(sentences: &[Sentence]) -> Vec<Piece> {
+    sentences.join(&Piece::Pause(SENTENCE_MS))
 }
 
 /// The day told is the day stored (R7). Empty where none is told: no hours ahead, or less than half an hour of the day left,
 /// when nobody promises «сегодня» any more.
-fn when(decision: &Decision, kind: GreetingKind, zone: &TimeZone, at: Timestamp) -> Vec<Piece> {
+fn when(decision: &Decision, kind: GreetingKind, zone: &TimeZone, at: Timestamp) -> Sentence {
     let day = match (&decision.promise, kind) {
         (None, _) => return Vec::new(),
         (Some(_), GreetingKind::BusyLate) => return Vec::new(),
@@ -173,17 +181,6 @@ fn ordinal(day: u8) -> impl Iterator<Item = Word> {
     let (tens, ones) = (day / 10 * 10, day % 10);
     let (first, last) = if day > 20 && ones > 0 { (Some(Word::Tens(tens)), ones) } else { (None, day) };
     first.into_iter().chain([Word::Ordinal(last)])
-}
-
-fn sentences<const N: usize>(sentences: [Vec<Piece>; N]) -> Vec<Piece> {
-    let mut greeting = Vec::new();
-    for sentence in sentences.into_iter().filter(|sentence| !sentence.is_empty()) {
-        if !greeting.is_empty() {
-            greeting.push(Piece::Pause(SENTENCE_MS));
-        }
-        greeting.extend(sentence);
-    }
-    greeting
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use thiserror::Error;
 
 use super::folder::blocking;
 use super::prompt::{LONGEST_UPLOAD_MS, at_one_loudness};
-use super::{Checksum, Folder, NoWord, PhoneSound, RecordingName, Sounds};
-use crate::core::announcement::Piece;
+use super::{Checksum, Folder, NoWord, PhoneSound, RecordingName, SoundFolder, Sounds, Vocabulary};
+use crate::core::announcement::{Piece, Sentence, Word};
 use crate::core::greetings::Recorded;
 
 /// Kept in memory at most, bytes: greetings of ten lines for two reasons, as long as they usually are.
@@ -70,6 +70,33 @@ impl Joiner {
         Ok(joined)
     }
 
+    /// The sentences whose words can all be spoken, and what the first other one lacks. Recordings are taken to be there.
+    pub async fn speakable(&self, sentences: Vec<Sentence>) -> (Vec<Sentence>, Option<NoWord>) {
+        let sounds = self.sounds.clone();
+        blocking(move || {
+            let (package, mut lacking) = (sounds.find(), None);
+            let mut is_speakable = |sentence: &Sentence| {
+                let no_word = words(sentence).find_map(|word| say(&sounds, package.as_ref(), word).err());
+                let speakable = no_word.is_none();
+                lacking = lacking.take().or(no_word);
+                speakable
+            };
+            (sentences.into_iter().filter(|sentence| is_speakable(sentence)).collect(), lacking)
+        })
+        .await
+    }
+
+    /// The sound package in use and what it lacks; `None` where there is none.
+    pub async fn vocabulary(&self) -> Option<(SoundFolder, Vocabulary)> {
+        let sounds = self.sounds.clone();
+        blocking(move || {
+            let folder = sounds.find()?;
+            let found = folder.vocabulary();
+            Some((folder, found))
+        })
+        .await
+    }
+
     async fn recording(&self, Recorded { name, .. }: &Recorded) -> Result<PhoneSound, NotJoined> {
         let lost = |why: String| NotJoined::Recording { name: name.clone(), why };
         let file = RecordingName::of_prompt(name).map_err(|bad| lost(bad.to_string()))?;
@@ -95,16 +122,28 @@ impl Joiner {
     }
 }
 
+fn words(pieces: &[Piece]) -> impl Iterator<Item = Word> {
+    pieces.iter().filter_map(|piece| match piece {
+        Piece::Word(word) => Some(*word),
+        Piece::Pause(_) | Piece::Recorded(_) => None,
+    })
+}
+
+fn say(sounds: &Sounds, package: Option<&SoundFolder>, word: Word) -> Result<Option<PhoneSound>, NoWord> {
+    package.ok_or_else(|| NoWord::NoPackage(sounds.clone()))?.say(word)
+}
+
 /// The words between two recordings are one phrase: it is brought to the recordings' loudness as a whole, and only where it
 /// is not near it.
 fn joined(sounds: &Sounds, pieces: &[Piece], recordings: Vec<PhoneSound>) -> Result<Joined, NoWord> {
+    let package = sounds.find();
     let mut recordings = recordings.into_iter();
     let (mut greeting, mut phrase) = (PhoneSound::default(), PhoneSound::default());
     for piece in pieces {
         match piece {
             Piece::Pause(length_ms) => phrase = phrase.then(*length_ms, &PhoneSound::default()),
             Piece::Word(word) => {
-                if let Some(sound) = sounds.say(*word)? {
+                if let Some(sound) = say(sounds, package.as_ref(), *word)? {
                     phrase = phrase.then(0, &sound);
                 }
             }

@@ -26,7 +26,7 @@ pub use incoming::{Incoming, Kept};
 pub use joined::{Joined, Joiner, NotJoined};
 pub use meter::PEAK_COUNT;
 pub use name::{BadChecksum, BadRecordingName, Checksum, RecordingName};
-pub use sounds::{NoWord, Sounds, USUAL_FOLDER, Vocabulary};
+pub use sounds::{NoWord, SOUND_FOLDERS, SOUND_PACKAGE, SoundFolder, Sounds, Vocabulary};
 pub use speech::LEAST_SPEECH_MS;
 pub use telephone::PhoneSound;
 pub use wav::with_true_lengths;

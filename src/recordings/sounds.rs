@@ -1,6 +1,7 @@
 //! The recorded words of a telephone exchange: Debian's package asterisk-core-sounds-ru-wav (recordings by Maxim Topal,
 //! www.ivrvoice.ru, CC-BY 3.0), read where they lie.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
@@ -14,8 +15,17 @@ use super::Checksum;
 use super::telephone::PhoneSound;
 use crate::core::announcement::Word;
 
-/// Where Debian's packages put Russian words, whichever of them is chosen.
-pub const USUAL_FOLDER: &str = "/usr/share/asterisk/sounds/ru";
+/// Where packages put the Russian sounds, in the order they are looked for: the link that Asterisk's language setting
+/// uses, Debian's asterisk-core-sounds-ru-wav, other voices of Debian, Asterisk built from its sources.
+pub const SOUND_FOLDERS: [&str; 4] = [
+    "/usr/share/asterisk/sounds/ru",
+    "/usr/share/asterisk/sounds/ru_RU_f_IvrvoiceRU",
+    "/usr/share/asterisk/sounds/ru_RU",
+    "/var/lib/asterisk/sounds/ru",
+];
+
+/// The Debian package of these sounds.
+pub const SOUND_PACKAGE: &str = "asterisk-core-sounds-ru-wav";
 
 /// No sentence of such a package is longer.
 const LONGEST_MS: i64 = 30_000;
@@ -28,16 +38,21 @@ const CALLBACK_FILE: &str = "40697288a433ebd645fa8d7cc39a829f41b64fdc8c67b1babcb
 /// Its samples that say the two words.
 const CALLBACK_SAMPLES: Range<usize> = 23_400..30_900;
 
-/// The folder of a sound package. Nothing is read before it is said.
+/// The folders that may hold a sound package. A clone shares the list.
 #[derive(Clone, Debug)]
-pub struct Sounds(Arc<Path>);
+pub struct Sounds(Arc<[PathBuf]>);
+
+/// The folder of a sound package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SoundFolder(PathBuf);
 
 /// Why a word cannot be said.
 #[derive(Debug, Error)]
-#[error("{} cannot be read: {why}", file.display())]
-pub struct NoWord {
-    pub file: PathBuf,
-    pub why: String,
+pub enum NoWord {
+    #[error("{} cannot be read: {why}", file.display())]
+    Unreadable { file: PathBuf, why: String },
+    #[error("there is no sound package in {0}")]
+    NoPackage(Sounds),
 }
 
 /// What a look at all words found.
@@ -50,11 +65,41 @@ pub struct Vocabulary {
 }
 
 impl Sounds {
-    pub fn new(folder: &Path) -> Self {
-        Self(folder.into())
+    /// Wherever a package has put them: [`SOUND_FOLDERS`].
+    pub fn installed() -> Self {
+        Self::within(SOUND_FOLDERS)
     }
 
-    pub fn folder(&self) -> &Path {
+    /// In one of these folders, the first of equals.
+    pub fn within(folders: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
+        Self(folders.into_iter().map(Into::into).collect())
+    }
+
+    /// The folder that has most of the words; `None` where none has any. Looked for anew each time, so a package that is
+    /// installed while the service runs is found. Blocks shortly.
+    pub fn find(&self) -> Option<SoundFolder> {
+        let mut best = None;
+        for folder in self.0.iter().cloned().map(SoundFolder) {
+            let count = Word::all().filter(|word| folder.file(*word).is_file()).count();
+            if count > best.as_ref().map_or(0, |(most, _)| *most) {
+                best = Some((count, folder));
+            }
+        }
+        best.map(|(_, folder)| folder)
+    }
+}
+
+impl fmt::Display for Sounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, folder) in self.0.iter().enumerate() {
+            write!(f, "{}{}", if n == 0 { "" } else { ", " }, folder.display())?;
+        }
+        Ok(())
+    }
+}
+
+impl SoundFolder {
+    pub fn path(&self) -> &Path {
         &self.0
     }
 
@@ -62,7 +107,7 @@ impl Sounds {
     /// shortly.
     pub fn say(&self, word: Word) -> Result<Option<PhoneSound>, NoWord> {
         let file = self.file(word);
-        let failed = |why: String| NoWord { file: file.clone(), why };
+        let failed = |why: String| NoWord::Unreadable { file: file.clone(), why };
         let bytes = match (read(&file), word) {
             // The date is understood without these two words.
             (Err(_), Word::Callback) => return Ok(None),
@@ -103,11 +148,58 @@ fn read(file: &Path) -> io::Result<Vec<u8>> {
 }
 
 #[cfg(test)]
+impl SoundFolder {
+    /// The package on this machine.
+    pub(crate) fn installed() -> Self {
+        Sounds::installed().find().expect("this test needs human speech: apt-get install asterisk-core-sounds-ru-wav")
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
-    fn package() -> Sounds {
-        Sounds::new(Path::new("/usr/share/asterisk/sounds/ru_RU_f_IvrvoiceRU"))
+    fn package() -> SoundFolder {
+        SoundFolder::installed()
+    }
+
+    /// Folders of these names, in which there is nothing.
+    fn folders<const N: usize>(names: [&str; N]) -> (tempfile::TempDir, [PathBuf; N]) {
+        let root = tempfile::tempdir().unwrap();
+        let folders = names.map(|name| root.path().join(name));
+        (root, folders)
+    }
+
+    fn put(folder: &Path, word: Word) {
+        let file = SoundFolder(folder.to_owned()).file(word);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::copy(package().file(word), file).unwrap();
+    }
+
+    /// Debian's package makes only the folder of its voice, and no link of the language's name.
+    #[test]
+    fn sounds_are_found_where_only_the_package_has_put_them() {
+        let (_root, [link, package]) = folders(["ru", "ru_RU_f_IvrvoiceRU"]);
+        let sounds = Sounds::within([link, package.clone()]);
+        assert_eq!(sounds.find(), None);
+        put(&package, Word::Hello);
+        assert_eq!(sounds.find().unwrap().path(), package);
+    }
+
+    #[test]
+    fn the_fullest_folder_is_taken_and_the_first_of_equals() {
+        let (_root, [first, second, third]) = folders(["first", "second", "third"]);
+        let sounds = Sounds::within([first.clone(), second.clone(), third.clone()]);
+        for folder in [&second, &third] {
+            put(folder, Word::Hello);
+        }
+        assert_eq!(sounds.find().unwrap().path(), second);
+        put(&third, Word::Today);
+        assert_eq!(sounds.find().unwrap().path(), third);
+        // A package for another codec, with no file that we can play.
+        std::fs::create_dir_all(&first).unwrap();
+        std::fs::write(first.join("hello.gsm"), "").unwrap();
+        assert_eq!(sounds.find().unwrap().path(), third);
     }
 
     /// Loudest sample of a hundredth of a second at this place.
@@ -138,7 +230,7 @@ mod tests {
     #[test]
     fn another_version_of_the_sentence_is_never_cut() {
         let folder = tempfile::tempdir().unwrap();
-        let sounds = Sounds::new(folder.path());
+        let sounds = SoundFolder(folder.path().to_owned());
         assert_eq!(sounds.say(Word::Callback).unwrap(), None, "not there");
         let mut other = std::fs::read(package().file(Word::Callback)).unwrap();
         *other.last_mut().unwrap() ^= 1;
@@ -152,7 +244,7 @@ mod tests {
     #[test]
     fn what_is_no_telephone_sound_is_lacking() {
         let folder = tempfile::tempdir().unwrap();
-        let sounds = Sounds::new(folder.path());
+        let sounds = SoundFolder(folder.path().to_owned());
         let everything = Word::all().count() - 1;
         assert_eq!(sounds.vocabulary().lacking.len(), everything, "an empty folder");
         std::fs::write(sounds.file(Word::Hello), "Здравствуйте!").unwrap();

@@ -168,7 +168,7 @@ fn steady(frames: &[Frame]) -> Vec<bool> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use crate::recordings::SoundFolder;
 
     use super::super::tone;
     use super::*;
@@ -250,11 +250,9 @@ mod tests {
     /// Reads the human Russian prompts of a Debian package, which the command that runs all tests installs.
     #[test]
     fn human_speech_is_heard() {
-        let sounds = Path::new("/usr/share/asterisk/sounds/ru_RU_f_IvrvoiceRU");
+        let package = SoundFolder::installed();
         let heard = |file: &str| {
-            let bytes = std::fs::read(sounds.join(file)).unwrap_or_else(|error| {
-                panic!("{file}: {error}; this test needs human speech: apt-get install asterisk-core-sounds-ru-wav")
-            });
+            let bytes = std::fs::read(package.path().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
             super::super::analyse(&bytes).unwrap()
         };
         for file in [

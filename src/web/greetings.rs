@@ -88,7 +88,7 @@ pub(super) async fn are_here(house: &House, script: &[Verb], now: Timestamp) -> 
                 house.folder.open_recording(&recording).await.ok().filter(|(_, size_bytes)| *size_bytes > 0)
             };
             if !matches!(tokio::time::timeout(LOOK_WITHIN, open).await, Ok(Some(_))) {
-                tell_of_the_loss(house, now);
+                raise_alarm(house, "greeting", MISSING, now);
                 return false;
             }
         }
@@ -96,10 +96,10 @@ pub(super) async fn are_here(house: &House, script: &[Verb], now: Timestamp) -> 
     true
 }
 
-/// Raises the alarm; the caller does not wait for it.
-fn tell_of_the_loss(house: &House, now: Timestamp) {
+/// The caller does not wait for it.
+fn raise_alarm(house: &House, subject: &'static str, message: &'static str, now: Timestamp) {
     let store = house.store.clone();
-    tokio::spawn(async move { store.alarm_of_ours("greeting", MISSING, now).await });
+    tokio::spawn(async move { store.alarm_of_ours(subject, message, now).await });
 }
 
 fn name_of(verb: &Verb) -> Option<&str> {

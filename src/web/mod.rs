@@ -84,7 +84,7 @@ impl House {
     /// A house for tests in `folder`, behind `https://calls.example.org`, without providers.
     fn on_trial(folder: &std::path::Path, clock: Clock, store: Store) -> Self {
         let recordings = Folder::open(folder.join("recordings")).unwrap();
-        let sounds = crate::recordings::Sounds::new(&folder.join("sounds"));
+        let sounds = crate::recordings::Sounds::within([folder.join("sounds")]);
         Self::new(Parts {
             clock,
             store,

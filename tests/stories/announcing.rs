@@ -1,26 +1,29 @@
 //! What a caller hears on an exchange that plays by itself: the school's recording and the date of the callback in one
 //! file, fetched for each call.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use axum::body::{Body, to_bytes};
 use axum::http::response::Parts;
 use axum::http::{Request, StatusCode};
 use bytes::Bytes;
 use perezvon::core::greetings::GreetingKind;
-use perezvon::recordings::{Folder, RecordingName};
+use perezvon::recordings::{Folder, RecordingName, Sounds};
 use perezvon::time::{SignedDuration, Timestamp};
 use tower::ServiceExt;
 
 use crate::greetings::{ADDRESS, draft, senior};
-use crate::harness::{App, TECHNICAL, friday, monday, stories};
+use crate::harness::{App, TECHNICAL, friday, monday, patiently, stories};
 
-/// The package that `tests/run` installs.
-const WORDS: &str = "/usr/share/asterisk/sounds/ru_RU_f_IvrvoiceRU";
 const PARENTS: &str = "/greetings/89288328088/closed.wav";
 const PARENTS_BUSY: &str = "/greetings/89288328088/busy.wav";
 /// Samples of «обратный звонок» in the sentence that has it.
 const CALLBACK: std::ops::Range<usize> = 23_400..30_900;
+
+/// The package that `tests/run` installs, wherever it lies.
+fn package() -> PathBuf {
+    Sounds::installed().find().expect("asterisk-core-sounds-ru-wav is installed").path().to_owned()
+}
 
 async fn with_words(app: &App, folder: &Path) {
     app.restart(|setup| setup.tables = format!("[prompts]\nsounds = \"{}\"", folder.display())).await;
@@ -49,7 +52,7 @@ fn samples(wav: &[u8]) -> Vec<i16> {
 
 /// Words of the package one after another; a number is a pause of so many milliseconds, `callback` the part of its sentence.
 fn spoken(words: &str) -> Vec<i16> {
-    let word = |name: &str| samples(&std::fs::read(format!("{WORDS}/{name}.wav")).unwrap());
+    let word = |name: &str| samples(&std::fs::read(package().join(name).with_extension("wav")).unwrap());
     let sound = |name: &str| match (name, name.parse::<usize>()) {
         (_, Ok(pause_ms)) => vec![0; pause_ms * 8],
         ("callback", _) => word("unidentified-no-callback")[CALLBACK].to_vec(),
@@ -72,13 +75,23 @@ async fn recorded(app: &App, kind: GreetingKind, seed: u64) -> Vec<i16> {
     heard(app, &address).await
 }
 
+/// Returns when the alarm, which no caller waits for, is raised.
+async fn until_alarmed(app: &App) {
+    patiently("an alarm", async {
+        while app.alarms().await.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
 fn set(app: &App, at: Timestamp) {
     app.clock.advance(SignedDuration::from_millis(at.as_millisecond() - app.now().as_millisecond()));
 }
 
 stories! {
     async fn the_date_of_the_callback_is_spoken_by_a_person(app) {
-        with_words(app, Path::new(WORDS)).await;
+        with_words(app, &package()).await;
         assert!(heard(app, PARENTS).await == whole(MONDAY), "of exactly these words");
         // The call log promises the same day.
         let decision = app.post("voice", &crate::harness::Form::call("1")).await;
@@ -87,7 +100,7 @@ stories! {
     }
 
     async fn the_day_promised_changes_at_the_opening_and_at_the_closing(app) {
-        with_words(app, Path::new(WORDS)).await;
+        with_words(app, &package()).await;
         set(app, monday("08:59:59"));
         let today = MONDAY.replace("callback 180", "callback 180 digits/today 180");
         assert!(heard(app, PARENTS).await == whole(&today));
@@ -104,7 +117,7 @@ stories! {
     }
 
     async fn the_schools_recording_comes_first_once_it_is_switched_on_and_the_date_after_it(app) {
-        with_words(app, Path::new(WORDS)).await;
+        with_words(app, &package()).await;
         heard(app, PARENTS).await;
         let own = recorded(app, GreetingKind::Closed, 1).await;
         assert!(heard(app, PARENTS).await == [own.clone(), spoken(&format!("450 {MONDAY}"))].concat(), "at once");
@@ -117,7 +130,7 @@ stories! {
     }
 
     async fn any_spelling_of_the_number_is_the_line(app) {
-        with_words(app, Path::new(WORDS)).await;
+        with_words(app, &package()).await;
         let own = [recorded(app, GreetingKind::Closed, 1).await, spoken(&format!("450 {MONDAY}"))].concat();
         let alias = format!("/greetings/{TECHNICAL}/closed.wav");
         for address in [
@@ -133,7 +146,7 @@ stories! {
     }
 
     async fn a_number_that_nobody_configured_hears_the_offer_all_the_same(app) {
-        with_words(app, Path::new(WORDS)).await;
+        with_words(app, &package()).await;
         recorded(app, GreetingKind::Closed, 1).await;
         let long = format!("/greetings/{}/closed.wav", "9".repeat(3_000));
         for address in ["/greetings/84951234567/closed.wav", "/greetings/s/closed.wav", "/greetings/..%2f..%2f/closed.wav", &long] {
@@ -142,7 +155,7 @@ stories! {
     }
 
     async fn odd_names_are_not_here(app) {
-        with_words(app, Path::new(WORDS)).await;
+        with_words(app, &package()).await;
         for address in [
             "/greetings/89288328088/open.wav",
             "/greetings/89288328088/closed",
@@ -161,7 +174,7 @@ stories! {
     }
 
     async fn an_exchange_that_has_the_greeting_of_today_gets_it_no_second_time(app) {
-        with_words(app, Path::new(WORDS)).await;
+        with_words(app, &package()).await;
         let asking = |method: &str, known: &str| {
             let asking = Request::builder().method(method).uri(PARENTS);
             let asking = if known.is_empty() { asking } else { asking.header("if-none-match", known) };
@@ -189,51 +202,86 @@ stories! {
         assert_ne!(next_week.headers["etag"], etag.as_str());
     }
 
-    async fn without_words_the_recording_stands_alone_and_without_both_the_exchange_plays_its_own(app) {
-        let empty = app.folder.path().join("none");
-        with_words(app, &empty).await;
-        assert_eq!(app.get(PARENTS).await.status, 404);
-        assert_eq!(app.get(PARENTS_BUSY).await.status, 404);
-        let own = recorded(app, GreetingKind::Closed, 1).await;
-        assert!(heard(app, PARENTS).await == own);
-        assert_eq!(app.get("/greetings/89288036355/closed.wav").await.status, 404, "the other line");
+    async fn the_package_is_found_without_a_word_in_the_configuration(app) {
+        assert!(heard(app, PARENTS).await == whole(MONDAY));
     }
 
-    async fn a_word_that_is_lost_costs_the_date_and_not_the_recording(app) {
-        let words = app.folder.path().join("words");
-        std::fs::create_dir_all(words.join("digits")).unwrap();
-        for file in ["hello.wav", "digits/day-1.wav"] {
-            std::fs::copy(Path::new(WORDS).join(file), words.join(file)).unwrap();
-        }
-        with_words(app, &words).await;
-        assert_eq!(app.get(PARENTS).await.status, 404);
+    async fn without_words_the_recording_stands_alone(app) {
+        with_words(app, &app.folder.path().join("none")).await;
         let own = recorded(app, GreetingKind::Closed, 1).await;
         assert!(heard(app, PARENTS).await == own);
+        assert_eq!(app.alarm_kinds().await, [""; 0]);
+    }
+
+    async fn without_words_and_recording_there_is_no_greeting_and_one_alarm(app) {
+        with_words(app, &app.folder.path().join("none")).await;
+        for address in [PARENTS, PARENTS_BUSY, "/greetings/89288036355/closed.wav"] {
+            assert_eq!(app.get(address).await.status, 404, "{address}");
+            until_alarmed(app).await;
+        }
+        let alarms = app.alarms().await;
+        assert_eq!(alarms.len(), 1, "{alarms:?}");
+        assert!(alarms[0].told.contains("asterisk-core-sounds-ru-wav"), "{alarms:?}");
+    }
+
+    async fn a_missing_word_costs_its_sentence_and_not_the_greeting(app) {
+        let words = app.folder.path().join("words");
+        std::fs::create_dir_all(words.join("digits")).unwrap();
+        for file in ["hello.wav", "vm-nobodyavail.wav", "vm-intro.wav", "digits/day-1.wav"] {
+            std::fs::copy(package().join(file), words.join(file)).unwrap();
+        }
+        with_words(app, &words).await;
+        assert!(heard(app, PARENTS).await == spoken("hello 450 vm-nobodyavail 450 vm-intro"), "no date");
+        // What has been made is kept in memory.
+        std::fs::remove_file(words.join("vm-nobodyavail.wav")).unwrap();
+        with_words(app, &words).await;
+        assert!(heard(app, PARENTS).await == spoken("hello 450 vm-intro"));
+        let own = recorded(app, GreetingKind::Closed, 1).await;
+        assert!(heard(app, PARENTS).await == own);
+    }
+
+    async fn words_that_are_installed_meanwhile_are_spoken_at_once(app) {
+        let words = app.folder.path().join("words");
+        with_words(app, &words).await;
+        let own = recorded(app, GreetingKind::Closed, 1).await;
+        assert!(heard(app, PARENTS).await == own);
+        std::os::unix::fs::symlink(package(), &words).unwrap();
+        assert!(heard(app, PARENTS).await == [own, spoken(&format!("450 {MONDAY}"))].concat());
+    }
+
+    async fn a_lost_recording_and_a_missing_word_leave_the_other_sentences(app) {
+        let words = app.folder.path().join("words");
+        std::fs::create_dir_all(&words).unwrap();
+        std::fs::copy(package().join("vm-intro.wav"), words.join("vm-intro.wav")).unwrap();
+        with_words(app, &words).await;
+        let (id, _) = draft(app, GreetingKind::Closed, 1).await;
+        app.store().switch_prompt_on(id, &senior(), ADDRESS, app.now()).await.unwrap();
+        let folder = Folder::open(app.folder.path().join("recordings")).unwrap();
+        folder.remove(&RecordingName::of_prompt(&format!("{:032x}", 1)).unwrap()).await.unwrap();
+        assert!(heard(app, PARENTS).await == spoken("vm-intro"));
+        until_alarmed(app).await;
     }
 
     async fn a_recording_that_is_lost_is_replaced_by_words_and_an_alarm_is_raised(app) {
-        with_words(app, Path::new(WORDS)).await;
+        with_words(app, &package()).await;
         let (id, _) = draft(app, GreetingKind::Closed, 1).await;
         app.store().switch_prompt_on(id, &senior(), ADDRESS, app.now()).await.unwrap();
         let folder = Folder::open(app.folder.path().join("recordings")).unwrap();
         folder.remove(&RecordingName::of_prompt(&format!("{:032x}", 1)).unwrap()).await.unwrap();
         assert!(heard(app, PARENTS).await == whole(MONDAY));
-        for _ in 0..1_000 {
-            if !app.alarms().await.is_empty() { break }
-            tokio::task::yield_now().await;
-        }
+        until_alarmed(app).await;
         assert_eq!(app.alarm_kinds().await, ["we_failed"]);
     }
 
     async fn the_date_is_spoken_while_the_database_is_away(app) {
-        with_words(app, Path::new(WORDS)).await;
+        with_words(app, &package()).await;
         app.take_the_database_away().await;
         assert!(heard(app, PARENTS).await == whole(MONDAY));
         app.bring_the_database_back().await;
     }
 
     async fn many_callers_at_once_all_hear_it(app) {
-        with_words(app, Path::new(WORDS)).await;
+        with_words(app, &package()).await;
         let asked = (0..10).map(|_| heard(app, PARENTS));
         let expected = whole(MONDAY);
         assert!(futures_util::future::join_all(asked).await.iter().all(|heard| *heard == expected));

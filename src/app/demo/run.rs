@@ -54,7 +54,7 @@ pub async fn run(at: Option<Timestamp>, out: &mut dyn Write) -> anyhow::Result<(
         voices,
     })
     .await?;
-    let config = config_of_the_demo(folder.path(), address, &exchange, token)?;
+    let config = config_of_the_demo(folder.path(), address, &exchange, token.clone())?;
     let built = house::build(&config, clock.clone(), true).await?;
     let secret = password::generate();
     built.store.add_officer(LOGIN, "Мадина И.", Role::Admin, &password::hash(&secret), clock.now()).await?;
@@ -70,6 +70,7 @@ pub async fn run(at: Option<Timestamp>, out: &mut dyn Write) -> anyhow::Result<(
     let waiting = waiting(&running.store).await?;
     account(out, &config, &reports, waiting)?;
     writeln!(out, "\nСписок для перезвона:  http://{address}/callbacks\nЛогин: {LOGIN}   Пароль: {secret}")?;
+    writeln!(out, "Вебхуки: http://{address}/webhooks/demo/voice   ключ подписи: {token}")?;
     writeln!(
         out,
         "Часы идут с {}. Закончить: Ctrl+C, всё учебное удалится.",

@@ -4,15 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::recordings::tone;
-
-/// Where the packages of Debian and of Asterisk itself put Russian prompts.
-const FOLDERS: [&str; 4] = [
-    "/usr/share/asterisk/sounds/ru",
-    "/usr/share/asterisk/sounds/ru_RU_f_IvrvoiceRU",
-    "/usr/share/asterisk/sounds/ru_RU",
-    "/var/lib/asterisk/sounds/ru",
-];
+use crate::recordings::{SOUND_FOLDERS, tone};
 
 /// Whole sentences among the prompts that a person in trouble could say.
 const SENTENCES: [&str; 12] = [
@@ -76,7 +68,7 @@ impl Voices {
 
     /// A person's voice if one is installed, generated ones otherwise.
     pub fn installed() -> Self {
-        let person = FOLDERS.iter().find_map(|folder| Person::read(Path::new(folder)));
+        let person = SOUND_FOLDERS.iter().find_map(|folder| Person::read(Path::new(folder)));
         Self { person: person.map(Arc::new), ..Self::generated() }
     }
 

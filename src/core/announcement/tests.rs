@@ -25,8 +25,8 @@ fn recording(line: Line, kind: GreetingKind) -> Line {
 }
 
 /// The pieces as a line of text: files of words, `[names]` of recordings; no pauses.
-fn said(greeting: &[Piece]) -> String {
-    let names = greeting.iter().filter_map(|piece| match piece {
+fn said(greeting: &[Sentence]) -> String {
+    let names = greeting.iter().flatten().filter_map(|piece| match piece {
         Piece::Word(word) => Some(word.file().trim_start_matches("digits/").to_owned()),
         Piece::Recorded(recorded) => Some(format!("[{}]", recorded.name)),
         Piece::Pause(_) => None,
@@ -200,7 +200,7 @@ fn whatever_is_said_is_among_all_words() {
     let all: Vec<Word> = Word::all().collect();
     for hours in 0..24 * 400 {
         let at = instant("2026-01-01T00:30:00Z") + SignedDuration::from_hours(hours);
-        for piece in greeting(&line, Reason::Closed, at) {
+        for piece in spoken(&greeting(&line, Reason::Closed, at)) {
             let Piece::Word(word) = piece else { continue };
             assert!(all.contains(&word), "{at}: {word:?}");
         }

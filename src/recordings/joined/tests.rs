@@ -6,7 +6,7 @@ use crate::recordings::{prompt, tone};
 use crate::time::Weekday;
 
 fn package() -> Sounds {
-    Sounds::new(Path::new("/usr/share/asterisk/sounds/ru_RU_f_IvrvoiceRU"))
+    Sounds::installed()
 }
 
 fn joiner(folder: &Path, sounds: Sounds) -> Joiner {
@@ -28,7 +28,7 @@ fn recorded(folder: &Path, name: u8) -> (Recorded, Vec<i16>) {
 }
 
 fn word(word: Word) -> Vec<i16> {
-    package().say(word).unwrap().unwrap().0
+    SoundFolder::installed().say(word).unwrap().unwrap().0
 }
 
 #[tokio::test]
@@ -56,7 +56,7 @@ async fn words_of_another_loudness_are_brought_to_that_of_recordings() {
     let soft: Vec<i16> = tone::speech_like(3_000, 3).iter().map(|sample| sample / 20).collect();
     std::fs::write(other.path().join("hello.wav"), tone::wav_bytes(&soft)).unwrap();
     let of = [Piece::Word(Word::Hello)];
-    let heard = samples(&joiner(folder.path(), Sounds::new(other.path())).join(&of).await.unwrap());
+    let heard = samples(&joiner(folder.path(), Sounds::within([other.path()])).join(&of).await.unwrap());
     assert_eq!(heard.len(), soft.len());
     let energy = |samples: &[i16]| samples.iter().map(|&sample| f64::from(sample).powi(2)).sum::<f64>();
     assert!(energy(&heard) > 20.0 * energy(&soft));
@@ -66,13 +66,42 @@ async fn words_of_another_loudness_are_brought_to_that_of_recordings() {
 async fn a_word_or_recording_that_is_lost_is_told() {
     let (folder, empty) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let of = [Piece::Word(Word::Hello)];
-    let lost = joiner(folder.path(), Sounds::new(empty.path())).join(&of).await;
-    assert!(matches!(&lost, Err(NotJoined::NoWord(no)) if no.file.ends_with("hello.wav")), "{lost:?}");
+    let lost = joiner(folder.path(), Sounds::within([empty.path()])).join(&of).await;
+    assert!(matches!(&lost, Err(NotJoined::NoWord(NoWord::NoPackage(_)))), "{lost:?}");
+    std::fs::write(empty.path().join("vm-intro.wav"), "no sound").unwrap();
+    let lost = joiner(folder.path(), Sounds::within([empty.path()])).join(&of).await;
+    assert!(
+        matches!(&lost, Err(NotJoined::NoWord(NoWord::Unreadable { file, .. })) if file.ends_with("hello.wav")),
+        "{lost:?}"
+    );
     for name in ["0123456789abcdef0123456789abcdef", "../../etc/passwd"] {
         let of = [Piece::Recorded(Recorded { name: name.into(), length_ms: 1 })];
         let lost = joiner(folder.path(), package()).join(&of).await;
         assert!(matches!(&lost, Err(NotJoined::Recording { .. })), "{lost:?}");
     }
+}
+
+#[tokio::test]
+async fn a_sentence_that_lacks_a_word_is_left_out() {
+    let (folder, some) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (own, _) = recorded(folder.path(), 1);
+    let sentences = vec![
+        vec![Piece::Word(Word::Hello)],
+        vec![Piece::Word(Word::Today), Piece::Word(Word::Tomorrow)],
+        vec![Piece::Recorded(own)],
+    ];
+    let joiner = joiner(folder.path(), Sounds::within([some.path()]));
+    let (left, lacking) = joiner.speakable(sentences.clone()).await;
+    assert_eq!(left, &sentences[2..], "no package at all");
+    assert!(matches!(lacking, Some(NoWord::NoPackage(_))));
+    std::fs::create_dir(some.path().join("digits")).unwrap();
+    for name in ["hello", "digits/today"] {
+        let from = SoundFolder::installed().path().join(name).with_extension("wav");
+        std::fs::copy(from, some.path().join(name).with_extension("wav")).unwrap();
+    }
+    let (left, lacking) = joiner.speakable(sentences.clone()).await;
+    assert_eq!(left, [sentences[0].clone(), sentences[2].clone()]);
+    assert!(lacking.unwrap().to_string().contains("digits/tomorrow.wav"));
 }
 
 #[tokio::test]
@@ -106,7 +135,7 @@ async fn what_is_kept_in_memory_is_bounded() {
 /// UX §2: longer than 25 s callers hang up.
 #[tokio::test]
 async fn the_longest_announcement_of_the_package_is_no_longer_than_callers_wait() {
-    use crate::core::announcement::{Reason, greeting};
+    use crate::core::announcement::{Reason, greeting, spoken};
     use crate::core::calendar::{Calendar, Hours};
     use crate::core::greetings::PATIENCE_MS;
     use crate::core::line::{Line, LineId};
@@ -118,7 +147,7 @@ async fn the_longest_announcement_of_the_package_is_no_longer_than_callers_wait(
     let mut longest = 0;
     for day in (0..365).step_by(5) {
         let at = "2026-01-01T09:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_hours(24 * day);
-        let phrase = phrase(&sounds, &greeting(&line, Reason::Closed, at));
+        let phrase = phrase(&sounds, &spoken(&greeting(&line, Reason::Closed, at)));
         longest = longest.max(phrase.length_ms());
         assert_eq!(at_one_loudness(phrase.clone()), phrase, "{at}: the package is as loud as it should be");
     }
@@ -144,7 +173,7 @@ fn week_days() -> impl Iterator<Item = Weekday> {
 
 fn phrase(sounds: &Sounds, pieces: &[Piece]) -> PhoneSound {
     pieces.iter().fold(PhoneSound::default(), |phrase, piece| match piece {
-        Piece::Word(word) => phrase.then(0, &sounds.say(*word).unwrap().unwrap()),
+        Piece::Word(word) => phrase.then(0, &sounds.find().unwrap().say(*word).unwrap().unwrap()),
         Piece::Pause(length_ms) => phrase.then(*length_ms, &PhoneSound::default()),
         Piece::Recorded(_) => phrase,
     })

@@ -1,16 +1,13 @@
 use std::io::Cursor;
-use std::path::Path;
 
 use super::super::tone;
 use super::*;
-use crate::recordings::measure;
+use crate::recordings::{SoundFolder, measure};
 
-/// Human prompts of a telephone exchange (tests/run installs them).
-const VOICE: &str = "/usr/share/asterisk/sounds/ru_RU_f_IvrvoiceRU";
-
+/// A human prompt of a telephone exchange.
 fn voice(name: &str) -> Vec<f32> {
-    let path = Path::new(VOICE).join(name);
-    let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}; run tests/run", path.display()));
+    let path = SoundFolder::installed().path().join(name);
+    let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     PhoneSound::read(&bytes, LONGEST_UPLOAD_MS).unwrap().0.iter().map(|&sample| f32::from(sample) / 32_768.0).collect()
 }
 
@@ -131,7 +128,7 @@ fn an_overdriven_voice_is_told_and_an_unharmed_one_is_not() {
 
 #[test]
 fn no_prompt_of_the_exchange_is_called_overdriven() {
-    let files = std::fs::read_dir(VOICE).unwrap().map(|entry| entry.unwrap().path());
+    let files = std::fs::read_dir(SoundFolder::installed().path()).unwrap().map(|entry| entry.unwrap().path());
     let (mut told, mut heard) = (Vec::new(), 0);
     for path in files.filter(|path| path.extension().is_some_and(|extension| extension == "wav")) {
         if let Ok(prepared) = prepare(&std::fs::read(&path).unwrap()) {

@@ -9,8 +9,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use tracing::{error, warn};
 
-use super::{AT_ONCE, House, busy, not_here, tell_of_the_loss};
-use crate::core::announcement::{self, Piece, Reason};
+use super::{AT_ONCE, House, MISSING, busy, not_here, raise_alarm};
+use crate::core::announcement::{self, Reason, spoken};
 use crate::core::line::Line;
 use crate::recordings::{Joined, NotJoined};
 use crate::time::Timestamp;
@@ -18,6 +18,10 @@ use crate::web::api::audio::is_known;
 
 /// A caller listens to nothing meanwhile. Afterwards the exchange plays what it has itself.
 const JOINED_WITHIN: Duration = Duration::from_secs(2);
+
+const NOTHING_TO_SAY: &str = "Своей АТС нечего проиграть звонящему: нет ни записи школы, ни слов, из которых складывается \
+    приветствие. Звонящие слышат слова самой АТС, без даты перезвона. Поставьте на сервер пакет asterisk-core-sounds-ru-wav или \
+    загрузите свою запись на странице «Приветствия».";
 
 /// `number` is any spelling of a line's number or alias; any other text is the line of unknown numbers (R18).
 pub(super) async fn greeting(
@@ -56,26 +60,26 @@ fn answer(Joined { wav, sum }: Joined, asked: &HeaderMap) -> Response {
     }
 }
 
-/// A lost recording is replaced by words, missing words leave the recording alone; `None` if there is neither.
+/// A lost recording is replaced by words; a sentence that lacks a word is left out, the date first of all. `None` where
+/// nothing at all can be said: the exchange plays words of its own then.
 async fn joined(house: &House, line: &Line, reason: Reason, now: Timestamp) -> Option<Joined> {
-    let pieces = announcement::greeting(line, reason, now);
-    let failed = match house.joiner.join(&pieces).await {
+    let sentences = announcement::greeting(line, reason, now);
+    let sentences = match house.joiner.join(&spoken(&sentences)).await {
         Ok(joined) => return Some(joined),
-        Err(failed) => failed,
-    };
-    let instead = match failed {
-        NotJoined::Recording { .. } => {
-            error!(line = %line.id, error = %failed, "A greeting cannot be read: {failed}");
-            tell_of_the_loss(house, now);
+        Err(NotJoined::NoWord(_)) => sentences,
+        Err(lost @ NotJoined::Recording { .. }) => {
+            error!(line = %line.id, error = %lost, "A greeting cannot be read: {lost}");
+            raise_alarm(house, "greeting", MISSING, now);
             announcement::greeting(&line.spoken(), reason, now)
         }
-        NotJoined::NoWord(_) => {
-            warn!(line = %line.id, error = %failed, "No date is spoken on the {} line: {failed}", line.id);
-            pieces.into_iter().filter(|piece| matches!(piece, Piece::Recorded(_))).collect()
-        }
     };
-    if instead.is_empty() {
+    let (sentences, lacking) = house.joiner.speakable(sentences).await;
+    if let Some(no_word) = &lacking {
+        warn!(line = %line.id, error = %no_word, "The greeting of the {} line lacks a sentence: {no_word}", line.id);
+    }
+    if sentences.is_empty() {
+        raise_alarm(house, "greeting words", NOTHING_TO_SAY, now);
         return None;
     }
-    house.joiner.join(&instead).await.ok()
+    house.joiner.join(&spoken(&sentences)).await.ok()
 }

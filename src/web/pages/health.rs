@@ -15,6 +15,7 @@ use super::refused::PageError;
 use super::words::{Wall, ago, counted, span};
 use super::{Visitor, page};
 use crate::core::officer::Role;
+use crate::providers::Kind;
 use crate::store::{JobKind, JobsSummary, StoreError};
 use crate::time::{SignedDuration, Timestamp, elapsed_ms};
 use crate::web::{House, health};
@@ -131,6 +132,9 @@ async fn show(State(house): State<House>, visitor: Visitor) -> Result<Response, 
     let calendars = std::iter::once(lines.default_calendar()).chain(lines.iter().map(|line| &line.calendar));
     let warnings: BTreeSet<String> = calendars.flat_map(|it| it.warnings(now)).map(|it| it.to_string()).collect();
     items.extend(warnings.into_iter().map(|told| Item::fair("Календарь", told, "Откройте «Календарь».")));
+    if house.providers.iter().any(|provider| provider.kind() == Kind::Asterisk) {
+        items.push(sounds(&house).await);
+    }
     items.push(Item::good("Часы", format!("{}, по ним решается, открыта ли линия", wall.exact(now))));
     let (open, all) = (house.store.alarms().await?, house.store.count_alarms().await?);
     let worst = items.iter().map(|item| item.mark).max().unwrap_or(Mark::Good);
@@ -262,6 +266,28 @@ fn transcripts(jobs: &JobsSummary, now: Timestamp) -> Item {
             format!("{number} в очереди, первая ждёт {}", span(elapsed_ms(since, now))),
             "Проверьте сервер распознавания речи. Сообщения можно слушать и без расшифровки.",
         ),
+    }
+}
+
+/// The words that greetings of the school's own exchange are joined of.
+async fn sounds(house: &House) -> Item {
+    const TITLE: &str = "Слова приветствий для своей АТС";
+    const REMEDY: &str = "Поставьте на сервер пакет asterisk-core-sounds-ru-wav или впишите папку в prompts.sounds.";
+    match timeout(DISK_WITHIN, house.joiner.vocabulary()).await {
+        Ok(Some((folder, found))) => match found.lacking.len() as i64 {
+            0 => Item::good(TITLE, format!("{}, дата перезвона произносится", folder.path().display())),
+            count => Item::fair(
+                TITLE,
+                format!(
+                    "в папке {} не хватает: {}",
+                    folder.path().display(),
+                    counted(count, ["файл", "файла", "файлов"])
+                ),
+                REMEDY,
+            ),
+        },
+        Ok(None) => Item::fair(TITLE, "не найдены, дату перезвона звонящий не услышит", REMEDY),
+        Err(_) => Item::bad(TITLE, "диск не отвечает", "Проверьте диск."),
     }
 }
 
