@@ -1,14 +1,22 @@
 // A headless Chromium for one test file, and what the tests ask of a page.
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { join } from "node:path";
 import { chromium } from "playwright-core";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
+/** Of the path, as a shell finds it; the variable names another one. */
+function installed() {
+  const found = process.env.CHROMIUM ?? process.env.PATH.split(":").map((folder) => join(folder, "chromium")).find(existsSync);
+  if (!found) throw new Error("there is no chromium in PATH: apt-get install chromium, or name the browser in CHROMIUM");
+  return found;
+}
+
 export async function browser() {
   return chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    executablePath: installed(),
     args: [
       "--no-sandbox",
       "--disable-gpu",

@@ -12,7 +12,8 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const PROGRAM = process.env.PEREZVON ?? join(ROOT, "target/debug/perezvon");
-const SOUNDS = "/usr/share/asterisk/sounds/ru_RU_f_IvrvoiceRU";
+/** Unpacked by tests/asterisk/install. */
+const SOUNDS = join(ROOT, "target/asterisk/usr/share/asterisk/sounds/ru_RU_f_IvrvoiceRU");
 const TOKEN = "00000000000000000000000000000000";
 const ACCOUNT = "AC1";
 
@@ -29,7 +30,7 @@ const SPEECH = ["vm-intro", "vm-rec-unv", "queue-youarenext", "vm-review", "tt-a
 
 export function speech(number) {
   const file = join(SOUNDS, `${SPEECH[number % SPEECH.length]}.wav`);
-  if (!existsSync(file)) throw new Error(`${file} is missing: install asterisk-core-sounds-ru-wav`);
+  if (!existsSync(file)) throw new Error(`${file} is missing: run tests/asterisk/install`);
   return readFileSync(file);
 }
 

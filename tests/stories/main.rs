@@ -22,6 +22,7 @@ mod house;
 mod letters;
 mod licences;
 mod live;
+mod machine;
 mod official;
 mod outage;
 mod people;

@@ -42,7 +42,7 @@ def canonical(document):
     return tree.canonicalize(document, strip_text=True)
 
 
-asked = json.load(sys.stdin)
+asked = json.load(sys.stdin.buffer)
 signatures = [
     RequestValidator(request["token"]).compute_signature(request["url"], request["params"])
     for request in asked["requests"]
