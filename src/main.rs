@@ -3,13 +3,14 @@
 
 use std::io::{Read, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
 use perezvon::app::check::{self, Probe};
 use perezvon::app::cli::{Cli, Command, PbxCommand, WebhookCommand};
 use perezvon::app::config::{self, Config, Mistakes};
-use perezvon::app::{demo, hours, pbx, people, serve, telemetry, verify, webhook_verify};
+use perezvon::app::{demo, hours, pbx, people, replay, serve, telemetry, verify, webhook_verify};
 use perezvon::core::calendar::Calendar;
 use perezvon::core::line::LineId;
 use perezvon::jobs::try_mail;
@@ -17,13 +18,17 @@ use perezvon::recordings::Folder;
 use perezvon::store::Store;
 use perezvon::time::Clock;
 
+/// Timeout of writing the last lines of the log.
+const LAST_LINES_TIMEOUT: Duration = Duration::from_secs(2);
+
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(Cli::parse()).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("{error:#}");
+            // Unlike the macro this does not panic where nobody reads standard error.
+            let _ = writeln!(std::io::stderr(), "{error:#}");
             ExitCode::FAILURE
         }
     }
@@ -36,8 +41,13 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
     let out = &mut std::io::stdout();
     match cli.command {
         Command::Serve(args) => {
-            telemetry::start_logs();
-            serve::run(load()?, args.rehearse_at).await?;
+            let log = telemetry::start_logs();
+            let served = match load() {
+                Ok(config) => serve::run(config, args.rehearse_at).await,
+                Err(mistakes) => Err(mistakes.into()),
+            };
+            log.flush(LAST_LINES_TIMEOUT);
+            served?;
         }
         Command::Demo(args) => demo::run(args.at, out).await?,
         Command::Hours(args) => {
@@ -60,6 +70,9 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
             let mut body = Vec::new();
             std::io::stdin().read_to_end(&mut body).context("тело запроса не читается")?;
             return webhook_verify::run(&args, &body, now, out);
+        }
+        Command::Replay(args) => {
+            return replay::run(&args, &open(&load()?).await?, &mut std::io::stdin().lock(), out).await;
         }
         Command::Verify => {
             let config = load()?;

@@ -93,24 +93,39 @@ impl Clock {
 
 /// A sign of life that one task gives and others look at. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Heartbeat(Arc<Mutex<Option<Instant>>>);
+pub struct Heartbeat(Arc<Mutex<Life>>);
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Life {
+    #[default]
+    NotBegun,
+    BeatAt(Instant),
+    Over,
+}
 
 impl Heartbeat {
     pub fn beat(&self) {
-        *self.lock() = Some(Instant::now());
+        *self.lock() = Life::BeatAt(Instant::now());
     }
 
     /// No beat will follow.
     pub fn stop(&self) {
-        *self.lock() = None;
+        *self.lock() = Life::Over;
     }
 
     /// How long ago the last beat was. `None`: not begun, or over.
     pub fn age(&self) -> Option<Duration> {
-        self.lock().map(|last| last.elapsed())
+        match *self.lock() {
+            Life::BeatAt(last) => Some(last.elapsed()),
+            Life::NotBegun | Life::Over => None,
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
+    pub fn is_over(&self) -> bool {
+        matches!(*self.lock(), Life::Over)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Life> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

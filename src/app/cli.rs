@@ -73,6 +73,9 @@ pub enum Command {
     #[command(help_template = HELP, subcommand_help_heading = COMMANDS, subcommand_value_name = "КОМАНДА")]
     #[command(subcommand)]
     Pbx(PbxCommand),
+    /// Внести звонки, которые служба не смогла сохранить и отложила или напечатала
+    #[command(help_template = HELP, next_help_heading = OPTIONS)]
+    Replay(ReplayArgs),
     /// Сверить контрольные суммы всех записей; код 1, если что-то не сошлось
     #[command(help_template = HELP)]
     Verify,
@@ -83,6 +86,13 @@ pub struct ServeArgs {
     /// Учение: часы начнут с этого мгновения, например 2026-11-20T19:30:00+03:00. Только с пустой или учебной базой
     #[arg(long, value_name = "RFC3339", value_parser = instant)]
     pub rehearse_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ReplayArgs {
+    /// Файл или папка с отложенными звонками, или журнал службы, в который они напечатаны; «-» читает стандартный ввод
+    #[arg(long, value_name = "FILE|-")]
+    pub spool: PathBuf,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tracing::error;
 
 use super::config::{Config, ProviderConfig};
 use super::{listener, telemetry};
@@ -15,12 +17,13 @@ use crate::providers::asterisk::Asterisk;
 use crate::providers::twiml::Twiml;
 use crate::providers::{Provider, Providers};
 use crate::recordings::{Folder, Joiner};
-use crate::store::Store;
+use crate::store::{Purpose, Store, StoreError};
 use crate::time::{Clock, Heartbeat};
 use crate::web::{House, Parts};
 
-/// The mark of a database that holds a rehearsal.
-const REHEARSAL: &str = "rehearsal";
+/// Timeout of the database at the start. One that comes later is opened when it comes.
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(2);
+const GOING_ON: &str = "Callers get the offer to leave a message, and their calls are spooled until it is there";
 
 /// Everything below the socket: what handlers and the worker use.
 pub struct Built {
@@ -32,25 +35,33 @@ pub struct Built {
 /// Opens the database and the folder and puts the parts together. Nothing runs yet but the writer.
 pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Result<Built> {
     let database = config.storage.database_shown();
-    let store = Store::open(&config.storage.database, config.lines.clone())
-        .await
-        .with_context(|| format!("база данных {database} не открывается"))?;
-    let marked = store.meta(REHEARSAL).await?.is_some();
-    if rehearse && !marked {
-        if !store.is_empty().await? {
+    let recordings = &config.storage.recordings;
+    let purpose = match rehearse {
+        true => Purpose::Rehearsal { started: clock.now().to_string() },
+        false => Purpose::Calls,
+    };
+    let folder = Folder::open(recordings).unwrap_or_else(|failed| {
+        error!(error = %failed, "The folder of recordings cannot be written: {failed}. {GOING_ON}");
+        Folder::unchecked(recordings)
+    });
+    let store = Store::begin(&config.storage.database, config.lines.clone(), purpose)
+        .with_context(|| format!("база данных {database} не открывается"))?
+        .with_spool(&recordings.join(".spool"), &config.storage.emergency_folder(), &recordings.join(".late"));
+    match tokio::time::timeout(DATABASE_TIMEOUT, store.ready()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(StoreError::WrongPurpose { is_rehearsal: false })) => {
             bail!("база данных {database} уже хранит настоящие звонки: учение идёт только с пустой или учебной базой");
         }
-        store.set_meta(REHEARSAL, &clock.now().to_string()).await?;
+        Ok(Err(StoreError::WrongPurpose { is_rehearsal: true })) => {
+            bail!("база данных {database} осталась от учения: настоящие звонки в неё не пишутся, укажите другую");
+        }
+        Ok(Err(failed)) => error!(error = %failed, "The database {database} is away: {failed}. {GOING_ON}"),
+        Err(_) => error!("The database {database} does not answer. {GOING_ON}"),
     }
-    let folder = Folder::open(&config.storage.recordings)
-        .with_context(|| format!("папка записей {} не открывается", config.storage.recordings.display()))?;
-    let store = store
-        .with_late_folder(&config.storage.recordings.join(".late"))
-        .with_context(|| format!("в папке записей {} нельзя писать", config.storage.recordings.display()))?;
     let providers = providers(config, rehearse);
     let heartbeat = Heartbeat::default();
     // A rehearsal's callers have never called: nobody is written to about them.
-    let mail = config.mail.clone().filter(|_| !(rehearse || marked)).map(Arc::new);
+    let mail = config.mail.clone().filter(|_| !rehearse).map(Arc::new);
     let house = House::new(Parts {
         clock: clock.clone(),
         store: store.clone(),
@@ -60,7 +71,7 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
         school: config.school.clone(),
         public_url: config.server.public_url.clone(),
         metrics: telemetry::metrics(),
-        rehearsal: rehearse || marked,
+        rehearsal: rehearse,
         sends_mail: mail.is_some(),
         transcribes: config.transcription.is_some(),
         worker: heartbeat.clone(),
@@ -104,6 +115,17 @@ pub struct Running {
     working: JoinHandle<()>,
 }
 
+/// A task without which the service is none has ended by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TaskEnded {
+    #[error("the task that writes to the database has ended")]
+    Writer,
+    #[error("the task that works off the queue has ended")]
+    Worker,
+    #[error("the task that accepts connections has ended")]
+    Listener,
+}
+
 /// Begins to listen and to work. `listener` may be bound to port 0.
 pub fn run(built: Built, listener: TcpListener) -> anyhow::Result<Running> {
     let Built { house, worker, store } = built;
@@ -129,14 +151,71 @@ impl Drop for Over {
 }
 
 impl Running {
-    /// Takes nothing new, finishes what is in hand, closes the database.
-    pub async fn stop(self) {
+    /// Returns when a task has ended that only a new start of the process brings back.
+    pub async fn task_ended(&mut self) -> TaskEnded {
+        tokio::select! {
+            () = self.store.writer_ended() => TaskEnded::Writer,
+            _ = &mut self.working => TaskEnded::Worker,
+            _ = &mut self.serving => TaskEnded::Listener,
+        }
+    }
+
+    /// Takes nothing new, finishes what is in hand, closes the database. The answer is what could be saved nowhere, as lines
+    /// for `perezvon replay --spool`.
+    pub async fn stop(self) -> Vec<String> {
         let Self { worker, store, stop, serving, working, .. } = self;
         let _ = stop.send(true);
         store.stop_telling();
-        let _ = serving.await;
-        let _ = working.await;
+        for task in [serving, working] {
+            if !task.is_finished() {
+                let _ = task.await;
+            }
+        }
         drop(worker);
+        let unsaved = store.drain_spool_at_stop().await;
         store.close().await;
+        unsaved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::config;
+
+    async fn running(folder: &std::path::Path) -> Running {
+        let text = format!(
+            "[storage]\ndatabase = \"sqlite:{0}/perezvon.db\"\nrecordings = \"{0}/recordings\"\nemergency = \"{0}/emergency\"",
+            folder.display()
+        );
+        let config = config::parse(&text, None, []).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        run(build(&config, Clock::System, false).await.unwrap(), listener).unwrap()
+    }
+
+    async fn healthz(running: &Running) -> u16 {
+        let client = crate::jobs::client_builder().build().unwrap();
+        client.get(format!("http://{}/healthz", running.address)).send().await.unwrap().status().as_u16()
+    }
+
+    #[tokio::test]
+    async fn dead_writer_ends_the_service_and_is_not_healthy() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut running = running(folder.path()).await;
+        assert_eq!(healthz(&running).await, 200);
+        running.store.panic_in_the_writer().await;
+        assert_eq!(running.task_ended().await, TaskEnded::Writer);
+        assert_eq!(healthz(&running).await, 503);
+        assert_eq!(running.stop().await, Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn dead_worker_ends_the_service_and_is_not_healthy() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut running = running(folder.path()).await;
+        running.working.abort();
+        assert_eq!(running.task_ended().await, TaskEnded::Worker);
+        assert_eq!(healthz(&running).await, 503);
+        running.stop().await;
     }
 }

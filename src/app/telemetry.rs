@@ -5,23 +5,34 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::sync::watch;
+use tracing::error;
 use tracing_subscriber::EnvFilter;
+
+use super::log_writer::LogWriter;
 
 /// What is told unless somebody asks for other things. The library of sessions warns of every session that has run out, and
 /// tells errors that we tell ourselves.
 const TOLD: &str = "warn,perezvon=info,tower_sessions=error,tower_sessions_core=off";
 
 /// Logs as text on a terminal, as JSON lines elsewhere (journald, a file). `PEREZVON_LOG` chooses what is told, in the
-/// usual syntax of filters; by default the diary of the house and warnings of the libraries.
-pub fn start_logs() {
+/// usual syntax of filters; by default the diary of the house and warnings of the libraries. Panics are logged as errors.
+pub fn start_logs() -> LogWriter {
     let filter = EnvFilter::try_from_env("PEREZVON_LOG").unwrap_or_else(|_| EnvFilter::new(TOLD));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let writer = LogWriter::new(std::io::stderr());
+    // The subscriber must not complain on standard error of a line that it could not write: that panics where it is closed.
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer.clone()).log_internal_errors(false);
     let started = match std::io::IsTerminal::is_terminal(&std::io::stderr()) {
         true => logs.try_init(),
         false => logs.json().flatten_event(true).with_ansi(false).try_init(),
     };
     // Somebody has started logs already: theirs go on.
     let _ = started;
+    std::panic::set_hook(Box::new(|panic| {
+        let message = panic.payload_as_str().unwrap_or("no message");
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        error!(place, "A part of the program panicked: {message}");
+    }));
+    writer
 }
 
 /// Folds what the distributions have gathered, until `stop` changes. They keep every value until somebody reads them, and

@@ -10,6 +10,7 @@ mod mail;
 mod place;
 mod reconcile;
 mod transcribe;
+mod upkeep;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ use tracing::{error, warn};
 pub use self::http::{Http, NoAnswer, client_builder};
 pub use self::mail::{MailSecurity, MailSettings, Mailbox, MailboxError, mailbox, try_mail};
 pub use self::transcribe::{Transcriber, TranscriptionSettings};
+use self::upkeep::Outage;
 use crate::providers::Providers;
 use crate::recordings::Folder;
 use crate::store::{Job, JobKind, Store, StoreError};
@@ -80,6 +82,7 @@ impl Worker {
         let mut tick: u32 = 0;
         let mut looked = (self.clock.now(), Instant::now());
         let mut in_hand = JoinSet::new();
+        let mut outage = Outage::default();
         loop {
             tokio::select! {
                 _ = ticks.tick() => {
@@ -90,9 +93,16 @@ impl Worker {
                     if jump_ms.abs() > JUMP_MS && self.clock.follows_the_machine() {
                         self.clock_jumped(jump_ms, shown).await;
                     }
-                    self.store.deliver_late().await;
+                    self.store.drain_spool().await;
+                    self.watch_database().await;
+                    self.mail_outage(&mut outage).await;
                     if tick.is_multiple_of(SWEEP_EVERY) {
                         self.sweep().await;
+                        self.store.tend_spool(self.clock.now()).await;
+                        if self.integrity_check_is_due().await {
+                            let worker = self.clone();
+                            in_hand.spawn(async move { worker.check_integrity().await });
+                        }
                         if let Err(failed) = self.plan_mail().await {
                             warn!(error = %failed, "Letters could not be planned; trying again");
                         }

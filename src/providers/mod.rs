@@ -171,6 +171,9 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// Checks that the provider sent this.
     fn verify<'a>(&self, request: &'a RawRequest, now: Timestamp) -> Result<Verified<'a>, Refused>;
 
+    /// The step of the dialogue that this endpoint alone tells. `None`: nobody waits for a script there.
+    fn step_at(&self, endpoint: &str) -> Option<Step>;
+
     /// Reads what a request says. `received_at` is the instant of facts that carry no time of their own.
     fn parse(&self, verified: Verified<'_>, received_at: Timestamp) -> Result<Parsed, Malformed>;
 

@@ -80,6 +80,11 @@ impl Folder {
         Ok(folder)
     }
 
+    /// A folder that cannot be opened now: it is made when something is written into it.
+    pub fn unchecked(path: &Path) -> Self {
+        Self { root: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).into() }
+    }
+
     pub fn path(&self) -> &Path {
         &self.root
     }

@@ -14,6 +14,7 @@ mod callback_list;
 mod callbacks;
 mod calls;
 mod contacts;
+mod database;
 mod desk;
 mod desk_page;
 mod factors;
@@ -22,7 +23,6 @@ mod ids;
 mod ingest;
 mod invitations;
 mod jobs;
-mod late;
 mod log;
 mod mail;
 mod news;
@@ -34,6 +34,7 @@ mod prompts;
 mod reports;
 mod search;
 mod sessions;
+mod spool;
 mod sql;
 mod tokens;
 mod undoing;
@@ -42,9 +43,8 @@ mod writer;
 
 use std::sync::Arc;
 
-use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Connection};
+use sqlx::{AnyPool, AssertSqlSafe};
 use tokio::sync::{Mutex, mpsc};
 
 pub use alarms::Alarm;
@@ -53,6 +53,7 @@ pub use audit::{AuditEntry, AuditFilter, AuditRow};
 pub use callback_list::{CallBrief, CallbackPage, CallbackView, ListFilter, ListPeriod, StateFilter, Step};
 pub use calls::{CallView, KeptDelivery};
 pub use contacts::Contact;
+pub use database::Purpose;
 pub use desk::{ActError, NewCallback};
 pub use desk_page::{DeskFilter, DeskPart, Standing};
 pub use factors::Factor;
@@ -69,12 +70,14 @@ pub use placed_calls::{Dialling, PlacedCall, RING_WITHIN};
 pub use prompts::{MOST_DRAFTS, NewPrompt, Prompt, PromptError};
 pub use reports::{MOST_REPORTED, Reported};
 pub use sessions::KeptSession;
+pub use spool::{Accepted, SpoolDepth, from_line as read_spooled};
 pub use tokens::Token;
 pub use undoing::STEPS_BACK;
 pub use voicemails::{StoredSound, Transcript, Voicemail, VoicemailState};
 
 use crate::core::changes::Changes;
 use crate::core::line::{Lines, LiveLines};
+use crate::time::Timestamp;
 
 /// Why the store could not do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -91,6 +94,13 @@ pub enum StoreError {
     /// A commit did not end in time: the connection hangs. Worth trying again.
     #[error("the database does not answer")]
     TimedOut,
+    /// The file of the database is gone from its place. It is not made anew while the service runs: whoever took it away may
+    /// bring it back.
+    #[error("the file of the database is gone")]
+    Gone,
+    /// A rehearsal needs an empty database or that of a rehearsal, and real calls need one without.
+    #[error("the database {}", if *.is_rehearsal { "is that of a rehearsal" } else { "holds real calls" })]
+    WrongPurpose { is_rehearsal: bool },
     /// The writer has stopped: the service is shutting down.
     #[error("the store is closed")]
     Closed,
@@ -128,7 +138,9 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 pub struct Store {
     readers: AnyPool,
     writer: mpsc::Sender<writer::Work>,
-    late: Arc<late::Late>,
+    spool: Arc<spool::Spool>,
+    connected: Arc<database::Connected>,
+    is_sqlite: bool,
     lines: LiveLines,
     news: news::News,
     /// One renewal at a time: an older reading must not come after a newer one.
@@ -136,34 +148,52 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the database (`sqlite:FILE` is made if it is not there, or `postgres://…`), brings its schema up to date
-    /// and starts the writer. `configured` are the lines without what the school changed since: they decide which line a
-    /// call belongs to, and open or closed.
+    /// Opens the database (`sqlite:FILE` is made if it is not there, or `postgres://…`) for a command: it must be there.
+    /// `configured` are the lines without what the school changed since: they decide which line a call belongs to, and open
+    /// or closed.
     pub async fn open(url: &str, configured: Lines) -> Result<Self> {
+        let store = Self::begin(url, configured, Purpose::Any)?;
+        store.ready().await?;
+        Ok(store)
+    }
+
+    /// Begins to work with a database that may be away: the writer opens it and brings its schema up to date when it can,
+    /// at its first work and again at each that follows.
+    ///
+    /// # Errors
+    /// Only where `url` is no address of a database.
+    pub fn begin(url: &str, configured: Lines, purpose: Purpose) -> Result<Self> {
         sqlx::any::install_default_drivers();
-        let options = connect_options(url)?;
-        make_for_this_user_alone(url);
-        let mut writing = connect(&options).await?;
-        migrator(writing.backend_name())
-            .run_direct(None, &mut writing, false)
-            .await
-            .map_err(|error| sqlx::Error::Migrate(Box::new(error)))?;
-        let readers = AnyPoolOptions::new()
-            .max_connections(4)
-            // A file does not go away as a server may, and asking first doubles the time of a short read.
-            .test_before_acquire(options.database_url.scheme() != "sqlite")
-            .after_connect(|connection, _| Box::pin(prepare_connection(connection)))
-            .connect_with(options.clone())
-            .await?;
-        let ids = ids::Ids::after(ids::newest(&mut writing).await?);
+        let database = database::Database::new(url, purpose)?;
+        let (connected, is_sqlite) = (database.connected(), database.is_sqlite());
+        let readers = database.readers();
         let (sender, inbox) = mpsc::channel(writer::QUEUE);
         let lines = LiveLines::new(configured);
-        let news = news::News::begin(&mut writing).await?;
-        tokio::spawn(writer::run(writing, options, inbox, ids, lines.clone(), news.clone()));
-        let renewing = Arc::default();
-        let store = Self { readers, writer: sender, late: Arc::default(), lines, news, renewing };
-        store.renew_lines().await?;
-        Ok(store)
+        let news = news::News::new(!is_sqlite);
+        tokio::spawn(writer::run(database, inbox, lines.clone(), news.clone()));
+        let (renewing, spool) = (Arc::default(), Arc::new(spool::Spool::without_disk()));
+        Ok(Self { readers, writer: sender, spool, connected, is_sqlite, lines, news, renewing })
+    }
+
+    /// Whether the database is there and of the right purpose, with the lines as the school has them.
+    pub async fn ready(&self) -> Result<()> {
+        self.ping_writer().await?;
+        self.renew_lines().await
+    }
+
+    /// Whether the task that writes is alive. If not, only a new start helps.
+    pub fn has_writer(&self) -> bool {
+        !self.writer.is_closed()
+    }
+
+    /// Returns when the task that writes has ended, by a panic too.
+    pub async fn writer_ended(&self) {
+        self.writer.closed().await;
+    }
+
+    /// Whether the writer has found another database in the place of the one it knew since this was asked last.
+    pub fn take_replaced(&self) -> bool {
+        self.connected.take_replaced()
     }
 
     /// The lines as the school has them now. One request or job takes them once and keeps to them.
@@ -197,9 +227,29 @@ impl Store {
         .await
     }
 
-    /// Whether no call and no request was ever kept here. People and tokens do not count.
-    pub async fn is_empty(&self) -> Result<bool> {
-        Ok(sqlx::query(ANYTHING_KEPT).fetch_optional(&self.readers).await?.is_none())
+    /// Commits something and reads the newest rows of the main tables: for readiness.
+    pub async fn probe(&self, now: Timestamp) -> Result<()> {
+        self.set_meta(PROBED_AT, &now.to_string()).await?;
+        for table in READ_NEWEST {
+            sqlx::query(*table).fetch_all(&self.readers).await?;
+        }
+        Ok(())
+    }
+
+    /// What a check of the whole database finds, in the engine's words; empty if all is well. Takes as long as reading all
+    /// of it.
+    pub async fn integrity_faults(&self) -> Result<Vec<String>> {
+        if self.is_sqlite {
+            let found: Vec<String> = sqlx::query_scalar("PRAGMA quick_check(10)").fetch_all(&self.readers).await?;
+            return Ok(found.into_iter().filter(|line| line != "ok").collect());
+        }
+        let mut faults = Vec::new();
+        for (name, statement) in COUNT_MAIN_TABLES {
+            if let Err(failed) = sqlx::query(*statement).execute(&self.readers).await {
+                faults.push(format!("{name}: {failed}"));
+            }
+        }
+        Ok(faults)
     }
 
     /// Requests that wait for the writer, for metrics.
@@ -234,9 +284,33 @@ impl Store {
     }
 }
 
+/// The key in `meta` of the last commit made for readiness.
+const PROBED_AT: &str = "probed_at";
+
+/// The newest rows of the main tables.
+const READ_NEWEST: &[&str] =
+    &[NEWEST_DELIVERIES, NEWEST_CALLS, NEWEST_VOICEMAILS, NEWEST_CALLBACKS, NEWEST_STEPS, NEWEST_JOBS];
+
+/// Statements that read every row of the main tables.
+const COUNT_MAIN_TABLES: &[(&str, &str)] = &[
+    ("delivery", COUNT_DELIVERIES),
+    ("call", COUNT_CALLS),
+    ("voicemail", COUNT_VOICEMAILS),
+    ("callback", COUNT_CALLBACKS),
+];
+
 sql::statements! {
+    NEWEST_DELIVERIES = "SELECT * FROM delivery ORDER BY id DESC LIMIT 20";
+    NEWEST_CALLS = "SELECT * FROM call ORDER BY id DESC LIMIT 100";
+    NEWEST_VOICEMAILS = "SELECT * FROM voicemail ORDER BY id DESC LIMIT 100";
+    NEWEST_CALLBACKS = "SELECT * FROM callback ORDER BY id DESC LIMIT 100";
+    NEWEST_STEPS = "SELECT * FROM callback_history ORDER BY id DESC LIMIT 20";
+    NEWEST_JOBS = "SELECT * FROM job ORDER BY id DESC LIMIT 20";
+    COUNT_DELIVERIES = "SELECT CAST(SUM(LENGTH(body)) AS BIGINT) AS bytes FROM delivery";
+    COUNT_CALLS = "SELECT COUNT(outcome) AS calls FROM call";
+    COUNT_VOICEMAILS = "SELECT COUNT(state) AS voicemails FROM voicemail";
+    COUNT_CALLBACKS = "SELECT COUNT(state) AS callbacks FROM callback";
     TOUCH_NOTHING = "UPDATE meta SET value = value WHERE key = ''";
-    ANYTHING_KEPT = "SELECT id FROM delivery UNION ALL SELECT id FROM callback LIMIT 1";
     READ_META = "SELECT value FROM meta WHERE key = $1";
     WRITE_META = "
         INSERT INTO meta (key, value) VALUES ($1, $2)
@@ -263,6 +337,7 @@ pub fn statements() -> Vec<Statement> {
         callbacks::STATEMENTS,
         calls::STATEMENTS,
         contacts::STATEMENTS,
+        database::STATEMENTS,
         desk::STATEMENTS,
         desk_page::STATEMENTS,
         factors::STATEMENTS,
@@ -344,47 +419,3 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (12, "alarms", include_str!("../../migrations/0012_alarms.sql")),
     (13, "placed calls", include_str!("../../migrations/0013_placed_calls.sql")),
 ];
-
-/// Makes a missing SQLite file before SQLite does, for it holds telephone numbers. What cannot be made here is told by the
-/// connection, in its own words.
-fn make_for_this_user_alone(url: &str) {
-    use std::os::unix::fs::OpenOptionsExt;
-    if let Some(file) = url.strip_prefix("sqlite:").and_then(|file| file.split('?').next())
-        && !file.is_empty()
-        && file != ":memory:"
-    {
-        let path = file.strip_prefix("//").unwrap_or(file);
-        let _ = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    }
-}
-
-fn connect_options(url: &str) -> Result<AnyConnectOptions> {
-    let url = match url.strip_prefix("sqlite:") {
-        Some(file) if !file.contains('?') => format!("sqlite:{file}?mode=rwc"),
-        _ => url.to_owned(),
-    };
-    Ok(url.parse::<AnyConnectOptions>()?.disable_statement_logging())
-}
-
-async fn connect(options: &AnyConnectOptions) -> Result<AnyConnection> {
-    let mut connection = AnyConnection::connect_with(options).await?;
-    prepare_connection(&mut connection).await?;
-    Ok(connection)
-}
-
-/// What an acknowledged commit means: it survives power loss. WAL lets readers read while the writer writes.
-async fn prepare_connection(connection: &mut AnyConnection) -> sqlx::Result<()> {
-    let settings: &[&str] = match connection.backend_name() {
-        "SQLite" => &[
-            "PRAGMA journal_mode = WAL",
-            "PRAGMA synchronous = FULL",
-            "PRAGMA busy_timeout = 5000",
-            "PRAGMA cache_size = -8000",
-        ],
-        _ => &["SET synchronous_commit = on"],
-    };
-    for setting in settings {
-        sqlx::raw_sql(*setting).execute(&mut *connection).await?;
-    }
-    Ok(())
-}

@@ -61,15 +61,19 @@ struct Others {
 }
 
 impl News {
-    /// `connection` is the one that writes. Rows of earlier starts go; a living house writes its own again.
-    pub async fn begin(connection: &mut AnyConnection) -> Result<Self> {
-        let shared = connection.backend_name() != "SQLite";
-        if shared {
-            sqlx::query(FORGET_NEWS).execute(&mut *connection).await?;
-        }
+    /// `shared`: other houses may write to the same database.
+    pub fn new(shared: bool) -> Self {
         let [house, start] = [random(), random()];
         let (told, _) = watch::channel(Told { list: start, people: 0, over: false });
-        Ok(Self(Arc::new(Parts { told, house: house as i64, shared, others: Mutex::default() })))
+        Self(Arc::new(Parts { told, house: house as i64, shared, others: Mutex::default() }))
+    }
+
+    /// `connection` is the one that writes. Rows of earlier starts go; a living house writes its own again.
+    pub async fn begin(&self, connection: &mut AnyConnection) -> Result<()> {
+        if self.0.shared {
+            sqlx::query(FORGET_NEWS).execute(connection).await?;
+        }
+        Ok(())
     }
 
     /// Inside the transaction: what the others shall see once it is committed.

@@ -6,11 +6,11 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, Connection};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, warn};
 
+use super::database::Database;
 use super::ids::Ids;
 use super::ingest::{self, Delivery, Kept};
 use super::news::{News, Touched};
@@ -129,16 +129,18 @@ impl Store {
     }
 }
 
+#[cfg(test)]
+impl Store {
+    /// Ends the task that writes, as a fault of ours would.
+    pub async fn panic_in_the_writer(&self) {
+        let ended = self.write::<(), StoreError, _>(|_| Box::pin(async { panic!("a test ends the writer") })).await;
+        assert!(matches!(ended, Err(StoreError::Closed)), "{ended:?}");
+    }
+}
+
 /// Works until the last [`Store`] is gone or one asks to close.
-pub(super) async fn run(
-    connection: AnyConnection,
-    options: AnyConnectOptions,
-    mut inbox: mpsc::Receiver<Work>,
-    ids: Ids,
-    lines: LiveLines,
-    news: News,
-) {
-    let mut writer = Writer { connection: Some(connection), options, ids, lines, news };
+pub(super) async fn run(database: Database, mut inbox: mpsc::Receiver<Work>, lines: LiveLines, news: News) {
+    let mut writer = Writer { connection: None, database, ids: Ids::after(0), lines, news };
     let mut waiting = Vec::with_capacity(BATCH);
     while inbox.recv_many(&mut waiting, BATCH).await > 0 {
         let mut batch = Batch::default();
@@ -177,9 +179,9 @@ struct Batch {
 }
 
 struct Writer {
-    /// `None` after a failure: the next batch connects anew.
+    /// `None` at first and after a failure: the next batch connects.
     connection: Option<AnyConnection>,
-    options: AnyConnectOptions,
+    database: Database,
     ids: Ids,
     lines: LiveLines,
     news: News,
@@ -249,15 +251,28 @@ impl Writer {
         within.await.unwrap_or(Err(StoreError::TimedOut))
     }
 
+    /// The open connection if it still leads to the database that it was opened for, else a new one. Nothing is committed into
+    /// a file that somebody has taken away.
+    async fn usable_connection(&mut self) -> Result<AnyConnection> {
+        if let Some(mut connection) = self.connection.take()
+            && self.database.is_same(&mut connection).await?
+        {
+            return Ok(connection);
+        }
+        let (mut connection, is_other) = self.database.connect().await?;
+        if is_other {
+            self.ids.go_on_after(super::ids::newest(&mut connection).await?);
+            self.news.begin(&mut connection).await?;
+        }
+        Ok(connection)
+    }
+
     async fn commit_unbounded(
         &mut self,
         deliveries: &[Delivery],
         errands: &mut [Box<dyn Errand>],
     ) -> Result<Vec<Kept>> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => super::connect(&self.options).await?,
-        };
+        let mut connection = self.usable_connection().await?;
         let mut transaction = connection.begin().await?;
         let kept = ingest::ingest(&mut transaction, &mut self.ids, &self.lines.now(), deliveries).await;
         let kept = match kept {

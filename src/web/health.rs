@@ -1,5 +1,5 @@
-//! For machines that watch: `/healthz` (the process), `/readyz` (database, recordings, worker), `/metrics` (Prometheus
-//! text).
+//! For machines that watch: `/healthz` (the process and its tasks), `/readyz` (what a call needs to be saved, and its message
+//! stored), `/metrics` (Prometheus text).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,34 +26,89 @@ const SEEN_FOR: Duration = Duration::from_secs(5);
 /// The worker looks for work every second, but first finishes what it has in hand, and a message may come slowly.
 const WORKER_SILENT_FOR: Duration = Duration::from_secs(15 * 60);
 
-/// The last look at the recordings.
+/// With less room than this nothing is ready: SQLite and the spool need some.
+const MIN_FREE_BYTES: u64 = 32 * 1024 * 1024;
+
+/// The last looks that keep a disk busy.
 #[derive(Clone, Default)]
-struct Seen(Arc<Mutex<Option<Look>>>);
+struct Seen {
+    recordings: Arc<Mutex<Option<Look>>>,
+    tables: Arc<Mutex<Option<Look>>>,
+}
 
 struct Look {
     at: Instant,
     found: Result<(), String>,
 }
 
+/// What was found last, or what `look` finds now.
+async fn seen_lately(seen: &Mutex<Option<Look>>, look: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    let mut seen = seen.lock().await;
+    match &*seen {
+        // What was wrong may be mended by now.
+        Some(last) if last.found.is_ok() && last.at.elapsed() < SEEN_FOR => Ok(()),
+        _ => {
+            let found = look.await;
+            seen.insert(Look { at: Instant::now(), found }).found.clone()
+        }
+    }
+}
+
 pub(super) fn router() -> Router<House> {
     Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(scrape))
         .layer(Extension(Seen::default()))
 }
 
-/// 200 if calls can be kept, messages stored and callbacks followed up, else 503 with what is wrong.
+/// 200 while the process can do its work, else 503: then only a new start helps.
+async fn healthz(State(house): State<House>) -> Response {
+    match (house.store.has_writer(), house.worker.is_over()) {
+        (true, false) => "ok\n".into_response(),
+        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "the task that writes has ended\n").into_response(),
+        (true, true) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "the task that works off the queue has ended\n").into_response()
+        }
+    }
+}
+
+/// 200 if calls can be saved, messages stored and callbacks followed up, else 503 with what is wrong.
 async fn readyz(State(house): State<House>, Extension(seen): Extension<Seen>) -> Response {
-    let (database, recordings) = tokio::join!(database(&house), recordings(&house, &seen));
-    let worker = worker(&house);
-    let status = match database.is_ok() && recordings.is_ok() && worker.is_ok() {
-        true => StatusCode::OK,
-        false => StatusCode::SERVICE_UNAVAILABLE,
+    let (database, tables) = tokio::join!(database(&house), tables(&house, &seen));
+    let (recordings, free) = tokio::join!(recordings(&house, &seen), timeout(READY_WITHIN, house.folder.free_bytes()));
+    let free_bytes = free.ok().and_then(Result::ok);
+    let disk = match free_bytes {
+        Some(free) if free < MIN_FREE_BYTES => Err(format!("only {free} bytes are free")),
+        _ => Ok(()),
     };
-    let word = |part: Result<(), String>| part.err().unwrap_or_else(|| "ok".to_owned());
-    let parts = json!({ "database": word(database), "recordings": word(recordings), "worker": word(worker) });
-    (status, Json(parts)).into_response()
+    let depth = house.store.spool_depth();
+    let spool = match depth.in_memory {
+        0 => Ok(()),
+        count => Err(format!("{count} deliveries are in memory alone")),
+    };
+    let parts = [
+        ("database", database.and(tables)),
+        ("recordings", recordings),
+        ("worker", worker(&house)),
+        ("disk", disk),
+        ("spool", spool),
+    ];
+    let is_ready = parts.iter().all(|(_, part)| part.is_ok());
+    let jobs = timeout(READY_WITHIN, house.store.jobs_summary()).await.ok().and_then(Result::ok);
+    let oldest_job = jobs.map(|jobs| jobs.waiting.iter().map(|(_, _, made_at)| *made_at).min());
+    let now = house.clock.now();
+    let mut answer = serde_json::Map::new();
+    for (name, part) in parts {
+        answer.insert(name.to_owned(), part.err().unwrap_or_else(|| "ok".to_owned()).into());
+    }
+    answer.insert("free_bytes".to_owned(), json!(free_bytes));
+    answer.insert("spooled".to_owned(), json!(depth.durable));
+    answer.insert("in_memory".to_owned(), json!(depth.in_memory));
+    let age = oldest_job.map(|made_at| made_at.map_or(0, |made_at| elapsed_ms(made_at, now) / 1000));
+    answer.insert("oldest_job_seconds".to_owned(), json!(age));
+    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(answer)).into_response()
 }
 
 /// Whether the worker looks for work.
@@ -74,17 +129,19 @@ pub(super) async fn database(house: &House) -> Result<(), String> {
     }
 }
 
+/// A real commit and a real read of the main tables, not older than some seconds.
+async fn tables(house: &House, seen: &Seen) -> Result<(), String> {
+    let looking = seen_lately(&seen.tables, async {
+        house.store.probe(house.clock.now()).await.map_err(|error| error.to_string())
+    });
+    timeout(READY_WITHIN, looking)
+        .await
+        .unwrap_or_else(|_| Err(format!("no answer within {} s", READY_WITHIN.as_secs())))
+}
+
 async fn recordings(house: &House, seen: &Seen) -> Result<(), String> {
-    let looking = async {
-        let mut seen = seen.0.lock().await;
-        match &*seen {
-            Some(last) if last.at.elapsed() < SEEN_FOR => last.found.clone(),
-            _ => {
-                let found = house.folder.probe().await.map_err(|error| error.to_string());
-                seen.insert(Look { at: Instant::now(), found }).found.clone()
-            }
-        }
-    };
+    let looking =
+        seen_lately(&seen.recordings, async { house.folder.probe().await.map_err(|error| error.to_string()) });
     timeout(READY_WITHIN, looking).await.unwrap_or_else(|_| Err("the disk does not answer".to_owned()))
 }
 

@@ -83,6 +83,10 @@ impl House {
 impl House {
     /// A house for tests in `folder`, behind `https://calls.example.org`, without providers.
     fn on_trial(folder: &std::path::Path, clock: Clock, store: Store) -> Self {
+        Self::on_trial_with(folder, clock, store, Providers::default())
+    }
+
+    fn on_trial_with(folder: &std::path::Path, clock: Clock, store: Store, providers: Providers) -> Self {
         let recordings = Folder::open(folder.join("recordings")).unwrap();
         let sounds = crate::recordings::Sounds::within([folder.join("sounds")]);
         Self::new(Parts {
@@ -90,7 +94,7 @@ impl House {
             store,
             folder: recordings.clone(),
             joiner: Joiner::new(recordings, sounds),
-            providers: Providers::default(),
+            providers,
             school: School { name: "Гимназия № 1".to_owned(), ..School::default() },
             public_url: "https://calls.example.org".to_owned(),
             metrics: metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle(),

@@ -3,6 +3,7 @@
 //! Whatever fails on our side, a request that waits for a script gets the offer to record (R3). Sound that comes with its
 //! request is on our disk before it is answered.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use axum::Router;
@@ -13,6 +14,7 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 use bytes::Bytes;
+use futures_util::FutureExt;
 use tokio::sync::Semaphore;
 use tracing::{error, info, warn};
 
@@ -20,7 +22,7 @@ use super::{House, greetings};
 use crate::core::script::{self, Script, Step};
 use crate::providers::{LARGEST_FORM, Malformed, Parsed, Provider, RawRequest, Refused, Reply, Sound};
 use crate::recordings::{KeepError, RecordingName};
-use crate::store::{Delivery, Kept, StoreError, VoicemailState};
+use crate::store::{Accepted, Delivery, Kept, StoreError, VoicemailState};
 use crate::time::Timestamp;
 
 /// How long a form may take to come. Providers send theirs in one piece; this is for those who hold connections.
@@ -39,22 +41,36 @@ pub(super) fn router() -> Router<House> {
     Router::new().route("/webhooks/{name}/{*endpoint}", on(MethodFilter::GET.or(MethodFilter::POST), webhook))
 }
 
-/// Keep the event, apply it to its call, answer with what the caller hears next.
+/// A panic is ours, and no caller hears it. Who waits for no script is asked to repeat: nothing was saved.
 async fn webhook(
     State(house): State<House>,
     Path((name, endpoint)): Path<(String, String)>,
     request: Request,
 ) -> Response {
+    let answering = answer(&house, &name, endpoint.clone(), request);
+    if let Ok(response) = AssertUnwindSafe(answering).catch_unwind().await {
+        return response;
+    }
+    metrics::counter!("perezvon_deliveries_total", "provider" => name.clone(), "result" => "panicked").increment(1);
+    let provider = house.providers.get(&name);
+    match provider.and_then(|provider| Some((provider, provider.step_at(&endpoint)?))) {
+        Some((provider, step)) => replied(provider.render(&script_without_state(step))),
+        None => (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "5")], "not saved, please repeat\n").into_response(),
+    }
+}
+
+/// Saves the event, applies it to its call, answers with what the caller hears next.
+async fn answer(house: &House, name: &str, endpoint: String, request: Request) -> Response {
     let now = house.clock.now();
-    let Some(provider) = house.providers.get(&name) else {
+    let Some(provider) = house.providers.get(name) else {
         return (StatusCode::NOT_FOUND, "unknown provider\n").into_response();
     };
     let counted = |result: &'static str| {
-        metrics::counter!("perezvon_deliveries_total", "provider" => name.clone(), "result" => result).increment(1);
+        metrics::counter!("perezvon_deliveries_total", "provider" => name.to_owned(), "result" => result).increment(1);
     };
     let refusal = |refused: Refused, endpoint: &str| {
         counted("refused");
-        metrics::counter!("perezvon_refused_signatures_total", "provider" => name.clone()).increment(1);
+        metrics::counter!("perezvon_refused_signatures_total", "provider" => name.to_owned()).increment(1);
         warn!(provider = %name, endpoint = %endpoint, reason = %refused, "Refused a webhook of {name}: {refused}");
         let told = format!("{refused}\n");
         match refused {
@@ -93,7 +109,7 @@ async fn webhook(
     };
     let Parsed { key, events, step, sound } = parsed;
     if step == Some(Step::Fallback) {
-        let (store, name) = (house.store.clone(), name.clone());
+        let (store, name) = (house.store.clone(), name.to_owned());
         // The caller does not wait for it.
         tokio::spawn(async move { store.alarm_of_ours(&name, ASKED_FOR_THE_FALLBACK, now).await });
     }
@@ -110,26 +126,69 @@ async fn webhook(
         events,
         can_be_asked: provider.archive().is_some(),
     };
-    match (keep(&house, provider, delivery, sound, step).await, step) {
-        (Ok(kept), Some(step)) => {
-            counted("accepted");
-            replied(provider.render(&next_script(&house, &kept, step, now).await))
+    let outcome = match sound {
+        Some(sound) => save_with_sound(house, delivery, sound).await,
+        None => house.store.accept(ANSWER_WITHIN, delivery).await.into(),
+    };
+    let reply = match (&outcome, step) {
+        (Outcome::Applied(applied), Some(step)) => {
+            if step == Step::Arrived {
+                log_arrival(provider, applied);
+            }
+            provider.render(&next_script(house, applied, step, now).await)
         }
-        (Ok(_), None) => {
-            counted("accepted");
-            replied(provider.nothing())
-        }
-        (Err(failed), Some(step)) => {
+        (Outcome::Spooled | Outcome::Unsaved, Some(step)) => provider.render(&script_without_state(step)),
+        (Outcome::Applied(_) | Outcome::Spooled, None) => provider.nothing(),
+        (Outcome::Unsaved, None) => {
             counted("unavailable");
-            error!(provider = %name, error = %failed, "A caller gets the offer to record without the database: {failed}");
-            replied(provider.render(&script_without_state(step)))
+            return (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "5")], "not saved, please repeat\n")
+                .into_response();
         }
-        (Err(failed), None) => {
-            counted("unavailable");
-            error!(provider = %name, error = %failed, "A webhook of {name} could not be kept: {failed}");
-            (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "5")], "not kept, please repeat\n").into_response()
+    };
+    counted(match outcome {
+        Outcome::Applied(_) => "accepted",
+        Outcome::Spooled => "spooled",
+        Outcome::Unsaved => "unavailable",
+    });
+    replied(reply)
+}
+
+/// What became of a verified webhook.
+#[expect(clippy::large_enum_variant, reason = "nearly all are applied: boxing them would cost each one an allocation")]
+enum Outcome {
+    Applied(Kept),
+    /// Durable, and applied when the database takes it.
+    Spooled,
+    /// Durable nowhere: acknowledged to nobody who could repeat it.
+    Unsaved,
+}
+
+impl From<Accepted> for Outcome {
+    fn from(accepted: Accepted) -> Self {
+        match accepted {
+            Accepted::Applied(applied) => Self::Applied(applied),
+            Accepted::Spooled(failed) => {
+                warn!(error = %failed, "A webhook is spooled, the database does not take it: {failed}");
+                Self::Spooled
+            }
+            Accepted::InMemory(failed) => {
+                error!(error = %failed, "A webhook is in memory alone, neither the database nor a disk takes it: {failed}");
+                Self::Unsaved
+            }
         }
     }
+}
+
+fn log_arrival(provider: &dyn Provider, applied: &Kept) {
+    let Some(call) = &applied.call else { return };
+    info!(
+        call.id = call.id,
+        provider = %provider.name(),
+        line.id = call.line.as_ref().map_or("?", |line| line.as_str()),
+        caller = call.caller.as_ref().map(|caller| caller.shortened()),
+        "A call on the {} line",
+        call.line.as_ref().map_or("?", |line| line.as_str()),
+    );
 }
 
 /// The head of the request, and the body that has not come yet.
@@ -167,57 +226,40 @@ async fn with_body_within(
     }
 }
 
-/// Why what came could not be kept.
+/// Why sound could not be saved.
 #[derive(Debug, thiserror::Error)]
-enum NotKept {
+enum SoundError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("the sound could not be written down: {0}")]
-    Sound(#[from] KeepError),
+    Disk(#[from] KeepError),
     /// Never seen; but sound that belongs nowhere is not answered for, so that the exchange keeps it.
     #[error("the sound belongs to no message")]
     NoMessage,
 }
 
-/// Keeps the delivery. What a caller waits for may not take long, and is not asked for again: if it cannot be kept now,
-/// it is kept as soon as the database is back.
-async fn keep(
-    house: &House,
-    provider: &dyn Provider,
-    delivery: Delivery,
-    sound: Option<Sound>,
-    step: Option<Step>,
-) -> Result<Kept, NotKept> {
-    if step.is_none() {
-        let now = delivery.received_at;
-        let kept = house.store.deliver(delivery).await?;
-        if let Some(sound) = sound {
-            let call = kept.call.as_ref().ok_or(NotKept::NoMessage)?;
-            keep_sound(house, call.id, sound, now).await?;
-        }
-        return Ok(kept);
-    }
-    let arrived = step == Some(Step::Arrived);
-    let kept = house.store.deliver_within(ANSWER_WITHIN, delivery).await;
-    if let Ok(Kept { call: Some(call) }) = &kept
-        && arrived
-    {
-        info!(
-            call.id = call.id,
-            provider = %provider.name(),
-            line.id = call.line.as_ref().map_or("?", |line| line.as_str()),
-            caller = call.caller.as_ref().map(|caller| caller.shortened()),
-            "A call on the {} line",
-            call.line.as_ref().map_or("?", |line| line.as_str()),
-        );
-    }
-    Ok(kept?)
+/// Sound is not spooled: the exchange keeps it, and repeats it until it hears that it is saved.
+async fn save_with_sound(house: &House, delivery: Delivery, sound: Sound) -> Outcome {
+    let now = delivery.received_at;
+    let save = async {
+        let applied = house.store.deliver(delivery).await?;
+        let call = applied.call.as_ref().ok_or(SoundError::NoMessage)?;
+        keep_sound(house, call.id, sound, now).await?;
+        Ok::<_, SoundError>(applied)
+    };
+    save.await.map_or_else(
+        |failed| {
+            error!(error = %failed, "The end of a call with its sound could not be saved: {failed}");
+            Outcome::Unsaved
+        },
+        Outcome::Applied,
+    )
 }
 
 /// Writes the sound down durably, beside the others that wait to be looked at. The call and the row of its message are kept
 /// by now: should the power fail here, the same sound comes again. One that is stored already is not replaced.
-async fn keep_sound(house: &House, call_id: i64, sound: Sound, now: Timestamp) -> Result<(), NotKept> {
-    let voicemail = house.store.voicemail_of(call_id, sound.recording_id).await?.ok_or(NotKept::NoMessage)?;
+async fn keep_sound(house: &House, call_id: i64, sound: Sound, now: Timestamp) -> Result<(), SoundError> {
+    let voicemail = house.store.voicemail_of(call_id, sound.recording_id).await?.ok_or(SoundError::NoMessage)?;
     if !matches!(voicemail.state, VoicemailState::Pending | VoicemailState::Failed) {
         return Ok(());
     }
@@ -257,7 +299,92 @@ pub fn replied(reply: Reply) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::core::calendar::{Calendar, Hours};
+    use crate::core::line::Lines;
+    use crate::core::phone::PhoneNumber;
+    use crate::core::script::Verb;
+    use crate::providers::asterisk::{Asterisk, Settings};
+    use crate::providers::{Kind, Providers, TestCall, Verified};
+    use crate::store::Store;
+    use crate::time::Clock;
+
+    /// The codec of an exchange with a fault of ours in it.
+    #[derive(Debug)]
+    struct Faulty(Asterisk);
+
+    impl Provider for Faulty {
+        fn name(&self) -> &Arc<str> {
+            self.0.name()
+        }
+
+        fn kind(&self) -> Kind {
+            self.0.kind()
+        }
+
+        fn keys(&self) -> usize {
+            self.0.keys()
+        }
+
+        fn admit(&self, request: &RawRequest) -> Result<usize, Refused> {
+            self.0.admit(request)
+        }
+
+        fn verify<'a>(&self, request: &'a RawRequest, now: Timestamp) -> Result<Verified<'a>, Refused> {
+            self.0.verify(request, now)
+        }
+
+        fn step_at(&self, endpoint: &str) -> Option<Step> {
+            self.0.step_at(endpoint)
+        }
+
+        fn parse(&self, _: Verified<'_>, _: Timestamp) -> Result<Parsed, Malformed> {
+            panic!("a fault of ours")
+        }
+
+        fn render(&self, script: &[Verb]) -> Reply {
+            self.0.render(script)
+        }
+
+        fn nothing(&self) -> Reply {
+            self.0.nothing()
+        }
+
+        fn test_call(&self, id: &str, dialled: &PhoneNumber, now: Timestamp) -> Option<TestCall> {
+            self.0.test_call(id, dialled, now)
+        }
+    }
+
+    #[tokio::test]
+    async fn panic_is_answered_with_the_offer() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("perezvon.db").display());
+        let lines = Lines::new(Vec::new(), Calendar::new(Hours::default()));
+        let store = Store::open(&url, lines).await.unwrap();
+        let settings = Settings {
+            name: "pbx".into(),
+            public_url: "https://calls.example.org".to_owned(),
+            tokens: vec!["token".to_owned()],
+            trunk: "trunk".to_owned(),
+            ari: None,
+        };
+        let faulty: Box<dyn Provider> = Box::new(Faulty(Asterisk::new(settings)));
+        let house = House::on_trial_with(folder.path(), Clock::System, store, Providers::new([faulty]));
+        let post = async |endpoint: &str| {
+            let request = Request::post(format!("/webhooks/pbx/{endpoint}"))
+                .header("authorization", "Bearer token")
+                .header("content-type", "application/x-www-form-urlencoded");
+            let response = router().with_state(house.clone());
+            let response =
+                tower::ServiceExt::oneshot(response, request.body(Body::from("id=1")).unwrap()).await.unwrap();
+            let status = response.status().as_u16();
+            (status, to_bytes(response.into_body(), 1000).await.unwrap())
+        };
+        assert_eq!(post("incoming").await, (200, "voicemail".into()));
+        assert_eq!(post("ended").await.0, 503, "nobody waits, and nothing is saved");
+    }
 
     #[tokio::test]
     async fn a_body_that_never_ends_is_not_waited_for() {

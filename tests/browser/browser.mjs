@@ -48,7 +48,8 @@ export function dialled(page) {
 /** A page of an officer who has signed in. `options` are those of a browser context. */
 export async function signedIn(chrome, school, login, password, options = {}) {
   const context = await chrome.newContext({ baseURL: school.url, viewport: { width: 1366, height: 768 }, reducedMotion: "reduce", ...options });
-  context.setDefaultTimeout(15_000);
+  // Only ends a test that would hang: a busy machine takes its time.
+  context.setDefaultTimeout(180_000);
   if (options.javaScriptEnabled !== false) await context.addInitScript(noteDialled);
   const page = await context.newPage();
   await page.goto("/login");

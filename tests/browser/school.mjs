@@ -56,7 +56,7 @@ async function freePort() {
 }
 
 /** Waits for what a worker or another process does; the limit only ends a test that would hang. */
-export async function until(what, question, limitMs = 60_000) {
+export async function until(what, question, limitMs = 300_000) {
   const end = Date.now() + limitMs;
   for (;;) {
     const answer = await question();

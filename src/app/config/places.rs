@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use sha2::{Digest, Sha256};
 use url::{Host, Url};
 
 use super::mistakes::{At, Notes, shown};
@@ -23,9 +24,23 @@ pub struct Storage {
     /// `sqlite:perezvon.db`, `postgres://…`: may hold a password, so it is not printed as it is.
     pub database: String,
     pub recordings: PathBuf,
+    /// The second folder of the spool. Unset: one of the system's temporary folder.
+    pub emergency: Option<PathBuf>,
 }
 
 impl Storage {
+    /// Where deliveries are spooled when the folder of recordings cannot be written: the same after a restart, and another
+    /// for another service on this machine.
+    pub fn emergency_folder(&self) -> PathBuf {
+        let of_this_service = || {
+            let recordings = std::path::absolute(&self.recordings).unwrap_or_else(|_| self.recordings.clone());
+            let digest = Sha256::digest(recordings.as_os_str().as_encoded_bytes());
+            let name: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+            std::env::temp_dir().join(format!("perezvon-spool-{name}"))
+        };
+        self.emergency.clone().unwrap_or_else(of_this_service)
+    }
+
     /// The database's address for people: user and password left out.
     pub fn database_shown(&self) -> String {
         match Url::parse(&self.database) {
@@ -104,7 +119,11 @@ pub(super) fn storage(root: &Node, notes: &mut Notes) -> Option<Storage> {
         }
         _ => {}
     }
-    Some(Storage { database: database?.to_owned(), recordings: recordings?.into() })
+    let emergency = match section.has("emergency") {
+        true => Some(section.required("emergency", "/var/lib/perezvon-spool", notes)?.into()),
+        false => None,
+    };
+    Some(Storage { database: database?.to_owned(), recordings: recordings?.into(), emergency })
 }
 
 /// The address may hold a password: only its scheme is quoted.

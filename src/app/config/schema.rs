@@ -56,7 +56,7 @@ const SCHOOL: &[Key] = &[
 
 const SERVER: &[Key] = &[key("listen", Shape::Text), key("public_url", Shape::Text)];
 
-const STORAGE: &[Key] = &[key("database", Shape::Text), key("recordings", Shape::Text)];
+const STORAGE: &[Key] = &[key("database", Shape::Text), key("recordings", Shape::Text), key("emergency", Shape::Text)];
 
 const CALLBACKS: &[Key] = &[key("regulation_reasons", Shape::Flag)];
 

@@ -32,6 +32,33 @@ const LATE_MS: i64 = 3_600_000;
 /// How many callbacks a letter lists.
 const LISTED: usize = 200;
 
+/// Sends a letter to whoever gets alarms, past the outbox: for when there is no database to keep it in. The error is the last
+/// one.
+pub(super) async fn send_notice(
+    settings: &MailSettings,
+    subject: &str,
+    body: &str,
+    now: Timestamp,
+) -> Result<(), String> {
+    let mut result = Ok(());
+    for (id, recipient) in (now.as_millisecond()..).zip(&settings.alarms_to) {
+        let mail = Mail {
+            id,
+            kind: MailKind::Alarm,
+            recipient: recipient.to_string(),
+            subject: subject.to_owned(),
+            body: body.to_owned(),
+            attachment: None,
+            created_at: now,
+            sent_at: None,
+        };
+        if let Err(failed) = smtp::send(settings, &mail).await {
+            result = Err(failed.in_words());
+        }
+    }
+    result
+}
+
 impl Worker {
     /// Keeps every letter whose time has come. Asked each minute; a letter is planned once, whoever asks.
     pub async fn plan_mail(&self) -> Result<(), StoreError> {

@@ -17,7 +17,7 @@ use self::parse::Clocks;
 use super::form::is_form;
 use super::{Dialler, Kind, LARGEST_FORM, Malformed, Parsed, Provider, RawRequest, Refused, Reply, TestCall, Verified};
 use crate::core::phone::PhoneNumber;
-use crate::core::script::Verb;
+use crate::core::script::{Step, Verb};
 use crate::time::Timestamp;
 
 /// The largest end of a call with its sound, bytes: ten minutes, the longest message a line may take, have 9.6 MB.
@@ -171,6 +171,10 @@ impl Provider for Asterisk {
     fn verify<'a>(&self, request: &'a RawRequest, _: Timestamp) -> Result<Verified<'a>, Refused> {
         check_token(request, &self.settings.tokens)?;
         Ok(Verified(request))
+    }
+
+    fn step_at(&self, endpoint: &str) -> Option<Step> {
+        matches!(Endpoint::read(endpoint), Ok(Endpoint::Incoming)).then_some(Step::Arrived)
     }
 
     fn parse(&self, verified: Verified<'_>, received_at: Timestamp) -> Result<Parsed, Malformed> {

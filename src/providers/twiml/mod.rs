@@ -127,6 +127,13 @@ impl Provider for Twiml {
         Ok(Verified(request))
     }
 
+    fn step_at(&self, endpoint: &str) -> Option<Step> {
+        match Endpoint::read(endpoint)? {
+            Endpoint::Dialogue(step) => Some(step),
+            Endpoint::Status | Endpoint::Recording => None,
+        }
+    }
+
     fn parse(&self, verified: Verified<'_>, received_at: Timestamp) -> Result<Parsed, Malformed> {
         parse::parse(&self.settings, verified.0, received_at)
     }

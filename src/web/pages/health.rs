@@ -6,7 +6,8 @@ use std::time::Duration;
 use askama::Template;
 use axum::Router;
 use axum::extract::State;
-use axum::response::Response;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::time::timeout;
 
@@ -16,7 +17,7 @@ use super::words::{Wall, ago, counted, span};
 use super::{Visitor, page};
 use crate::core::officer::Role;
 use crate::providers::Kind;
-use crate::store::{JobKind, JobsSummary, StoreError};
+use crate::store::{JobKind, JobsSummary, SpoolDepth, StoreError};
 use crate::time::{SignedDuration, Timestamp, elapsed_ms};
 use crate::web::{House, health};
 
@@ -28,6 +29,7 @@ const LOOKED_BACK_DAYS: i64 = 30;
 const LITTLE_BYTES: u64 = 500 * 1024 * 1024;
 /// Below this many days he has to think of something.
 const FEW_DAYS: u64 = 30;
+const NO_ROOM: &str = "Освободите место сегодня: новые записи не поместятся.";
 /// A recording is usually here within two minutes.
 const LATE_MS: i64 = 10 * 60 * 1000;
 /// Speech takes its time, and a busy morning brings many messages at once.
@@ -111,11 +113,16 @@ struct AlarmShown {
     told: String,
 }
 
-async fn show(State(house): State<House>, visitor: Visitor) -> Result<Response, PageError> {
+async fn show(State(house): State<House>, visitor: Result<Visitor, PageError>) -> Result<Response, PageError> {
+    let visitor = match visitor {
+        Ok(visitor) => visitor,
+        Err(_) if health::database(&house).await.is_err() => return Ok(without_database(&house).await),
+        Err(refused) => return Err(refused),
+    };
     let now = house.clock.now();
     let lines = house.lines();
     let wall = Wall::new(lines.default_calendar().time_zone(), now);
-    let mut items = vec![database(&house).await, worker(&house), recordings(&house).await];
+    let mut items = vec![database(&house).await, worker(&house), recordings(&house).await, spool(&house)];
     items.extend(queue(&house, now).await?);
     items.push(disk(&house, now).await?);
     for line in lines.iter() {
@@ -163,6 +170,62 @@ async fn show(State(house): State<House>, visitor: Visitor) -> Result<Response, 
         may_read,
     };
     Ok(self::page(&page))
+}
+
+/// What can be told to anybody while nobody can be asked to sign in: no calls and no names.
+async fn without_database(house: &House) -> Response {
+    let now = house.clock.now();
+    let lines = house.lines();
+    let mut items = vec![database(house).await, worker(house), recordings(house).await, spool(house)];
+    items.push(free_space(house).await);
+    let clock = Wall::new(lines.default_calendar().time_zone(), now).exact(now);
+    items.push(Item::good("Часы", format!("{clock}, по ним решается, открыта ли линия")));
+    let page = HealthPage {
+        frame: Frame::bare(house, now),
+        verdict: "Не работает",
+        class: "bad",
+        items,
+        alarms_count: 0,
+        more_alarms: 0,
+        alarms: Vec::new(),
+        may_read: true,
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, self::page(&page)).into_response()
+}
+
+/// Deliveries that wait for the database.
+fn spool(house: &House) -> Item {
+    const TITLE: &str = "Отложенные звонки";
+    let count = |number: usize| counted(number as i64, ["событие", "события", "событий"]);
+    match house.store.spool_depth() {
+        SpoolDepth { durable: 0, in_memory: 0 } => Item::good(TITLE, "нет, всё в базе данных"),
+        SpoolDepth { durable, in_memory: 0 } => Item::fair(
+            TITLE,
+            format!("ждёт базу данных {}, сохранено на диске", count(durable)),
+            "Ничего: они попадут в журнал и в список сами, как только база данных ответит.",
+        ),
+        SpoolDepth { in_memory, .. } => Item::bad(
+            TITLE,
+            format!("ждёт базу данных {}, только в памяти: диск их не принимает", count(in_memory)),
+            "Не выключайте службу. Освободите место на диске или верните право записи, события сохранятся сами.",
+        ),
+    }
+}
+
+async fn free_space(house: &House) -> Item {
+    match timeout(DISK_WITHIN, house.folder.free_bytes()).await {
+        Ok(Ok(free)) if free < LITTLE_BYTES => Item::bad("Диск", room(free), NO_ROOM),
+        Ok(Ok(free)) => Item::good("Диск", room(free)),
+        Ok(Err(_)) | Err(_) => Item::bad("Диск", "не отвечает", "Проверьте диск с папкой записей."),
+    }
+}
+
+/// «свободно 12 ГБ».
+fn room(free_bytes: u64) -> String {
+    match free_bytes / (1024 * 1024) {
+        megabytes @ ..10_240 => format!("свободно {megabytes}\u{a0}МБ"),
+        megabytes => format!("свободно {}\u{a0}ГБ", megabytes / 1024),
+    }
 }
 
 async fn database(house: &House) -> Item {
@@ -298,12 +361,9 @@ async fn disk(house: &House, now: Timestamp) -> Result<Item, StoreError> {
     };
     let since = now - SignedDuration::from_hours(24 * LOOKED_BACK_DAYS);
     let grown = house.store.growth_since(since).await?.sound_bytes.unsigned_abs() / LOOKED_BACK_DAYS.unsigned_abs();
-    let room = match free / (1024 * 1024) {
-        megabytes @ ..10_240 => format!("свободно {megabytes}\u{a0}МБ"),
-        megabytes => format!("свободно {}\u{a0}ГБ", megabytes / 1024),
-    };
+    let room = room(free);
     Ok(match free.checked_div(grown) {
-        _ if free < LITTLE_BYTES => Item::bad("Диск", room, "Освободите место сегодня: новые записи не поместятся."),
+        _ if free < LITTLE_BYTES => Item::bad("Диск", room, NO_ROOM),
         None => Item::good("Диск", room),
         Some(days) if days < FEW_DAYS => Item::fair(
             "Диск",

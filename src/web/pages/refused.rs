@@ -110,9 +110,12 @@ impl Failure {
     fn of_store(cause: &StoreError) -> Self {
         match cause {
             StoreError::Corrupt { .. } => Self::ours(&cause.to_string()),
-            StoreError::Unavailable(_) | StoreError::Busy | StoreError::TimedOut | StoreError::Closed => {
-                Self { status: StatusCode::SERVICE_UNAVAILABLE, ..Self::ours(&cause.to_string()) }
-            }
+            StoreError::Unavailable(_)
+            | StoreError::Busy
+            | StoreError::TimedOut
+            | StoreError::Gone
+            | StoreError::WrongPurpose { .. }
+            | StoreError::Closed => Self { status: StatusCode::SERVICE_UNAVAILABLE, ..Self::ours(&cause.to_string()) },
         }
     }
 

@@ -80,6 +80,7 @@ impl Setup {
             [storage]
             database = "{database}"
             recordings = "{}"
+            emergency = "{}"
             [hours]
             {hours}
             [[lines]]
@@ -102,7 +103,8 @@ impl Setup {
             recording_hosts = ["127.0.0.1"]
             {tables}
             "#,
-            recordings.display()
+            recordings.display(),
+            folder.join("emergency").display()
         )
     }
 }
@@ -208,9 +210,29 @@ impl App {
         self.open.write().unwrap().take();
     }
 
-    /// The files of deliveries that the database could not take.
-    pub fn late_files(&self) -> usize {
-        std::fs::read_dir(self.folder.path().join("recordings/.late")).unwrap().count()
+    /// The spooled deliveries that wait for the database.
+    pub fn spooled_files(&self) -> usize {
+        self.spool_names().iter().filter(|name| name.ends_with(".json")).count()
+    }
+
+    /// The names of all files in the folders of the spool.
+    pub fn spool_names(&self) -> Vec<String> {
+        let folders = ["recordings/.spool", "emergency"].map(|folder| self.folder.path().join(folder));
+        let entries = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    /// Lets no disk take a delivery: the folders of the spool become files.
+    pub fn block_the_spool(&self) {
+        let spool = self.folder.path().join("recordings/.spool");
+        std::fs::remove_dir_all(&spool).unwrap();
+        std::fs::write(spool, "").unwrap();
+        std::fs::write(self.folder.path().join("emergency"), "").unwrap();
+    }
+
+    pub fn unblock_the_spool(&self) {
+        std::fs::remove_file(self.folder.path().join("recordings/.spool")).unwrap();
+        std::fs::remove_file(self.folder.path().join("emergency")).unwrap();
     }
 
     /// Stops the house and starts it again on the same database with another configuration.

@@ -8,7 +8,7 @@ use super::sip::{read_session, session};
 use super::telephone::{Line, Telephone};
 
 /// The longest anybody waits for anything before the story has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {

@@ -1,0 +1,289 @@
+//! Acknowledged means durable, whatever is broken (R20), and the service answers from its first second (R21).
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use perezvon::app::cli::ReplayArgs;
+use perezvon::app::{config, house, replay};
+use perezvon::core::call::Outcome;
+use perezvon::core::officer::Role;
+use perezvon::providers::twiml::form_signature;
+use sqlx::{AnyConnection, Connection};
+
+use crate::harness::{App, Engine, Form, TOKEN, patiently, stories, stories_on_sqlite};
+
+fn ended(sid: &str) -> Form {
+    Form::call(sid).status("completed")
+}
+
+/// Where the database of a story on SQLite lies.
+fn file(app: &App) -> PathBuf {
+    app.folder.path().join("perezvon.db")
+}
+
+/// The file and what SQLite keeps beside it, under another name.
+fn rename_database(app: &App, from: &str, to: &str) {
+    for end in ["", "-wal", "-shm"] {
+        let [from, to] = [from, to].map(|name| app.folder.path().join(format!("{name}{end}")));
+        if from.exists() {
+            std::fs::rename(from, to).unwrap();
+        }
+    }
+}
+
+async fn count_calls(file: &Path) -> i64 {
+    let mut connection = AnyConnection::connect(&format!("sqlite:{}", file.display())).await.unwrap();
+    let count = sqlx::query_scalar("SELECT COUNT(*) FROM call").fetch_one(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    count
+}
+
+async fn replay(app: &App, text: &str) -> (bool, String) {
+    let (args, mut out) = (ReplayArgs { spool: "-".into() }, Vec::new());
+    let all = replay::run(&args, &app.store(), &mut text.as_bytes(), &mut out).await.unwrap();
+    (all, String::from_utf8(out).unwrap())
+}
+
+/// Starts the real program with its log led elsewhere by a shell, and returns when it listens.
+async fn program_logging_to(app: &App, redirection: &str) -> (Child, String) {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let text = app.config_text().replace("[server]", &format!("[server]\nlisten = \"127.0.0.1:{port}\""));
+    let config = app.folder.path().join("program.toml");
+    std::fs::write(&config, text.replace("perezvon.db", "program.db").replace("recordings\"", "of_program\"")).unwrap();
+    let program = env!("CARGO_BIN_EXE_perezvon");
+    let start = format!("exec setpriv --pdeathsig KILL -- {program} serve --config {} {redirection}", config.display());
+    let child = Command::new("bash").args(["-c", &start]).spawn().unwrap();
+    patiently("the program to listen", async {
+        while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    (child, format!("http://127.0.0.1:{port}"))
+}
+
+stories! {
+    async fn every_webhook_is_acknowledged_once_it_is_spooled(app) {
+        app.take_the_database_away().await;
+        assert!(app.post("voice", &Form::call("CA1")).await.offers_to_record());
+        let message = Form::call("CA1").recording("RE1", "7", app.exchange.api_base());
+        assert_eq!(app.post("recording", &message.with("RecordingStatus", "completed")).await.status, 200);
+        assert_eq!(app.post("status", &ended("CA1")).await.status, 200);
+        assert_eq!(app.spooled_files(), 3);
+        app.bring_the_database_back().await;
+        assert_eq!(app.store().drain_spool().await, 3);
+        assert_eq!(app.call("CA1").await.outcome(), Outcome::Voicemail);
+        assert_eq!(app.count("voicemail").await, 1);
+        assert_eq!(app.spool_names(), ["reserve"]);
+        app.leave_the_jobs().await;
+    }
+
+    async fn what_no_disk_takes_is_acknowledged_to_nobody(app) {
+        app.worker().heartbeat.beat();
+        app.take_the_database_away().await;
+        app.block_the_spool();
+        assert!(app.post("voice", &Form::call("CA1")).await.offers_to_record(), "the caller hears nothing of it");
+        assert_eq!(app.post("status", &ended("CA1")).await.status, 503);
+        let ready = app.get("/readyz").await;
+        assert!(ready.status == 503 && ready.body.contains("2 deliveries are in memory alone"), "{ready:?}");
+        app.unblock_the_spool();
+        assert_eq!(app.store().drain_spool().await, 0, "now a disk takes them");
+        assert_eq!((app.spooled_files(), app.store().spool_depth().in_memory), (2, 0));
+        app.crash().await;
+        app.bring_the_database_back().await;
+        app.restart(|_| ()).await;
+        assert_eq!(app.store().drain_spool().await, 2);
+        assert_eq!(app.callback().await.caller.unwrap().e164(), "+79280000001");
+        app.leave_the_jobs().await;
+    }
+
+    async fn stop_prints_what_it_can_save_nowhere(app) {
+        app.take_the_database_away().await;
+        app.block_the_spool();
+        assert!(app.post("voice", &Form::call("CA1")).await.offers_to_record());
+        assert_eq!(app.post("status", &ended("CA1")).await.status, 503);
+        let printed = app.store().drain_spool_at_stop().await;
+        assert_eq!(printed.len(), 2);
+        app.unblock_the_spool();
+        app.bring_the_database_back().await;
+        // As a log has them: among other lines, and perhaps twice.
+        let log = format!("{{\"level\":\"ERROR\"}}\n{}\n\n{}\n", printed.join("\n"), printed[0]);
+        let (all, said) = replay(app, &log).await;
+        assert!(all && said.contains("Внесено: 3. Не внесено: 0. Пропущено других строк: 1."), "{said}");
+        assert_eq!(app.callback().await.caller.unwrap().e164(), "+79280000001");
+        assert_eq!(app.count("call").await, 1);
+        app.leave_the_jobs().await;
+    }
+
+    async fn orderly_stop_saves_what_memory_holds(app) {
+        app.take_the_database_away().await;
+        app.block_the_spool();
+        assert!(app.post("voice", &Form::call("CA1")).await.offers_to_record());
+        app.unblock_the_spool();
+        assert_eq!(app.store().drain_spool_at_stop().await, Vec::<String>::new());
+        assert_eq!(app.spooled_files(), 1);
+        app.bring_the_database_back().await;
+        app.restart(|_| ()).await;
+        app.store().drain_spool().await;
+        assert!(app.find("CA1").await.is_some());
+    }
+
+    async fn more_than_ten_thousand_come_in_without_a_restart(app) {
+        app.take_the_database_away().await;
+        app.post("status", &ended("CA0").from("+79280000000")).await;
+        app.bring_the_database_back().await;
+        let spool = app.folder.path().join("recordings/.spool");
+        let name = app.spool_names().into_iter().find(|name| name.ends_with(".json")).unwrap();
+        let text = std::fs::read_to_string(spool.join(&name)).unwrap();
+        for n in 1..10_100 {
+            let text = text.replace("\"CA0\"", &format!("\"CA{n}\""));
+            std::fs::write(spool.join(name.replace('-', &format!("-{n:05}"))), text).unwrap();
+        }
+        assert_eq!(app.store().drain_spool().await, 10_100);
+        assert_eq!((app.count("call").await, app.spooled_files()), (10_100, 0));
+        app.leave_the_jobs().await;
+    }
+
+    async fn database_that_is_away_at_the_start_is_waited_for(app) {
+        let before = app.post("voice", &Form::call("CA0").from("+79280000000")).await;
+        assert_eq!(before.status, 200);
+        app.crash().await;
+        match app.engine {
+            Engine::Postgres => app.take_the_database_away().await,
+            Engine::Sqlite => {
+                rename_database(app, "perezvon.db", "away.db");
+                std::fs::write(file(app), "this is no database, whatever its name says").unwrap();
+            }
+        }
+        app.restart(|_| ()).await;
+        app.worker().heartbeat.beat();
+        assert!(app.post("voice", &Form::call("CA1")).await.offers_to_record());
+        assert_eq!(app.post("status", &ended("CA1")).await.status, 200);
+        assert_eq!((app.get("/healthz").await.status, app.get("/readyz").await.status), (200, 503));
+        let page = app.get("/health-ui").await;
+        assert!(page.status == 503 && page.body.contains("Не работает"), "{page:?}");
+        assert!(page.body.contains("не отвечает. Звонящим предлагают оставить сообщение"), "{page:?}");
+        assert!(page.body.contains("2\u{a0}события, сохранено на диске") || page.body.contains("2 события"), "{page:?}");
+        match app.engine {
+            Engine::Postgres => app.bring_the_database_back().await,
+            Engine::Sqlite => rename_database(app, "away.db", "perezvon.db"),
+        }
+        assert_eq!(app.store().drain_spool().await, 2);
+        assert!(app.find("CA0").await.is_some() && app.find("CA1").await.is_some());
+        assert_eq!(app.get("/readyz").await.status, 200);
+        app.leave_the_jobs().await;
+    }
+
+    async fn rehearsal_and_real_calls_never_share_a_database(app) {
+        app.post("voice", &Form::call("CA1")).await;
+        let config = config::parse(&app.config_text(), None, []).unwrap();
+        let refused = house::build(&config, app.clock.clone(), true).await.err().unwrap().to_string();
+        assert!(refused.contains("уже хранит настоящие звонки"), "{refused}");
+        app.crash().await;
+        app.sql("INSERT INTO meta (key, value) VALUES ('rehearsal', '2026-11-20T16:30:00Z')").await;
+        let refused = house::build(&config, app.clock.clone(), false).await.err().unwrap().to_string();
+        assert!(refused.contains("осталась от учения"), "{refused}");
+        app.sql("DELETE FROM meta WHERE key = 'rehearsal'").await;
+        app.restart(|_| ()).await;
+    }
+
+    async fn damaged_database_raises_an_alarm_and_a_whole_one_clears_it(app) {
+        app.store().raise_alarm("database_damaged", "", "Повреждена.", app.now()).await.unwrap();
+        app.worker().check_integrity().await.unwrap();
+        assert_eq!(app.alarm_kinds().await, [""; 0]);
+    }
+
+    async fn health_page_counts_what_waits_for_the_database(app) {
+        let mut officer = app.browser("Мадина", Role::Officer).await;
+        assert!(officer.get("/health-ui").await.body.contains("нет, всё в базе данных"));
+    }
+}
+
+/// What only a file can meet.
+mod a_file {
+    use super::*;
+
+    stories_on_sqlite! {
+        async fn nothing_is_committed_into_a_deleted_file(app) {
+            app.post("voice", &Form::call("CA0").from("+79280000000")).await;
+            rename_database(app, "perezvon.db", "away.db");
+            app.worker().heartbeat.beat();
+            assert!(app.post("voice", &Form::call("CA1")).await.offers_to_record());
+            assert_eq!(app.post("status", &ended("CA1")).await.status, 200);
+            assert_eq!(app.spooled_files(), 2);
+            let ready = app.get("/readyz").await;
+            assert!(ready.status == 503 && ready.body.contains("the file of the database is gone"), "{ready:?}");
+            assert!(!file(app).exists(), "nobody makes an empty one meanwhile");
+            rename_database(app, "away.db", "perezvon.db");
+            assert_eq!(app.store().drain_spool().await, 2);
+            assert!(app.find("CA0").await.is_some() && app.find("CA1").await.is_some());
+            app.leave_the_jobs().await;
+        }
+
+        async fn replaced_file_gets_the_calls_from_then_on(app) {
+            app.restart(|_| ()).await;
+            std::fs::copy(file(app), app.folder.path().join("other.db")).unwrap();
+            app.post("voice", &Form::call("CA0").from("+79280000000")).await;
+            rename_database(app, "perezvon.db", "former.db");
+            std::fs::rename(app.folder.path().join("other.db"), file(app)).unwrap();
+            assert_eq!(app.post("voice", &Form::call("CA1")).await.status, 200);
+            assert_eq!(app.spooled_files(), 0);
+            assert_eq!(count_calls(&file(app)).await, 1, "what was acknowledged is in the file that is there");
+            assert_eq!(app.store().call(1).await.unwrap().map(|_| ()), None, "readers read there too");
+            assert!(app.store().take_replaced());
+            assert!(!app.store().take_replaced(), "told once");
+        }
+
+        async fn log_that_cannot_be_written_costs_lines_and_no_caller(app) {
+            for redirection in ["2>&-", "2> >(true)", "2>/dev/full"] {
+                let (mut child, url) = program_logging_to(app, redirection).await;
+                let client = reqwest::Client::builder().no_proxy().build().unwrap();
+                for n in 0..10 {
+                    let form = Form::call(&format!("CA{n}")).from(&format!("+792800000{n:02}"));
+                    let signature = form_signature(TOKEN, "https://calls.example.org/webhooks/twilio/voice", &form.0);
+                    let request = client
+                        .post(format!("{url}/webhooks/twilio/voice"))
+                        .header("content-type", "application/x-www-form-urlencoded")
+                        .header("x-twilio-signature", signature.to_string());
+                    let answer = request.body(form.encoded()).send().await.unwrap();
+                    assert_eq!(answer.status(), 200, "{redirection}");
+                    assert!(answer.text().await.unwrap().contains("<Record"), "{redirection}");
+                }
+                if redirection.ends_with("full") {
+                    let metrics = client.get(format!("{url}/metrics")).send().await.unwrap().text().await.unwrap();
+                    assert!(metrics.contains("perezvon_log_lines_lost_total"), "{metrics}");
+                }
+                assert_eq!(client.get(format!("{url}/healthz")).send().await.unwrap().status(), 200, "{redirection}");
+                child.kill().unwrap();
+                child.wait().unwrap();
+                let database = app.folder.path().join("program.db");
+                assert_eq!(count_calls(&database).await, 10, "{redirection}");
+                std::fs::remove_file(database).unwrap();
+            }
+        }
+
+        async fn corrupt_page_of_a_main_table_is_not_ready(app) {
+            app.worker().heartbeat.beat();
+            for n in 0..30 {
+                app.post("status", &ended(&format!("CA{n}")).from(&format!("+792800000{n:02}"))).await;
+            }
+            assert_eq!(app.get("/readyz").await.status, 200);
+            let page = app.number("SELECT rootpage FROM sqlite_master WHERE name = 'callback'").await as u64;
+            app.leave_the_jobs().await;
+            app.sql("PRAGMA wal_checkpoint(TRUNCATE)").await;
+            app.crash().await;
+            let mut database = std::fs::OpenOptions::new().write(true).open(file(app)).unwrap();
+            std::io::Seek::seek(&mut database, std::io::SeekFrom::Start((page - 1) * 4096)).unwrap();
+            database.write_all(&[0x5A; 4096]).unwrap();
+            drop(database);
+            app.restart(|_| ()).await;
+            app.worker().heartbeat.beat();
+            let ready = app.get("/readyz").await;
+            assert!(ready.status == 503 && ready.body.contains("malformed"), "{ready:?}");
+            assert!(app.post("voice", &Form::call("CA99")).await.offers_to_record());
+        }
+    }
+}
