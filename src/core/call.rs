@@ -24,6 +24,10 @@ pub struct CallKey {
 /// How the provider's id of a test call begins, which nobody makes and no provider knows.
 pub const TEST_CALL: &str = "CAtest";
 
+/// How an id begins that we derived ourselves, since the provider told none or one that no database would take. The provider
+/// does not know it and cannot be asked about it.
+pub const DERIVED_ID: &str = "sha256-";
+
 impl fmt::Display for CallKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.provider, self.provider_call_id)

@@ -11,7 +11,7 @@ use super::calls::{self, LOAD_CALLS, SAVE_CALLS};
 use super::ids::Ids;
 use super::sql::{Column, Columns, ManyRows};
 use super::{Result, alarms, jobs, openings};
-use crate::core::call::{Call, CallEvent, CallKey, Direction, Outcome, RecordingState, TEST_CALL};
+use crate::core::call::{Call, CallEvent, CallKey, DERIVED_ID, Direction, Outcome, RecordingState, TEST_CALL};
 use crate::core::line::{LineId, Lines};
 use crate::core::placed_call::row_of;
 use crate::time::{Timestamp, from_millisecond};
@@ -363,7 +363,7 @@ fn calls_to_ask_about<'a>(
     calls
         .iter()
         .filter(move |(key, folded)| askable.contains(key) && folded.newly(ended_silently))
-        .filter(|(key, _)| !key.provider_call_id.starts_with(TEST_CALL))
+        .filter(|(key, _)| ![TEST_CALL, DERIVED_ID].iter().any(|unknown| key.provider_call_id.starts_with(unknown)))
         .map(|(_, folded)| (jobs::JobKind::ReconcileCall, folded.call.id))
 }
 
