@@ -231,6 +231,18 @@ pub(super) async fn forget_words(connection: &mut AnyConnection, callback_id: i6
     keep_words(connection, &said.collect::<Result<Vec<_>>>()?).await
 }
 
+/// What the messages of one callback say is found under another, which they are about to join.
+pub(super) async fn move_words(connection: &mut AnyConnection, from: i64, into: i64) -> Result<()> {
+    for row in sqlx::query(SAID_ABOUT_CALLBACK).bind(from).fetch_all(&mut *connection).await? {
+        let text: String = Columns::of("voicemail", &row).get("transcript")?;
+        for word in words(&text) {
+            sqlx::query(FORGET_CALLBACK_WORD).bind(word.into_bytes()).bind(from).execute(&mut *connection).await?;
+        }
+        keep_words(connection, &[(into, text)]).await?;
+    }
+    Ok(())
+}
+
 /// The words of the name and note of this number, in place of those it had.
 pub(super) async fn keep_contact_words(connection: &mut AnyConnection, number: &PhoneNumber, text: &str) -> Result<()> {
     sqlx::query(FORGET_CONTACT_WORDS).bind(number.e164().to_owned()).execute(&mut *connection).await?;
