@@ -8,9 +8,13 @@ use sha2::{Digest, Sha256};
 
 use super::Malformed;
 use crate::core::call::DERIVED_ID;
+use crate::time::Timestamp;
 
 /// Ids and words of a provider, bytes. The longest known id, Telnyx's, has about 60.
 pub(super) const MAX_WORD: usize = 200;
+
+/// Within this time a provider repeats a request that it believes lost, seconds.
+const REPEATED_WITHIN_SECONDS: i64 = 600;
 
 /// The fields of one request.
 pub(super) struct Form<'a> {
@@ -90,9 +94,14 @@ fn usable_id(id: &str) -> String {
     }
 }
 
-/// An id for a call of which the provider told none: the same for the same bytes, so that a repeated request is not a
-/// second call.
-pub(super) fn derived_id(bytes: &[u8]) -> String {
+/// An id for a call of which the provider told none. A request that is repeated soon is not a second call; the same bytes at
+/// another time are, for requests of different callers may be alike.
+pub(super) fn id_of_nameless_call(request: &[u8], received_at: Timestamp) -> String {
+    let part_of_day = received_at.as_second().div_euclid(REPEATED_WITHIN_SECONDS);
+    derived_id(&[request, &part_of_day.to_be_bytes()].concat())
+}
+
+fn derived_id(bytes: &[u8]) -> String {
     let digest = Sha256::digest(bytes);
     digest.iter().fold(DERIVED_ID.to_owned(), |id, byte| format!("{id}{byte:02x}"))
 }

@@ -264,7 +264,9 @@ stories! {
     async fn unreadable_request_gets_the_offer_and_is_in_the_log(app) {
         let cases: Vec<Unreadable> =
             serde_json::from_str(include_str!("../data/cases/unreadable_twiml.json")).unwrap();
-        for (n, Unreadable { what, body, caller }) in cases.into_iter().enumerate() {
+        // Of an empty request nothing tells which call it belongs to.
+        let cases = cases.into_iter().filter(|case| !case.body.is_empty());
+        for (n, Unreadable { what, body, caller }) in cases.enumerate() {
             // Each a call of its own.
             let body: Vec<u8> = body.replace("CA1", &format!("CA1{n}")).chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
             for endpoint in ["voice", "fallback", "voice"] {

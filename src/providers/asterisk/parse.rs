@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures_util::{FutureExt, stream};
 
-use super::super::form::{Form, bare, derived_id, is_form};
+use super::super::form::{Form, bare, id_of_nameless_call, is_form};
 use super::super::{Malformed, Parsed, RawRequest, Sound};
 use super::{Endpoint, RECORDING, Settings};
 use crate::core::call::{CallEvent, CallKey, Direction, Fact, RecordingState, Ringing};
@@ -63,7 +63,7 @@ pub(super) fn parse(
         (Ok(id), _) => (id, false),
         (Err(malformed), _) if !is_asked => return Err(malformed),
         (Err(_), Some(id)) => (id, false),
-        (Err(_), None) => (derived_id(&told), true),
+        (Err(_), None) => (id_of_nameless_call(&told, received_at), true),
     };
     let key = CallKey { provider: settings.name.clone(), provider_call_id };
     let (mut events, step) = match endpoint {

@@ -2,7 +2,7 @@
 //! the known ones nothing is believed that cannot be: a time in the future, a control character. A request that waits for
 //! a script is always read, with whatever of it can be read (R3).
 
-use super::super::form::{Form, MAX_WORD, bare, derived_id, is_form};
+use super::super::form::{Form, MAX_WORD, bare, id_of_nameless_call, is_form};
 use super::super::{Malformed, Parsed, RawRequest};
 use super::signature::is_get;
 use super::{Endpoint, Settings};
@@ -30,7 +30,7 @@ pub(super) fn parse(settings: &Settings, request: &RawRequest, received_at: Time
         .ok_or_else(|| Malformed::UnknownEndpoint(request.endpoint.chars().take(60).collect()))?;
     let is_dialogue = matches!(endpoint, Endpoint::Dialogue(_));
     let encoded = encoded_form(request);
-    let form = Form::read(*encoded.as_ref().unwrap_or(&b"".as_slice()));
+    let form = Form::read(encoded.as_ref().unwrap_or(&b"".as_slice()));
     let told_id = encoded.and_then(|_| form.call_id("CallSid"));
     let oddity = told_id.as_ref().err().cloned().or_else(|| form.oddity());
     let (provider_call_id, is_derived) = match (told_id, form.any_call_id("CallSid")) {
@@ -38,7 +38,8 @@ pub(super) fn parse(settings: &Settings, request: &RawRequest, received_at: Time
         (Err(malformed), _) if !is_dialogue => return Err(malformed),
         (Err(_), Some(id)) => (id, false),
         (Err(_), None) => {
-            (derived_id(if request.body.is_empty() { request.target.as_bytes() } else { &request.body }), true)
+            let sent = if request.body.is_empty() { request.target.as_bytes() } else { &request.body };
+            (id_of_nameless_call(sent, received_at), true)
         }
     };
     if !is_dialogue && is_leg(&form) {

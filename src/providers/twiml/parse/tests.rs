@@ -243,6 +243,13 @@ fn call_without_an_id_is_over_at_once() {
     let arrived = parse("voice", b"From=%2B79280000001&To=%2B79288328088").unwrap();
     assert_eq!(told(&arrived.events), [CALL, "0 Ended"]);
     assert_eq!(arrived.oddity, Some(Malformed::Missing("CallSid")));
+    let request = request("POST", "voice", "/", "From=%2B79280000001&To=%2B79288328088");
+    let key = |minutes| {
+        let at = received_at() + crate::time::SignedDuration::from_mins(minutes);
+        provider(Signature::Twilio).parse(Verified(&request), at).unwrap().key
+    };
+    assert_eq!(key(0), arrived.key, "told again");
+    assert_ne!(key(60), arrived.key, "another call");
 }
 
 #[test]
