@@ -24,6 +24,10 @@ pub struct CallKey {
 /// How the provider's id of a test call begins, which nobody makes and no provider knows.
 pub const TEST_CALL: &str = "CAtest";
 
+/// How an id begins that we derived ourselves, since the provider told none or one that no database would take. The provider
+/// does not know it and cannot be asked about it.
+pub const DERIVED_ID: &str = "sha256-";
+
 impl fmt::Display for CallKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.provider, self.provider_call_id)
@@ -79,6 +83,27 @@ pub struct Recording {
 pub struct CallEvent {
     pub at: Timestamp,
     pub fact: Fact,
+}
+
+impl CallEvent {
+    /// The event without our own numbers in a caller's place (R25): a trunk that shows the line instead of who calls it
+    /// withholds the caller, and a line that is typed cannot be called back. `None`: nothing is left of it.
+    pub fn without_own_numbers(mut self, lines: &Lines) -> Option<Self> {
+        match &mut self.fact {
+            Fact::Parties { direction: Direction::Inbound, caller, .. } => caller.disown(lines),
+            Fact::Keyed { digits } if PhoneNumber::parse(digits).is_ok_and(|number| lines.is_own(&number)) => {
+                return None;
+            }
+            _ => {}
+        }
+        Some(self)
+    }
+}
+
+impl Caller {
+    fn disown(&mut self, lines: &Lines) {
+        self.number.take_if(|number| lines.is_own(number));
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -260,6 +285,11 @@ impl Call {
     /// Finds the line and settles open or closed, as soon as the dialled number is known; afterwards it stays. A call that
     /// ended without one is on the unknown line: its caller is not forgotten (R18).
     pub fn decide(&mut self, lines: &Lines) {
+        if self.is_inbound()
+            && let Some(caller) = &mut self.caller
+        {
+            caller.disown(lines);
+        }
         let dialled = match (&self.line, &self.dialled) {
             (None, Some(dialled)) => dialled.as_str(),
             (None, None) if self.ended_at.is_some() => "",
@@ -291,6 +321,17 @@ impl Call {
             true => self.caller.as_ref()?.number.clone(),
             false => PhoneNumber::parse(self.dialled.as_ref()?).ok(),
         }
+    }
+
+    /// Our own number that stood in the caller's place, if one did.
+    pub fn own_number_shown(&self, lines: &Lines) -> Option<PhoneNumber> {
+        let caller = self.caller.as_ref().filter(|caller| self.is_inbound() && caller.number.is_none())?;
+        PhoneNumber::parse(&caller.raw).ok().filter(|number| lines.is_own(number))
+    }
+
+    /// The number to call back at: the one the network showed, or else the one that was typed.
+    pub fn number_to_dial(&self) -> Option<PhoneNumber> {
+        self.other_party().or_else(|| self.keyed_number())
     }
 
     /// The number typed on the keypad, if it can be dialled.

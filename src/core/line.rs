@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::calendar::{Calendar, WorkingHours};
 use super::changes::Changes;
 use super::greetings::OfLine;
-use super::phone::{PhoneNumber, Telephone};
+use super::phone::{PhoneNumber, Telephone, addresses};
 
 /// The configured name of a line: `staff`, `parents`. [`LineId::unknown`] stands for calls to a number nobody configured.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -129,10 +129,17 @@ impl Lines {
     }
 
     /// The line a call was meant for. The number the call was forwarded from says more than the technical number it
-    /// arrived at: both published numbers are mobile ones and may share one trunk (R18).
+    /// arrived at: both published numbers are mobile ones and may share one trunk (R18). Of several diversions the first
+    /// that is one of our lines counts: the call may have been forwarded before it came to us, and after.
     pub fn of_call(&self, dialled: &str, forwarded_from: Option<&str>) -> &Line {
         let known = |number: &str| self.by_number.get(&spelling(number)).map(|index| &self.lines[*index]);
-        forwarded_from.and_then(known).or_else(|| known(dialled)).unwrap_or(&self.unknown)
+        let any_known = |header: &str| known(header).or_else(|| addresses(header).find_map(known));
+        forwarded_from.and_then(any_known).or_else(|| any_known(dialled)).unwrap_or(&self.unknown)
+    }
+
+    /// Whether this number is one of our lines, or a technical number of one: nobody's number to be called at (R25).
+    pub fn is_own(&self, number: &PhoneNumber) -> bool {
+        self.by_number.contains_key(number.e164())
     }
 
     /// The line of this name, or the unknown line for a name that is configured no longer.
@@ -188,5 +195,44 @@ fn spelling(number: &str) -> String {
     match PhoneNumber::parse(number) {
         Ok(number) => number.e164().to_owned(),
         Err(_) => number.trim().to_lowercase(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::calendar::Hours;
+
+    fn lines() -> Lines {
+        let calendar = Calendar::new(Hours::default());
+        let line = |id: &str, number: &str, aliases: &[&str]| Line {
+            aliases: aliases.iter().map(|alias| (*alias).to_owned()).collect(),
+            ..Line::new(LineId::new(id), PhoneNumber::parse(number).ok(), id, calendar.clone())
+        };
+        let staff = line("staff", "+79288036355", &["sip:gate@school.example"]);
+        Lines::new(vec![staff, line("parents", "89288328088", &["+78712000100"])], calendar)
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Case {
+        to: String,
+        forwarded_from: Option<String>,
+        line: String,
+    }
+
+    #[test]
+    fn line_is_found_in_every_kind_of_address() {
+        let cases: Vec<Case> = serde_json::from_str(include_str!("../../tests/data/cases/lines.json")).unwrap();
+        for Case { to, forwarded_from, line } in cases {
+            let found = lines().of_call(&to, forwarded_from.as_deref()).id.clone();
+            assert_eq!(found.as_str(), line, "{to} {forwarded_from:?}");
+        }
+    }
+
+    #[test]
+    fn published_and_technical_numbers_are_our_own() {
+        for (number, is_own) in [("89288036355", true), ("+78712000100", true), ("+79280000001", false)] {
+            assert_eq!(lines().is_own(&PhoneNumber::parse(number).unwrap()), is_own, "{number}");
+        }
     }
 }

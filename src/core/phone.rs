@@ -5,7 +5,11 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat, Region};
+use rlibphonenumber::{NumberLengthType, PHONE_NUMBER_UTIL, PhoneNumberFormat, Region};
+
+mod address;
+
+pub(super) use self::address::addresses;
 
 /// A number that can be dialled, as E.164 (`+79288328088`). Spelling is settled here and nowhere else.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -33,13 +37,33 @@ const SPELT_WORDS: [(&str, &str); 5] = [
 
 const HIDDEN_WORDS: [&str; 7] = ["anonymous", "restricted", "blocked", "unavailable", "unknown", "private", "withheld"];
 
+/// Codes of the countries nearby, all of whose numbers are of one length: it is enough to tell them without a plus.
+const NEIGHBOURS: [&str; 9] = ["374", "375", "380", "992", "993", "994", "995", "996", "998"];
+
 impl PhoneNumber {
-    /// Reads any usual spelling. Numbers without a country code are Russian (`8 928 …`, `79281234567`, `928 …`).
+    /// Reads any usual spelling, and the number inside an address (`"Madina" <sip:+7928…@host>`, `tel:…`, `PJSIP/8928…@trunk`)
+    /// or beside a name or an extension. Numbers without a country code are Russian (`8 928 …`, `79281234567`, `928 …`) if
+    /// they can be, and foreign if only that fits.
     ///
     /// The length is checked against the numbering plan of the country; whether the range is in use today is not,
     /// for new ranges appear before any library knows them and no caller may be lost to that.
     pub fn parse(text: &str) -> Result<Self, NotANumber> {
         let text = text.trim();
+        match Self::parse_bare(text) {
+            Err(NotANumber::Unusable(_)) => {}
+            read => return read,
+        }
+        for candidate in address::candidates(text) {
+            match Self::parse_bare(&candidate) {
+                Err(NotANumber::Unusable(_)) => {}
+                read => return read,
+            }
+        }
+        Err(NotANumber::Unusable(text.to_owned()))
+    }
+
+    /// Reads a number with nothing around it.
+    fn parse_bare(text: &str) -> Result<Self, NotANumber> {
         let digits: String = text.chars().filter(char::is_ascii_digit).collect();
         if digits.is_empty() {
             let word = text.to_lowercase();
@@ -49,20 +73,77 @@ impl PhoneNumber {
         if SPELT_WORDS.iter().any(|(spelt, _)| digits == *spelt) && !text.contains(' ') {
             return Err(NotANumber::Withheld);
         }
-        let unusable = || NotANumber::Unusable(text.to_owned());
-        if text.len() > 40 || text.chars().any(|c| c.is_alphabetic() || matches!(c, '@' | ':' | ';' | '/')) {
-            return Err(unusable());
-        }
         if let Some(number) = usual_russian(text, &digits) {
             return Ok(number);
         }
-        Self::parse_with_all_plans(text).ok_or_else(unusable)
+        let unusable = || NotANumber::Unusable(text.to_owned());
+        // Marks of the direction of writing come along with a number that is copied.
+        let visible: String = text.chars().filter(|c| !is_invisible(*c)).collect();
+        if visible.len() > 40 || visible.chars().any(|c| c.is_alphabetic() || matches!(c, '@' | ':' | ';' | '/')) {
+            return Err(unusable());
+        }
+        Self::parse_with_all_plans(visible.trim()).ok_or_else(unusable)
     }
 
     fn parse_with_all_plans(text: &str) -> Option<Self> {
-        let number = PHONE_NUMBER_UTIL.parse(text, Some(Region::RU)).ok()?;
-        let possible = PHONE_NUMBER_UTIL.is_possible_number(&number);
-        possible.then(|| Self(number.format_as(PhoneNumberFormat::E164).into_owned()))
+        let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+        let is_international = text.starts_with('+');
+        if let Some(abroad) = digits.strip_prefix("00").filter(|_| is_international || text.starts_with('0')) {
+            let text = format!("+{abroad}");
+            return usual_russian(&text, abroad).or_else(|| Self::parse_with_all_plans(&text));
+        }
+        // The prefix of calls within the country behind the country's own code: +7 8 928 ….
+        if let Some(national) = digits.strip_prefix("78").filter(|national| national.len() == 10) {
+            return is_russian(national).then(|| Self(format!("+7{national}")));
+        }
+        // The same prefix in the place of that code, unless it begins a number of the country that it names.
+        if is_international
+            && let Some(national) = digits.strip_prefix('8').filter(|national| national.len() == 10)
+            && is_russian(national)
+            && !Self::parse_international(&digits).is_some_and(|(_, is_valid)| is_valid)
+        {
+            return Some(Self(format!("+7{national}")));
+        }
+        let national = PHONE_NUMBER_UTIL.parse(text, Some(Region::RU)).ok().and_then(|number| Self::whole(&number));
+        if is_international {
+            return national;
+        }
+        // In Russia no area begins with 0, 1 or 2.
+        let is_doubtful = national.as_ref().is_none_or(|number| {
+            digits.len() == 11 && number.0.strip_prefix("+7").is_some_and(|rest| rest.starts_with(['0', '1', '2']))
+        });
+        let is_foreign = (11..=15).contains(&digits.len()) && is_doubtful;
+        let foreign = if is_foreign { Self::parse_international(&digits) } else { None };
+        let foreign = foreign.filter(|(number, is_valid)| *is_valid || number.is_of_a_neighbour());
+        foreign.map(|(number, _)| number).or(national)
+    }
+
+    /// The number whose country code comes first, and whether its range is in use today.
+    fn parse_international(digits: &str) -> Option<(Self, bool)> {
+        let number = PHONE_NUMBER_UTIL.parse(format!("+{digits}"), None).ok()?;
+        Some((Self::whole(&number)?, PHONE_NUMBER_UTIL.is_valid_number(&number)))
+    }
+
+    /// A number that is as long as those of its country are, with the area.
+    fn whole(number: &rlibphonenumber::PhoneNumber) -> Option<Self> {
+        let length = PHONE_NUMBER_UTIL.is_possible_number_with_reason(number);
+        let e164 = number.format_as(PhoneNumberFormat::E164).into_owned();
+        // The 14 digits that the Russian plan also knows are dialled by no caller.
+        let is_whole =
+            matches!(length, Ok(NumberLengthType::IsPossible)) && (number.country_code != 7 || e164.len() == 12);
+        is_whole.then_some(Self(e164))
+    }
+
+    fn is_of_a_neighbour(&self) -> bool {
+        NEIGHBOURS.iter().any(|code| self.0[1..].starts_with(code))
+    }
+
+    /// A number from a row or file of our own. What was once taken for a number is read back, though it may not be taken
+    /// for one any more.
+    pub fn stored(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix('+').unwrap_or("");
+        let is_e164 = (2..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+        if is_e164 { Some(Self(text.to_owned())) } else { Self::parse(text).ok() }
     }
 
     /// `+79288036355`, for machines.
@@ -98,21 +179,31 @@ fn usual_russian(text: &str, digits: &str) -> Option<PhoneNumber> {
         return None;
     }
     let national = match (rest, digits.len()) {
+        // +89 is nobody's code: a trunk has put the plus before the 8 of calls within the country.
+        (Some(_), 11) if digits.starts_with("89") => &digits[1..],
         (Some(_), 11) => digits.strip_prefix('7')?,
         (None, 11) => digits.strip_prefix(['7', '8'])?,
         // A leading 8 may be the way out of the country or of the area.
         (None, 10) if !digits.starts_with('8') => digits,
         _ => return None,
     };
-    // Mobile, and the areas and services of the country; 6 and 7 are Kazakhstan's.
-    national.starts_with(['3', '4', '8', '9']).then(|| PhoneNumber(format!("+7{national}")))
+    is_russian(national).then(|| PhoneNumber(format!("+7{national}")))
+}
+
+/// Mobile, and the areas and services of the country; 6 and 7 are Kazakhstan's.
+fn is_russian(national: &str) -> bool {
+    national.starts_with(['3', '4', '8', '9'])
+}
+
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
 }
 
 impl TryFrom<String> for PhoneNumber {
     type Error = NotANumber;
 
     fn try_from(text: String) -> Result<Self, NotANumber> {
-        Self::parse(&text)
+        Self::stored(&text).ok_or(NotANumber::Unusable(text))
     }
 }
 
@@ -249,6 +340,80 @@ mod tests {
         }
         for text in ["1", "10a", "", "PJSIP/101", "1;2"] {
             assert!(Telephone::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    struct Case {
+        text: String,
+        number: Option<String>,
+    }
+
+    #[test]
+    fn numbers_are_found_in_every_kind_of_address() {
+        let cases: Vec<Case> = serde_json::from_str(include_str!("../../tests/data/cases/numbers.json")).unwrap();
+        let wrong: Vec<_> = cases.into_iter().filter(|case| e164(&case.text) != case.number).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
+        assert_eq!(Caller::from_provider(" sip:100@pbx.example ").raw, "sip:100@pbx.example");
+    }
+
+    #[test]
+    fn hidden_number_in_an_address_is_withheld() {
+        for text in [
+            "\"Anonymous\" <sip:anonymous@anonymous.invalid>",
+            "<sip:anonymous@192.0.2.10:5060>;tag=1",
+            "sip:unknown@10.0.0.1",
+            "\"+79281110001\" <sip:anonymous@192.0.2.10>",
+            "<sip:+7378742833@192.0.2.10>",
+            "tel:anonymous",
+        ] {
+            assert_eq!(PhoneNumber::parse(text), Err(NotANumber::Withheld), "{text}");
+        }
+    }
+
+    #[test]
+    fn stored_number_is_read_as_it_was_written() {
+        for text in ["+72293042", "+79288328088", "+375291234567"] {
+            assert_eq!(PhoneNumber::stored(text).unwrap().e164(), text);
+            let kept: PhoneNumber = serde_json::from_value(text.into()).unwrap();
+            assert_eq!(kept.e164(), text);
+        }
+        assert_eq!(PhoneNumber::stored("89288328088").unwrap().e164(), "+79288328088");
+        assert_eq!(PhoneNumber::stored("nonsense"), None);
+    }
+
+    #[test]
+    fn addresses_of_a_header_are_split_at_its_own_commas() {
+        let header = "\"A, B <c>\" <sip:1@a?x=1,2>;reason=x, sip:2@b ,,tel:3";
+        let parts: Vec<&str> = addresses(header).collect();
+        assert_eq!(parts, ["\"A, B <c>\" <sip:1@a?x=1,2>;reason=x", "sip:2@b", "tel:3"]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_spelling_of_a_number_is_one_caller(
+            national in "9[0-9]{9}",
+            before in proptest::sample::select(vec!["8", "7", "+7", "+8", "", "007", "8107", "+78", "78"]),
+            gap in proptest::sample::select(vec!["", " ", "-", ".", "\u{a0}"]),
+            around in proptest::sample::select(vec![
+                ("", ""), ("sip:", "@192.0.2.10:5060;user=phone"), ("\"Мадина, 5А\" <sip:", "@host.example>;tag=1"),
+                ("<tel:", ">"), ("tel:", ";ext=12"), ("", "@from-trunk"), ("PJSIP/", "@trunk"), ("Мадина ", ""),
+                ("", " доб. 12"), ("SIPS:", "@host"), ("\u{202a}", "\u{202c}"), ("", " x12"), ("PJSIP/", "-0000001a"),
+            ]),
+        ) {
+            let (area, rest) = national.split_at(3);
+            let text = format!("{}{before}{gap}{area}{gap}{rest}{}", around.0, around.1);
+            proptest::prop_assert_eq!(e164(&text), Some(format!("+7{national}")), "{}", text);
+        }
+
+        #[test]
+        fn no_text_is_too_much_for_the_reader(text in ".{0,80}", odd in "[-+0-9<>\"@:;/,. x]{0,60}") {
+            for text in [&text, &odd] {
+                if let Ok(number) = PhoneNumber::parse(text) {
+                    proptest::prop_assert_eq!(PhoneNumber::stored(number.e164()), Some(number));
+                }
+                let _ = addresses(text).count();
+            }
         }
     }
 

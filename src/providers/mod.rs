@@ -72,6 +72,8 @@ pub struct Parsed {
     pub step: Option<Step>,
     /// The sound of a message that came with the request itself.
     pub sound: Option<Sound>,
+    /// What was passed over to give a waiting caller his script all the same, for the log.
+    pub oddity: Option<Malformed>,
 }
 
 /// The sound of a message, as a request brought it.
@@ -104,10 +106,6 @@ pub enum Malformed {
     NotUtf8,
     #[error("the field {0} is missing")]
     Missing(&'static str),
-    #[error("the field {field} is longer than {limit} bytes")]
-    TooLong { field: &'static str, limit: usize },
-    #[error("the field {0} contains a control character")]
-    ControlCharacter(&'static str),
     #[error("the field {0} came twice with different values")]
     Contradiction(&'static str),
     #[error("the answer is not JSON as we know it: {0}")]

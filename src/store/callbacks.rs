@@ -180,7 +180,7 @@ impl<'a> StateColumns<'a> {
 
 pub(super) fn read(row: &AnyRow) -> Result<Callback> {
     let columns = Columns::of("callback", row);
-    let number = |text: &str| PhoneNumber::parse(text).ok();
+    let number = PhoneNumber::stored;
     let period = columns.optional_time("period_starts_at")?.zip(columns.optional_time("period_ends_at")?);
     let due_at: i64 = columns.get("due_at")?;
     Ok(Callback {

@@ -78,7 +78,7 @@ impl Store {
 pub(super) fn read(row: &AnyRow) -> Result<Call> {
     let columns = Columns::of("call", row);
     let raw: Option<String> = columns.get("caller_raw")?;
-    let number = columns.optional_parsed("caller", |text| PhoneNumber::parse(text).ok())?;
+    let number = columns.optional_parsed("caller", PhoneNumber::stored)?;
     let keyed_at = columns.optional_time("keyed_at")?;
     let digits: Option<String> = columns.get("keyed_digits")?;
     let time_state = columns.optional_parsed("time_state", |text| TimeState::from_str(text).ok())?;

@@ -35,7 +35,7 @@ impl Store {
             let asked = CONTACTS.query(&connection, numbers, |params, number| params.add(number.e164().to_owned()));
             for row in asked.fetch_all(&mut *connection).await? {
                 let columns = Columns::of("contact", &row);
-                let number = columns.parsed("number", |text| PhoneNumber::parse(text).ok())?;
+                let number = columns.parsed("number", PhoneNumber::stored)?;
                 contacts.insert(number, Contact { name: columns.get("name")?, note: columns.get("note")? });
             }
         }

@@ -11,8 +11,9 @@ use super::calls::{self, LOAD_CALLS, SAVE_CALLS};
 use super::ids::Ids;
 use super::sql::{Column, Columns, ManyRows};
 use super::{Result, alarms, jobs, openings};
-use crate::core::call::{Call, CallEvent, CallKey, Direction, Outcome, RecordingState, TEST_CALL};
+use crate::core::call::{Call, CallEvent, CallKey, DERIVED_ID, Direction, Outcome, RecordingState, TEST_CALL};
 use crate::core::line::{LineId, Lines};
+use crate::core::phone::PhoneNumber;
 use crate::core::placed_call::row_of;
 use crate::time::{Timestamp, from_millisecond};
 
@@ -87,7 +88,8 @@ pub(super) async fn ingest(
     keep_deliveries(connection, ids, &calls, deliveries).await?;
     for delivery in deliveries {
         if let Some(folded) = delivery.key.as_ref().and_then(|key| calls.get_mut(key)) {
-            delivery.events.iter().for_each(|event| folded.call.apply(event.clone()));
+            let events = delivery.events.iter().filter_map(|event| event.clone().without_own_numbers(lines));
+            events.for_each(|event| folded.call.apply(event));
             folded.call.decide(lines);
         }
     }
@@ -95,6 +97,7 @@ pub(super) async fn ingest(
     recognise_waiting_callers(connection, &mut calls).await?;
     bring_late_messages(connection, &mut calls).await?;
     open_callbacks(connection, ids, lines, &mut calls).await?;
+    learn_typed_numbers(connection, &mut calls).await?;
     let mut jobs = keep_voicemails(connection, ids, &calls).await?;
     let askable: BTreeSet<_> = deliveries
         .iter()
@@ -115,7 +118,7 @@ pub(super) async fn ingest(
             .execute(&mut *connection)
             .await?;
     }
-    tell_rare_things(connection, ids, &calls, now).await?;
+    tell_rare_things(connection, ids, lines, &calls, now).await?;
     Ok(deliveries
         .iter()
         .map(|delivery| Kept {
@@ -233,16 +236,16 @@ async fn recognise_waiting_callers(
         return Ok(());
     }
     let rows = FIND_WAITING
-        .query(connection, &arriving, |params, (line, caller)| {
+        .query(connection, &arriving, |params, (line, number)| {
             params.add(line.clone());
-            params.add(caller.clone());
+            params.add(number.clone());
         })
         .fetch_all(&mut *connection)
         .await?;
     let mut since = HashMap::new();
     for row in &rows {
         let columns = Columns::of("callback", row);
-        since.insert((columns.get("line")?, columns.get("caller")?), columns.time("received_at")?);
+        since.insert((columns.get("line")?, columns.get("dial_number")?), columns.time("received_at")?);
     }
     for folded in calls.values_mut() {
         if folded.newly(|call| call.line.is_some())
@@ -256,7 +259,7 @@ async fn recognise_waiting_callers(
 
 /// The line and number under which a caller would wait.
 fn waiter(call: &Call) -> Option<(String, String)> {
-    Some((call.line.as_ref()?.to_string(), call.other_party()?.e164().to_owned()))
+    Some((call.line.as_ref()?.to_string(), call.number_to_dial()?.e164().to_owned()))
 }
 
 /// Messages that become known after their call has its callback. If that one is open, its version grows, so that nobody
@@ -299,7 +302,12 @@ async fn open_callbacks(
         }
         let new = openings::Opening::for_call(ids.next(call.started_at), call, line);
         let index = match waiter(call) {
-            Some(waiter) => *joined.entry(waiter).or_insert_with(|| push(&mut opening, new)),
+            Some(waiter) => {
+                let index = *joined.entry(waiter).or_insert_with(|| push(&mut opening, new.clone()));
+                // Of two calls in one batch the network may have shown the number in one alone.
+                opening[index].caller = opening[index].caller.take().or(new.caller);
+                index
+            }
             None => push(&mut opening, new),
         };
         opening_of.push((key.clone(), index));
@@ -308,6 +316,30 @@ async fn open_callbacks(
     for (key, index) in opening_of {
         if let Some(folded) = calls.get_mut(&key) {
             folded.call.callback_id = Some(opened[index]);
+        }
+    }
+    Ok(())
+}
+
+/// Withheld callers who have typed a number: their callback becomes one that can be dialled, or joins the one that waits
+/// for this number already (R6).
+async fn learn_typed_numbers(connection: &mut AnyConnection, calls: &mut BTreeMap<CallKey, Folded>) -> Result<()> {
+    let typed: Vec<(i64, PhoneNumber)> = calls
+        .values()
+        .filter(|folded| {
+            folded.newly(|call| call.keyed_number().is_some()) || folded.newly(|call| call.callback_id.is_some())
+        })
+        .filter(|folded| folded.call.other_party().is_none())
+        .filter_map(|folded| folded.call.callback_id.zip(folded.call.keyed_number()))
+        .collect();
+    for (id, number) in typed {
+        let joined = openings::learn_number(connection, id, &number).await?;
+        for folded in calls.values_mut() {
+            if let Some(callback_id) = &mut folded.call.callback_id
+                && *callback_id == joined.left
+            {
+                *callback_id = joined.id;
+            }
         }
     }
     Ok(())
@@ -363,7 +395,7 @@ fn calls_to_ask_about<'a>(
     calls
         .iter()
         .filter(move |(key, folded)| askable.contains(key) && folded.newly(ended_silently))
-        .filter(|(key, _)| !key.provider_call_id.starts_with(TEST_CALL))
+        .filter(|(key, _)| ![TEST_CALL, DERIVED_ID].iter().any(|unknown| key.provider_call_id.starts_with(unknown)))
         .map(|(_, folded)| (jobs::JobKind::ReconcileCall, folded.call.id))
 }
 
@@ -377,13 +409,30 @@ fn placed_calls_that_ended(calls: &BTreeMap<CallKey, Folded>) -> impl Iterator<I
 async fn tell_rare_things(
     connection: &mut AnyConnection,
     ids: &mut Ids,
+    lines: &Lines,
     calls: &BTreeMap<CallKey, Folded>,
     now: Timestamp,
 ) -> Result<()> {
     for folded in calls.values() {
         let call = &folded.call;
+        if folded.newly(|call| call.own_number_shown(lines).is_some())
+            && let Some(number) = call.own_number_shown(lines)
+        {
+            let provider = &*call.key.provider;
+            let told = format!(
+                "Оператор связи показывает вместо номера звонящего наш собственный номер {} (подключение «{provider}»). \
+                 Такие звонящие считаются скрывшими номер: перезвонить можно только тем, кто оставил сообщение или набрал \
+                 свой номер. Попросите оператора передавать при переадресации номер звонящего, а не номер линии; на своей \
+                 АТС проверьте, не подменяет ли его транк.",
+                number.spaced()
+            );
+            alarms::raise(connection, ids.next(now), "own_number", provider, &told, now).await?;
+        }
         if folded.newly(|call| call.line.as_ref().is_some_and(LineId::is_unknown)) {
             let dialled = call.dialled.as_deref().unwrap_or("");
+            // However the number is packed, it is one alarm.
+            let number = PhoneNumber::parse(dialled).ok();
+            let dialled = number.as_ref().map_or(dialled, PhoneNumber::e164);
             let told = format!(
                 "Звонок на номер «{dialled}», которого нет в настройках. Звонящему предложено оставить сообщение. \
                  Впишите номер в технические номера нужной линии."
@@ -391,22 +440,16 @@ async fn tell_rare_things(
             alarms::raise(connection, ids.next(now), "unknown_line", dialled, &told, now).await?;
         }
         if folded.newly(Call::was_talked)
-            && let Some((line, caller)) = waiter(call)
+            && let Some((line, number)) = waiter(call)
         {
             sqlx::query(PROPOSE_TO_CLOSE)
                 .bind(call.id)
                 .bind(line)
-                .bind(caller)
+                .bind(number)
                 .bind(call.started_at.as_millisecond())
                 .bind(row_of(&call.key.provider_call_id))
                 .execute(&mut *connection)
                 .await?;
-        }
-        let keyed =
-            folded.newly(|call| call.keyed_number().is_some()) || folded.newly(|call| call.callback_id.is_some());
-        if let (true, Some(callback_id), Some(number)) = (keyed, call.callback_id, call.keyed_number()) {
-            let number = number.e164().to_owned();
-            sqlx::query(LEARN_NUMBER).bind(number).bind(callback_id).execute(&mut *connection).await?;
         }
     }
     Ok(())
@@ -417,15 +460,13 @@ super::sql::statements! {
     /// officer who has just called back proposes nothing: he is about to say how it went.
     PROPOSE_TO_CLOSE = "
         UPDATE callback SET proposed_call_id = $1, version = version + 1
-        WHERE line = $2 AND caller = $3 AND received_at <= $4 AND closed_at IS NULL
+        WHERE line = $2 AND dial_number = $3 AND received_at <= $4 AND closed_at IS NULL
           AND NOT EXISTS (SELECT 1 FROM placed_call WHERE placed_call.id = $5 AND placed_call.callback_id = callback.id)";
     SHOW_MESSAGE = "
         UPDATE callback
         SET version = version + 1, proposed_call_id = NULL,
             until_at = CASE WHEN state = 'later' AND $2 < until_at THEN $2 ELSE until_at END
         WHERE id = $1 AND closed_at IS NULL";
-    /// A withheld caller typed a number: the callback becomes one that can be dialled.
-    LEARN_NUMBER = "UPDATE callback SET callback_number = $1 WHERE id = $2 AND caller IS NULL";
 }
 
 const HOLD_CALL_KEYS: ManyRows = ManyRows {
@@ -457,9 +498,9 @@ const KEEP_DELIVERIES: ManyRows = ManyRows {
 
 const FIND_WAITING: ManyRows = ManyRows {
     name: "FIND_WAITING",
-    head: "SELECT callback.line AS line, callback.caller AS caller, callback.received_at AS received_at",
+    head: "SELECT callback.line AS line, callback.dial_number AS dial_number, callback.received_at AS received_at",
     columns: &[Column::Text, Column::Text],
-    tail: "JOIN callback ON callback.line = column1 AND callback.caller = column2 AND callback.closed_at IS NULL",
+    tail: "JOIN callback ON callback.line = column1 AND callback.dial_number = column2 AND callback.closed_at IS NULL",
 };
 
 const KEEP_VOICEMAILS: ManyRows = ManyRows {

@@ -308,7 +308,7 @@ fn narrow(row: &AnyRow) -> Result<Narrow> {
         line: columns.get("line")?,
         outcome: columns.get("outcome")?,
         direction,
-        number: number.and_then(|number| PhoneNumber::parse(&number).ok()),
+        number: number.and_then(|number| PhoneNumber::stored(&number)),
         resolution: state.and_then(|state| Resolution::of(&state, reason.as_deref(), was_proposed)),
     })
 }

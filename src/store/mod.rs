@@ -349,6 +349,7 @@ pub fn statements() -> Vec<Statement> {
         overview::STATEMENTS,
         news::STATEMENTS,
         mail::STATEMENTS,
+        openings::STATEMENTS,
         people::STATEMENTS,
         placed_calls::STATEMENTS,
         sessions::STATEMENTS,
@@ -418,4 +419,5 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (11, "search", include_str!("../../migrations/0011_search.sql")),
     (12, "alarms", include_str!("../../migrations/0012_alarms.sql")),
     (13, "placed calls", include_str!("../../migrations/0013_placed_calls.sql")),
+    (14, "recognise", include_str!("../../migrations/0014_recognise.sql")),
 ];

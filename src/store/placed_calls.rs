@@ -275,7 +275,7 @@ async fn fact(
 
 fn read(row: &AnyRow) -> Result<PlacedCall> {
     let columns = Columns::of("placed_call", row);
-    let number = |text: &str| PhoneNumber::parse(text).ok();
+    let number = PhoneNumber::stored;
     Ok(PlacedCall {
         id: columns.get("id")?,
         callback_id: columns.get("callback_id")?,

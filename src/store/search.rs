@@ -73,7 +73,7 @@ impl Store {
             let is_cut = rows.len() as i64 == most;
             for row in &rows {
                 let columns = Columns::of("number_tail", row);
-                let number = columns.parsed("number", |text| PhoneNumber::parse(text).ok())?;
+                let number = columns.parsed("number", PhoneNumber::stored)?;
                 if part.is_in(&number) {
                     numbers.insert(number);
                 }
@@ -191,7 +191,7 @@ async fn numbers_named(connection: &mut AnyConnection, words: &[String]) -> Resu
     }
     let numbers = numbers.unwrap_or_default();
     is_cut |= numbers.len() > MOST_NUMBERS;
-    Ok((numbers.iter().filter_map(|number| PhoneNumber::parse(number).ok()).take(MOST_NUMBERS).collect(), is_cut))
+    Ok((numbers.iter().filter_map(|number| PhoneNumber::stored(number)).take(MOST_NUMBERS).collect(), is_cut))
 }
 
 /// Where words with this beginning stand, as many as are read.
@@ -229,6 +229,18 @@ pub(super) async fn forget_words(connection: &mut AnyConnection, callback_id: i6
     let rows = sqlx::query(SAID_ABOUT_CALLBACK).bind(callback_id).fetch_all(&mut *connection).await?;
     let said = rows.iter().map(|row| Ok((callback_id, Columns::of("voicemail", row).get("transcript")?)));
     keep_words(connection, &said.collect::<Result<Vec<_>>>()?).await
+}
+
+/// What the messages of one callback say is found under another, which they are about to join.
+pub(super) async fn move_words(connection: &mut AnyConnection, from: i64, into: i64) -> Result<()> {
+    for row in sqlx::query(SAID_ABOUT_CALLBACK).bind(from).fetch_all(&mut *connection).await? {
+        let text: String = Columns::of("voicemail", &row).get("transcript")?;
+        for word in words(&text) {
+            sqlx::query(FORGET_CALLBACK_WORD).bind(word.into_bytes()).bind(from).execute(&mut *connection).await?;
+        }
+        keep_words(connection, &[(into, text)]).await?;
+    }
+    Ok(())
 }
 
 /// The words of the name and note of this number, in place of those it had.
@@ -269,7 +281,7 @@ async fn keep_new_numbers(connection: &mut AnyConnection) -> Result<()> {
             Some(Direction::Outbound) => columns.get("dialled")?,
             _ => columns.get("caller")?,
         };
-        numbers.extend(party.and_then(|party| PhoneNumber::parse(&party).ok()));
+        numbers.extend(party.and_then(|party| PhoneNumber::stored(&party)));
     }
     keep_numbers(connection, numbers.into_iter().collect()).await?;
     seen_up_to(connection, "delivery", last).await

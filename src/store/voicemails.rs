@@ -371,7 +371,7 @@ fn read(row: &AnyRow) -> Result<Voicemail> {
         sound,
         failure: columns.get("failure")?,
         deleted_at_provider_at: columns.optional_time("deleted_at_provider_at")?,
-        caller: columns.optional_parsed("caller", |text| PhoneNumber::parse(text).ok())?,
+        caller: columns.optional_parsed("caller", PhoneNumber::stored)?,
         transcript,
     })
 }

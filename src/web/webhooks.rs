@@ -107,7 +107,10 @@ async fn answer(house: &House, name: &str, endpoint: String, request: Request) -
             return (StatusCode::BAD_REQUEST, format!("{malformed}\n")).into_response();
         }
     };
-    let Parsed { key, events, step, sound } = parsed;
+    let Parsed { key, events, step, sound, oddity } = parsed;
+    if let Some(oddity) = oddity {
+        warn!(provider = %name, endpoint = %request.endpoint, reason = %oddity, "A webhook of {name} was read without a part of it: {oddity}");
+    }
     if step == Some(Step::Fallback) {
         let (store, name) = (house.store.clone(), name.to_owned());
         // The caller does not wait for it.

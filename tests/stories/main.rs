@@ -26,6 +26,7 @@ mod machine;
 mod official;
 mod outage;
 mod people;
+mod recognise;
 mod reconciling;
 mod refused;
 mod reports;

@@ -86,6 +86,22 @@ proptest! {
     }
 
     #[test]
+    fn own_numbers_are_nobodys_in_any_order((straight, shuffled) in events_twice_told()) {
+        let line = Line::new(LineId::new("parents"), PhoneNumber::parse("+79280000001").ok(), "", Calendar::new(Hours::default()));
+        let lines = Lines::new(vec![line], Calendar::new(Hours::default()));
+        let own = |events: &[CallEvent]| -> Vec<CallEvent> {
+            events.iter().filter_map(|event| event.clone().without_own_numbers(&lines)).collect()
+        };
+        let (straight, shuffled) = (own(&straight), own(&shuffled));
+        prop_assume!(!straight.is_empty());
+        let (mut one, mut other) = (told(&straight), told(&shuffled));
+        one.decide(&lines);
+        other.decide(&lines);
+        prop_assert!(!one.is_inbound() || one.other_party().is_none_or(|number| !lines.is_own(&number)));
+        prop_assert_eq!(one, other);
+    }
+
+    #[test]
     fn a_decision_stays_whatever_comes_after_it(before in prop::collection::vec(event(), 1..8), after in event()) {
         let mut call = told(&before);
         call.decide(&lines());

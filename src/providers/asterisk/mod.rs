@@ -73,7 +73,12 @@ pub enum WrongToken {
 /// `Authorization: Bearer TOKEN`.
 pub fn check_token(request: &RawRequest, tokens: &[String]) -> Result<(), WrongToken> {
     let value = request.header("authorization").ok_or(WrongToken::Missing)?;
-    let given = value.strip_prefix("Bearer ").ok_or(WrongToken::NotBearer)?;
+    // The name of the scheme is written in letters of any size (RFC 9110 §11.1).
+    let (scheme, given) = value.trim_start().split_once(' ').ok_or(WrongToken::NotBearer)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(WrongToken::NotBearer);
+    }
+    let given = given.trim();
     let known = tokens.iter().any(|token| !token.trim().is_empty() && equal(token, given));
     known.then_some(()).ok_or(WrongToken::Another)
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures_util::{FutureExt, stream};
 
-use super::super::form::{Form, MAX_WORD, is_form};
+use super::super::form::{Form, bare, id_of_nameless_call, is_form};
 use super::super::{Malformed, Parsed, RawRequest, Sound};
 use super::{Endpoint, RECORDING, Settings};
 use crate::core::call::{CallEvent, CallKey, Direction, Fact, RecordingState, Ringing};
@@ -11,6 +11,8 @@ use crate::core::phone::Caller;
 use crate::core::script::Step;
 use crate::time::{Timestamp, from_millisecond};
 
+/// Numbers and SIP addresses, bytes.
+const MAX_PARTY: usize = 500;
 /// Digits kept of what was typed: a number has at most 15.
 const MAX_DIGITS: usize = 20;
 /// The question where a call goes is asked as it comes in. What is older was asked by a clock that is slow.
@@ -45,19 +47,36 @@ pub(super) fn parse(
     received_at: Timestamp,
 ) -> Result<Parsed, Malformed> {
     let endpoint = Endpoint::read(&request.endpoint)?;
+    let is_asked = endpoint == Endpoint::Incoming;
     let (told, sound) = match is_form(request.header("content-type")) {
         true => (request.body.clone(), None),
-        false => parts(request)?,
+        false => match parts(request) {
+            // Who waits is told where he goes, whatever the exchange sent.
+            Err(_) if is_asked => (request.body.clone(), None),
+            parts => parts?,
+        },
     };
-    let form = Form::read(&told)?;
-    let key = CallKey { provider: settings.name.clone(), provider_call_id: form.required("id", MAX_WORD)?.to_owned() };
-    let (events, step) = match endpoint {
-        Endpoint::Incoming => (incoming(&form, clocks, received_at)?, Some(Step::Arrived)),
-        Endpoint::Ended => (ended(&form, sound.as_ref(), clocks, received_at)?, None),
+    let form = Form::read(&told);
+    let told_id = form.call_id("id");
+    let oddity = told_id.as_ref().err().cloned().or_else(|| form.oddity());
+    let (provider_call_id, is_derived) = match (told_id, form.any_call_id("id")) {
+        (Ok(id), _) => (id, false),
+        (Err(malformed), _) if !is_asked => return Err(malformed),
+        (Err(_), Some(id)) => (id, false),
+        (Err(_), None) => (id_of_nameless_call(&told, received_at), true),
     };
+    let key = CallKey { provider: settings.name.clone(), provider_call_id };
+    let (mut events, step) = match endpoint {
+        Endpoint::Incoming => (incoming(&form, clocks, received_at), Some(Step::Arrived)),
+        Endpoint::Ended => (ended(&form, sound.as_ref(), clocks, received_at), None),
+    };
+    if is_derived {
+        // Nothing more will be told of it that could be known to be of this call.
+        events.push(CallEvent { at: received_at, fact: Fact::Ended });
+    }
     let has_sound = events.iter().any(|event| is_message(&event.fact));
     let sound = sound.filter(|_| has_sound).map(|bytes| Sound { recording_id: RECORDING, bytes, rest: told.clone() });
-    Ok(Parsed { key: Some(key), events, step, sound })
+    Ok(Parsed { key: Some(key), events, step, sound, oddity })
 }
 
 fn is_message(fact: &Fact) -> bool {
@@ -90,43 +109,43 @@ fn unreadable(error: multer::Error) -> Malformed {
     Malformed::NotMultipart(error.to_string())
 }
 
-fn incoming(form: &Form, clocks: Clocks, received_at: Timestamp) -> Result<Vec<CallEvent>, Malformed> {
-    let started = told_at(form, "started")?;
+fn incoming(form: &Form, clocks: Clocks, received_at: Timestamp) -> Vec<CallEvent> {
+    let started = told_at(form, "started");
     let at = started.filter(|at| clocks.believe(*at, received_at, ASKED_WITHIN_MS)).unwrap_or(received_at);
-    Ok(vec![parties(form, at)?])
+    vec![parties(form, at)]
 }
 
 /// A call that the exchange placed for us has `to`, the number it dialled.
-fn parties(form: &Form, at: Timestamp) -> Result<CallEvent, Malformed> {
-    let line = form.word("line")?.unwrap_or("").trim().to_owned();
-    let fact = match form.word("to")? {
+fn parties(form: &Form, at: Timestamp) -> CallEvent {
+    let line = form.text("line", MAX_PARTY).unwrap_or("").trim().to_owned();
+    let fact = match form.word("to") {
         Some(to) => Fact::Parties {
             direction: Direction::Outbound,
             dialled: to.trim().to_owned(),
             forwarded_from: None,
             caller: Caller::from_provider(&line),
         },
-        None => Fact::Parties {
-            direction: Direction::Inbound,
-            dialled: line,
-            forwarded_from: None,
-            caller: Caller::from_provider(form.word("from")?.unwrap_or("")),
-        },
+        None => {
+            let mut callers = form.values("from", MAX_PARTY).map(Caller::from_provider);
+            let first = callers.next().unwrap_or_else(|| Caller::from_provider(""));
+            let caller = if first.number.is_some() { None } else { callers.find(|caller| caller.number.is_some()) };
+            Fact::Parties {
+                direction: Direction::Inbound,
+                dialled: line,
+                forwarded_from: form.text("diversion", MAX_PARTY).map(|diversion| diversion.trim().to_owned()),
+                caller: caller.unwrap_or(first),
+            }
+        }
     };
-    Ok(CallEvent { at, fact })
+    CallEvent { at, fact }
 }
 
-fn ended(
-    form: &Form,
-    sound: Option<&Bytes>,
-    clocks: Clocks,
-    received_at: Timestamp,
-) -> Result<Vec<CallEvent>, Malformed> {
-    let (started_at, ended_at) = times(form, clocks, received_at)?;
+fn ended(form: &Form, sound: Option<&Bytes>, clocks: Clocks, received_at: Timestamp) -> Vec<CallEvent> {
+    let (started_at, ended_at) = times(form, clocks, received_at);
     let at_end = |fact| CallEvent { at: ended_at, fact };
-    let mut events = vec![parties(form, started_at)?, at_end(Fact::Ended)];
-    let talk_seconds = form.seconds("talk")?.filter(|seconds| *seconds > 0);
-    if let Some(ringing) = ringing(form.word("dial")?, talk_seconds) {
+    let mut events = vec![parties(form, started_at), at_end(Fact::Ended)];
+    let talk_seconds = form.seconds("talk").filter(|seconds| *seconds > 0);
+    if let Some(ringing) = form.word("dial").map(|word| ringing(word, talk_seconds)) {
         let talked = talk_seconds.filter(|_| ringing == Ringing::Answered);
         if let Some(seconds) = talked {
             events.push(CallEvent { at: before(ended_at, i64::from(seconds) * 1000), fact: Fact::Answered });
@@ -134,11 +153,11 @@ fn ended(
         events.push(at_end(Fact::Rang { ringing, talk_seconds: talked }));
     }
     let digits: String =
-        form.word("callback")?.unwrap_or("").chars().filter(char::is_ascii_digit).take(MAX_DIGITS).collect();
+        form.word("callback").unwrap_or("").chars().filter(char::is_ascii_digit).take(MAX_DIGITS).collect();
     if !digits.is_empty() {
         events.push(at_end(Fact::Keyed { digits }));
     }
-    let came_to_the_signal = form.word("record")?.is_some_and(|how| how != CRASHED);
+    let came_to_the_signal = form.word("record").is_some_and(|how| !how.trim().eq_ignore_ascii_case(CRASHED));
     let sound = sound.filter(|sound| !is_empty(sound));
     if came_to_the_signal {
         events.push(at_end(Fact::MessageOver));
@@ -156,7 +175,7 @@ fn ended(
             },
         });
     }
-    Ok(events)
+    events
 }
 
 /// Nothing but the header. A file whose header says zero and that goes on behind it is a message: the exchange crashed.
@@ -166,21 +185,21 @@ fn is_empty(sound: &[u8]) -> bool {
 
 /// When the call began and ended. An exchange whose clock is ahead, or years behind, is believed for how long the call
 /// lasted; then it has ended now.
-fn times(form: &Form, clocks: Clocks, received_at: Timestamp) -> Result<(Timestamp, Timestamp), Malformed> {
-    let (started, ended) = (told_at(form, "started")?, told_at(form, "ended")?);
+fn times(form: &Form, clocks: Clocks, received_at: Timestamp) -> (Timestamp, Timestamp) {
+    let (started, ended) = (told_at(form, "started"), told_at(form, "ended"));
     let ended_at = ended.filter(|at| clocks.believe(*at, received_at, TOLD_WITHIN_MS)).unwrap_or(received_at);
     let lasted_ms = match (started, ended) {
         (Some(started), Some(ended)) => ended.as_millisecond() - started.as_millisecond(),
         (Some(started), None) => ended_at.as_millisecond() - started.as_millisecond(),
         (None, _) => 0,
     };
-    Ok((before(ended_at, lasted_ms.clamp(0, LONGEST_CALL_MS)), ended_at))
+    (before(ended_at, lasted_ms.clamp(0, LONGEST_CALL_MS)), ended_at)
 }
 
 /// Unix seconds. Nonsense is as good as missing.
-fn told_at(form: &Form, field: &'static str) -> Result<Option<Timestamp>, Malformed> {
-    let seconds = form.word(field)?.and_then(|text| text.trim().parse().ok());
-    Ok(seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()))
+fn told_at(form: &Form, field: &'static str) -> Option<Timestamp> {
+    let seconds = form.word(field).and_then(|text| text.trim().parse().ok());
+    seconds.and_then(|seconds| Timestamp::from_second(seconds).ok())
 }
 
 impl Clocks {
@@ -195,14 +214,14 @@ fn before(at: Timestamp, ms: i64) -> Timestamp {
 }
 
 /// How ringing the officer, or whom the officer calls, ended. Without a second of talk nobody has talked.
-fn ringing(word: Option<&str>, talk_seconds: Option<u32>) -> Option<Ringing> {
-    Some(match word?.trim() {
-        "ANSWER" if talk_seconds.is_some() => Ringing::Answered,
-        "ANSWER" | "NOANSWER" => Ringing::NoAnswer,
-        "BUSY" => Ringing::Busy,
-        "CANCEL" => Ringing::Cancelled,
+fn ringing(word: &str, talk_seconds: Option<u32>) -> Ringing {
+    match bare(word).as_str() {
+        "answer" | "answered" if talk_seconds.is_some() => Ringing::Answered,
+        "answer" | "answered" | "noanswer" => Ringing::NoAnswer,
+        "busy" => Ringing::Busy,
+        "cancel" | "canceled" | "cancelled" => Ringing::Cancelled,
         _ => Ringing::Failed,
-    })
+    }
 }
 
 #[cfg(test)]

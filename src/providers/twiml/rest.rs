@@ -89,14 +89,15 @@ pub(super) fn parse_recordings(json: &[u8], key: &CallKey, now: Timestamp) -> Re
     };
     let of_this_call = |recording: &&Value| {
         text(recording, "call_sid").is_none_or(|sid| sid == key.provider_call_id)
-            && text(recording, "source").is_none_or(|source| !OTHER_SOURCES.contains(&source))
+            && text(recording, "source")
+                .is_none_or(|source| !OTHER_SOURCES.iter().any(|other| source.eq_ignore_ascii_case(other)))
     };
     Ok(recordings.iter().filter(of_this_call).filter_map(|recording| read_recording(recording, now)).collect())
 }
 
 fn read_recording(recording: &Value, now: Timestamp) -> Option<CallEvent> {
     let length_seconds = seconds(recording);
-    let state = match text(recording, "status")? {
+    let state = match form::bare(text(recording, "status")?).as_str() {
         "completed" => parse::completed(length_seconds),
         "absent" => RecordingState::Absent,
         // Deleted by somebody: of one that we hold the furthest state stays, one that we do not hold is lost.

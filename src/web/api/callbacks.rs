@@ -193,6 +193,11 @@ pub async fn register(
     let now = house.clock.now();
     let line = extract::line(&house.lines(), Some(&sent.line))?.map(|line| line.id.clone());
     let number = given(&sent.callback_number).map(PhoneNumber::parse).transpose();
+    if let Ok(Some(number)) = &number
+        && house.lines().is_own(number)
+    {
+        return Err(Error::BadRequest("callback_number: this is a number of the school's own lines".to_owned()).into());
+    }
     let channel = given(&sent.channel).unwrap_or(Channel::InPerson.as_str());
     let new = NewCallback {
         line: line.ok_or_else(|| Error::BadRequest("line: missing".to_owned()))?,

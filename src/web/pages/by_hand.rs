@@ -105,10 +105,14 @@ fn read(house: &House, typed: &Typed) -> Result<NewCallback, Vec<Mistake>> {
         none if none.is_empty() => None,
         number => {
             let read = PhoneNumber::parse(&number).ok();
-            if read.is_none() {
-                let told = "Телефон не распознан. Напишите его целиком, например 8 928 803-63-55.";
-                mistakes.push(Mistake::new("number", told));
-            }
+            let told = match &read {
+                None => Some("Телефон не распознан. Напишите его целиком, например 8 928 803-63-55."),
+                Some(number) if lines.is_own(number) => {
+                    Some("Это номер самой линии. Впишите номер, по которому перезвонить.")
+                }
+                Some(_) => None,
+            };
+            mistakes.extend(told.map(|told| Mistake::new("number", told)));
             read
         }
     };

@@ -3,6 +3,7 @@
 use super::super::super::Verified;
 use super::super::*;
 use super::*;
+use crate::core::call::DERIVED_ID;
 use crate::core::call::{Call, Outcome};
 use crate::core::phone::Telephone;
 use crate::core::script::offer;
@@ -207,6 +208,12 @@ fn nobody_talked_who_did_not_talk_for_a_second() {
         ("ANSWER", "", Ringing::NoAnswer),
         ("CONGESTION", "", Ringing::Failed),
         ("CHANUNAVAIL", "5", Ringing::Failed),
+        ("ANSWERED", "12", Ringing::Answered),
+        ("answer", "12", Ringing::Answered),
+        ("no_answer", "", Ringing::NoAnswer),
+        ("NO ANSWER", "", Ringing::NoAnswer),
+        ("Busy", "", Ringing::Busy),
+        ("CANCELLED", "", Ringing::Cancelled),
     ] {
         let call = call(&form("ended", &format!("id=1&line=89288328088&from=&dial={dial}&talk={talk}&record=")));
         assert_eq!((call.ringing, call.was_talked()), (Some(told), told == Ringing::Answered), "{dial} {talk}");
@@ -216,9 +223,8 @@ fn nobody_talked_who_did_not_talk_for_a_second() {
 #[test]
 fn nonsense_is_refused_with_the_reason() {
     let refused = |request: &RawRequest| exchange().parse(Verified(request), now()).unwrap_err();
-    assert_eq!(refused(&form("incoming", "line=1")), Malformed::Missing("id"));
-    assert_eq!(refused(&form("incoming", "id=%0A")), Malformed::Missing("id"));
-    assert_eq!(refused(&form("incoming", "id=a%00b")), Malformed::ControlCharacter("id"));
+    assert_eq!(refused(&form("ended", "line=1")), Malformed::Missing("id"));
+    assert_eq!(refused(&form("ended", "id=%0A")), Malformed::Missing("id"));
     assert_eq!(refused(&form("ended", "id=1&id=2")), Malformed::Contradiction("id"));
     assert!(matches!(refused(&form("end", "id=1")), Malformed::UnknownEndpoint(_)));
     let mut broken = with_sound(END, b"abc");
@@ -228,6 +234,40 @@ fn nonsense_is_refused_with_the_reason() {
     assert_eq!(refused(&broken), Malformed::Missing("call"));
     broken.headers = vec![("content-type".to_owned(), "application/json".to_owned())];
     assert!(matches!(refused(&broken), Malformed::NotMultipart(_)));
+}
+
+#[test]
+fn caller_is_never_refused_for_an_unreadable_question() {
+    for (body, id, number) in [
+        ("id=1&line=89288328088&from=%CC%E0%E4", Some("1"), None),
+        ("id=1&line=89288328088&from=89281110001&name=100%", Some("1"), Some("+79281110001")),
+        ("id=1&id=2&line=89288328088&from=&from=89281110001", Some("1"), Some("+79281110001")),
+        ("id=1&line=89288328088&from=anonymous&from=89281110001", Some("1"), Some("+79281110001")),
+        ("id=1&line=1&line=2&from=%22Madina%22+%3C79281110001%3E", Some("1"), Some("+79281110001")),
+        ("line=89288328088&from=89281110001", None, Some("+79281110001")),
+        ("id=a%00b&line=89288328088&from=89281110001", None, Some("+79281110001")),
+        ("", None, None),
+    ] {
+        for kind in ["application/x-www-form-urlencoded", "multipart/form-data", "application/json"] {
+            let mut request = form("incoming", body);
+            kind.clone_into(&mut request.headers[0].1);
+            assert_eq!(parsed(&request).step, Some(Step::Arrived), "{body} as {kind}");
+            let call = call(&request);
+            assert_eq!(call.other_party().map(|number| number.e164().to_owned()).as_deref(), number, "{body}");
+            match id {
+                Some(id) => assert_eq!(call.key.provider_call_id, id, "{body}"),
+                None => assert!(call.key.provider_call_id.starts_with(DERIVED_ID), "{body}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn line_is_told_with_the_way_the_call_came() {
+    let told =
+        call(&form("incoming", "id=1&line=sip%3A84951112233%40trunk&from=&diversion=%3Csip%3A89288036355%40a%3E"));
+    assert_eq!(told.dialled.as_deref(), Some("sip:84951112233@trunk"));
+    assert_eq!(told.forwarded_from.as_deref(), Some("<sip:89288036355@a>"));
 }
 
 #[test]
@@ -249,5 +289,8 @@ fn who_has_no_token_may_not_even_send_a_body() {
     assert_eq!(ask(None), Err(Refused::Token(WrongToken::Missing)));
     assert_eq!(ask(Some("Basic eDp5")), Err(Refused::Token(WrongToken::NotBearer)));
     assert_eq!(ask(Some("Bearer example")), Err(Refused::Token(WrongToken::Another)));
-    assert_eq!(ask(Some("Bearer example-token")), Ok(LARGEST_FORM));
+    for right in ["Bearer example-token", "bearer example-token", "BEARER  example-token"] {
+        assert_eq!(ask(Some(right)), Ok(LARGEST_FORM), "{right}");
+    }
+    assert_eq!(ask(Some("Bearerexample-token")), Err(Refused::Token(WrongToken::NotBearer)));
 }

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::super::super::*;
 use super::super::examples::{provider, received_at, told};
 use super::super::{Signature, signature};
+use crate::core::call::{DERIVED_ID, Direction, Fact};
 
 fn request(method: &str, endpoint: &str, target: &str, body: impl Into<bytes::Bytes>) -> RawRequest {
     RawRequest {
@@ -168,29 +169,130 @@ fn a_get_is_read_from_its_query_and_a_post_from_its_body_only() {
     let parsed = provider.parse(Verified(&get), received_at()).unwrap();
     assert_eq!(parsed.key.unwrap().provider_call_id, "CA1");
     assert_eq!(parsed.step, Some(Step::Arrived));
-    let post = request("POST", "voice", "/webhooks/twilio/voice?CallSid=CA1", "");
+    let post = request("POST", "status", "/webhooks/twilio/status?CallSid=CA1", "");
     assert_eq!(provider.parse(Verified(&post), received_at()), Err(Malformed::Missing("CallSid")));
 }
 
 #[test]
-fn a_request_that_cannot_be_true_is_refused_with_its_reason() {
+fn callback_that_makes_no_sense_is_refused_with_its_reason() {
     for (endpoint, body, reason) in [
-        ("voice", "From=%2B79280000001".to_owned(), Malformed::Missing("CallSid")),
-        ("voice", "CallSid=".to_owned(), Malformed::Missing("CallSid")),
-        ("voice", "CallSid=CA1&From=%zz".to_owned(), Malformed::PercentEncoding),
-        ("voice", "CallSid=CA1&From=%4".to_owned(), Malformed::PercentEncoding),
-        ("voice", "CallSid=CA1&CallerName=%FF%FE".to_owned(), Malformed::NotUtf8),
-        ("voice", "CallSid=CA1&CallSid=CA2".to_owned(), Malformed::Contradiction("CallSid")),
-        ("voice", "CallSid=CA1%00".to_owned(), Malformed::ControlCharacter("CallSid")),
-        ("voice", format!("CallSid={}", "x".repeat(201)), Malformed::TooLong { field: "CallSid", limit: 200 }),
-        ("recording", "CallSid=CA1".to_owned(), Malformed::Missing("RecordingStatus")),
-        ("recording", "CallSid=CA1&RecordingStatus=completed".to_owned(), Malformed::Missing("RecordingSid")),
+        ("status", "From=%2B79280000001", Malformed::Missing("CallSid")),
+        ("status", "CallSid=", Malformed::Missing("CallSid")),
+        ("recording", "CallSid=CA1&CallSid=CA2", Malformed::Contradiction("CallSid")),
+        ("recording", "CallSid=CA1", Malformed::Missing("RecordingStatus")),
+        ("recording", "CallSid=CA1&RecordingStatus=completed", Malformed::Missing("RecordingSid")),
     ] {
         assert_eq!(parse(endpoint, body.as_bytes()), Err(reason), "{body:.60}");
     }
-    let mut json = request("POST", "voice", "/", "{}");
+    let mut json = request("POST", "status", "/", "{}");
     json.headers[0].1 = "application/json".to_owned();
     assert_eq!(provider(Signature::Twilio).parse(Verified(&json), received_at()), Err(Malformed::NotAForm));
+}
+
+#[derive(serde::Deserialize)]
+struct Unreadable {
+    what: String,
+    /// Latin-1: each character is a byte of the body.
+    body: String,
+    caller: Option<String>,
+    /// `None`: derived from the bytes.
+    id: Option<String>,
+}
+
+#[test]
+fn caller_is_never_refused_for_an_unreadable_request() {
+    let cases: Vec<Unreadable> =
+        serde_json::from_str(include_str!("../../../../tests/data/cases/unreadable_twiml.json")).unwrap();
+    for Unreadable { what, body, caller, id } in cases {
+        let body: Vec<u8> = body.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+        for (endpoint, step) in [
+            ("voice", Step::Arrived),
+            ("fallback", Step::Fallback),
+            ("signal", Step::Signal),
+            ("message", Step::MessageOver),
+            ("dialled/0", Step::Dialled(0)),
+            ("keyed/0", Step::Keyed(0)),
+        ] {
+            let parsed = parse(endpoint, &body).unwrap_or_else(|error| panic!("{what}, {endpoint}: {error}"));
+            assert_eq!(parsed.step, Some(step), "{what}, {endpoint}");
+            let key = parsed.key.unwrap().provider_call_id;
+            match &id {
+                Some(id) => assert_eq!(&key, id, "{what}"),
+                None => assert!(key.starts_with(DERIVED_ID) && key.len() < 100, "{what}: {key}"),
+            }
+            let told = parsed.events.iter().find_map(|event| match &event.fact {
+                Fact::Parties { caller, direction: Direction::Inbound, .. } => caller.number.as_ref(),
+                _ => None,
+            });
+            assert_eq!(told.map(|number| number.e164().to_owned()), caller, "{what}, {endpoint}");
+            assert_eq!(parse(endpoint, &body).unwrap().key.unwrap().provider_call_id, key, "{what}: told again");
+        }
+    }
+}
+
+#[test]
+fn long_id_is_the_same_call_in_every_request() {
+    let id = "x".repeat(300);
+    let key = |endpoint: &str, more: &str| parse(endpoint, format!("CallSid={id}&{more}").as_bytes()).unwrap().key;
+    assert_eq!(key("voice", "CallStatus=ringing"), key("status", "CallStatus=completed"));
+    assert!(key("voice", "").is_some_and(|key| key.provider_call_id.starts_with(DERIVED_ID)));
+}
+
+#[test]
+fn call_without_an_id_is_over_at_once() {
+    let arrived = parse("voice", b"From=%2B79280000001&To=%2B79288328088").unwrap();
+    assert_eq!(told(&arrived.events), [CALL, "0 Ended"]);
+    assert_eq!(arrived.oddity, Some(Malformed::Missing("CallSid")));
+    let request = request("POST", "voice", "/", "From=%2B79280000001&To=%2B79288328088");
+    let key = |minutes| {
+        let at = received_at() + crate::time::SignedDuration::from_mins(minutes);
+        provider(Signature::Twilio).parse(Verified(&request), at).unwrap().key
+    };
+    assert_eq!(key(0), arrived.key, "told again");
+    assert_ne!(key(60), arrived.key, "another call");
+}
+
+#[test]
+fn words_of_a_provider_are_read_in_every_spelling() {
+    let events = |endpoint: &str, fields: &str| {
+        told(&parse(endpoint, format!("CallSid=CA1&{fields}").as_bytes()).unwrap().events)
+    };
+    for word in
+        ["completed", "COMPLETED", "Completed", "cancelled", "CANCELED", "no_answer", "No-Answer", "noanswer", "Busy"]
+    {
+        assert_eq!(events("status", &format!("CallStatus={word}")), ["0 Ended"], "{word}");
+    }
+    for word in ["in-progress", "In_Progress", "IN-PROGRESS", "inprogress", "Answered"] {
+        assert_eq!(events("status", &format!("CallStatus={word}")), ["0 Answered"], "{word}");
+    }
+    for (word, expected) in [
+        ("ANSWERED", "0 Answered 5"),
+        ("answer", "0 Answered 5"),
+        ("Completed", "0 Answered 5"),
+        ("NO_ANSWER", "0 NoAnswer -1"),
+        ("Cancelled", "0 Cancelled -1"),
+        ("BUSY", "0 Busy -1"),
+    ] {
+        assert_eq!(events("dialled/0", &format!("DialCallDuration=5&DialCallStatus={word}")), [expected], "{word}");
+    }
+    assert_eq!(events("dialled/0", "DialCallDuration=5&DialCallStatus=completed&DialBridged=False"), ["0 NoAnswer -1"]);
+    for (word, state) in [("COMPLETED", "Completed"), ("Absent", "Absent"), ("FAILED", "Failed")] {
+        let recording = events("recording", &format!("RecordingSid=RE1&RecordingStatus={word}"));
+        assert_eq!(recording, [format!("0 recording RE1 {state} -1 without url")], "{word}");
+    }
+    for word in ["outbound-dial", "Outbound-Dial", "OUTBOUND_DIAL"] {
+        assert_eq!(parse("status", format!("CallSid=CA1&Direction={word}").as_bytes()).unwrap().key, None, "{word}");
+    }
+    assert_eq!(events("status", "From=1&To=2&Direction=Outbound-API"), ["0 out: withheld calls 2"]);
+}
+
+#[test]
+fn diversions_of_every_field_are_told_in_their_order() {
+    let body = "CallSid=CA1&From=%2B79280000001&To=%2B78001234567&ForwardedFrom=%2B79281110009\
+                &ForwardedFrom=%2B79288036355&SipHeader_Diversion=%3Csip%3A89288328088%40a%3E%3Breason%3Dbusy";
+    let way = "+79281110009, +79288036355, <sip:89288328088@a>;reason=busy";
+    let told = told(&parse("voice", body.as_bytes()).unwrap().events);
+    assert_eq!(told, [format!("0 in: +79280000001 calls +78001234567 by way of {way}")]);
 }
 
 #[test]
@@ -303,6 +405,7 @@ proptest! {
     fn no_bytes_at_all_are_too_much_for_the_reader(endpoint in 0..ENDPOINTS.len(), body: Vec<u8>) {
         let _ = parse(ENDPOINTS[endpoint], &body);
         let _ = parse(ENDPOINTS[endpoint], &[b"CallSid=CA1&".as_slice(), &body].concat());
+        prop_assert!(parse("voice", &body).is_ok() && parse("fallback", &body).is_ok());
     }
 
     #[test]

@@ -95,6 +95,21 @@ fn an_empty_token_signs_nothing() {
 }
 
 #[test]
+fn bytes_that_are_no_text_may_be_signed_as_they_were_sent() {
+    let (url, body) =
+        ("https://calls.example.org/webhooks/twilio/voice", b"CallSid=CA1&CallerName=%CC%E0+x\xe9%".as_slice());
+    let judged = |sent: &[(&[u8], &[u8])]| {
+        let fields: Vec<&(&[u8], &[u8])> = sent.iter().collect();
+        let header = STANDARD.encode(signed("secret", url, &fields).finalize().into_bytes());
+        let form = Some("application/x-www-form-urlencoded");
+        check_form_signature(url, "POST", form, body, &["secret".to_owned()], &header)
+    };
+    assert_eq!(judged(&[(b"CallSid", b"CA1"), (b"CallerName", b"\xcc\xe0 x\xe9%")]), Ok(()));
+    assert_eq!(judged(&[(b"CallSid", b"CA1"), (b"CallerName", "\u{FFFD}\u{FFFD} x\u{FFFD}%".as_bytes())]), Ok(()));
+    assert!(judged(&[(b"CallSid", b"CA1"), (b"CallerName", b"\xcc\xe0 x\xea%")]).is_err());
+}
+
+#[test]
 fn a_repeated_key_may_be_signed_distinct_and_sorted_or_as_it_comes() {
     let body = "A=2&A=1&A=2&B=x";
     assert!(judge(URL, body, "secret", &format!("{URL}A1A2Bx")).is_ok());

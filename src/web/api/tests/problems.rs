@@ -99,6 +99,7 @@ async fn a_body_that_makes_no_sense_is_refused_with_its_place() {
         (json!({"line": "garage"}), "lines are staff, parents"),
         (json!({"line": "staff", "channel": "pigeon"}), "channel"),
         (json!({"line": "staff", "callback_number": "12"}), "callback_number"),
+        (json!({"line": "staff", "callback_number": "+79288328088"}), "callback_number"),
     ] {
         let problem = school.post(OFFICER, CALLBACKS, body.clone()).await.problem(400);
         assert!(problem["detail"].as_str().unwrap().contains(named), "{body}: {problem}");

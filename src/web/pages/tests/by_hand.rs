@@ -76,6 +76,10 @@ async fn all_mistakes_are_told_at_once_above_what_was_typed() {
             &["#line\"", "#channel\"", "#number\">Телефон не распознан.", "#email\">Адрес почты", "#asker\">Выберите"],
         ),
         (
+            vec![("line", "parents"), ("channel", "meeting"), ("number", "tel:89288328088")],
+            &["#number\">Это номер самой линии."],
+        ),
+        (
             vec![("line", "parents"), ("channel", "meeting"), ("summary", &long), ("email", "mama@mail.ru")],
             &["#summary\">«Суть вопроса»: не больше 2000"],
         ),
