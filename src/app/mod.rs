@@ -9,6 +9,8 @@ pub mod house;
 pub mod listener;
 pub mod pbx;
 pub mod people;
+pub mod provider;
+pub mod reconcile;
 pub mod serve;
 pub mod telemetry;
 pub mod verify;
