@@ -29,6 +29,7 @@ mod people;
 mod reconciling;
 mod refused;
 mod reports;
+mod restoring;
 mod searching;
 mod sessions;
 mod statements;
