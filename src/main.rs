@@ -8,12 +8,14 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Parser;
 use perezvon::app::check::{self, Probe};
-use perezvon::app::cli::{Cli, Command, PbxCommand, WebhookCommand};
+use perezvon::app::cli::{Cli, Command, PbxCommand, ProviderCommand, WebhookCommand};
 use perezvon::app::config::{self, Config, Mistakes};
-use perezvon::app::{demo, hours, pbx, people, replay, serve, telemetry, verify, webhook_verify};
+use perezvon::app::{
+    demo, hours, house, pbx, people, provider, reconcile, replay, serve, telemetry, verify, webhook_verify,
+};
 use perezvon::core::calendar::Calendar;
 use perezvon::core::line::LineId;
-use perezvon::jobs::try_mail;
+use perezvon::jobs::{Http, Reconciler, try_mail};
 use perezvon::recordings::Folder;
 use perezvon::store::Store;
 use perezvon::time::Clock;
@@ -61,6 +63,14 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
         }
         Command::Officer(command) => people::officer(&command, &open(&load()?).await?, now, out).await?,
         Command::Token(command) => people::token(&command, &open(&load()?).await?, now, out).await?,
+        Command::Reconcile(args) => {
+            let config = load()?;
+            let store = open(&config).await?;
+            let providers = house::providers(&config, false);
+            let reconciler = Reconciler { clock: Clock::System, store, providers, http: Http::new() };
+            return reconcile::run(&reconciler, &args, out).await;
+        }
+        Command::Provider(ProviderCommand::Fallback(args)) => provider::fallback(&load()?, &args, out)?,
         Command::Pbx(PbxCommand::Config(args)) => {
             let mut config = load()?;
             take_the_hours_of_now(&mut config).await;

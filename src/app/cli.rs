@@ -6,6 +6,8 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use super::hours::HoursArgs;
 use super::pbx::ConfigArgs;
+use super::provider::FallbackArgs;
+use super::reconcile::ReconcileArgs;
 use super::webhook_verify::VerifyArgs;
 use crate::core::officer::Role;
 use crate::time::Timestamp;
@@ -69,6 +71,13 @@ pub enum Command {
     #[command(help_template = HELP, subcommand_help_heading = COMMANDS, subcommand_value_name = "КОМАНДА")]
     #[command(subcommand)]
     Webhook(WebhookCommand),
+    /// Сверить списки звонков и записей у операторов со своими и внести то, о чём служба не узнала; код 1 при ошибке
+    #[command(help_template = HELP, next_help_heading = OPTIONS)]
+    Reconcile(ReconcileArgs),
+    /// Подключения к операторам связи
+    #[command(help_template = HELP, subcommand_help_heading = COMMANDS, subcommand_value_name = "КОМАНДА")]
+    #[command(subcommand)]
+    Provider(ProviderCommand),
     /// Своя АТС на Asterisk
     #[command(help_template = HELP, subcommand_help_heading = COMMANDS, subcommand_value_name = "КОМАНДА")]
     #[command(subcommand)]
@@ -165,6 +174,13 @@ pub enum PbxCommand {
 }
 
 #[derive(Debug, Subcommand)]
+pub enum ProviderCommand {
+    /// Напечатать запасной документ линии: он лежит в месте, которое от этой службы не зависит, и принимает сообщения без неё
+    #[command(help_template = HELP, next_help_heading = OPTIONS)]
+    Fallback(FallbackArgs),
+}
+
+#[derive(Debug, Subcommand)]
 pub enum WebhookCommand {
     /// Почему запрос отклонён: тело запроса на стандартный ввод, ответ accepted или причина; код 0 или 1
     #[command(help_template = HELP, next_help_heading = OPTIONS)]
@@ -172,7 +188,7 @@ pub enum WebhookCommand {
 }
 
 /// An instant to the millisecond, as all instants here are.
-fn instant(text: &str) -> Result<Timestamp, String> {
+pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
     let read: Result<Timestamp, _> = text.parse();
     read.map(|at| crate::time::from_millisecond(at.as_millisecond()))
         .map_err(|_| "напишите время со смещением, например 2026-11-20T19:30:00+03:00".to_owned())
@@ -225,6 +241,16 @@ mod tests {
         for at in ["2026-11-20T19:30:00", "2026-11-20", "вчера"] {
             assert!(read(&format!("perezvon demo --at {at}")).is_err(), "{at}");
         }
+    }
+
+    #[test]
+    fn reconcile_and_fallback_take_their_arguments() {
+        let cli = read("perezvon reconcile --since 2026-11-20T13:30:00+03:00 --provider twilio --json").unwrap();
+        let Command::Reconcile(args) = cli.command else { panic!("{cli:?}") };
+        assert_eq!((args.provider.as_deref(), args.json), (Some("twilio"), true));
+        assert!(read("perezvon reconcile --since вчера").is_err());
+        assert!(read("perezvon provider fallback twilio --line parents").is_ok());
+        assert!(read("perezvon provider fallback twilio").is_err());
     }
 
     #[test]

@@ -84,6 +84,7 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
         http: Http::new(),
         mail,
         transcriber: config.transcription.clone().map(Transcriber::new),
+        reconciles: !rehearse,
         heartbeat,
     };
     Ok(Built { house, worker, store })

@@ -10,6 +10,8 @@ pub mod listener;
 pub mod log_writer;
 pub mod pbx;
 pub mod people;
+pub mod provider;
+pub mod reconcile;
 pub mod replay;
 pub mod serve;
 pub mod telemetry;

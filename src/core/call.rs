@@ -123,6 +123,8 @@ pub enum Fact {
     Recording { id: String, state: RecordingState, url: Option<String>, length_seconds: Option<u32> },
     /// The call is over.
     Ended,
+    /// The provider's list brought in what no webhook had reported.
+    Restored,
 }
 
 /// Open or closed, decided once, at the start of the call, with the reason (R2).
@@ -210,6 +212,8 @@ pub struct Call {
     pub callback_id: Option<i64>,
     /// Set when the caller was waiting for a callback already as this call began: the greeting says so.
     pub waiting_since: Option<Timestamp>,
+    /// When a look through the provider's lists brought in the call, or a message of it, that no webhook had reported.
+    pub restored_at: Option<Timestamp>,
 }
 
 impl Call {
@@ -233,6 +237,7 @@ impl Call {
             decision: None,
             callback_id: None,
             waiting_since: None,
+            restored_at: None,
         }
     }
 
@@ -279,6 +284,7 @@ impl Call {
                 }
             }
             Fact::Ended => fill(&mut self.ended_at, at),
+            Fact::Restored => fill(&mut self.restored_at, at),
         }
     }
 

@@ -88,6 +88,12 @@ pub fn offer() -> Script {
     ]
 }
 
+/// The offer of a document that stands at a place of its own and answers while the service cannot be reached: nothing is
+/// asked of us but to take note of the recording. No key cuts the greeting short, for there would be nobody to ask.
+pub fn offer_without_service(line: &Line) -> Script {
+    vec![Verb::Say(wording::offer_of(line)), record(line), Verb::Hangup]
+}
+
 /// The end of the dialogue when the state of the call is out of reach: whatever was recorded is at the provider.
 pub fn farewell() -> Script {
     vec![Verb::Say(wording::RECORDED.to_owned()), Verb::Hangup]

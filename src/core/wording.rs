@@ -10,6 +10,17 @@ use crate::time::{Date, TimeZone, Timestamp, Weekday, elapsed_ms};
 /// Said when nothing is known but that somebody calls.
 pub const OFFER: &str = "Здравствуйте! Гимназия Культуры мира. После сигнала назовите имя, вопрос и номер телефона, \
                          по одной цифре. Мы перезвоним в рабочее время. Закончив, повесьте трубку.";
+/// The same of one line, for a document that stands somewhere on its own: it knows neither the hour nor the date.
+pub fn offer_of(line: &Line) -> String {
+    match line.audience.as_str() {
+        "" => OFFER.to_owned(),
+        audience => {
+            let who = "Гимназия Культуры мира";
+            OFFER.replacen(&format!("{who}."), &format!("{who}, помощь {audience} по Школьному порталу."), 1)
+        }
+    }
+}
+
 pub const RECORDED: &str = "Спасибо. Сообщение записано. До свидания.";
 pub const SAVED: &str = "Спасибо. Сообщение записано.";
 pub const ASK_NUMBER: &str = "Мы не видим ваш номер. Наберите номер для связи и нажмите решётку.";

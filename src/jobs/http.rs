@@ -5,11 +5,12 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{AUTHORIZATION, LOCATION};
+use reqwest::header::{AUTHORIZATION, LOCATION, RETRY_AFTER};
 use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, Url};
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::providers::{ApiRequest, Archive, FetchRequest, is_public};
+use crate::time::SignedDuration;
 
 /// The longest a whole download may take.
 const WITHIN: Duration = Duration::from_secs(120);
@@ -21,6 +22,10 @@ const MOST_REDIRECTS: usize = 3;
 /// The largest answer of a provider's REST interface.
 const LARGEST_ANSWER: usize = 1024 * 1024;
 
+/// Bounds of a pause that a provider asks for.
+const MIN_PAUSE: SignedDuration = SignedDuration::from_secs(1);
+const MAX_PAUSE: SignedDuration = SignedDuration::from_hours(1);
+
 /// Why a provider's answer could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
@@ -29,6 +34,9 @@ pub enum HttpError {
     Unreachable(String),
     #[error("the provider answered {0}")]
     Status(StatusCode),
+    /// 429 or 503, with the pause that the provider asks for.
+    #[error("the provider answered {status} and asks for a pause of {} s", .pause.as_secs())]
+    Busy { status: StatusCode, pause: SignedDuration },
     #[error("the provider sends us on to {0}, which the configuration does not trust")]
     ForbiddenRedirect(String),
     #[error("the provider's answer is larger than {LARGEST_ANSWER} bytes")]
@@ -112,10 +120,14 @@ impl Http {
     /// One request to a provider's REST interface; the answer whole.
     pub(super) async fn ask(&self, request: ApiRequest) -> Result<Vec<u8>, HttpError> {
         let response = asked(&self.public, &request).send().await?;
-        match response.status().is_success() {
-            true => whole(response).await,
-            false => Err(HttpError::Status(response.status())),
+        let status = response.status();
+        if status.is_success() {
+            return whole(response).await;
         }
+        Err(match pause_asked_for(&response) {
+            Some(pause) => HttpError::Busy { status, pause },
+            None => HttpError::Status(status),
+        })
     }
 
     /// One request to the exchange, sent once: the status and the body of its answer, whatever they say.
@@ -164,6 +176,17 @@ fn asked(client: &Client, request: &ApiRequest) -> RequestBuilder {
         Some(authorization) => asked.header(AUTHORIZATION, authorization),
         None => asked,
     }
+}
+
+/// `Retry-After` in seconds of an answer that says «not now». Its other form, a date, is as good as none: the usual pause
+/// follows.
+fn pause_asked_for(response: &Response) -> Option<SignedDuration> {
+    let status = response.status();
+    if !matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+        return None;
+    }
+    let seconds: u32 = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(SignedDuration::from_secs(i64::from(seconds)).clamp(MIN_PAUSE, MAX_PAUSE))
 }
 
 async fn whole(mut response: Response) -> Result<Vec<u8>, HttpError> {

@@ -9,6 +9,7 @@ mod http;
 mod mail;
 mod place;
 mod reconcile;
+mod reconcile_provider;
 mod transcribe;
 mod upkeep;
 
@@ -22,6 +23,7 @@ use tracing::{error, warn};
 
 pub use self::http::{Http, NoAnswer, client_builder};
 pub use self::mail::{MailSecurity, MailSettings, Mailbox, MailboxError, mailbox, try_mail};
+pub use self::reconcile_provider::{LookEnd, LookReport, Reconciler};
 pub use self::transcribe::{Transcriber, TranscriptionSettings};
 use self::upkeep::Outage;
 use crate::providers::Providers;
@@ -53,6 +55,8 @@ pub struct Worker {
     pub mail: Option<Arc<MailSettings>>,
     /// `None`: messages are not written down.
     pub transcriber: Option<Transcriber>,
+    /// Whether the lists of the providers are compared with ours. Not in a rehearsal: its calls are nobody's.
+    pub reconciles: bool,
     pub heartbeat: Heartbeat,
 }
 
@@ -102,6 +106,9 @@ impl Worker {
                         if self.integrity_check_is_due().await {
                             let worker = self.clone();
                             in_hand.spawn(async move { worker.check_integrity().await });
+                        }
+                        if let Err(failed) = self.plan_looks(tick == 0).await {
+                            warn!(error = %failed, "The comparison with the providers could not be planned; trying again");
                         }
                         if let Err(failed) = self.plan_mail().await {
                             warn!(error = %failed, "Letters could not be planned; trying again");
@@ -205,6 +212,7 @@ impl Worker {
             JobKind::FetchRecording => self.fetch_recording(job).await,
             JobKind::DeleteRecording => self.delete_recording(job).await,
             JobKind::ReconcileCall => self.reconcile_call(job).await,
+            JobKind::ReconcileProvider => self.reconcile_provider(job).await,
             JobKind::PlaceCall => self.place_call(job).await,
             JobKind::EndPlacedCall => self.end_placed_call(job).await,
             JobKind::SendMail => self.send_mail(job).await,

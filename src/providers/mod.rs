@@ -5,8 +5,8 @@
 //! the events) → [`Provider::render`]. The interface is the same for those that are steered step by step (each request is
 //! answered with a script), those that ask once where a call goes (the script's first verb decides), and those that only
 //! report ([`Parsed::step`] is `None`). What a kind can do beyond that it hands out as an interface of its own, or `None`:
-//! [`Archive`] for recordings that stay with the provider and calls that it can be asked about, [`Dialler`] for calls
-//! that it places.
+//! [`Archive`] for recordings that stay with the provider and calls that it can be asked about (and [`Listing`] where it
+//! lists them), [`Dialler`] for calls that it places.
 
 mod addresses;
 pub mod asterisk;
@@ -245,6 +245,119 @@ pub trait Archive: Send + Sync {
     /// Reads a list of recordings, or a single one, as events. Recordings of other calls and those that are no
     /// messages (whole-call recordings) are passed over.
     fn parse_recordings(&self, json: &[u8], key: &CallKey, now: Timestamp) -> Result<Vec<CallEvent>, Malformed>;
+
+    /// How its calls and recordings are listed.
+    ///
+    /// # Errors
+    /// When this provider, or this configuration of it, has no lists.
+    fn listing(&self) -> Result<&dyn Listing, NoListing>;
+}
+
+/// A provider that lists its calls and recordings page by page, so that those of which no webhook came are found.
+pub trait Listing: Send + Sync {
+    /// The first page of a list, of what is not older than `since`. A provider may list more than that.
+    fn list_request(&self, list: List, since: Timestamp) -> ApiRequest;
+
+    /// The page at an address that an earlier page gave.
+    ///
+    /// # Errors
+    /// When the address is not on the configured host: the credentials go nowhere else.
+    fn page_request(&self, address: &str) -> Result<ApiRequest, ForbiddenUrl>;
+
+    /// Reads a page of [`List::Calls`].
+    fn parse_call_page(&self, json: &[u8], now: Timestamp) -> Result<Page<ListedCall>, Malformed>;
+
+    /// Reads a page of [`List::Recordings`].
+    fn parse_recording_page(&self, json: &[u8], now: Timestamp) -> Result<Page<ListedRecording>, Malformed>;
+}
+
+/// Which list of a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum List {
+    Calls,
+    Recordings,
+}
+
+/// Why a provider is not asked for its lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoListing {
+    /// Its interface has no such operation.
+    NotOffered,
+    /// The configuration has no key to ask with.
+    NoKey,
+    /// It repeats whatever we have not taken, so there is nothing to ask for.
+    RepeatsItself,
+}
+
+impl NoListing {
+    /// For the administrator.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::NotOffered => {
+                "этот оператор не отдаёт список звонков. О звонке, о котором он не сообщил, служба не узнает: сверяйте с его \
+                 кабинетом."
+            }
+            Self::NoKey => {
+                "нет ключа, чтобы спрашивать списки звонков. Впишите API Key в api_token, иначе пропавшее не найти."
+            }
+            Self::RepeatsItself => "своя АТС повторяет всё сама, пока служба не примет; спрашивать у неё нечего.",
+        }
+    }
+}
+
+/// How a provider's calls and recordings are listed.
+///
+/// # Errors
+/// When they are not.
+pub fn listing_of(provider: &dyn Provider) -> Result<&dyn Listing, NoListing> {
+    provider.archive().ok_or(NoListing::RepeatsItself)?.listing()
+}
+
+/// One page of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    pub entries: Vec<T>,
+    /// The whole address of the next page, for [`Listing::page_request`]; `None` on the last one.
+    pub next: Option<String>,
+}
+
+/// A call as its provider lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedCall {
+    pub provider_call_id: String,
+    pub kind: ListedKind,
+    /// As the provider wrote it; empty when it is not known.
+    pub dialled: String,
+    pub forwarded_from: Option<String>,
+    /// `None` when the provider gives no time that can be true.
+    pub started_at: Option<Timestamp>,
+    pub is_over: bool,
+    /// What the lost webhooks would have reported.
+    pub events: Vec<CallEvent>,
+    /// The entry of the list, as it is kept with the call.
+    pub json: Vec<u8>,
+}
+
+/// Whose call an entry of the list is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListedKind {
+    /// Somebody called us.
+    Inbound,
+    /// An officer's telephone that was rung within another call, and how that ended.
+    Leg { parent_call_id: Option<String>, ringing: Option<CallEvent> },
+    /// We called somebody.
+    Outbound,
+}
+
+/// A finished message as its provider lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedRecording {
+    pub provider_call_id: String,
+    pub recording_id: String,
+    pub created_at: Option<Timestamp>,
+    pub event: CallEvent,
+    /// The entry of the list, as it is kept with the call.
+    pub json: Vec<u8>,
 }
 
 /// A provider that places calls: an officer's telephone rings first, then the caller's. The end of the call comes as a

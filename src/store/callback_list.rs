@@ -100,6 +100,8 @@ pub struct CallBrief {
     pub started_at: Timestamp,
     /// The word of [`crate::core::call::Outcome`].
     pub outcome: String,
+    /// See [`crate::core::call::Call::restored_at`].
+    pub restored_at: Option<Timestamp>,
 }
 
 /// One step of a callback's history.
@@ -218,6 +220,7 @@ pub(super) async fn with_everything(
             id: columns.get("id")?,
             started_at: columns.time("started_at")?,
             outcome: columns.get("outcome")?,
+            restored_at: columns.optional_time("restored_at")?,
         };
         let (count, briefs) = calls.entry(columns.get("callback_id")?).or_default();
         *count = columns.get("of_all")?;
@@ -254,7 +257,7 @@ pub(super) async fn with_everything(
 const CALLS_OF_CALLBACKS: ManyRows = ManyRows {
     name: "CALLS_OF_CALLBACKS",
     head: "SELECT call.id AS id, call.started_at AS started_at, call.outcome AS outcome,
-        call.callback_id AS callback_id, joined.of_all AS of_all
+        call.restored_at AS restored_at, call.callback_id AS callback_id, joined.of_all AS of_all
         FROM (
             SELECT call.id AS id, column2 AS newest, COUNT(*) OVER (PARTITION BY call.callback_id) AS of_all,
                 ROW_NUMBER() OVER (PARTITION BY call.callback_id ORDER BY call.id DESC) AS place",

@@ -96,6 +96,7 @@ pub(super) async fn ingest(
     let now = deliveries.iter().map(|delivery| delivery.received_at).max().expect("the batch is not empty");
     recognise_waiting_callers(connection, &mut calls).await?;
     bring_late_messages(connection, &mut calls).await?;
+    join_callbacks_closed_since(connection, &mut calls).await?;
     open_callbacks(connection, ids, lines, &mut calls).await?;
     learn_typed_numbers(connection, &mut calls).await?;
     let mut jobs = keep_voicemails(connection, ids, &calls).await?;
@@ -250,6 +251,7 @@ async fn recognise_waiting_callers(
     for folded in calls.values_mut() {
         if folded.newly(|call| call.line.is_some())
             && let Some(received_at) = waiter(&folded.call).and_then(|waiter| since.get(&waiter))
+            && *received_at <= folded.call.started_at
         {
             folded.call.waiting_since = Some(*received_at);
         }
@@ -280,6 +282,30 @@ async fn bring_late_messages(connection: &mut AnyConnection, calls: &mut BTreeMa
                 == 0
         {
             folded.call.callback_id = None;
+        }
+    }
+    Ok(())
+}
+
+/// Restored calls without a message whose callers were called back since: they join that callback instead of opening another
+/// one, for nobody is called twice. A message is another matter: nobody has heard it.
+async fn join_callbacks_closed_since(
+    connection: &mut AnyConnection,
+    calls: &mut BTreeMap<CallKey, Folded>,
+) -> Result<()> {
+    for folded in calls.values_mut() {
+        let call = &folded.call;
+        if !folded.newly(|call| call.restored_at.is_some()) || call.callback_id.is_some() || call.has_message() {
+            continue;
+        }
+        if let Some((line, caller)) = waiter(call).filter(|_| call.is_inbound()) {
+            let row = sqlx::query(CLOSED_SINCE)
+                .bind(line)
+                .bind(caller)
+                .bind(call.started_at.as_millisecond())
+                .fetch_optional(&mut *connection)
+                .await?;
+            folded.call.callback_id = row.map(|row| row.try_get(0)).transpose()?;
         }
     }
     Ok(())
@@ -451,6 +477,17 @@ async fn tell_rare_things(
                 .execute(&mut *connection)
                 .await?;
         }
+        if let (true, Some(callback_id)) = (folded.newly(|call| call.restored_at.is_some()), call.callback_id)
+            && let Some((line, caller)) = waiter(call)
+        {
+            sqlx::query(PROPOSE_BY_LATER_TALK)
+                .bind(line)
+                .bind(caller)
+                .bind(call.started_at.as_millisecond())
+                .bind(callback_id)
+                .execute(&mut *connection)
+                .await?;
+        }
     }
     Ok(())
 }
@@ -462,6 +499,17 @@ super::sql::statements! {
         UPDATE callback SET proposed_call_id = $1, version = version + 1
         WHERE line = $2 AND dial_number = $3 AND received_at <= $4 AND closed_at IS NULL
           AND NOT EXISTS (SELECT 1 FROM placed_call WHERE placed_call.id = $5 AND placed_call.callback_id = callback.id)";
+    /// R12 for a call that becomes known late: its caller may have got through since.
+    PROPOSE_BY_LATER_TALK = "
+        UPDATE callback SET proposed_call_id = (
+            SELECT MAX(id) FROM call
+            WHERE call.caller = $2 AND call.line = $1 AND call.started_at >= $3 AND call.outcome = 'answered')
+        WHERE id = $4 AND closed_at IS NULL AND proposed_call_id IS NULL";
+    CLOSED_SINCE = "
+        SELECT id FROM callback
+        WHERE line = $1 AND dial_number = $2 AND closed_at >= $3 AND state IN ('done', 'exceptional')
+        ORDER BY closed_at, id
+        LIMIT 1";
     SHOW_MESSAGE = "
         UPDATE callback
         SET version = version + 1, proposed_call_id = NULL,

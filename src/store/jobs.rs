@@ -15,6 +15,8 @@ pub enum JobKind {
     DeleteRecording,
     /// Asks the provider what became of a call. Subject: call.
     ReconcileCall,
+    /// Compares the lists of a provider with ours. Subject: reconciliation.
+    ReconcileProvider,
     /// Has an exchange ring an officer, and follows the call. Subject: placed call.
     PlaceCall,
     /// Writes down what the exchange told of the end of such a call. Subject: placed call.
@@ -26,10 +28,11 @@ pub enum JobKind {
 }
 
 impl JobKind {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::FetchRecording,
         Self::DeleteRecording,
         Self::ReconcileCall,
+        Self::ReconcileProvider,
         Self::PlaceCall,
         Self::EndPlacedCall,
         Self::SendMail,
@@ -41,6 +44,7 @@ impl JobKind {
             Self::FetchRecording => "fetch_recording",
             Self::DeleteRecording => "delete_recording",
             Self::ReconcileCall => "reconcile_call",
+            Self::ReconcileProvider => "reconcile_provider",
             Self::PlaceCall => "place_call",
             Self::EndPlacedCall => "end_placed_call",
             Self::SendMail => "send_mail",
@@ -54,6 +58,7 @@ impl JobKind {
         match self {
             Self::FetchRecording
             | Self::DeleteRecording
+            | Self::ReconcileProvider
             | Self::PlaceCall
             | Self::EndPlacedCall
             | Self::SendMail

@@ -31,6 +31,7 @@ mod overview;
 mod people;
 mod placed_calls;
 mod prompts;
+mod reconciliation;
 mod reports;
 mod search;
 mod sessions;
@@ -68,6 +69,7 @@ pub use overview::Growth;
 pub use people::{Officer, OfficerChange, PeopleError, Person};
 pub use placed_calls::{Dialling, PlacedCall, RING_WITHIN};
 pub use prompts::{MOST_DRAFTS, NewPrompt, Prompt, PromptError};
+pub use reconciliation::{KnownCall, Look, LookPlace, Reconciliation};
 pub use reports::{MOST_REPORTED, Reported};
 pub use sessions::KeptSession;
 pub use spool::{Accepted, SpoolDepth, from_line as read_spooled};
@@ -355,6 +357,7 @@ pub fn statements() -> Vec<Statement> {
         sessions::STATEMENTS,
         tokens::STATEMENTS,
         prompts::STATEMENTS,
+        reconciliation::STATEMENTS,
         log::STATEMENTS,
         search::STATEMENTS,
         reports::STATEMENTS,
@@ -378,6 +381,7 @@ pub fn statements() -> Vec<Statement> {
             jobs::MANY_ROW_STATEMENTS,
             log::MANY_ROW_STATEMENTS,
             openings::MANY_ROW_STATEMENTS,
+            reconciliation::MANY_ROW_STATEMENTS,
             search::MANY_ROW_STATEMENTS,
             voicemails::MANY_ROW_STATEMENTS,
         ]
@@ -420,4 +424,5 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (12, "alarms", include_str!("../../migrations/0012_alarms.sql")),
     (13, "placed calls", include_str!("../../migrations/0013_placed_calls.sql")),
     (14, "recognise", include_str!("../../migrations/0014_recognise.sql")),
+    (18, "reconcile", include_str!("../../migrations/0018_reconcile.sql")),
 ];

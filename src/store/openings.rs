@@ -204,7 +204,8 @@ statements! {
 
 /// Opens callbacks; an open one of the same line and number is joined instead. The version grows, so that nobody closes it
 /// without having seen who joined; whoever calls again was not helped by the talk that proposed to close it; and what was put
-/// off comes back in the period that the caller has just been promised (R7).
+/// off comes back in the period that the caller has just been promised (R7). A call that becomes known late may be the earlier
+/// one: the caller has waited since then, and by the earlier promise.
 const OPEN_OR_JOIN: ManyRows = ManyRows {
     name: "OPEN_OR_JOIN",
     head: "INSERT INTO callback (id, line, caller, callback_number, channel, received_at, period_starts_at,
@@ -232,7 +233,16 @@ const OPEN_OR_JOIN: ManyRows = ManyRows {
                 WHEN callback.state = 'later' AND excluded.period_starts_at < callback.until_at
                 THEN excluded.period_starts_at
                 ELSE callback.until_at
-            END
+            END,
+            received_at = CASE WHEN excluded.received_at < callback.received_at
+                THEN excluded.received_at ELSE callback.received_at END,
+            period_starts_at = CASE WHEN excluded.due_at < callback.due_at
+                THEN excluded.period_starts_at ELSE callback.period_starts_at END,
+            period_ends_at = CASE WHEN excluded.due_at < callback.due_at
+                THEN excluded.period_ends_at ELSE callback.period_ends_at END,
+            due_at = CASE WHEN excluded.due_at < callback.due_at THEN excluded.due_at ELSE callback.due_at END,
+            term_due_at = CASE WHEN excluded.term_due_at < callback.term_due_at
+                THEN excluded.term_due_at ELSE callback.term_due_at END
         RETURNING id, line, dial_number",
 };
 

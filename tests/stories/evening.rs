@@ -143,7 +143,7 @@ stories! {
             lost_connections: 1,
             cut_files: 1,
             deletion_errors: 1,
-            redirect_to: None,
+            ..RestFaults::default()
         });
         let reports = run(app, true).await;
         let (mut found, expected) = (found(app).await, expected(&reports));

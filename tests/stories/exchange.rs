@@ -91,6 +91,26 @@ stories! {
         assert_eq!(arrived(app), 0);
     }
 
+    async fn six_hours_of_our_absence_are_survived_by_its_spool(app) {
+        with_an_exchange(app).await;
+        app.advance_minutes(6 * 60);
+        for attempt in 1..=2 {
+            for caller in 1..=10 {
+                let (id, from) = (format!("pbx-{caller}.0"), format!("792800001{caller:02}"));
+                let told = tell_with(app, &ended(&id, &from, &[("record", "HANGUP")]), &speech()).await;
+                assert_eq!((told.status, told.body.as_str()), (200, "ok"), "{id}, attempt {attempt}");
+            }
+        }
+        app.run_jobs().await;
+        let waiting = app.callbacks().await;
+        assert_eq!((waiting.len(), app.count("call").await, app.voicemails().await.len()), (10, 10, 10));
+        for view in waiting {
+            assert_eq!(view.callback.received_at, friday("19:30"));
+            assert!(view.calls.iter().all(|call| call.restored_at.is_none()), "it was reported, though late");
+        }
+        assert!(app.alarms().await.is_empty());
+    }
+
     async fn in_working_time_the_exchange_rings_if_there_is_a_telephone(app) {
         app.clock.set(friday("12:00"));
         with_an_exchange(app).await;

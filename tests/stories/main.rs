@@ -30,6 +30,7 @@ mod recognise;
 mod reconciling;
 mod refused;
 mod reports;
+mod restoring;
 mod searching;
 mod sessions;
 mod spool;

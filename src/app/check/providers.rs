@@ -4,6 +4,8 @@ use url::Url;
 
 use super::Report;
 use crate::app::config::{Config, ProviderConfig, is_loopback};
+use crate::app::house;
+use crate::providers::listing_of;
 use crate::providers::twiml::{Settings, Signature};
 
 impl Report {
@@ -19,7 +21,10 @@ impl Report {
         self.public_url(&config.server.public_url, of_operators);
         for provider in &config.providers {
             match provider {
-                ProviderConfig::Twiml { settings, api_token } => self.twiml(settings, api_token.as_deref()),
+                ProviderConfig::Twiml { settings, api_token } => {
+                    self.twiml(settings, api_token.as_deref());
+                    self.without_service(&settings.name, config);
+                }
                 ProviderConfig::Asterisk(settings) => self.exchange(settings, config).await,
             }
         }
@@ -35,12 +40,31 @@ impl Report {
                  впишите API Key в api_token."
             ));
         }
-        for (endpoint, what) in
-            [("voice", "входящие звонки"), ("status", "состояние звонка"), ("fallback", "запасной адрес")]
+        for (endpoint, what) in [("voice", "входящие звонки"), ("status", "состояние звонка")]
         {
             self.good(format!(
                 "Подключение {name}, {what}: впишите у оператора {public_url}/webhooks/{name}/{endpoint}"
             ));
+        }
+    }
+
+    /// What happens while this server is away: who takes the messages, and how they are found afterwards.
+    fn without_service(&mut self, name: &str, config: &Config) {
+        let lines: Vec<&str> = config.lines.iter().map(|line| line.id.as_str()).collect();
+        self.fair(format!(
+            "Подключение {name}, запасной адрес: документ для него печатает perezvon provider fallback {name} --line ЛИНИЯ \
+             (линии: {}). Положите его туда, где он доступен и без этого сервера (у оператора или на сайте школы), и впишите у \
+             оператора тот адрес. Адрес {}/webhooks/{name}/fallback помогает только при ошибке самой службы.",
+            lines.join(", "),
+            config.server.public_url
+        ));
+        let providers = house::providers(config, false);
+        match providers.get(name).map(listing_of) {
+            Some(Ok(_)) => self.good(format!(
+                "Подключение {name}: списки звонков и записей сверяются при запуске, каждый час и ночью за неделю."
+            )),
+            Some(Err(why)) => self.fair(format!("Подключение {name}: {}", why.in_words())),
+            None => {}
         }
     }
 

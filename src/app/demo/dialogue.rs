@@ -221,6 +221,8 @@ impl<'a> Dialogue<'a> {
             status: self.status,
             started_at: self.report.started_at,
             ended_at: (self.status == "completed").then_some(self.now),
+            direction: "inbound",
+            parent_sid: None,
         };
         self.exchange.archive.kept().calls.insert(call.sid.clone(), call);
     }

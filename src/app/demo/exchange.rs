@@ -10,10 +10,11 @@ use tokio::task::JoinHandle;
 
 use super::dialogue::Dialogue;
 use super::plan::{CallPlan, CallReport};
-use super::rest::{Archive, Counters, RestFaults};
-use super::sounds::Voices;
+use super::rest::{Archive, Counters, KeptCall, KeptRecording, RestFaults};
+use super::sounds::{Sound, Voices};
 use super::wire::Wire;
-use crate::time::{Clock, Timestamp};
+use crate::recordings::tone;
+use crate::time::{Clock, SignedDuration, Timestamp};
 
 /// Who the provider is, and where it finds the service.
 #[derive(Clone)]
@@ -30,6 +31,44 @@ pub struct ExchangeSettings {
     /// Moves a standing `clock` on as the calls proceed. It is never moved back.
     pub advances_clock: bool,
     pub voices: Voices,
+}
+
+/// What the provider has of a call that nobody reported.
+#[derive(Clone, Debug)]
+pub struct HeldCall {
+    pub caller: String,
+    pub called: String,
+    pub forwarded_from: Option<String>,
+    pub starts_at: Timestamp,
+    pub seconds: i64,
+    /// The length of the message that the caller left.
+    pub message_ms: Option<u32>,
+    pub status: &'static str,
+    pub direction: &'static str,
+    /// Of an officer's leg: the call in which it was dialled.
+    pub parent: Option<String>,
+}
+
+impl HeldCall {
+    /// A caller who left nothing.
+    pub fn new(caller: &str, called: &str, starts_at: Timestamp) -> Self {
+        Self {
+            caller: caller.to_owned(),
+            called: called.to_owned(),
+            forwarded_from: None,
+            starts_at,
+            seconds: 30,
+            message_ms: None,
+            status: "completed",
+            direction: "inbound",
+            parent: None,
+        }
+    }
+
+    pub fn leaving(mut self, message_ms: u32) -> Self {
+        self.message_ms = Some(message_ms);
+        self
+    }
 }
 
 /// A running provider. Dropping it closes its doors.
@@ -84,6 +123,46 @@ impl Exchange {
 
     pub fn counters(&self) -> Counters {
         self.archive.kept().counters.clone()
+    }
+
+    /// A call that the provider had while it could not reach the service: it answered with a document of its own, if at
+    /// all, and reported nothing. The answer is the id of the call.
+    pub fn hold_call(&self, call: HeldCall) -> String {
+        let HeldCall { caller, called, forwarded_from, starts_at, seconds, message_ms, status, direction, parent } =
+            call;
+        let sid = self.new_sid("CA", &caller, starts_at);
+        let ended_at = starts_at + SignedDuration::from_secs(seconds);
+        let recording = message_ms.map(|length_ms| KeptRecording {
+            sid: self.new_sid("RE", &sid, starts_at),
+            call_sid: sid.clone(),
+            started_at: starts_at + SignedDuration::from_secs(1),
+            duration_seconds: length_ms / 1000,
+            absent: None,
+            wav: tone::wav_bytes(&self.settings.voices.samples(&Sound::Speech {
+                length_ms,
+                voice: 7,
+                number: "89280000301".to_owned(),
+            }))
+            .into(),
+            asked: 0,
+            deletions_asked: 0,
+            is_deleted: false,
+        });
+        let call = KeptCall {
+            sid: sid.clone(),
+            from: caller,
+            to: called,
+            forwarded_from,
+            status,
+            started_at: starts_at,
+            ended_at: (status != "in-progress").then_some(ended_at),
+            direction,
+            parent_sid: parent,
+        };
+        let mut kept = self.archive.kept();
+        kept.calls.insert(sid.clone(), call);
+        kept.recordings.extend(recording.map(|recording| (recording.sid.clone(), recording)));
+        sid
     }
 
     /// The sound of a recording as the provider holds it, to compare with what arrived.

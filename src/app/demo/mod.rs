@@ -21,7 +21,7 @@ mod verbs;
 pub mod wire;
 
 pub use account::tell;
-pub use exchange::{Exchange, ExchangeSettings};
+pub use exchange::{Exchange, ExchangeSettings, HeldCall};
 pub use plan::{AtPrompt, AtSignal, CallPlan, CallReport, Delivery, Ended, Ending, Officer, Purpose, Recorded, Sent};
 pub use rest::{Counters, RestFaults};
 pub use run::run;

@@ -14,6 +14,7 @@ use base64::Engine;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
+use url::form_urlencoded;
 
 use crate::time::{Timestamp, elapsed_ms};
 
@@ -32,6 +33,15 @@ pub struct RestFaults {
     pub redirect_to: Option<String>,
     /// How often each deletion fails with 500.
     pub deletion_errors: u32,
+    /// How many requests for a page of a list fail with 500, after so many good ones.
+    pub list_errors: u32,
+    pub good_pages: u32,
+    /// Lists are answered with 429 and this `Retry-After`, seconds.
+    pub lists_later: Option<u32>,
+    /// Pages are shorter than was asked for.
+    pub page_size: Option<usize>,
+    /// The next page is said to be at this address.
+    pub next_page: Option<String>,
 }
 
 /// What was asked of the provider so far.
@@ -44,6 +54,8 @@ pub struct Counters {
     /// Requests without the right name and password.
     pub refused: u32,
     pub deleted: Vec<String>,
+    /// Pages of lists handed out.
+    pub pages: u32,
 }
 
 /// What the provider keeps of a call.
@@ -56,6 +68,8 @@ pub(super) struct KeptCall {
     pub status: &'static str,
     pub started_at: Timestamp,
     pub ended_at: Option<Timestamp>,
+    pub direction: &'static str,
+    pub parent_sid: Option<String>,
 }
 
 /// What the provider keeps of a recording.
@@ -190,22 +204,30 @@ async fn delete_recording(State(archive): State<Archive>, Path(name): Path<Strin
 type Asked = Query<BTreeMap<String, String>>;
 
 async fn list_recordings(State(archive): State<Archive>, Query(asked): Asked) -> Response {
-    let kept = archive.kept();
+    let kept = &mut *archive.kept();
     let of_call = |recording: &&KeptRecording| asked.get("CallSid").is_none_or(|sid| *sid == recording.call_sid);
-    let there = kept.recordings.values().filter(|recording| !recording.is_deleted).filter(of_call);
-    let list: Vec<Value> = there.map(|recording| recording.describe(&archive.account_sid)).collect();
-    axum::Json(page("recordings", list)).into_response()
+    let since = since(&asked, "DateCreated>");
+    let there = kept.recordings.values().filter(|recording| !recording.is_deleted && recording.started_at >= since);
+    let mut found: Vec<_> = there.filter(of_call).cloned().collect();
+    found.sort_by(|one, other| (other.started_at, &other.sid).cmp(&(one.started_at, &one.sid)));
+    let list = found.iter().map(|recording| recording.describe(&archive.account_sid)).collect();
+    archive.page(kept, "Recordings.json", "recordings", &asked, list)
 }
 
 async fn list_calls(State(archive): State<Archive>, Query(asked): Asked) -> Response {
-    let kept = archive.kept();
+    let kept = &mut *archive.kept();
+    let since = since(&asked, "StartTime>");
     let wanted = |name: &str, value: &str| asked.get(name).is_none_or(|wanted| wanted == value);
-    let found = kept
+    let mut found: Vec<_> = kept
         .calls
         .values()
-        .filter(|call| wanted("From", &call.from) && wanted("To", &call.to) && wanted("Status", call.status));
-    let list: Vec<Value> = found.map(|call| call.describe(&archive.account_sid)).collect();
-    axum::Json(page("calls", list)).into_response()
+        .filter(|call| wanted("From", &call.from) && wanted("To", &call.to) && wanted("Status", call.status))
+        .filter(|call| call.started_at >= since)
+        .cloned()
+        .collect();
+    found.sort_by(|one, other| (other.started_at, &other.sid).cmp(&(one.started_at, &one.sid)));
+    let list = found.iter().map(|call| call.describe(&archive.account_sid)).collect();
+    archive.page(kept, "Calls.json", "calls", &asked, list)
 }
 
 async fn read_call(State(archive): State<Archive>, Path(name): Path<String>) -> Response {
@@ -215,9 +237,60 @@ async fn read_call(State(archive): State<Archive>, Path(name): Path<String>) -> 
     }
 }
 
-/// All there is on one page: the evening is short.
-fn page(name: &str, list: Vec<Value>) -> Value {
-    json!({ name: list, "page": 0, "page_size": 1000, "next_page_uri": null, "previous_page_uri": null })
+/// A bound of a list, as a date or an instant.
+fn since(asked: &BTreeMap<String, String>, name: &str) -> Timestamp {
+    let since = asked.get(name).and_then(|text| text.parse().or_else(|_| format!("{text}T00:00:00Z").parse()).ok());
+    since.unwrap_or(Timestamp::MIN)
+}
+
+impl Archive {
+    /// One page of a list that is newest first, with the address of the next one.
+    fn page(
+        &self,
+        kept: &mut Kept,
+        resource: &str,
+        name: &str,
+        asked: &BTreeMap<String, String>,
+        list: Vec<Value>,
+    ) -> Response {
+        if let Some(seconds) = kept.faults.lists_later {
+            kept.counters.faults += 1;
+            let later = [(header::RETRY_AFTER, seconds.to_string())];
+            return (later, problem(StatusCode::TOO_MANY_REQUESTS, 20429)).into_response();
+        }
+        match kept.faults.good_pages.checked_sub(1) {
+            Some(fewer) => kept.faults.good_pages = fewer,
+            None if kept.faults.list_errors > 0 => {
+                kept.faults.list_errors -= 1;
+                kept.counters.faults += 1;
+                return problem(StatusCode::INTERNAL_SERVER_ERROR, 20500);
+            }
+            None => {}
+        }
+        kept.counters.pages += 1;
+        let number = |name: &str| asked.get(name).and_then(|text| text.parse::<usize>().ok());
+        let wanted = number("PageSize").unwrap_or(50).clamp(1, 1000);
+        let size = kept.faults.page_size.map_or(wanted, |size| size.min(wanted));
+        let page = number("Page").unwrap_or(0);
+        let uri = |page: usize| {
+            let mut query = form_urlencoded::Serializer::new(String::new());
+            let same = asked.iter().filter(|(name, _)| !matches!(name.as_str(), "Page" | "PageToken"));
+            for (name, value) in same {
+                query.append_pair(name, value);
+            }
+            query.append_pair("Page", &page.to_string()).append_pair("PageToken", &format!("PA{page}"));
+            format!("/2010-04-01/Accounts/{}/{resource}?{}", self.account_sid, query.finish())
+        };
+        let start = (page * size).min(list.len());
+        let end = (start + size).min(list.len());
+        let next = (end < list.len()).then(|| kept.faults.next_page.clone().unwrap_or_else(|| uri(page + 1)));
+        axum::Json(json!({
+            name: list[start..end], "page": page, "page_size": size, "start": start, "end": end.saturating_sub(1),
+            "uri": uri(page), "first_page_uri": uri(0), "next_page_uri": next,
+            "previous_page_uri": page.checked_sub(1).map(uri),
+        }))
+        .into_response()
+    }
 }
 
 fn sound(bytes: Bytes) -> Response {
@@ -258,9 +331,9 @@ impl KeptCall {
     fn describe(&self, account_sid: &str) -> Value {
         let duration = self.ended_at.map(|at| (elapsed_ms(self.started_at, at) / 1_000).to_string());
         json!({
-            "sid": self.sid, "account_sid": account_sid, "parent_call_sid": null, "api_version": "2010-04-01",
+            "sid": self.sid, "account_sid": account_sid, "parent_call_sid": self.parent_sid, "api_version": "2010-04-01",
             "from": self.from, "to": self.to, "forwarded_from": self.forwarded_from, "caller_name": null,
-            "direction": "inbound", "status": self.status, "duration": duration,
+            "direction": self.direction, "status": self.status, "duration": duration,
             "start_time": rfc2822(self.started_at), "end_time": self.ended_at.map(rfc2822),
             "date_created": rfc2822(self.started_at), "date_updated": self.ended_at.map(rfc2822),
             "price": null, "price_unit": "USD",

@@ -49,6 +49,7 @@ fn fact() -> impl Strategy<Value = Fact> {
         (word(&["RE1", "RE2"]), state(), prop::option::of(word(&["https://a/1", "https://a/2"])), seconds())
             .prop_map(|(id, state, url, length_seconds)| Fact::Recording { id, state, url, length_seconds }),
         Just(Fact::Ended),
+        Just(Fact::Restored),
     ]
 }
 

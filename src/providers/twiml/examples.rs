@@ -49,7 +49,7 @@ pub(super) fn told(events: &[CallEvent]) -> Vec<String> {
             if url.is_some() { "with url" } else { "without url" }
         ),
         Fact::Keyed { digits } => format!("keyed {digits}"),
-        Fact::Answered | Fact::MessageOver | Fact::Ended => format!("{fact:?}"),
+        Fact::Answered | Fact::MessageOver | Fact::Ended | Fact::Restored => format!("{fact:?}"),
     };
     let seconds = |event: &CallEvent| (event.at.as_millisecond() - received_at().as_millisecond()) as f64 / 1000.0;
     events.iter().map(|event| format!("{} {}", seconds(event), fact(&event.fact))).collect()

@@ -1,6 +1,7 @@
 //! The TwiML family: Twilio, SignalWire cXML, Telnyx TeXML, Somleng. One codec, three small dialects.
 //! Facts come from the provider contract, TwiML; the sections are named where they matter.
 
+pub mod listing;
 pub mod parse;
 pub mod recordings;
 pub mod render;
@@ -20,8 +21,8 @@ use url::Url;
 pub use self::signature::{check_ed25519_signature, check_form_signature, check_request, form_signature};
 use super::addresses::Trusted;
 use super::{
-    ApiRequest, Archive, FetchRequest, ForbiddenUrl, Kind, LARGEST_FORM, Malformed, Parsed, Provider, RawRequest,
-    Refused, Reply, TestCall, Verified,
+    ApiRequest, Archive, FetchRequest, ForbiddenUrl, Kind, LARGEST_FORM, List, ListedCall, ListedRecording, Listing,
+    Malformed, NoListing, Page, Parsed, Provider, RawRequest, Refused, Reply, TestCall, Verified,
 };
 use crate::core::call::{CallEvent, CallKey};
 use crate::core::phone::PhoneNumber;
@@ -206,6 +207,28 @@ impl Archive for Twiml {
 
     fn parse_recordings(&self, json: &[u8], key: &CallKey, now: Timestamp) -> Result<Vec<CallEvent>, Malformed> {
         rest::parse_recordings(json, key, now)
+    }
+
+    fn listing(&self) -> Result<&dyn Listing, NoListing> {
+        listing::availability(self).map(|()| self as &dyn Listing)
+    }
+}
+
+impl Listing for Twiml {
+    fn list_request(&self, list: List, since: Timestamp) -> ApiRequest {
+        listing::list_request(self, list, since)
+    }
+
+    fn page_request(&self, address: &str) -> Result<ApiRequest, ForbiddenUrl> {
+        listing::page_request(self, address)
+    }
+
+    fn parse_call_page(&self, json: &[u8], now: Timestamp) -> Result<Page<ListedCall>, Malformed> {
+        listing::parse_call_page(self, json, now)
+    }
+
+    fn parse_recording_page(&self, json: &[u8], now: Timestamp) -> Result<Page<ListedRecording>, Malformed> {
+        listing::parse_recording_page(self, json, now)
     }
 }
 

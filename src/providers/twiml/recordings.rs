@@ -41,7 +41,7 @@ pub(super) fn deletion_request(provider: &Twiml, recording_id: &str) -> Option<A
 }
 
 /// Somleng signs as Twilio does and deletes nothing. One under a school's own name answers 404, which counts as done.
-fn is_somleng(api_base: &str) -> bool {
+pub(super) fn is_somleng(api_base: &str) -> bool {
     let host = Url::parse(api_base).ok().and_then(|url| url.host_str().map(str::to_owned));
     host.is_some_and(|host| host == "somleng.org" || host.ends_with(".somleng.org"))
 }

@@ -57,26 +57,35 @@ pub(super) fn parse_call(json: &[u8], key: &CallKey, now: Timestamp) -> Result<V
     if text(&call, "sid").is_some_and(|sid| sid != key.provider_call_id) {
         return Err(Malformed::Json("it tells of another call".to_owned()));
     }
-    let status = text(&call, "status").ok_or(Malformed::Missing("status"))?;
-    let direction = parse::direction_of(text(&call, "direction").unwrap_or("inbound"));
-    let started_at = time(&call, "start_time", now).or(time(&call, "date_created", now)).unwrap_or(now);
+    call_events(&call, now)
+}
+
+/// What the webhooks of a call would have reported, from its resource.
+pub(super) fn call_events(call: &Value, now: Timestamp) -> Result<Vec<CallEvent>, Malformed> {
+    let status = text(call, "status").ok_or(Malformed::Missing("status"))?;
+    let direction = parse::direction_of(text(call, "direction").unwrap_or("inbound"));
+    let started_at = started_at(call, now).unwrap_or(now);
     let mut events = Vec::new();
-    if let Some(dialled) = text(&call, "to") {
+    if let Some(dialled) = text(call, "to") {
         let fact = Fact::Parties {
             direction,
             dialled: dialled.to_owned(),
-            forwarded_from: text(&call, "forwarded_from").map(str::to_owned),
-            caller: Caller::from_provider(text(&call, "from").unwrap_or("")),
+            forwarded_from: text(call, "forwarded_from").map(str::to_owned),
+            caller: Caller::from_provider(text(call, "from").unwrap_or("")),
         };
         events.push(CallEvent { at: started_at, fact });
     }
     // A call that is going on was picked up at its start, one that is over ended at its end.
     let at = match status {
         "in-progress" => started_at,
-        _ => time(&call, "end_time", now).unwrap_or(now),
+        _ => time(call, "end_time", now).unwrap_or(now),
     };
-    events.extend(parse::progress_of(status, direction, seconds(&call), at));
+    events.extend(parse::progress_of(status, direction, seconds(call), at));
     Ok(events)
+}
+
+pub(super) fn started_at(call: &Value, now: Timestamp) -> Option<Timestamp> {
+    time(call, "start_time", now).or_else(|| time(call, "date_created", now))
 }
 
 /// Reads a list of recordings, or one.
@@ -88,14 +97,17 @@ pub(super) fn parse_recordings(json: &[u8], key: &CallKey, now: Timestamp) -> Re
         _ => return Err(Malformed::Missing("recordings")),
     };
     let of_this_call = |recording: &&Value| {
-        text(recording, "call_sid").is_none_or(|sid| sid == key.provider_call_id)
-            && text(recording, "source")
-                .is_none_or(|source| !OTHER_SOURCES.iter().any(|other| source.eq_ignore_ascii_case(other)))
+        text(recording, "call_sid").is_none_or(|sid| sid == key.provider_call_id) && is_message(recording)
     };
     Ok(recordings.iter().filter(of_this_call).filter_map(|recording| read_recording(recording, now)).collect())
 }
 
-fn read_recording(recording: &Value, now: Timestamp) -> Option<CallEvent> {
+/// Whether a caller left it, and not that a whole call was recorded.
+pub(super) fn is_message(recording: &Value) -> bool {
+    text(recording, "source").is_none_or(|source| !OTHER_SOURCES.iter().any(|other| source.eq_ignore_ascii_case(other)))
+}
+
+pub(super) fn read_recording(recording: &Value, now: Timestamp) -> Option<CallEvent> {
     let length_seconds = seconds(recording);
     let state = match form::bare(text(recording, "status")?).as_str() {
         "completed" => parse::completed(length_seconds),
@@ -105,12 +117,13 @@ fn read_recording(recording: &Value, now: Timestamp) -> Option<CallEvent> {
         _ => RecordingState::Begun,
     };
     let id = text(recording, "sid")?.to_owned();
-    let url = text(recording, "media_url").map(str::to_owned);
-    let at = time(recording, "start_time", now).or(time(recording, "date_created", now)).unwrap_or(now);
+    // Twilio's own example has it without encryption; such an address is never asked, and ours is as good.
+    let url = text(recording, "media_url").filter(|url| url.starts_with("https://")).map(str::to_owned);
+    let at = started_at(recording, now).unwrap_or(now);
     Some(CallEvent { at, fact: Fact::Recording { id, state, url, length_seconds } })
 }
 
-fn read(json: &[u8]) -> Result<Value, Malformed> {
+pub(super) fn read(json: &[u8]) -> Result<Value, Malformed> {
     match serde_json::from_slice(json) {
         Ok(Value::Object(object)) => Ok(Value::Object(object)),
         Ok(_) => Err(Malformed::Json("it is no object".to_owned())),
@@ -119,13 +132,13 @@ fn read(json: &[u8]) -> Result<Value, Malformed> {
 }
 
 /// A text that is not blank, not absurdly long and without control characters, which a database may refuse.
-fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
     let text = value[field].as_str()?.trim();
     (!text.is_empty() && text.len() <= 4000 && !text.contains(char::is_control)).then_some(text)
 }
 
 /// Seconds come as text from some and as a number from others.
-fn seconds(value: &Value) -> Option<u32> {
+pub(super) fn seconds(value: &Value) -> Option<u32> {
     match &value["duration"] {
         Value::Number(number) => number.as_f64().filter(|seconds| *seconds >= 0.0).map(|seconds| seconds as u32),
         Value::String(text) => form::whole_seconds(text),
@@ -133,7 +146,7 @@ fn seconds(value: &Value) -> Option<u32> {
     }
 }
 
-fn time(value: &Value, field: &str, now: Timestamp) -> Option<Timestamp> {
+pub(super) fn time(value: &Value, field: &str, now: Timestamp) -> Option<Timestamp> {
     parse::instant(text(value, field)?, now, MAX_AGE_MS)
 }
 

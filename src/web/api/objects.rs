@@ -246,6 +246,8 @@ pub struct Call {
     pub outcome: &'static str,
     /// Oldest first.
     pub voicemails: Vec<Voicemail>,
+    /// No webhook reported it, or a message of it: the provider's list did, when it was asked.
+    pub restored: bool,
     /// The callback that this call opened or joined.
     pub callback_id: Option<String>,
     /// Null in lists.
@@ -293,6 +295,7 @@ impl Call {
             promised_period: decision.and_then(|decision| decision.promise).map(|period| Period::of(calendar, period)),
             outcome: call.outcome().as_str(),
             voicemails: voicemails.iter().map(|voicemail| Voicemail::of(voicemail, calendar)).collect(),
+            restored: call.restored_at.is_some(),
             callback_id: call.callback_id.map(|id| id.to_string()),
             events,
         }

@@ -210,6 +210,12 @@ fn facts(call: &Call, line: Option<&Line>, wall: &Wall<'_>) -> Vec<(&'static str
             facts.push(("Обещали перезвонить", wall.named_day(promise.start)));
         }
     }
+    if let Some(at) = call.restored_at {
+        facts.push((
+            "Восстановлен",
+            format!("{}, из списка оператора связи: сам он о звонке не сообщил", wall.moment(at)),
+        ));
+    }
     if let Some((_, digits)) = &call.keyed {
         facts.push(("Набрал номер для связи", digits.clone()));
     }

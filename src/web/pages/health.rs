@@ -5,21 +5,24 @@ use std::time::Duration;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::State;
+use axum::extract::rejection::FormRejection;
+use axum::extract::{Form, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::frame::{Frame, Here};
 use super::refused::PageError;
+use super::sign_in::Address;
 use super::words::{Wall, ago, counted, span};
 use super::{Visitor, page};
 use crate::core::officer::Role;
-use crate::providers::Kind;
-use crate::store::{JobKind, JobsSummary, SpoolDepth, StoreError};
+use crate::providers::{Kind, NoListing, Provider, listing_of};
+use crate::store::{JobKind, JobsSummary, Reconciliation, SpoolDepth, StoreError};
 use crate::time::{SignedDuration, Timestamp, elapsed_ms};
-use crate::web::{House, health};
+use crate::web::{Error, House, health};
 
 /// A disk that has not answered by then does not answer.
 const DISK_WITHIN: Duration = Duration::from_secs(2);
@@ -36,7 +39,7 @@ const LATE_MS: i64 = 10 * 60 * 1000;
 const LATE_TRANSCRIPT_MS: i64 = 60 * 60 * 1000;
 
 pub(super) fn router() -> Router<House> {
-    Router::new().route("/health-ui", get(show))
+    Router::new().route("/health-ui", get(show)).route("/health-ui/reconcile", post(reconcile))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,6 +108,8 @@ struct HealthPage {
     alarms: Vec<AlarmShown>,
     more_alarms: i64,
     may_read: bool,
+    /// The providers that can be asked at once, for whoever may.
+    askable: Vec<String>,
 }
 
 struct AlarmShown {
@@ -125,6 +130,7 @@ async fn show(State(house): State<House>, visitor: Result<Visitor, PageError>) -
     let mut items = vec![database(&house).await, worker(&house), recordings(&house).await, spool(&house)];
     items.extend(queue(&house, now).await?);
     items.push(disk(&house, now).await?);
+    items.extend(reconciliations(&house, &wall).await?);
     for line in lines.iter() {
         let title = format!("Линия «{}»", line.title);
         items.push(match house.store.last_call_at(&line.id).await? {
@@ -148,6 +154,10 @@ async fn show(State(house): State<House>, visitor: Result<Visitor, PageError>) -
     let worst = if open.is_empty() { worst } else { worst.max(Mark::Fair) };
     let may_read = visitor.0.role >= Role::Senior;
     let shown = if may_read { open.as_slice() } else { &[] };
+    let is_askable = |provider: &&dyn Provider| may_read && !house.rehearsal && listing_of(*provider).is_ok();
+    let mut askable: Vec<String> =
+        house.providers.iter().filter(is_askable).map(|provider| provider.name().to_string()).collect();
+    askable.sort();
     let page = HealthPage {
         frame: Frame::of(&house, &visitor.0, Here::Health, now).await?,
         verdict: match worst {
@@ -168,6 +178,7 @@ async fn show(State(house): State<House>, visitor: Result<Visitor, PageError>) -
             .map(|alarm| AlarmShown { id: alarm.id, at: wall.moment(alarm.raised_at), told: alarm.told.clone() })
             .collect(),
         may_read,
+        askable,
     };
     Ok(self::page(&page))
 }
@@ -188,6 +199,7 @@ async fn without_database(house: &House) -> Response {
         alarms_count: 0,
         more_alarms: 0,
         alarms: Vec::new(),
+        askable: Vec::new(),
         may_read: true,
     };
     (StatusCode::SERVICE_UNAVAILABLE, self::page(&page)).into_response()
@@ -226,6 +238,70 @@ fn room(free_bytes: u64) -> String {
         megabytes @ ..10_240 => format!("свободно {megabytes}\u{a0}МБ"),
         megabytes => format!("свободно {}\u{a0}ГБ", megabytes / 1024),
     }
+}
+
+/// «Сверка с оператором twilio»: what its lists said that its webhooks did not.
+async fn reconciliations(house: &House, wall: &Wall<'_>) -> Result<Vec<Item>, StoreError> {
+    let mut items = Vec::new();
+    let mut providers: Vec<_> = house.providers.iter().collect();
+    providers.sort_by(|one, other| one.name().cmp(other.name()));
+    for provider in providers {
+        let title = format!("Сверка с оператором {}", provider.name());
+        items.push(match listing_of(provider) {
+            Err(why @ NoListing::RepeatsItself) => Item::good(title, why.in_words()),
+            Err(why) => Item::fair(title, why.in_words(), "Сверяйте журнал с кабинетом оператора сами."),
+            Ok(_) if house.rehearsal => Item::good(title, "в репетиции операторов не спрашиваем"),
+            Ok(_) => reconciliation(title, house.store.reconciliation(provider.name()).await?, wall),
+        });
+    }
+    Ok(items)
+}
+
+fn reconciliation(title: String, row: Option<Reconciliation>, wall: &Wall<'_>) -> Item {
+    const REMEDY: &str = "Проверьте ключи и связь с оператором. Служба пробует снова сама, пропавшее не потеряется.";
+    let Some(row) = row else {
+        return Item::good(title, "ещё не было, первая будет при запуске службы");
+    };
+    let done = row.ended_at.map_or("ещё не было".to_owned(), |at| format!("последняя {}", ago(at, wall.now)));
+    match (&row.error, &row.look) {
+        (Some(error), _) => Item::fair(title, format!("{done}. Не удаётся: {error}"), REMEDY),
+        (None, Some(look)) if look.next.is_some() => {
+            Item::good(title, format!("{done}. Идёт: сверено звонков {}", look.listed))
+        }
+        (None, _) if row.widely_covered_at.is_none() => Item::good(title, format!("{done}. Идёт")),
+        (None, Some(look)) => Item::good(
+            title,
+            format!(
+                "{done}, с {}: у оператора {}, восстановлено: {}",
+                wall.moment(look.from),
+                look.listed,
+                look.restored
+            ),
+        ),
+        (None, None) => Item::good(title, done),
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ReconcileForm {
+    provider: String,
+}
+
+/// «Сверить с оператором»: the worker looks as soon as it has a hand free.
+async fn reconcile(
+    State(house): State<House>,
+    visitor: Visitor,
+    Address(address): Address,
+    form: Result<Form<ReconcileForm>, FormRejection>,
+) -> Result<Response, PageError> {
+    let now = house.clock.now();
+    let person = visitor.at_least(Role::Senior)?;
+    let name = form.map(|Form(form)| form.provider).unwrap_or_default();
+    let provider = house.providers.get(&name).filter(|provider| listing_of(*provider).is_ok() && !house.rehearsal);
+    let provider = provider.ok_or(Error::NotFound)?;
+    house.store.request_look(provider.name(), &person.actor, &address, now).await?;
+    Ok(Redirect::to("/health-ui").into_response())
 }
 
 async fn database(house: &House) -> Item {

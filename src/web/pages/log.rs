@@ -71,6 +71,8 @@ struct Row {
     card: Option<String>,
     name: String,
     outcome: String,
+    /// No webhook reported it: the provider's list did.
+    restored: bool,
     /// «через 0 ч 12 мин раб. времени».
     after: Option<String>,
     length: String,
@@ -171,6 +173,7 @@ fn row(entry: &LogEntry, known: &Known, lines: &Lines, now: Timestamp, may_act: 
         card: number.as_ref().filter(|_| may_act).map(card_address),
         name: known.name(number.as_ref()),
         outcome: words::what_became(entry),
+        restored: call.restored_at.is_some(),
         after: words::called_back_after_ms(entry, calendar).map(words::after),
         length: words::length_of(call, known.voicemails(call.id)).map_or_else(String::new, super::words::length),
         who: entry.solved.as_ref().and_then(|solved| solved.by.clone()).unwrap_or_default(),

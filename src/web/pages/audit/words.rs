@@ -58,6 +58,7 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("token_add", "ключ выдан"),
     ("token_revoke", "ключ отозван"),
     ("seen", "предупреждение прочитано"),
+    ("reconcile", "сверка с оператором"),
     ("test_call", "проверочный звонок"),
 ];
 
@@ -83,6 +84,7 @@ pub(super) fn object(object: &str) -> String {
         "stranger" => "никто не вошёл".to_owned(),
         "token" => "ключ программы".to_owned(),
         "hours" => "календарь".to_owned(),
+        "provider" => format!("оператор {name}"),
         _ => object.to_owned(),
     }
 }

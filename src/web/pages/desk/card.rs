@@ -67,6 +67,8 @@ pub(super) struct Card {
     pub state: Option<String>,
     pub counts: Vec<String>,
     pub calls: Option<String>,
+    /// No webhook reported one of its calls: the provider's list did.
+    pub restored: bool,
     pub silent: bool,
     pub messages: Vec<Message>,
     /// Messages older than those.
@@ -140,6 +142,7 @@ impl Card {
             },
             counts: counts(&view, &wall),
             calls: call_times(&view, &wall),
+            restored: calls.iter().any(|call| call.restored_at.is_some()),
             silent: voicemails.is_empty() && callback.channel == Channel::Telephone,
             messages: messages_of(voicemails, bench.person, &wall, Some(number.is_some())),
             earlier_messages: view.voicemails_count - voicemails.len() as i64,

@@ -1,0 +1,534 @@
+//! What was never reported is asked for (R22): the provider's lists of calls and recordings are compared with ours, and what
+//! is missing goes the way of a delivery. A look goes page by page and remembers its place, so that neither an outage of the
+//! provider nor an end of the service leaves a gap.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use reqwest::StatusCode;
+use tracing::{info, warn};
+
+use super::http::HttpError;
+use super::{Ended, Http, Worker};
+use crate::core::call::{CallEvent, CallKey, Fact};
+use crate::core::line::Lines;
+use crate::providers::{
+    ApiRequest, ForbiddenUrl, List, ListedCall, ListedKind, ListedRecording, Listing, Malformed, Page, Provider,
+    Providers, listing_of,
+};
+use crate::store::{Delivery, Job, KnownCall, Look, LookPlace, Reconciliation, Store, StoreError};
+use crate::time::{Clock, SignedDuration, Timestamp, elapsed_ms};
+
+/// The interval between two looks.
+const INTERVAL_MS: i64 = 3_600_000;
+/// How far a look goes back behind the last good one. A call is listed as finished after at most four hours, and its
+/// recording some time after that.
+const OVERLAP: SignedDuration = SignedDuration::from_hours(6);
+/// How far a wide look goes back: nightly and on demand.
+const WIDE: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// The hours of the night in which the wide look is due, by the clock of the school, and how old the last one must be then.
+const NIGHT_HOURS: std::ops::Range<i8> = 2..5;
+const NIGHTLY_MS: i64 = 12 * 3_600_000;
+/// A wide look is due at any hour if the last one is older than this.
+const WIDE_OVERDUE_MS: i64 = 36 * 3_600_000;
+/// No look goes further back: older keys of calls may be forgotten (90 days), and a call that we had would come twice.
+const MAX_LOOK_BACK: SignedDuration = SignedDuration::from_hours(80 * 24);
+/// A look that was broken off is begun anew after this: the addresses of its pages may have expired.
+const MAX_LOOK_AGE_MS: i64 = 24 * 3_600_000;
+/// Pages read in one go, and how long that may take. The rest follows in the next go.
+const MAX_PAGES: u32 = 50;
+const LOOK_TIMEOUT: Duration = Duration::from_secs(180);
+/// The callback of a recording that is younger than this may still be on its way.
+const RECORDING_GRACE_MS: i64 = 5 * 60_000;
+/// Looks that have failed for this long raise an alarm.
+const FAILING_ALARM_MS: i64 = 2 * 3_600_000;
+
+/// The endpoint of deliveries that a look makes.
+const RESTORED: &str = "restored";
+const CALLS: &str = "calls";
+const RECORDINGS: &str = "recordings";
+
+/// Compares providers' lists with ours; for the worker and for the command line.
+#[derive(Clone)]
+pub struct Reconciler {
+    pub clock: Clock,
+    pub store: Store,
+    pub providers: Providers,
+    pub http: Http,
+}
+
+/// What one go of a look came to.
+#[derive(Clone, Debug)]
+pub struct LookReport {
+    pub provider: Arc<str>,
+    pub look: Look,
+    pub end: LookEnd,
+}
+
+/// How one go of a look ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LookEnd {
+    Finished,
+    /// There are more pages than are read in one go: it goes on where it stands.
+    Paused,
+    /// Another look through the same provider's lists is under way.
+    Busy,
+    Failed {
+        /// In Russian: the administrator reads it.
+        error: String,
+        /// The pause that the provider asks for.
+        pause: Option<SignedDuration>,
+    },
+}
+
+impl Worker {
+    pub fn reconciler(&self) -> Reconciler {
+        Reconciler {
+            clock: self.clock.clone(),
+            store: self.store.clone(),
+            providers: self.providers.clone(),
+            http: self.http.clone(),
+        }
+    }
+
+    /// Plans the looks whose time has come: at the start of the service, hourly, and at night over several days.
+    pub async fn plan_looks(&self, at_start: bool) -> Result<(), StoreError> {
+        if !self.reconciles {
+            return Ok(());
+        }
+        let reconciler = self.reconciler();
+        for (provider, _) in reconciler.listed() {
+            let now = self.clock.now();
+            let row = reconciler.row(provider.name(), now).await?;
+            let is_due = row.covered_until.is_none_or(|until| elapsed_ms(until, now) >= INTERVAL_MS);
+            if at_start || is_due || self.is_wide_due(&row, now) {
+                self.store.plan_look(row.id, at_start, now).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_wide_due(&self, row: &Reconciliation, now: Timestamp) -> bool {
+        let zone = self.store.lines().default_calendar().time_zone().clone();
+        let is_night = NIGHT_HOURS.contains(&now.to_zoned(zone).hour());
+        row.widely_covered_at.is_none_or(|at| {
+            let age_ms = elapsed_ms(at, now);
+            age_ms >= WIDE_OVERDUE_MS || (is_night && age_ms >= NIGHTLY_MS)
+        })
+    }
+
+    pub(super) async fn reconcile_provider(&self, job: &Job) -> Ended {
+        let row = match self.store.reconciliation_of(job.subject).await {
+            Ok(Some(row)) => row,
+            Ok(None) => return Ended::Done,
+            Err(failed) => return failed.into(),
+        };
+        let reconciler = self.reconciler();
+        let listed = reconciler.listed().into_iter().find(|(provider, _)| **provider.name() == *row.provider);
+        let Some((provider, listing)) = listed.filter(|_| self.reconciles) else { return Ended::Done };
+        let wide = self.is_wide_due(&row, self.clock.now());
+        match reconciler.look(provider, listing, None, wide).await.map(|report| report.end) {
+            Ok(LookEnd::Finished) => Ended::Done,
+            Ok(LookEnd::Paused) => Ended::After(SignedDuration::from_secs(1), "the look goes on".to_owned()),
+            Ok(LookEnd::Busy) => Ended::After(SignedDuration::from_mins(1), "another look is under way".to_owned()),
+            Ok(LookEnd::Failed { error, pause: Some(pause) }) => Ended::After(pause, error),
+            Ok(LookEnd::Failed { error, pause: None }) => Ended::Later(error),
+            Err(failed) => failed.into(),
+        }
+    }
+}
+
+impl Reconciler {
+    /// The providers that list their calls, by name.
+    pub fn listed(&self) -> Vec<(&dyn Provider, &dyn Listing)> {
+        let mut listed: Vec<_> =
+            self.providers.iter().filter_map(|provider| Some((provider, listing_of(provider).ok()?))).collect();
+        listed.sort_by(|(one, _), (other, _)| one.name().cmp(other.name()));
+        listed
+    }
+
+    /// Where a provider stands. The first time its first day of service is settled.
+    async fn row(&self, provider: &str, now: Timestamp) -> Result<Reconciliation, StoreError> {
+        loop {
+            if let Some(row) = self.store.reconciliation(provider).await? {
+                return Ok(row);
+            }
+            let first = self.store.first_delivery_at(provider).await?.map_or(now, |at| at.min(now));
+            let zone = self.store.lines().default_calendar().time_zone().clone();
+            let day = first.to_zoned(zone).start_of_day().map_or(first, |day| day.timestamp());
+            self.store.begin_reconciliation(provider, day, now).await?;
+        }
+    }
+
+    /// One go of a look through a provider's lists, from `since` on or from where the last good one ended.
+    pub async fn look(
+        &self,
+        provider: &dyn Provider,
+        listing: &dyn Listing,
+        since: Option<Timestamp>,
+        wide: bool,
+    ) -> Result<LookReport, StoreError> {
+        let now = self.clock.now();
+        let row = self.row(provider.name(), now).await?;
+        let from = begin_of_look(&row, since, wide, now);
+        let unfinished = row
+            .look
+            .clone()
+            .filter(|look| look.next.is_some() && look.from <= from && elapsed_ms(look.to, now) < MAX_LOOK_AGE_MS);
+        let first = LookPlace { list: CALLS.to_owned(), address: None };
+        let goes_on = unfinished.is_some();
+        let look = unfinished.unwrap_or(Look { from, to: now, listed: 0, known: 0, restored: 0, next: Some(first) });
+        let name = provider.name().clone();
+        let Some(lease) = self.store.lease_look(row.id, now).await? else {
+            return Ok(LookReport { provider: name, look, end: LookEnd::Busy });
+        };
+        let mut run = Run {
+            reconciler: self,
+            listing,
+            provider: name.clone(),
+            lines: self.store.lines(),
+            row,
+            lease,
+            look,
+            goes_on,
+            legs: HashMap::new(),
+            restored: HashSet::new(),
+            known: HashSet::new(),
+        };
+        let ended = run_pages(&mut run).await;
+        let end = run.end(since, ended).await?;
+        Ok(LookReport { provider: name, look: run.look, end })
+    }
+}
+
+/// Where a look begins. Never before our first day of service, unless somebody says since when.
+fn begin_of_look(row: &Reconciliation, since: Option<Timestamp>, wide: bool, now: Timestamp) -> Timestamp {
+    let before = |at: Timestamp, span: SignedDuration| at.checked_sub(span).unwrap_or(Timestamp::MIN);
+    let horizon = before(now, MAX_LOOK_BACK);
+    if let Some(since) = since {
+        return since.clamp(horizon, now);
+    }
+    let narrow = row.covered_until.map_or(before(now, WIDE), |until| before(until, OVERLAP));
+    let from = if wide { narrow.min(before(now, WIDE)) } else { narrow };
+    from.max(row.service_since).clamp(horizon, now)
+}
+
+/// Why a look cannot go on.
+enum Stop {
+    Store(StoreError),
+    /// The turn has gone to somebody else.
+    LostTurn,
+    Http(HttpError),
+    Malformed(Malformed),
+    Forbidden(ForbiddenUrl),
+    Circle,
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// A look under way.
+struct Run<'a> {
+    reconciler: &'a Reconciler,
+    listing: &'a dyn Listing,
+    provider: Arc<str>,
+    lines: Lines,
+    row: Reconciliation,
+    lease: i64,
+    look: Look,
+    /// An earlier go has read some of its pages.
+    goes_on: bool,
+    /// How ringing the officers ended, by the call in which they were rung: lists have it before that call.
+    legs: HashMap<String, Vec<CallEvent>>,
+    /// Calls that this look has restored, by the provider's id.
+    restored: HashSet<String>,
+    /// Calls that it has counted as known.
+    known: HashSet<i64>,
+}
+
+/// Reads pages until the lists end, or as many as one go may have. `true`: the lists have ended.
+async fn run_pages(run: &mut Run<'_>) -> Result<bool, Stop> {
+    let started = Instant::now();
+    let mut seen = HashSet::new();
+    for _ in 0..MAX_PAGES {
+        let Some(place) = run.look.next.clone() else { return Ok(true) };
+        if place.address.as_ref().is_some_and(|address| !seen.insert(address.clone())) {
+            return Err(Stop::Circle);
+        }
+        run.look.next = run.read_page(place).await?;
+        let now = run.reconciler.clock.now();
+        if !run.reconciler.store.save_look(run.row.id, run.lease, &run.look, now).await? {
+            return Err(Stop::LostTurn);
+        }
+        if run.look.next.is_some() && started.elapsed() > LOOK_TIMEOUT {
+            break;
+        }
+    }
+    Ok(run.look.next.is_none())
+}
+
+impl Run<'_> {
+    /// Reads one page and takes in what is missing. The answer is the place of the next one.
+    async fn read_page(&mut self, place: LookPlace) -> Result<Option<LookPlace>, Stop> {
+        let list = if place.list == CALLS { List::Calls } else { List::Recordings };
+        let request: ApiRequest = match &place.address {
+            Some(address) => self.listing.page_request(address).map_err(Stop::Forbidden)?,
+            None => self.listing.list_request(list, self.look.from),
+        };
+        let json = self.reconciler.http.ask(request).await.map_err(Stop::Http)?;
+        let now = self.reconciler.clock.now();
+        let next = match list {
+            List::Calls => {
+                let page = self.listing.parse_call_page(&json, now).map_err(Stop::Malformed)?;
+                let next = self.next_address(&page, |call| call.started_at);
+                self.take_in_calls(page.entries, now).await?;
+                next
+            }
+            List::Recordings => {
+                let page = self.listing.parse_recording_page(&json, now).map_err(Stop::Malformed)?;
+                let next = self.next_address(&page, |recording| recording.created_at);
+                self.take_in_recordings(page.entries, now).await?;
+                next
+            }
+        };
+        Ok(match (next, list) {
+            (Some(address), _) => Some(LookPlace { list: place.list, address: Some(address) }),
+            (None, List::Calls) => Some(LookPlace { list: RECORDINGS.to_owned(), address: None }),
+            (None, List::Recordings) => None,
+        })
+    }
+
+    /// The next page, unless the list has come to what is older than this look: a provider may list more than it was asked for.
+    fn next_address<T>(&self, page: &Page<T>, at: impl Fn(&T) -> Option<Timestamp>) -> Option<String> {
+        let first = page.entries.first().and_then(&at);
+        let last = page.entries.last().and_then(&at);
+        let is_newest_first = page.entries.len() > 1 && first >= last;
+        let is_past = is_newest_first && last.is_some_and(|last| last < self.look.from);
+        page.next.clone().filter(|_| !is_past)
+    }
+
+    /// Only calls to our lines that are over: one that is going on is there at the next look, with its end.
+    async fn take_in_calls(&mut self, entries: Vec<ListedCall>, now: Timestamp) -> Result<(), Stop> {
+        let mut ours = Vec::new();
+        for mut call in entries {
+            match std::mem::replace(&mut call.kind, ListedKind::Outbound) {
+                ListedKind::Inbound if self.concerns_us(&call) => ours.push(call),
+                ListedKind::Leg { parent_call_id: Some(parent), ringing: Some(ringing) } => {
+                    self.legs.entry(parent).or_default().push(ringing);
+                }
+                ListedKind::Inbound | ListedKind::Leg { .. } | ListedKind::Outbound => {}
+            }
+        }
+        ours.sort_by_key(|call| call.started_at);
+        let ids: Vec<String> = ours.iter().map(|call| call.provider_call_id.clone()).collect();
+        let known = self.reconciler.store.known_calls(&self.provider, &ids).await?;
+        for call in ours {
+            if self.restored.contains(&call.provider_call_id) {
+                continue;
+            }
+            match known.get(&call.provider_call_id) {
+                // Taken in, but not yet counted, before the service ended.
+                Some(known) if self.has_restored(known) => {
+                    self.restored.insert(call.provider_call_id);
+                    self.look.listed += 1;
+                    self.look.restored += 1;
+                }
+                Some(known) if self.known.insert(known.id) => {
+                    self.look.listed += 1;
+                    self.look.known += 1;
+                }
+                Some(_) => {}
+                None => {
+                    let legs = self.legs.remove(&call.provider_call_id).unwrap_or_default();
+                    let events = call.events.into_iter().chain(legs).collect();
+                    self.deliver(&call.provider_call_id, call.json, events, true, now).await?;
+                    self.restored.insert(call.provider_call_id);
+                    self.look.listed += 1;
+                    self.look.restored += 1;
+                }
+            }
+        }
+        // A list in another order: the call came first.
+        let late: Vec<String> = self.legs.keys().filter(|id| self.restored.contains(*id)).cloned().collect();
+        for provider_call_id in late {
+            let events = self.legs.remove(&provider_call_id).unwrap_or_default();
+            self.deliver(&provider_call_id, Vec::new(), events, false, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether an earlier go of this look brought in the call.
+    fn has_restored(&self, call: &KnownCall) -> bool {
+        self.goes_on && call.restored_at.is_some_and(|at| at >= self.look.to)
+    }
+
+    fn concerns_us(&self, call: &ListedCall) -> bool {
+        call.is_over
+            && call.started_at.is_some_and(|at| at >= self.look.from)
+            && !self.lines.of_call(&call.dialled, call.forwarded_from.as_deref()).id.is_unknown()
+    }
+
+    /// Messages of calls that we have. All calls of ours in the span of the look are here by now; others are not ours.
+    async fn take_in_recordings(&mut self, entries: Vec<ListedRecording>, now: Timestamp) -> Result<(), Stop> {
+        let store = &self.reconciler.store;
+        let ids: Vec<String> = entries.iter().map(|recording| recording.provider_call_id.clone()).collect();
+        let calls = store.known_calls(&self.provider, &ids).await?;
+        let known = store.known_recordings(&calls.values().map(|call| call.id).collect::<Vec<_>>()).await?;
+        for recording in entries {
+            let ListedRecording { provider_call_id, recording_id, created_at, event, json } = recording;
+            let Some(call) = calls.get(&provider_call_id) else { continue };
+            if known.contains(&(call.id, recording_id)) {
+                continue;
+            }
+            let is_restored = self.restored.contains(&provider_call_id) || self.has_restored(call);
+            let length_seconds = match &event.fact {
+                Fact::Recording { length_seconds, .. } => length_seconds.unwrap_or(0),
+                _ => 0,
+            };
+            let age_ms = created_at.map_or(i64::MAX, |at| elapsed_ms(at, now) - i64::from(length_seconds) * 1000);
+            if !is_restored && age_ms < RECORDING_GRACE_MS {
+                continue;
+            }
+            self.deliver(&provider_call_id, json, vec![event], false, now).await?;
+            if !is_restored {
+                match self.known.remove(&call.id) {
+                    true => self.look.known -= 1,
+                    false => self.look.listed += 1,
+                }
+                self.look.restored += 1;
+                self.restored.insert(provider_call_id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps what the list says like a webhook, with the mark that it was asked for.
+    async fn deliver(
+        &self,
+        provider_call_id: &str,
+        json: Vec<u8>,
+        mut events: Vec<CallEvent>,
+        can_be_asked: bool,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        events.push(CallEvent { at: now, fact: Fact::Restored });
+        let key = CallKey { provider: self.provider.clone(), provider_call_id: provider_call_id.to_owned() };
+        let delivery = Delivery {
+            provider: self.provider.clone(),
+            endpoint: RESTORED.to_owned(),
+            method: "OWN".to_owned(),
+            target: String::new(),
+            content_type: "application/json".to_owned(),
+            body: json.into(),
+            received_at: now,
+            key: Some(key),
+            events,
+            can_be_asked,
+        };
+        self.reconciler.store.deliver(delivery).await.map(drop)
+    }
+
+    /// Writes down how this go ended, and raises or clears the alarms about it.
+    async fn end(&self, since: Option<Timestamp>, ended: Result<bool, Stop>) -> Result<LookEnd, StoreError> {
+        let Self { reconciler, provider, row, lease, look, .. } = self;
+        let store = &reconciler.store;
+        let now = reconciler.clock.now();
+        let end = match ended {
+            Ok(true) => {
+                let leaves_no_gap = since.is_none() || look.from <= row.covered_until.unwrap_or(row.service_since);
+                let is_wide = look.from <= look.to.checked_sub(WIDE).unwrap_or(look.to).max(row.service_since);
+                store.finish_look(row.id, *lease, leaves_no_gap.then_some(look.to), is_wide, now).await?;
+                store.clear_alarm("reconcile_failing", provider, now).await?;
+                LookEnd::Finished
+            }
+            Ok(false) => {
+                store.pause_look(row.id, *lease).await?;
+                LookEnd::Paused
+            }
+            Err(Stop::LostTurn) => LookEnd::Busy,
+            Err(Stop::Store(failed)) => {
+                // Best effort: the turn ends by itself after some minutes.
+                let _ = store.pause_look(row.id, *lease).await;
+                return Err(failed);
+            }
+            Err(stop) => self.fail(stop, now).await?,
+        };
+        if look.restored > 0 && end != LookEnd::Busy {
+            metrics::counter!("perezvon_calls_restored_total").increment(self.restored.len() as u64);
+            info!(provider = %provider, restored = look.restored, "The provider knew of calls that nobody had reported");
+            self.raise_restored(now).await?;
+        }
+        Ok(end)
+    }
+
+    async fn fail(&self, stop: Stop, now: Timestamp) -> Result<LookEnd, StoreError> {
+        let Self { reconciler, provider, row, lease, look, .. } = self;
+        let is_at_address = look.next.as_ref().is_some_and(|place| place.address.is_some());
+        let is_expired = match &stop {
+            Stop::Http(HttpError::Status(status)) => status.is_client_error(),
+            Stop::Http(_) => false,
+            _ => true,
+        };
+        let pause = match &stop {
+            Stop::Http(HttpError::Busy { pause, .. }) => Some(*pause),
+            _ => None,
+        };
+        let error = in_words(&stop);
+        warn!(provider = %provider, error, "The provider's lists could not be compared with ours: {error}");
+        let store = &reconciler.store;
+        store.fail_look(row.id, *lease, &error, is_at_address && is_expired, now).await?;
+        let failing_since = row.failing_since.unwrap_or(now);
+        if elapsed_ms(failing_since, now) >= FAILING_ALARM_MS {
+            let text = format!(
+                "Сверка с оператором «{provider}» не удаётся с {}: {error}. Звонки, о которых он не сообщил, служба пока не \
+                 видит. Проверьте ключи и связь; служба пробует снова сама.",
+                self.when(failing_since)
+            );
+            store.raise_alarm("reconcile_failing", provider, &text, now).await?;
+        }
+        Ok(LookEnd::Failed { error, pause })
+    }
+
+    /// Once for each look, whatever it took.
+    async fn raise_restored(&self, now: Timestamp) -> Result<(), StoreError> {
+        let Look { from, to, restored, .. } = &self.look;
+        let text = format!(
+            "Оператор «{}» знал о звонках, о которых не сообщил службе: восстановлено {restored} (с {} по {}). Они в журнале \
+             и в списке с пометкой «восстановлен». Проверьте, доходят ли до службы его запросы.",
+            self.provider,
+            self.when(*from),
+            self.when(*to)
+        );
+        let subject = format!("{} {}", self.provider, to.as_millisecond());
+        self.reconciler.store.raise_alarm("restored", &subject, &text, now).await
+    }
+
+    fn when(&self, at: Timestamp) -> String {
+        let zone = self.lines.default_calendar().time_zone().clone();
+        at.to_zoned(zone).strftime("%d.%m.%Y, %H:%M").to_string()
+    }
+}
+
+/// For the administrator.
+fn in_words(stop: &Stop) -> String {
+    match stop {
+        Stop::Http(HttpError::Status(status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN))) => {
+            format!("оператор не принял ключ ({})", status.as_u16())
+        }
+        Stop::Http(HttpError::Status(status)) => format!("оператор ответил {}", status.as_u16()),
+        Stop::Http(HttpError::Busy { status, pause }) => {
+            format!("оператор ответил {} и просит подождать {} с", status.as_u16(), pause.as_secs())
+        }
+        Stop::Http(HttpError::Unreachable(why)) => format!("оператор недоступен ({why})"),
+        Stop::Http(other) => format!("ответ оператора не получен ({other})"),
+        Stop::Malformed(why) => format!("список оператора не разобрать ({why})"),
+        Stop::Forbidden(why) => format!("следующая страница списка не на узле из api_base ({why})"),
+        Stop::Circle => "страницы списка идут по кругу".to_owned(),
+        Stop::Store(failed) => format!("база данных недоступна ({failed})"),
+        Stop::LostTurn => "идёт другая сверка".to_owned(),
+    }
+}
