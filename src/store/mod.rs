@@ -34,6 +34,7 @@ mod prompts;
 mod reports;
 mod search;
 mod sessions;
+mod siblings;
 mod sql;
 mod tokens;
 mod undoing;
@@ -277,6 +278,7 @@ pub fn statements() -> Vec<Statement> {
         people::STATEMENTS,
         placed_calls::STATEMENTS,
         sessions::STATEMENTS,
+        siblings::STATEMENTS,
         tokens::STATEMENTS,
         prompts::STATEMENTS,
         log::STATEMENTS,
@@ -303,6 +305,7 @@ pub fn statements() -> Vec<Statement> {
             log::MANY_ROW_STATEMENTS,
             openings::MANY_ROW_STATEMENTS,
             search::MANY_ROW_STATEMENTS,
+            siblings::MANY_ROW_STATEMENTS,
             voicemails::MANY_ROW_STATEMENTS,
         ]
         .concat()
@@ -343,6 +346,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (11, "search", include_str!("../../migrations/0011_search.sql")),
     (12, "alarms", include_str!("../../migrations/0012_alarms.sql")),
     (13, "placed calls", include_str!("../../migrations/0013_placed_calls.sql")),
+    (16, "lines", include_str!("../../migrations/0016_lines.sql")),
 ];
 
 /// Makes a missing SQLite file before SQLite does, for it holds telephone numbers. What cannot be made here is told by the

@@ -106,7 +106,7 @@ const OPEN_OR_JOIN: ManyRows = ManyRows {
     ],
     tail: "WHERE column1 IS NOT NULL
         ON CONFLICT (line, caller) WHERE closed_at IS NULL AND caller IS NOT NULL
-        DO UPDATE SET version = callback.version + 1, proposed_call_id = NULL,
+        DO UPDATE SET version = callback.version + 1, proposed_call_id = NULL, proposed_callback_id = NULL,
             until_at = CASE
                 WHEN callback.state = 'later' AND excluded.period_starts_at < callback.until_at
                 THEN excluded.period_starts_at

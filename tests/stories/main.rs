@@ -31,5 +31,6 @@ mod refused;
 mod reports;
 mod searching;
 mod sessions;
+mod siblings;
 mod statements;
 mod transcripts;
