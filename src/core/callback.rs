@@ -4,6 +4,7 @@
 //! every step can be taken back.
 
 mod planning;
+mod siblings;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ mod words;
 use serde::{Deserialize, Serialize};
 
 use self::planning::{into_working_time, plan_next_attempt};
+pub use self::siblings::{Sibling, SiblingAttempt, SiblingHolder};
 pub use self::terms::Terms;
 pub use self::words::{ASKERS, AttemptOutcome, Channel, LONGEST_NOTE, Notes, Reason, TOPICS};
 use self::words::{check_length, check_notes};
@@ -31,6 +33,9 @@ pub const ATTEMPTS_BEFORE_GIVING_UP: usize = 3;
 pub const WHAT_IS_MISSING: &str = "what is missing";
 /// The same when it is declined for the way it was put.
 pub const HOW_IT_WAS_PUT: &str = "how the question was put";
+
+/// The outcome in history of a claim whose officer was asked, since a colleague holds the same number on another line.
+pub const CONFIRMED: &str = "confirmed";
 
 /// How long a claim holds without a sign of life from its officer (R10).
 pub const LEASE: SignedDuration = SignedDuration::from_mins(15);
@@ -136,6 +141,8 @@ pub struct Callback {
     pub desk: Desk,
     /// The call in which the caller was reached without this callback: it proposes to close (R12).
     pub proposed_call_id: Option<i64>,
+    /// The callback of the same number on another line whose outcome is proposed here too (R26).
+    pub proposed_callback_id: Option<i64>,
     /// Grows by one with each change of an officer and with each call or message that joins.
     pub version: i64,
 }
@@ -181,6 +188,8 @@ pub enum Action {
     Reopen,
     /// Only notes are written.
     Describe,
+    /// The officer was asked, since a colleague holds the same number on another line, and goes on (R26).
+    Confirmed(Box<Action>),
 }
 
 impl Action {
@@ -200,6 +209,30 @@ impl Action {
             Self::Decline { .. } => "decline",
             Self::Reopen => "reopen",
             Self::Describe => "describe",
+            Self::Confirmed(action) => action.as_str(),
+        }
+    }
+
+    /// The same step with another note.
+    pub fn with_note(self, note: String) -> Self {
+        match self {
+            Self::Attempt { outcome, next_at, .. } => Self::Attempt { outcome, note, next_at },
+            Self::Done { .. } => Self::Done { note },
+            Self::Later { until, .. } => Self::Later { until, note },
+            Self::Clarify { next_at, .. } => Self::Clarify { note, next_at },
+            Self::Exceptional { .. } => Self::Exceptional { note },
+            Self::Decline { reason, .. } => Self::Decline { reason, note },
+            Self::Confirmed(action) => Self::Confirmed(Box::new(action.with_note(note))),
+            action => action,
+        }
+    }
+
+    /// Whether it ends with the caller's telephone ringing, so that it is guarded by the siblings.
+    pub fn claims(&self) -> bool {
+        match self {
+            Self::Claim | Self::Dial | Self::CallAnyway => true,
+            Self::Confirmed(action) => action.claims(),
+            _ => false,
         }
     }
 }
@@ -209,6 +242,10 @@ impl Action {
 pub enum Refusal {
     #[error("claimed by {by} since {at}")]
     ClaimedByOther { by: Actor, at: Timestamp },
+    #[error("{} holds callback {} of the same number on line {} since {}", .0.by, .0.callback_id, .0.line, .0.since)]
+    HeldOnOtherLine(Box<SiblingHolder>),
+    #[error("no outcome of another line is proposed")]
+    NothingProposed,
     #[error("the callback is closed already ({state})")]
     Closed { state: &'static str },
     #[error("the callback is not closed")]
@@ -256,6 +293,8 @@ pub struct Bench<'a> {
     pub vain_on_two_days: bool,
     /// Whether the two reasons of the regulation may be used.
     pub regulation_reasons: bool,
+    /// Other open callbacks of the same number; only claiming looks at them.
+    pub siblings: &'a [Sibling],
 }
 
 impl Callback {
@@ -263,6 +302,11 @@ impl Callback {
     pub fn act(&mut self, action: &Action, notes: Notes, bench: &Bench<'_>) -> Result<HistoryEntry, Refusal> {
         check_notes(&notes)?;
         self.check_turn(action, bench)?;
+        let asked = self.check_siblings(action, bench)?;
+        let action = match action {
+            Action::Confirmed(action) => &**action,
+            action => action,
+        };
         let before = self.desk.clone();
         let mut desk = before.clone();
         let remark = notes.remark.clone().unwrap_or_default();
@@ -276,10 +320,15 @@ impl Callback {
             | Action::Clarify { note, .. }
             | Action::Exceptional { note } => (None, note),
             Action::HandOver { to } => (None, &to.name),
-            Action::Claim | Action::Dial | Action::CallAnyway | Action::Release | Action::Reopen | Action::Describe => {
-                (None, &remark)
-            }
+            Action::Claim
+            | Action::Dial
+            | Action::CallAnyway
+            | Action::Release
+            | Action::Reopen
+            | Action::Describe
+            | Action::Confirmed(_) => (None, &remark),
         };
+        let outcome = outcome.or(asked.then_some(CONFIRMED));
         check_length("note", note)?;
         let entry = HistoryEntry {
             at: bench.now,
@@ -297,6 +346,11 @@ impl Callback {
         if matches!(action, Action::CallAnyway) {
             self.proposed_call_id = None;
         }
+        // The officer has decided: a proposal of another line would only repeat itself.
+        let has_decided = self.desk.state.is_outcome() && self.desk.state != entry.before.state;
+        if matches!(action, Action::CallAnyway) || has_decided {
+            self.proposed_callback_id = None;
+        }
         Ok(entry)
     }
 
@@ -311,6 +365,20 @@ impl Callback {
                 (Action::Reopen | Action::Describe, _) | (_, None) => Ok(()),
                 (_, Some(_)) => Err(Refusal::Closed { state: state.as_str() }),
             },
+        }
+    }
+
+    /// One number is called by one officer at a time, whatever the line. Who holds this callback already was asked before.
+    /// `true`: a colleague holds a sibling, and this officer goes on.
+    fn check_siblings(&self, action: &Action, bench: &Bench<'_>) -> Result<bool, Refusal> {
+        let is_mine = self.desk.state.holder(bench.now).is_some_and(|holder| holder.id == bench.by.id);
+        if !action.claims() || is_mine {
+            return Ok(false);
+        }
+        match (Sibling::held_by_colleague(bench.siblings, bench.by, bench.now), action) {
+            (Some(_), Action::Confirmed(_)) => Ok(true),
+            (Some(holder), _) => Err(Refusal::HeldOnOtherLine(Box::new(holder))),
+            (None, _) => Ok(false),
         }
     }
 
@@ -334,6 +402,7 @@ fn next_state(action: &Action, desk: &Desk, bench: &Bench<'_>) -> Result<State, 
         Action::HandOver { to } => State::Claimed { by: to.clone(), at, until: lease_end(at) },
         Action::Release | Action::Reopen => State::Open,
         Action::Describe => desk.state.clone(),
+        Action::Confirmed(action) => next_state(action, desk, bench)?,
         Action::Attempt { outcome: AttemptOutcome::Reached, .. } => {
             State::Claimed { by, at: claimed_at(&desk.state, bench), until: lease_end(at) }
         }

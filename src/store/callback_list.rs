@@ -6,11 +6,12 @@ use sqlx::{AnyConnection, Row};
 
 use super::attempts::{Attempt, attempts};
 use super::callbacks;
+use super::siblings::{proposed_outcomes, siblings_of};
 use super::sql::{Column, Columns, ManyRows, statements};
 use super::voicemails::{self, Voicemail};
 use super::{Result, Store};
 use crate::core::calendar::{Calendar, Period};
-use crate::core::callback::Callback;
+use crate::core::callback::{Callback, Sibling};
 use crate::core::line::LineId;
 use crate::core::officer::Actor;
 use crate::time::{Timestamp, from_millisecond};
@@ -88,6 +89,10 @@ pub struct CallbackView {
     pub voicemails_count: i64,
     /// All steps, oldest first, without those taken back.
     pub history: Vec<Step>,
+    /// Other open callbacks of the same number, oldest first (R26).
+    pub siblings: Vec<Sibling>,
+    /// The callback of another line whose outcome is proposed here.
+    pub proposed_outcome: Option<Callback>,
 }
 
 /// How many calls, and how many messages, come with one callback at most: who calls all night makes no page endless.
@@ -242,13 +247,26 @@ pub(super) async fn with_everything(
         history.entry(columns.get("callback_id")?).or_default().push(step);
     }
     let mut messages = voicemails::of_callbacks(connection, &ids, newest).await?;
+    let mut siblings = siblings_of(connection, &callbacks).await?;
+    let outcomes = proposed_outcomes(connection, &callbacks).await?;
     Ok(callbacks
         .into_iter()
         .map(|callback| {
             let (calls_count, calls) = calls.remove(&callback.id).unwrap_or_default();
             let (voicemails_count, voicemails) = messages.remove(&callback.id).unwrap_or_default();
             let history = history.remove(&callback.id).unwrap_or_default();
-            CallbackView { callback, calls, calls_count, voicemails, voicemails_count, history }
+            let siblings = siblings.remove(&callback.id).unwrap_or_default();
+            let proposed_outcome = callback.proposed_callback_id.and_then(|id| outcomes.get(&id)).cloned();
+            CallbackView {
+                callback,
+                calls,
+                calls_count,
+                voicemails,
+                voicemails_count,
+                history,
+                siblings,
+                proposed_outcome,
+            }
         })
         .collect())
 }

@@ -26,6 +26,9 @@ pub(super) struct Undoable {
     /// The proposal to close that this step dropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropped_proposal: Option<i64>,
+    /// The callback whose outcome was proposed here until this step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropped_outcome: Option<i64>,
 }
 
 /// Takes the row lock (PostgreSQL) or the write lock (SQLite) and reads the callback.
@@ -62,6 +65,7 @@ pub(super) async fn save(
         .bind(callback.proposed_call_id)
         .bind(callback.version)
         .bind(callback.desk.state.closed_at().map(Timestamp::as_millisecond))
+        .bind(callback.proposed_callback_id)
         .execute(&mut *writing.sql)
         .await;
     match saved {
@@ -206,11 +210,12 @@ pub(super) fn read(row: &AnyRow) -> Result<Callback> {
             },
         },
         proposed_call_id: columns.get("proposed_call_id")?,
+        proposed_callback_id: columns.get("proposed_callback_id")?,
         version: columns.get("version")?,
     })
 }
 
-fn read_state(columns: &Columns<'_>) -> Result<State> {
+pub(super) fn read_state(columns: &Columns<'_>) -> Result<State> {
     let state: String = columns.get("state")?;
     if state == "open" {
         return Ok(State::Open);
@@ -237,7 +242,7 @@ statements! {
         UPDATE callback
         SET registered_at = $2, registration_number = $3, state = $4, actor_id = $5, actor_name = $6, acted_at = $7,
             until_at = $8, reason = $9, note = $10, asker = $11, topic = $12, summary = $13, reference = $14,
-            proposed_call_id = $15, version = $16, closed_at = $17
+            proposed_call_id = $15, version = $16, closed_at = $17, proposed_callback_id = $18
         WHERE id = $1";
     MOVE_TERMS = "
         UPDATE callback SET period_starts_at = $2, period_ends_at = $3, due_at = $4, term_due_at = $5

@@ -5,6 +5,7 @@ use sqlx::Row;
 use super::callbacks::{Undoable, hold, save};
 use super::openings::{Opening, open_or_join, term_due_at};
 use super::placed_calls::PlacedCall;
+use super::siblings::{self, lock_number, siblings_of};
 use super::sql::{Columns, statements};
 use super::writer::Writing;
 use super::{Result, Store, StoreError};
@@ -76,10 +77,29 @@ impl Store {
         let (by, lines) = (by.clone(), lines.clone());
         self.write(move |mut writing| {
             Box::pin(async move {
-                let callback = hold(writing.sql, id).await?.ok_or(ActError::NotFound(id))?;
-                if version.is_some_and(|version| version != callback.version) {
-                    return Err(ActError::Stale(Box::new(callback)));
-                }
+                let callback = hold_seen(&mut writing, id, version).await?;
+                act(&mut writing, callback, &action, notes, &by, &lines, now).await
+            })
+        })
+        .await
+    }
+
+    /// Gives a callback the outcome that another line proposes. What the officer noted stands in the place of the note there;
+    /// the callback refers to the other one.
+    pub async fn accept_proposed_outcome(
+        &self,
+        id: i64,
+        version: Option<i64>,
+        note: Option<String>,
+        by: &Actor,
+        lines: &Lines,
+        now: Timestamp,
+    ) -> Result<Callback, ActError> {
+        let (by, lines) = (by.clone(), lines.clone());
+        self.write(move |mut writing| {
+            Box::pin(async move {
+                let callback = hold_seen(&mut writing, id, version).await?;
+                let (action, notes) = proposed_step(&mut writing, &callback, note, now).await?;
                 act(&mut writing, callback, &action, notes, &by, &lines, now).await
             })
         })
@@ -87,8 +107,8 @@ impl Store {
     }
 
     /// Claims the next one nobody holds: overdue first, then by due time, then oldest (R10); those who got through in
-    /// another way come last, for they only have to be closed. What is put off waits until
-    /// its time.
+    /// another way come last, for they only have to be closed, and so do those to whom another line proposes its outcome. What
+    /// is put off waits until its time. Whom a colleague calls on another line is handed to nobody (R26).
     pub async fn claim_next(
         &self,
         line: Option<LineId>,
@@ -107,6 +127,7 @@ impl Store {
                         .fetch_optional(&mut *writing.sql)
                         .await?;
                     let id: i64 = found.ok_or(ActError::NobodyWaits)?.try_get("id")?;
+                    lock_number(writing.sql, id).await?;
                     let callback = hold(writing.sql, id).await?.ok_or(ActError::NotFound(id))?;
                     match act(&mut writing, callback, &Action::Claim, Notes::default(), &by, &lines, now).await {
                         // Taken between finding and holding, by another instance: look again.
@@ -209,21 +230,32 @@ pub(super) async fn act(
     now: Timestamp,
 ) -> Result<Callback, ActError> {
     let line = lines.by_id(&callback.line);
-    let vain = sqlx::query(COUNT_VAIN_ATTEMPTS).bind(callback.id).fetch_one(&mut *writing.sql).await?;
-    let vain = Columns::of("callback_history", &vain);
-    let day = |column| -> Result<_> {
-        let at = vain.optional_time(column)?;
-        Ok(at.map(|at| at.to_zoned(line.calendar.time_zone().clone()).date()))
-    };
-    let bench = Bench {
+    let mut bench = Bench {
         now,
         by,
         calendar: &line.calendar,
-        vain_attempts: vain.get::<i64>("number")?.try_into().unwrap_or(0),
-        vain_on_two_days: day("first_at")? != day("last_at")?,
+        vain_attempts: 0,
+        vain_on_two_days: false,
         regulation_reasons: lines.regulation_reasons,
+        siblings: &[],
     };
+    let siblings;
+    if action.claims() {
+        siblings = siblings_of(writing.sql, std::slice::from_ref(&callback)).await?.remove(&callback.id);
+        bench.siblings = siblings.as_deref().unwrap_or_default();
+    } else {
+        let query = sqlx::query(COUNT_VAIN_ATTEMPTS).bind(callback.id).bind(callback.proposed_callback_id);
+        let vain = query.fetch_one(&mut *writing.sql).await?;
+        let vain = Columns::of("callback_history", &vain);
+        let day = |column| -> Result<_> {
+            let at = vain.optional_time(column)?;
+            Ok(at.map(|at| at.to_zoned(line.calendar.time_zone().clone()).date()))
+        };
+        bench.vain_attempts = vain.get::<i64>("number")?.try_into().unwrap_or(0);
+        bench.vain_on_two_days = day("first_at")? != day("last_at")?;
+    }
     let (seen, proposed) = (callback.version, callback.proposed_call_id);
+    let proposed_outcome = callback.proposed_callback_id;
     let entry = callback.act(action, notes, &bench)?;
     if callback.registration_number.is_none() && callback.registered_at.is_some() {
         let year = i64::from(now.to_zoned(line.calendar.time_zone().clone()).year());
@@ -233,8 +265,41 @@ pub(super) async fn act(
     // A renewed lease is no step of its own: undo goes back to what the officer did before it.
     let is_step = callback.version > seen;
     let dropped_proposal = proposed.filter(|_| callback.proposed_call_id.is_none());
-    let undoable = is_step.then(|| Undoable { desk: entry.before.clone(), dropped_proposal });
+    let dropped_outcome = proposed_outcome.filter(|_| callback.proposed_callback_id.is_none());
+    let undoable = is_step.then(|| Undoable { desk: entry.before.clone(), dropped_proposal, dropped_outcome });
+    siblings::follow(writing, &callback, &entry.before.state, now).await?;
     keep(writing, callback, &entry, undoable).await
+}
+
+/// Locks the number and the callback. The officer's page has to show its present version.
+async fn hold_seen(writing: &mut Writing<'_>, id: i64, version: Option<i64>) -> Result<Callback, ActError> {
+    lock_number(writing.sql, id).await?;
+    let callback = hold(writing.sql, id).await?.ok_or(ActError::NotFound(id))?;
+    if version.is_some_and(|version| version != callback.version) {
+        return Err(ActError::Stale(Box::new(callback)));
+    }
+    Ok(callback)
+}
+
+/// The step that gives this callback the outcome of the other line.
+async fn proposed_step(
+    writing: &mut Writing<'_>,
+    callback: &Callback,
+    typed: Option<String>,
+    now: Timestamp,
+) -> Result<(Action, Notes), ActError> {
+    let outcomes = siblings::proposed_outcomes(writing.sql, std::slice::from_ref(callback)).await?;
+    let source = callback.proposed_callback_id.and_then(|id| outcomes.get(&id));
+    let (action, source) = source
+        .and_then(|source| Some((source.outcome_for_siblings(now)?, source)))
+        .ok_or(ActError::Refused(Refusal::NothingProposed))?;
+    let action = match typed.filter(|typed| !typed.is_empty()) {
+        Some(typed) => action.with_note(typed),
+        None => action,
+    };
+    let there = source.desk.notes.reference.clone().or_else(|| source.registration_number.clone());
+    let reference = there.filter(|_| callback.desk.notes.reference.is_none());
+    Ok((action, Notes { reference, ..Notes::default() }))
 }
 
 /// Writes the step; two open callbacks of one number are refused.
@@ -251,9 +316,10 @@ pub(super) async fn keep(
 }
 
 statements! {
+    /// Attempts of the callback whose outcome is proposed here went to the same number.
     COUNT_VAIN_ATTEMPTS = "
         SELECT COUNT(*) AS number, MIN(at) AS first_at, MAX(at) AS last_at FROM callback_history
-        WHERE callback_id = $1 AND kind = 'attempt' AND outcome <> 'reached' AND undone_at IS NULL";
+        WHERE callback_id IN ($1, $2) AND kind = 'attempt' AND outcome <> 'reached' AND undone_at IS NULL";
     NEXT_REGISTRATION = "
         INSERT INTO registration (year, last_number) VALUES ($1, 1)
         ON CONFLICT (year) DO UPDATE SET last_number = registration.last_number + 1
@@ -267,6 +333,22 @@ statements! {
           AND (CAST($2 AS TEXT) IS NULL OR line = $2)
           AND (state = 'open' OR (state = 'later' AND until_at <= $1)
                OR (state = 'claimed' AND (until_at <= $1 OR actor_id = $3)))
-        ORDER BY CASE WHEN proposed_call_id IS NULL THEN 0 ELSE 1 END, due_at, received_at, id
+          AND NOT EXISTS (
+              SELECT 1 FROM callback AS sibling
+              LEFT JOIN placed_call AS placed ON placed.callback_id = sibling.id AND placed.over_at IS NULL
+              WHERE sibling.callback_number = callback.callback_number AND sibling.closed_at IS NULL
+                AND sibling.id <> callback.id
+                AND (placed.actor_id <> $3
+                     OR (sibling.state = 'claimed' AND sibling.until_at > $1 AND sibling.actor_id <> $3)))
+        ORDER BY
+            CASE
+                WHEN proposed_call_id IS NOT NULL THEN 1
+                WHEN EXISTS (
+                    SELECT 1 FROM callback AS source
+                    WHERE source.id = callback.proposed_callback_id
+                      AND (source.closed_at IS NOT NULL OR (source.state = 'later' AND source.until_at > $1))) THEN 1
+                ELSE 0
+            END,
+            due_at, received_at, id
         LIMIT 1";
 }

@@ -466,11 +466,10 @@ async fn tell_rare_things(
             alarms::raise(connection, ids.next(now), "unknown_line", dialled, &told, now).await?;
         }
         if folded.newly(Call::was_talked)
-            && let Some((line, number)) = waiter(call)
+            && let Some((_, number)) = waiter(call)
         {
             sqlx::query(PROPOSE_TO_CLOSE)
                 .bind(call.id)
-                .bind(line)
                 .bind(number)
                 .bind(call.started_at.as_millisecond())
                 .bind(row_of(&call.key.provider_call_id))
@@ -493,12 +492,15 @@ async fn tell_rare_things(
 }
 
 super::sql::statements! {
-    /// R12: the caller was reached in another way, after he began to wait; one key closes the callback. The talk of the
-    /// officer who has just called back proposes nothing: he is about to say how it went.
+    /// R12: the caller was reached in another way, after he began to wait; one key closes the callback, on whatever line he
+    /// waits (R26). The talk of the officer who has just called back proposes nothing: he is about to say how it went, and
+    /// that is proposed to the other lines.
     PROPOSE_TO_CLOSE = "
         UPDATE callback SET proposed_call_id = $1, version = version + 1
-        WHERE line = $2 AND dial_number = $3 AND received_at <= $4 AND closed_at IS NULL
-          AND NOT EXISTS (SELECT 1 FROM placed_call WHERE placed_call.id = $5 AND placed_call.callback_id = callback.id)";
+        WHERE callback_number = $2 AND received_at <= $3 AND closed_at IS NULL
+          AND NOT EXISTS (
+              SELECT 1 FROM placed_call
+              WHERE placed_call.id = $4 AND placed_call.number = callback.callback_number)";
     /// R12 for a call that becomes known late: its caller may have got through since.
     PROPOSE_BY_LATER_TALK = "
         UPDATE callback SET proposed_call_id = (
@@ -512,7 +514,7 @@ super::sql::statements! {
         LIMIT 1";
     SHOW_MESSAGE = "
         UPDATE callback
-        SET version = version + 1, proposed_call_id = NULL,
+        SET version = version + 1, proposed_call_id = NULL, proposed_callback_id = NULL,
             until_at = CASE WHEN state = 'later' AND $2 < until_at THEN $2 ELSE until_at END
         WHERE id = $1 AND closed_at IS NULL";
 }

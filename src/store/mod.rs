@@ -35,6 +35,7 @@ mod reconciliation;
 mod reports;
 mod search;
 mod sessions;
+mod siblings;
 mod spool;
 mod sql;
 mod tokens;
@@ -355,6 +356,7 @@ pub fn statements() -> Vec<Statement> {
         people::STATEMENTS,
         placed_calls::STATEMENTS,
         sessions::STATEMENTS,
+        siblings::STATEMENTS,
         tokens::STATEMENTS,
         prompts::STATEMENTS,
         reconciliation::STATEMENTS,
@@ -383,6 +385,7 @@ pub fn statements() -> Vec<Statement> {
             openings::MANY_ROW_STATEMENTS,
             reconciliation::MANY_ROW_STATEMENTS,
             search::MANY_ROW_STATEMENTS,
+            siblings::MANY_ROW_STATEMENTS,
             voicemails::MANY_ROW_STATEMENTS,
         ]
         .concat()
@@ -424,5 +427,6 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (12, "alarms", include_str!("../../migrations/0012_alarms.sql")),
     (13, "placed calls", include_str!("../../migrations/0013_placed_calls.sql")),
     (14, "recognise", include_str!("../../migrations/0014_recognise.sql")),
+    (16, "lines", include_str!("../../migrations/0016_lines.sql")),
     (18, "reconcile", include_str!("../../migrations/0018_reconcile.sql")),
 ];

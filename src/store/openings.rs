@@ -191,7 +191,7 @@ statements! {
     FORGET_CALLBACK = "DELETE FROM callback WHERE id = $1";
     JOIN_CALLBACK = "
         UPDATE callback
-        SET version = version + 1, proposed_call_id = NULL,
+        SET version = version + 1, proposed_call_id = NULL, proposed_callback_id = NULL,
             caller = COALESCE(caller, $7), callback_number = COALESCE(callback_number, $8), dial_number = $8,
             received_at = CASE WHEN $2 < received_at THEN $2 ELSE received_at END,
             period_starts_at = CASE WHEN $5 < due_at THEN $3 ELSE period_starts_at END,
@@ -227,7 +227,7 @@ const OPEN_OR_JOIN: ManyRows = ManyRows {
     ],
     tail: "WHERE column1 IS NOT NULL
         ON CONFLICT (line, dial_number) WHERE closed_at IS NULL AND dial_number IS NOT NULL
-        DO UPDATE SET version = callback.version + 1, proposed_call_id = NULL,
+        DO UPDATE SET version = callback.version + 1, proposed_call_id = NULL, proposed_callback_id = NULL,
             caller = COALESCE(callback.caller, excluded.caller),
             until_at = CASE
                 WHEN callback.state = 'later' AND excluded.period_starts_at < callback.until_at

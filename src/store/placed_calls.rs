@@ -6,6 +6,7 @@ use sqlx::any::AnyRow;
 use super::callbacks::{hold, keep_step};
 use super::desk::{ActError, act};
 use super::jobs::{self, JobKind};
+use super::siblings::lock_number;
 use super::sql::{Columns, statements};
 use super::writer::Writing;
 use super::{Result, Store, StoreError, audit, calls};
@@ -52,12 +53,15 @@ pub struct PlacedCall {
 impl Store {
     /// «Беру и звоню» for an officer with a telephone: claims, writes the attempt down and has the exchange ring, in one
     /// commit. While a call of this officer or of this callback goes on, no other is placed: [`ActError::AlreadyCalling`].
-    /// Where there is no number to dial or to show, it is the same as [`Action::Dial`].
+    /// Where there is no number to dial or to show, it is the same as [`Action::Dial`]. `confirmed`: the officer goes on
+    /// though a colleague holds the same number on another line.
+    #[expect(clippy::too_many_arguments, reason = "as for any action, and with what is dialled")]
     pub async fn dial(
         &self,
         id: i64,
         version: i64,
         with: Dialling,
+        confirmed: bool,
         by: &Actor,
         lines: &Lines,
         now: Timestamp,
@@ -65,6 +69,7 @@ impl Store {
         let (by, lines) = (by.clone(), lines.clone());
         self.write(move |mut writing| {
             Box::pin(async move {
+                lock_number(writing.sql, id).await?;
                 let callback = hold(writing.sql, id).await?.ok_or(ActError::NotFound(id))?;
                 for placed in going_on(&mut writing, id, &by).await? {
                     if placed.placed_at.is_some() || elapsed_ms(placed.asked_at, now) < RING_WITHIN.as_millis() as i64 {
@@ -75,7 +80,8 @@ impl Store {
                 if version != callback.version {
                     return Err(ActError::Stale(Box::new(callback)));
                 }
-                let callback = act(&mut writing, callback, &Action::Dial, Notes::default(), &by, &lines, now).await?;
+                let action = if confirmed { Action::Confirmed(Box::new(Action::Dial)) } else { Action::Dial };
+                let callback = act(&mut writing, callback, &action, Notes::default(), &by, &lines, now).await?;
                 let line_number = &lines.by_id(&callback.line).number;
                 if let (Some(number), Some(line_number)) = (callback.number_to_dial(), line_number) {
                     let placed = writing.new_id(now);
@@ -210,6 +216,7 @@ async fn end(
         .bind(talk_seconds)
         .execute(&mut *writing.sql)
         .await?;
+    lock_number(writing.sql, placed.callback_id).await?;
     let Some(callback) = hold(writing.sql, placed.callback_id).await? else { return Ok(()) };
     let own = |statement| sqlx::query(statement).bind(placed.callback_id).bind(placed.by.id.clone()).bind(placed.id);
     if placed.ending.is_some_and(Ending::never_came_to_the_caller) {

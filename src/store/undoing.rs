@@ -3,6 +3,7 @@
 use super::callbacks::{Undoable, hold, keep_step};
 use super::desk::{ActError, keep};
 use super::ids::first_id_at;
+use super::siblings::{self, lock_number};
 use super::sql::{Columns, statements};
 use super::writer::Writing;
 use super::{Store, audit};
@@ -26,6 +27,7 @@ impl Store {
         let by = by.clone();
         self.write(move |mut writing| {
             Box::pin(async move {
+                lock_number(writing.sql, id).await?;
                 let callback = hold(writing.sql, id).await?.ok_or(ActError::NotFound(id))?;
                 if version.is_some_and(|version| version != callback.version) {
                     return Err(ActError::Stale(Box::new(callback)));
@@ -50,6 +52,7 @@ impl Store {
                     .fetch_optional(&mut *writing.sql)
                     .await?;
                 let step = read(&found.ok_or(ActError::NothingToUndo)?)?;
+                lock_number(writing.sql, step.callback_id).await?;
                 let callback = hold(writing.sql, step.callback_id).await?.ok_or(ActError::NothingToUndo)?;
                 take_back(&mut writing, callback, Some(step.id), &by, now).await
             })
@@ -95,12 +98,14 @@ async fn take_back(
         return Err(ActError::NothingToUndo);
     }
     let before = columns.optional_parsed("before_desk", |text| serde_json::from_str::<Undoable>(text).ok())?;
-    let Undoable { desk, dropped_proposal } = before.ok_or(ActError::NothingToUndo)?;
+    let Undoable { desk, dropped_proposal, dropped_outcome } = before.ok_or(ActError::NothingToUndo)?;
     let entry =
         HistoryEntry { at: now, by: by.clone(), kind: "undo", outcome: None, note: step.kind, before: callback.desk };
     callback.desk = desk;
     callback.proposed_call_id = callback.proposed_call_id.or(dropped_proposal);
+    callback.proposed_callback_id = callback.proposed_callback_id.or(dropped_outcome);
     callback.version += 1;
+    siblings::follow(writing, &callback, &entry.before.state, now).await?;
     sqlx::query(MARK_UNDONE).bind(now.as_millisecond()).bind(step.id).execute(&mut *writing.sql).await?;
     keep(writing, callback, &entry, None).await
 }

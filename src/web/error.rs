@@ -64,9 +64,13 @@ impl Error {
             Self::NotFound | Self::NobodyWaits | Self::SoundMissing => StatusCode::NOT_FOUND,
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::Stale(_) | Self::AnotherOpen | Self::NothingToUndo | Self::AlreadyCalling => StatusCode::CONFLICT,
-            Self::Refused(Refusal::ClaimedByOther { .. } | Refusal::Closed { .. } | Refusal::NotClosed) => {
-                StatusCode::CONFLICT
-            }
+            Self::Refused(
+                Refusal::ClaimedByOther { .. }
+                | Refusal::HeldOnOtherLine(_)
+                | Refusal::NothingProposed
+                | Refusal::Closed { .. }
+                | Refusal::NotClosed,
+            ) => StatusCode::CONFLICT,
             Self::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::SlowDown(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Store(StoreError::Corrupt { .. }) => StatusCode::INTERNAL_SERVER_ERROR,

@@ -12,13 +12,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use futures_util::stream;
 use perezvon::core::call::Outcome;
-use perezvon::core::callback::{Action, State as Desk};
+use perezvon::core::callback::{Action, Refusal, State as Desk};
 use perezvon::core::officer::{Actor, Role};
 use perezvon::core::phone::Telephone;
 use perezvon::store::{ActError, Dialling, OfficerChange};
 use perezvon::time::SignedDuration;
 
-use crate::harness::{App, Browser, Form, Page, monday, stories};
+use crate::harness::{App, Browser, Form, Page, STAFF, monday, stories};
 
 const CALLER: &str = "+79281112233";
 const TOKEN: &str = "token-of-the-exchange";
@@ -538,12 +538,39 @@ stories! {
         app.act(callback.id, &patimat, Action::Claim).await.unwrap();
         let with = Dialling { telephone: Telephone::parse("102").unwrap(), provider: "asterisk".to_owned() };
         let version = app.callback().await.version;
-        let dialled = app.store().dial(callback.id, version, with, &patimat, &app.lines(), app.now()).await;
+        let dialled = app.store().dial(callback.id, version, with, false, &patimat, &app.lines(), app.now()).await;
         assert!(matches!(dialled, Err(ActError::AlreadyCalling(_))), "{dialled:?}");
         tell_end(app, &ari, "BUSY", "").await;
         app.run_all_jobs().await;
         assert_eq!(attempts(app).await, ["busy"], "Мадина's attempt");
         assert_eq!(app.callback().await.desk.state.holder(app.now()), Some(&patimat), "whose entry it stays");
+    }
+
+    async fn a_placed_call_guards_the_other_line_until_it_is_over(app) {
+        let ari = Ari::start(app).await;
+        let mut madina = morning(app).await;
+        press(app, &mut madina).await;
+        app.run_jobs().await;
+        ari.picked_up();
+        app.post("status", &Form::call("CA2").from(CALLER).to(STAFF).status("completed")).await;
+        app.advance_minutes(20);
+        app.run_jobs().await;
+        let patimat = Actor::officer(99, "Патимат");
+        let on_staff = app.number("SELECT id FROM callback WHERE line = 'staff'").await;
+        let asked = app.act(on_staff, &patimat, Action::Dial).await;
+        let Err(ActError::Refused(Refusal::HeldOnOtherLine(holder))) = asked else { panic!("{asked:?}") };
+        assert!(holder.is_calling && holder.by.name == "Мадина И.", "though her claim ran out: {holder:?}");
+        let with = || Dialling { telephone: Telephone::parse("102").unwrap(), provider: "asterisk".to_owned() };
+        let version = app.store().callback(on_staff).await.unwrap().unwrap().callback.version;
+        let asked = app.store().dial(on_staff, version, with(), false, &patimat, &app.lines(), app.now()).await;
+        assert!(matches!(asked, Err(ActError::Refused(Refusal::HeldOnOtherLine(_)))), "{asked:?}");
+        tell_end(app, &ari, "ANSWER", "65").await;
+        app.run_all_jobs().await;
+        let waiting = app.store().callback(on_staff).await.unwrap().unwrap().callback;
+        assert_eq!(waiting.proposed_call_id, None, "Мадина is about to say how it went");
+        app.store().dial(on_staff, waiting.version, with(), false, &patimat, &app.lines(), app.now()).await.unwrap();
+        assert_eq!(app.run_jobs().await, 1);
+        app.leave_the_jobs().await;
     }
 
     async fn an_end_of_a_call_that_nobody_placed_is_a_call_like_any_other(app) {

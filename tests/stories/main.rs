@@ -33,6 +33,7 @@ mod reports;
 mod restoring;
 mod searching;
 mod sessions;
+mod siblings;
 mod spool;
 mod statements;
 mod transcripts;

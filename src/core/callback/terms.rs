@@ -90,6 +90,7 @@ mod tests {
             term_due_at: None,
             desk: Desk { state, notes: Notes::default() },
             proposed_call_id: None,
+            proposed_callback_id: None,
             version: 1,
         }
     }

@@ -32,6 +32,7 @@ fn waiting() -> Callback {
         term_due_at: None,
         desk: Desk { state: State::Open, notes: Notes::default() },
         proposed_call_id: None,
+        proposed_callback_id: None,
         version: 1,
     }
 }
@@ -52,6 +53,7 @@ fn act_after(
         vain_attempts,
         vain_on_two_days: true,
         regulation_reasons: true,
+        siblings: &[],
     };
     callback.act(&action, Notes::default(), &bench)
 }
@@ -161,6 +163,7 @@ fn the_two_reasons_of_the_regulation_need_a_note_and_can_be_switched_off() {
             vain_attempts: 0,
             vain_on_two_days: false,
             regulation_reasons: false,
+            siblings: &[],
         };
         let refused = waiting().act(&decline("нет класса"), Notes::default(), &off);
         assert_eq!(refused, Err(Refusal::ReasonOff(reason.as_str())));
@@ -180,6 +183,7 @@ fn what_was_answered_before_names_the_document() {
         vain_attempts: 0,
         vain_on_two_days: false,
         regulation_reasons: true,
+        siblings: &[],
     };
     let notes = Notes { reference: Some("2026-000017".to_owned()), ..Notes::default() };
     waiting().act(&decline, notes, &bench).unwrap();
@@ -205,6 +209,7 @@ fn nobody_is_given_up_on_the_first_day() {
             vain_attempts: 9,
             vain_on_two_days,
             regulation_reasons: true,
+            siblings: &[],
         };
         assert_eq!(waiting().act(&decline, Notes::default(), &bench).map(|_| ()), expected);
     }
@@ -314,4 +319,106 @@ fn the_number_to_dial_is_that_of_the_network_and_else_the_one_that_was_typed() {
     assert_eq!(callback.number_to_dial(), Some(&typed));
     callback.callback_number = None;
     assert_eq!(callback.number_to_dial(), None);
+}
+
+fn on_the_other_line(state: State) -> Sibling {
+    Sibling { id: 2, line: LineId::new("staff"), state, placed_call: None, last_attempt: None }
+}
+
+fn claim_by(by: Actor, at_minute: &str) -> State {
+    let at: Timestamp = at(at_minute);
+    State::Claimed { by, at, until: at + LEASE }
+}
+
+/// An officer at nine on Monday beside these siblings.
+fn act_beside(
+    callback: &mut Callback,
+    action: Action,
+    by: &Actor,
+    siblings: &[Sibling],
+) -> Result<HistoryEntry, Refusal> {
+    let calendar = Calendar::new(Hours::default());
+    let bench = Bench {
+        now: at(MONDAY_9),
+        by,
+        calendar: &calendar,
+        vain_attempts: 0,
+        vain_on_two_days: false,
+        regulation_reasons: true,
+        siblings,
+    };
+    callback.act(&action, Notes::default(), &bench)
+}
+
+#[test]
+fn a_number_held_on_another_line_is_claimed_only_if_confirmed() {
+    let held = [on_the_other_line(claim_by(aishat(), "2026-11-23T08:55:00+03:00"))];
+    for action in [Action::Claim, Action::Dial, Action::CallAnyway] {
+        let mut callback = waiting();
+        let Err(Refusal::HeldOnOtherLine(holder)) = act_beside(&mut callback, action.clone(), &madina(), &held) else {
+            panic!("{action:?} is not guarded");
+        };
+        assert_eq!((holder.callback_id, &holder.by, holder.line.as_str()), (2, &aishat(), "staff"));
+        assert_eq!(callback, waiting(), "nothing has changed");
+        act_beside(&mut callback, action.clone(), &aishat(), &held).expect("it is the same person");
+        let mut callback = waiting();
+        let step = act_beside(&mut callback, Action::Confirmed(Box::new(action)), &madina(), &held).unwrap();
+        assert_eq!(step.outcome, Some(CONFIRMED), "the history says so");
+        assert_eq!(callback.desk.state.holder(at(MONDAY_9)), Some(&madina()));
+        act_beside(&mut callback, Action::Dial, &madina(), &held).expect("who holds it was asked before");
+    }
+}
+
+#[test]
+fn an_expired_claim_of_a_sibling_guards_nothing() {
+    for (claimed_at, guarded) in [("2026-11-23T08:45:00+03:00", false), ("2026-11-23T08:45:01+03:00", true)] {
+        let siblings = [on_the_other_line(claim_by(aishat(), claimed_at))];
+        let refused = act_beside(&mut waiting(), Action::Claim, &madina(), &siblings).is_err();
+        assert_eq!(refused, guarded, "{claimed_at}");
+    }
+}
+
+#[test]
+fn a_placed_call_guards_the_sibling_whatever_its_state() {
+    let calling = Some((aishat(), at("2026-11-23T08:59:00+03:00")));
+    let sibling = Sibling { placed_call: calling, ..on_the_other_line(State::Open) };
+    assert!(sibling.holder(at(MONDAY_9)).unwrap().is_calling);
+    let siblings = [sibling];
+    let refused = act_beside(&mut waiting(), Action::Dial, &madina(), &siblings);
+    assert!(matches!(refused, Err(Refusal::HeldOnOtherLine(_))), "{refused:?}");
+    act_beside(&mut waiting(), Action::Done { note: String::new() }, &madina(), &siblings).expect("nothing rings");
+}
+
+#[test]
+fn an_outcome_is_proposed_until_its_callback_is_worked_on_again() {
+    let mut callback = waiting();
+    assert_eq!(callback.outcome_for_siblings(at(MONDAY_9)), None);
+    act(&mut callback, no_answer(), &madina(), MONDAY_9).unwrap();
+    let until = planned(&callback);
+    let put_off = Some(Action::Later { until, note: String::new() });
+    assert_eq!(callback.outcome_for_siblings(at(MONDAY_9)), put_off);
+    assert_eq!(callback.outcome_for_siblings(until), None, "its time has come");
+    act(&mut callback, Action::Claim, &madina(), MONDAY_9).unwrap();
+    assert_eq!(callback.outcome_for_siblings(at(MONDAY_9)), None);
+    let decline = Action::Decline { reason: Reason::NotARequest, note: "реклама".to_owned() };
+    act(&mut callback, decline.clone(), &madina(), MONDAY_9).unwrap();
+    assert_eq!(callback.outcome_for_siblings(at(MONDAY_9)), Some(decline));
+}
+
+#[test]
+fn an_own_outcome_drops_the_proposal_of_another_line() {
+    let proposed = || Callback { proposed_callback_id: Some(2), ..waiting() };
+    let reached = Action::Attempt { outcome: AttemptOutcome::Reached, note: String::new(), next_at: None };
+    for (action, left) in [
+        (Action::Claim, Some(2)),
+        (reached, Some(2)),
+        (Action::CallAnyway, None),
+        (no_answer(), None),
+        (Action::Describe, Some(2)),
+        (Action::Done { note: String::new() }, None),
+    ] {
+        let mut callback = proposed();
+        act(&mut callback, action.clone(), &madina(), MONDAY_9).unwrap();
+        assert_eq!(callback.proposed_callback_id, left, "{action:?}");
+    }
 }

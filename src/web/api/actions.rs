@@ -11,7 +11,7 @@ use super::objects::Callback;
 use super::problem::Problem;
 use super::refusals::Changing;
 use super::words;
-use crate::core::callback::{Action, AttemptOutcome, Notes, Reason};
+use crate::core::callback::{Action, AttemptOutcome, Notes, Reason, Refusal};
 use crate::store::{ActError, CallbackView};
 use crate::time::{Timestamp, from_millisecond};
 use crate::web::{Error, House};
@@ -56,6 +56,12 @@ trait Along {
 said! {
     /// Nothing of this is needed. An empty text clears a note; what is left out stays.
     Said {}
+
+    /// Nothing of this is needed.
+    ToClaim {
+        /// `true`: claim it though a colleague holds the same number on another line.
+        confirm_other_line: Option<bool>,
+    }
 
     AttemptMade {
         #[schema(schema_with = words::attempt)]
@@ -116,11 +122,15 @@ macro_rules! actions {
 }
 
 actions! {
-    /// Takes the callback for 15 minutes. Claiming one's own again renews that; a colleague's claim is refused with 409.
-    "/v1/callbacks/{id}/claim" claim(said: Said as Option<Said>, _note) => Action::Claim;
+    /// Takes the callback for 15 minutes. Claiming one's own again renews that; a colleague's claim is refused with 409, and
+    /// so is the first try where a colleague holds the same number on another line (`urn:perezvon:held-on-other-line`).
+    "/v1/callbacks/{id}/claim" claim(said: ToClaim as Option<ToClaim>, _note) =>
+        confirmed(Action::Claim, said.confirm_other_line);
 
-    /// Takes one that proposes to close (the caller got through in another way), and drops the proposal.
-    "/v1/callbacks/{id}/call-anyway" call_anyway(said: Said as Option<Said>, _note) => Action::CallAnyway;
+    /// Takes one that proposes an outcome (the caller got through in another way, or another line has answered or put off
+    /// the same number), and drops the proposal.
+    "/v1/callbacks/{id}/call-anyway" call_anyway(said: ToClaim as Option<ToClaim>, _note) =>
+        confirmed(Action::CallAnyway, said.confirm_other_line);
 
     /// Gives it back to all.
     "/v1/callbacks/{id}/release" release(said: Said as Option<Said>, _note) => Action::Release;
@@ -160,6 +170,40 @@ actions! {
     "/v1/callbacks/{id}/reopen" reopen(said: Said as Option<Said>, _note) => Action::Reopen;
 }
 
+fn confirmed(action: Action, is_confirmed: Option<bool>) -> Action {
+    match is_confirmed {
+        Some(true) => Action::Confirmed(Box::new(action)),
+        _ => action,
+    }
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ToAccept {
+    /// The version that was seen; if it is not the present one any more, the answer is 409 and nothing changes.
+    version: Option<i64>,
+    /// In the place of the note there; at most 2000 characters.
+    note: Option<String>,
+}
+
+/// Gives it the outcome of `proposed_callback`: closed in the same way, or put off until the same time.
+#[utoipa::path(
+    post, path = "/v1/callbacks/{id}/same", tag = "callbacks", request_body = Option<ToAccept>,
+    params(("id" = String, Path, description = "Id of the callback")),
+    responses((status = 200, description = "Done; the callback as it stands now", body = Callback), Changing)
+)]
+pub async fn same(
+    State(house): State<House>,
+    Acting(person): Acting,
+    Id(id): Id,
+    Sent(said): Sent<ToAccept>,
+) -> Result<Json<Callback>, Problem> {
+    let (now, lines) = (house.clock.now(), house.lines());
+    let note = given(&said.note).map(str::to_owned);
+    let accepted = house.store.accept_proposed_outcome(id, said.version, note, &person.actor, &lines, now).await;
+    answer(&house, id, accepted, now).await
+}
+
 /// Takes back the last step, if it was mine.
 #[utoipa::path(
     post, path = "/v1/callbacks/{id}/undo", tag = "callbacks", request_body = Option<TakenBack>,
@@ -186,6 +230,9 @@ async fn answer(
 ) -> Result<Json<Callback>, Problem> {
     let refused = match acted {
         Ok(callback) => return Ok(Json(with_everything(house, callback, now).await?)),
+        Err(ActError::Refused(Refusal::HeldOnOtherLine(holder))) => {
+            Problem::held_on_other_line(&holder, &house.lines())
+        }
         Err(refused) => Problem::from(Error::from(refused)),
     };
     if !refused.is_conflict() {

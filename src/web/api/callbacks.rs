@@ -134,7 +134,7 @@ pub struct Next {
 /// Claims for me the first one that nobody else holds, for 15 minutes: overdue first, then by due time, then oldest first.
 ///
 /// What is put off waits until its time. What I hold already counts as well: it comes again until it is finished or
-/// released. Two who ask at once never get the same one.
+/// released. Two who ask at once never get the same one, nor two of one number on different lines.
 #[utoipa::path(
     post, path = "/v1/callbacks/next", tag = "callbacks", operation_id = "claim_next", request_body = Option<Next>,
     responses(

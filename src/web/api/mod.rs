@@ -97,6 +97,7 @@ fn described() -> OpenApiRouter<House> {
         .routes(routes!(actions::exceptional))
         .routes(routes!(actions::decline))
         .routes(routes!(actions::reopen))
+        .routes(routes!(actions::same))
         .routes(routes!(actions::undo))
         .routes(routes!(calls::list))
         .routes(routes!(calls::read))

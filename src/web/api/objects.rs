@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::words;
 use crate::core::calendar::{self, Calendar};
 use crate::core::call::{self, Direction};
-use crate::core::callback::State;
+use crate::core::callback::{self, SiblingHolder, State};
 use crate::core::line::Lines;
 use crate::core::officer::Role;
 use crate::recordings::LEAST_SPEECH_MS;
@@ -76,6 +76,10 @@ pub struct Callback {
     pub decision_reason: Option<&'static str>,
     /// The id of a call in which the caller was reached in another way: it may be closed with that.
     pub proposal: Option<String>,
+    /// The id of a callback of the same number whose outcome `same` would give this one; null if there is none.
+    pub proposed_callback: Option<String>,
+    /// Other open callbacks of the same number, oldest first.
+    pub siblings: Vec<Sibling>,
     #[schema(schema_with = words::asker)]
     pub asker: Option<String>,
     #[schema(schema_with = words::topic)]
@@ -131,6 +135,12 @@ impl Callback {
             note: note.cloned(),
             decision_reason: reason.map(|reason| reason.as_str()),
             proposal: callback.proposed_call_id.map(|id| id.to_string()),
+            proposed_callback: view
+                .proposed_outcome
+                .as_ref()
+                .filter(|source| state.closed_at().is_none() && source.outcome_for_siblings(now).is_some())
+                .map(|source| source.id.to_string()),
+            siblings: view.siblings.iter().map(|sibling| Sibling::of(sibling, lines, now)).collect(),
             asker: notes.asker.clone(),
             topic: notes.topic.clone(),
             summary: notes.summary.clone(),
@@ -140,6 +150,74 @@ impl Callback {
             voicemails: voicemails.iter().map(|voicemail| Voicemail::of(voicemail, calendar)).collect(),
             voicemails_count: view.voicemails_count,
             attempts: view.attempts().into_iter().map(|attempt| Attempt::of(attempt, calendar)).collect(),
+        }
+    }
+}
+
+/// Another open callback of the same number.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Sibling {
+    pub id: String,
+    pub line: String,
+    pub line_title: String,
+    #[schema(schema_with = words::state)]
+    pub state: &'static str,
+    /// Name of the officer who holds it, or for whom a call about it goes on.
+    pub held_by: Option<String>,
+    pub held_since: Option<Time>,
+    pub last_attempt: Option<SiblingAttempt>,
+}
+
+/// The last try to reach the caller there.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SiblingAttempt {
+    pub at: Time,
+    /// Name of the officer.
+    pub by: String,
+    #[schema(schema_with = words::attempt)]
+    pub outcome: &'static str,
+}
+
+impl Sibling {
+    fn of(sibling: &callback::Sibling, lines: &Lines, now: Timestamp) -> Self {
+        let line = lines.by_id(&sibling.line);
+        let holder = sibling.holder(now);
+        Self {
+            id: sibling.id.to_string(),
+            line: sibling.line.to_string(),
+            line_title: line.title.clone(),
+            state: shown_state(&sibling.state, now),
+            held_by: holder.as_ref().map(|holder| holder.by.name.clone()),
+            held_since: holder.map(|holder| Time::of(&line.calendar, holder.since)),
+            last_attempt: sibling.last_attempt.as_ref().map(|attempt| SiblingAttempt {
+                at: Time::of(&line.calendar, attempt.at),
+                by: attempt.by.name.clone(),
+                outcome: attempt.outcome,
+            }),
+        }
+    }
+}
+
+/// A callback of the same number that a colleague holds.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct HeldSibling {
+    pub id: String,
+    pub line: String,
+    pub line_title: String,
+    /// Name of the officer.
+    pub held_by: String,
+    pub held_since: Time,
+}
+
+impl HeldSibling {
+    pub fn of(holder: &SiblingHolder, lines: &Lines) -> Self {
+        let line = lines.by_id(&holder.line);
+        Self {
+            id: holder.callback_id.to_string(),
+            line: holder.line.to_string(),
+            line_title: line.title.clone(),
+            held_by: holder.by.name.clone(),
+            held_since: Time::of(&line.calendar, holder.since),
         }
     }
 }

@@ -8,8 +8,9 @@ use serde::Serialize;
 use tracing::error;
 use utoipa::ToSchema;
 
-use super::objects::Callback;
-use crate::core::callback::Refusal;
+use super::objects::{Callback, HeldSibling};
+use crate::core::callback::{Refusal, SiblingHolder};
+use crate::core::line::Lines;
 use crate::store::StoreError;
 use crate::web::Error;
 
@@ -33,6 +34,10 @@ pub struct Problem {
     /// Name of the officer who holds the callback.
     #[serde(skip_serializing_if = "Option::is_none")]
     claimed_by: Option<String>,
+    /// The callback of the same number that a colleague holds on another line. Sent again with `confirm_other_line`, the
+    /// request is done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_sibling: Option<Box<HeldSibling>>,
     /// Seconds after which the request may be repeated, also in the header Retry-After.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry: Option<u64>,
@@ -43,7 +48,17 @@ pub struct Problem {
 impl Problem {
     pub fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
         let status = status.as_u16();
-        Self { kind, title, status, detail: detail.into(), current: None, claimed_by: None, retry: None, header: None }
+        Self {
+            kind,
+            title,
+            status,
+            detail: detail.into(),
+            current: None,
+            claimed_by: None,
+            held_sibling: None,
+            retry: None,
+            header: None,
+        }
     }
 
     /// A problem that its status says all about.
@@ -68,6 +83,12 @@ impl Problem {
         Self { header: Some(Box::new((name, value))), ..self }
     }
 
+    /// A colleague holds the same number on another line, and this request did not say that it goes on anyway.
+    pub fn held_on_other_line(holder: &SiblingHolder, lines: &Lines) -> Self {
+        let problem = Self::of_refusal(StatusCode::CONFLICT, Refusal::HeldOnOtherLine(Box::new(holder.clone())));
+        Self { held_sibling: Some(Box::new(HeldSibling::of(holder, lines))), ..problem }
+    }
+
     fn with_retry(self, seconds: u64) -> Self {
         Self { retry: Some(seconds), ..self.with_header(RETRY_AFTER, seconds.into()) }
     }
@@ -86,6 +107,14 @@ impl Problem {
             Refusal::ClaimedByOther { by, .. } => {
                 let claimed = Self::new(status, "urn:perezvon:claimed", "Claimed by a colleague", detail);
                 Self { claimed_by: Some(by.name), ..claimed }
+            }
+            Refusal::HeldOnOtherLine(holder) => {
+                let title = "A colleague holds the same number on another line";
+                let held = Self::new(status, "urn:perezvon:held-on-other-line", title, detail);
+                Self { claimed_by: Some(holder.by.name), ..held }
+            }
+            Refusal::NothingProposed => {
+                Self::new(status, "urn:perezvon:nothing-proposed", "Nothing is proposed", detail)
             }
             Refusal::Closed { .. } => Self::new(status, "urn:perezvon:closed", "Closed already", detail),
             Refusal::NotClosed => Self::new(status, "urn:perezvon:not-closed", "Not closed", detail),

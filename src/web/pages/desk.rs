@@ -9,6 +9,7 @@ mod headline;
 mod keys;
 mod list;
 mod message;
+mod siblings;
 mod told;
 mod undo;
 mod view;
@@ -144,7 +145,7 @@ async fn draw(
             let talk = talk(store, entry.callback.proposed_call_id).await?;
             let line = entry.callback.line.clone();
             let calendar = &school.by_id(&line).calendar;
-            let bench = card::Bench { person, calendar, now, reasons: school.regulation_reasons };
+            let bench = card::Bench { person, lines: &school, calendar, now, reasons: school.regulation_reasons };
             let name =
                 entry.callback.number_to_dial().and_then(|number| names.get(number)).map(|known| known.name.clone());
             let mut card = Card::of(entry, talk, told.as_ref(), &bench);
@@ -210,6 +211,13 @@ fn unfold(groups: &mut [Group], at: Option<i64>, view: &View) {
     let cards = || groups.iter().flat_map(|group| &group.cards);
     let order: Vec<(i64, bool)> = cards().map(|card| (card.id, card.workable())).collect();
     let chosen = at.filter(|at| order.iter().any(|(id, _)| id == at)).or_else(|| order.first().map(|(id, _)| *id));
+    for card in groups.iter_mut().flat_map(|group| &mut group.cards) {
+        for (id, address) in &mut card.jumps {
+            if order.iter().any(|(known, _)| known == id) {
+                *address = format!("{}#c{id}", View { at: Some(*id), ..view.plain() }.address());
+            }
+        }
+    }
     for (place, card) in groups.iter_mut().flat_map(|group| &mut group.cards).enumerate() {
         card.unfolded = Some(card.id) == chosen;
         card.link = format!("{}#c{}", View { at: Some(card.id), ..view.plain() }.address(), card.id);

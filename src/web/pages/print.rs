@@ -14,7 +14,7 @@ use super::sign_in::Address;
 use super::words::{Wall, counted, length, short_weekday};
 use super::{AnyQuery, Visitor, page, query};
 use crate::core::callback::{Channel, State as Standing};
-use crate::core::line::{Line, LineId};
+use crate::core::line::{Line, LineId, Lines};
 use crate::recordings::LEAST_SPEECH_MS;
 use crate::store::{AuditEntry, CallbackView, DeskFilter, VoicemailState};
 use crate::time::Timestamp;
@@ -107,7 +107,7 @@ async fn show(
             let filter = DeskFilter { part, line: line.clone(), after, limit: PAGE };
             let found = house.store.desk_page(&filter, now).await?;
             for entry in &found.items {
-                rows.push(Row::of(rows.len() + 1, entry, school.by_id(&entry.callback.line), visitor.may_act(), now));
+                rows.push(Row::of(rows.len() + 1, entry, &school, visitor.may_act(), now));
             }
             after = found.next;
             if after.is_none() {
@@ -164,8 +164,9 @@ fn sheets(mut rows: Vec<Row>) -> Vec<Vec<Row>> {
 }
 
 impl Row {
-    fn of(place: usize, entry: &CallbackView, line: &Line, may_listen: bool, now: Timestamp) -> Self {
+    fn of(place: usize, entry: &CallbackView, school: &Lines, may_listen: bool, now: Timestamp) -> Self {
         let callback = &entry.callback;
+        let line = school.by_id(&callback.line);
         let wall = Wall::new(line.calendar.time_zone(), now);
         let overdue = callback.is_overdue(now);
         Self {
@@ -184,7 +185,7 @@ impl Row {
                 None => "без срока".to_owned(),
             },
             overdue,
-            about: about(entry, &wall, may_listen),
+            about: about(entry, school, &wall, may_listen),
             attempts: match entry.attempts().len() {
                 0 => String::new(),
                 attempts => attempts.to_string(),
@@ -194,7 +195,7 @@ impl Row {
 }
 
 /// What it is about: what somebody else does with it now, the difficulty as noted, else what is to be listened to.
-fn about(entry: &CallbackView, wall: &Wall<'_>, may_listen: bool) -> String {
+fn about(entry: &CallbackView, school: &Lines, wall: &Wall<'_>, may_listen: bool) -> String {
     let callback = &entry.callback;
     let standing = match &callback.desk.state {
         Standing::Claimed { by, at, until } if wall.now < *until => {
@@ -212,7 +213,10 @@ fn about(entry: &CallbackView, wall: &Wall<'_>, may_listen: bool) -> String {
         None if callback.channel != Channel::Telephone => None,
         None => Some(words(entry, may_listen).unwrap_or_else(|| sounds(entry))),
     };
-    let all = standing.into_iter().chain(channel).chain(told).collect::<Vec<_>>().join(" ");
+    let also: Vec<String> =
+        entry.siblings.iter().map(|sibling| format!("«{}»", school.by_id(&sibling.line).title)).collect();
+    let also = (!also.is_empty()).then(|| format!("Ждёт также: {}.", also.join(", ")));
+    let all = standing.into_iter().chain(also).chain(channel).chain(told).collect::<Vec<_>>().join(" ");
     match all.char_indices().nth(LONGEST_TOLD) {
         Some((end, _)) => format!("{}…", all[..end].trim_end()),
         None => all,

@@ -207,6 +207,13 @@ fn refused(refusal: &Refusal, wall: &Wall<'_>) -> String {
         Refusal::ClaimedByOther { by, at } => {
             format!("Это обращение уже в работе: {by}, с {}. Можно слушать, звонить пока не нужно.", wall.clock(*at))
         }
+        Refusal::HeldOnOtherLine(holder) => {
+            let (by, since) = (&holder.by, wall.clock(holder.since));
+            format!("По этому номеру сейчас работает {by}, на другой линии, с {since}. Звонить пока не нужно.")
+        }
+        Refusal::NothingProposed => {
+            "Повторить решение другой линии уже нельзя: там снова работают с этим номером.".to_owned()
+        }
         Refusal::Closed { .. } => "Это обращение уже закрыто. Чтобы продолжить, откройте его снова.".to_owned(),
         Refusal::NotClosed => "Это обращение и так открыто.".to_owned(),
         Refusal::NoteNeeded(HOW_IT_WAS_PUT) => {

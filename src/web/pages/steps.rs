@@ -1,6 +1,6 @@
 //! The steps of a callback's history, in words: as the button that was pressed, and as what happened.
 
-use crate::core::callback::Reason;
+use crate::core::callback::{CONFIRMED, Reason};
 use crate::store::Step;
 
 /// The button: «Готово».
@@ -28,8 +28,10 @@ pub(super) fn button(step: &Step) -> String {
 /// What happened: «взято в работу».
 pub(super) fn past(step: &Step) -> String {
     match (step.kind.as_str(), step.outcome.as_deref()) {
+        ("claim", Some(CONFIRMED)) => "взято в работу, хотя номер был в работе на другой линии".to_owned(),
         ("claim", _) => "взято в работу".to_owned(),
-        ("call_anyway", _) => "взято, хотя дозвонились сами".to_owned(),
+        ("call_anyway", _) => "взято в работу, решили всё равно перезвонить".to_owned(),
+        ("dial", Some(CONFIRMED)) => "взято в работу, позвонили, хотя номер был в работе на другой линии".to_owned(),
         ("dial", _) => "взято в работу, позвонили".to_owned(),
         ("hand_over", _) => "передано коллеге".to_owned(),
         ("note", _) => "заметка".to_owned(),

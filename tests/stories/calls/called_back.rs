@@ -57,7 +57,8 @@ fn madina() -> Actor {
 async fn press(app: &App) {
     let callback = app.callback().await;
     let with = Dialling { telephone: Telephone::parse("101").expect("an extension"), provider: "asterisk".to_owned() };
-    let pressed = app.store().dial(callback.id, callback.version, with, &madina(), &app.lines(), app.now()).await;
+    let pressed =
+        app.store().dial(callback.id, callback.version, with, false, &madina(), &app.lines(), app.now()).await;
     pressed.expect("nobody else calls");
     app.run_jobs().await;
 }
@@ -138,7 +139,7 @@ stories_on_sqlite! {
         let _school = with_somebody_waiting(app).await;
         let callback = app.callback().await;
         let with = Dialling { telephone: Telephone::parse("199").expect("an extension"), provider: "asterisk".to_owned() };
-        app.store().dial(callback.id, callback.version, with, &madina(), &app.lines(), app.now()).await.expect("it is taken");
+        app.store().dial(callback.id, callback.version, with, false, &madina(), &app.lines(), app.now()).await.expect("it is taken");
         app.run_jobs().await;
         assert_eq!(app.text("SELECT ending FROM placed_call").await, "no_such_telephone");
     }

@@ -209,3 +209,51 @@ async fn reopening_makes_no_second_open_callback_of_one_number() {
         assert_eq!(problem["current"]["state"], "done");
     }
 }
+
+#[tokio::test]
+async fn a_number_held_on_another_line_is_claimed_when_confirmed() {
+    let school = School::at(MONDAY_MORNING).await;
+    let parents = school.leaves_a_message(CALLER).await;
+    let staff = school.rings_line("+79288036355", CALLER, vec![message()]).await.1.unwrap();
+    let before = school.callback(&staff).await;
+    assert_eq!(before["siblings"][0]["id"], parents);
+    assert_eq!(before["siblings"][0]["held_by"], Value::Null);
+    school.act(OFFICER, &parents, "claim", Value::Null).await.good();
+
+    let problem = school.act(COLLEAGUE, &staff, "claim", Value::Null).await.problem(409);
+    assert_eq!(problem["type"], "urn:perezvon:held-on-other-line");
+    assert_eq!(problem["claimed_by"], OFFICER);
+    let held = json!({
+        "id": parents, "line": "parents", "line_title": "PARENTS", "held_by": OFFICER, "held_since": MONDAY_MORNING,
+    });
+    assert_eq!(problem["held_sibling"], held);
+    assert_eq!(problem["current"]["state"], "open", "nothing has changed");
+    for body in [json!({"confirm_other_line": false}), json!({"note": "срочно"})] {
+        school.act(COLLEAGUE, &staff, "claim", body).await.problem(409);
+    }
+    school.post(COLLEAGUE, "/api/v1/callbacks/next", Value::Null).await.problem(404);
+    let claimed = school.act(COLLEAGUE, &staff, "claim", json!({"confirm_other_line": true})).await.good();
+    assert_eq!((&claimed["claimed_by"], &claimed["siblings"][0]["held_by"]), (&json!(COLLEAGUE), &json!(OFFICER)));
+}
+
+#[tokio::test]
+async fn the_outcome_of_another_line_is_accepted_with_one_request() {
+    let school = School::at(MONDAY_MORNING).await;
+    let parents = school.leaves_a_message(CALLER).await;
+    let staff = school.rings_line("+79288036355", CALLER, vec![message()]).await.1.unwrap();
+    assert_eq!(
+        school.act(COLLEAGUE, &staff, "same", Value::Null).await.problem(409)["type"],
+        "urn:perezvon:nothing-proposed"
+    );
+    let done = school.act(OFFICER, &parents, "done", json!({"note": "Помогли"})).await.good();
+    let proposed = school.callback(&staff).await;
+    assert_eq!((&proposed["proposed_callback"], &proposed["state"]), (&json!(parents), &json!("open")));
+    assert_eq!(
+        school.act(COLLEAGUE, &staff, "same", json!({"version": 1})).await.problem(409)["type"],
+        "urn:perezvon:stale"
+    );
+    let same = school.act(COLLEAGUE, &staff, "same", json!({"version": proposed["version"]})).await.good();
+    assert_eq!((&same["state"], &same["note"]), (&json!("done"), &json!("Помогли")));
+    assert_eq!(same["reference"], done["registration_number"]);
+    assert_eq!(same["proposed_callback"], Value::Null);
+}

@@ -25,6 +25,7 @@ async fn the_description_names_every_route_and_needs_no_login() {
         "exceptional",
         "decline",
         "reopen",
+        "same",
         "undo",
     ];
     let expected = actions.map(action).into_iter().chain(

@@ -118,7 +118,10 @@ document.addEventListener("click", async (event) => {
   const head = target.closest("a.head");
   const panel = target.closest('a[data-panel], #panel a[href*="fragment=1"]');
   if (head ?? panel) event.preventDefault();
+  const there = target.closest("a.jump") && byId(target.closest("a.jump").hash.slice(1));
+  if (there) event.preventDefault();
   if (head) unfold(head.closest(".card"));
+  else if (there) unfold(there);
   else if (panel) openPanel(panel.href);
   else if (target.closest(".fresh")) target.closest(".group").querySelectorAll(".card.new").forEach(show), (target.closest(".fresh").hidden = true);
   else if (target.closest("[data-press]")) target.closest(".card").querySelector(target.closest("[data-press]").dataset.press)?.click();
@@ -258,6 +261,9 @@ const keys = {
   KeyD: () => press("KeyD"),
   KeyN: () => press("KeyN"),
   KeyO: () => press("KeyO"),
+  KeyT: () => press("KeyT"),
+  KeyW: () => press("KeyW"),
+  KeyL: () => press("KeyL"),
   KeyP: () => choose("KeyP"),
   KeyR: () => choose("KeyR"),
   KeyE: () => choose("KeyE"),

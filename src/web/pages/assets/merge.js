@@ -53,7 +53,7 @@ function mergeCard(old, now, own) {
   }
   // Its version stays too, so that the answer to its forms tells who was faster.
   old.classList.toggle("late", now.classList.contains("late"));
-  for (const part of [".head", ".calling"]) morph(old.querySelector(part), now.querySelector(part));
+  for (const part of [".head", ".siblings", ".calling"]) morph(old.querySelector(part), now.querySelector(part));
 }
 
 /** A new entry becomes a row like the others. */

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::calling::dialling;
 use super::choices::later;
 use super::draw;
+use super::siblings::question;
 use super::told::{Faster, Told};
 use super::view::View;
 use crate::core::callback::{
@@ -32,6 +33,8 @@ pub(super) struct ActForm {
     version: Option<i64>,
     /// The entry to go on with.
     next: Option<i64>,
+    /// Not empty: the officer goes on though a colleague holds the same number on another line.
+    confirm: String,
     #[serde(flatten)]
     typed: Typed,
 }
@@ -72,7 +75,7 @@ pub(super) async fn act(
     let visitor = Visitor(visitor.officer()?);
     let by = &visitor.0.actor;
     let id: i64 = id.parse().map_err(|_| Error::NotFound)?;
-    let Ok(Form(ActForm { version, next, mut typed })) = form else {
+    let Ok(Form(ActForm { version, next, confirm, mut typed })) = form else {
         return Err(Error::BadRequest("Форма пришла не целиком. Вернитесь и повторите.".to_owned()).into());
     };
     typed.verb = verb;
@@ -86,12 +89,24 @@ pub(super) async fn act(
             said if said.is_empty() => Ok(entry.callback),
             said => house.store.keep_note(id, &said, by, now).await.map(|()| entry.callback),
         },
+        "same" => {
+            let note = Some(typed.note.trim().to_owned());
+            house.store.accept_proposed_outcome(id, version, note, by, &lines, now).await
+        }
         verb => match asked(&house.store, verb, &typed, now, &wall).await? {
-            Ok((Action::Dial, notes)) => match dialling(&house, &visitor.0).zip(version) {
-                Some((with, version)) => house.store.dial(id, version, with, by, &lines, now).await,
-                None => house.store.act(id, version, Action::Dial, notes, by, &lines, now).await,
-            },
-            Ok((action, notes)) => house.store.act(id, version, action, notes, by, &lines, now).await,
+            Ok((action, notes)) => {
+                let exchange = dialling(&house, &visitor.0).filter(|_| action == Action::Dial).zip(version);
+                match exchange {
+                    Some((with, version)) => {
+                        house.store.dial(id, version, with, !confirm.is_empty(), by, &lines, now).await
+                    }
+                    None => {
+                        let is_confirmed = action.claims() && !confirm.is_empty();
+                        let action = if is_confirmed { Action::Confirmed(Box::new(action)) } else { action };
+                        house.store.act(id, version, action, notes, by, &lines, now).await
+                    }
+                }
+            }
             Err(missing) => {
                 let told = Told { id: Some(id), sentence: missing.to_owned(), typed };
                 return draw(&house, &visitor, view, Some((StatusCode::UNPROCESSABLE_ENTITY, told)), now).await;
@@ -131,7 +146,11 @@ pub(super) async fn act(
         true => overtaken(&house.store, &present, &typed, by, &wall).await?,
         false => None,
     };
-    let Some(sentence) = overtaken.or_else(|| sentence(&error, &wall)) else { return Err(error.into()) };
+    let asks = match &error {
+        ActError::Refused(Refusal::HeldOnOtherLine(holder)) => Some(question(holder, &present.line, &lines, &wall)),
+        _ => None,
+    };
+    let Some(sentence) = overtaken.or(asks).or_else(|| sentence(&error, &wall)) else { return Err(error.into()) };
     let told = Told { id: Some(id), sentence, typed };
     draw(&house, &visitor, view, Some((Error::from(error).status(), told)), now).await
 }

@@ -5,10 +5,12 @@ use super::actions::Typed;
 use super::calling::Calling;
 use super::choices::{Colleague, Later, WhyNot, later_choices, reasons};
 use super::message::messages_of;
+use super::siblings::{Also, ProposedOutcome, brief};
 use super::told::Told;
 use super::undo::Undo;
 use crate::core::calendar::Calendar;
 use crate::core::callback::{ATTEMPTS_BEFORE_GIVING_UP, Channel, State};
+use crate::core::line::Lines;
 use crate::core::officer::{Actor, Role};
 use crate::core::phone::PhoneNumber;
 use crate::store::{CallbackView, Person, Step};
@@ -19,6 +21,7 @@ use crate::web::pages::words::{Wall, counted, length, span};
 /// Who looks, when, and by which calendar.
 pub(super) struct Bench<'a> {
     pub person: &'a Person,
+    pub lines: &'a Lines,
     pub calendar: &'a Calendar,
     pub now: Timestamp,
     /// Whether the two reasons of the regulation may be used.
@@ -29,6 +32,22 @@ pub(super) struct Bench<'a> {
 pub(super) struct Talk {
     pub at: Option<Timestamp>,
     pub seconds: Option<u32>,
+}
+
+/// What closes or puts off an entry with one key.
+pub(super) struct Proposal {
+    /// «Дозвонились сами.»
+    pub lead: String,
+    pub text: String,
+    /// What the folded row says.
+    pub brief: String,
+    /// Whether it closes; else it puts off.
+    pub closes: bool,
+    pub button: String,
+    /// The action of its form.
+    pub verb: &'static str,
+    /// The callback of another line.
+    pub source: Option<i64>,
 }
 
 /// Who has the entry in hand, as far as this officer is concerned.
@@ -73,7 +92,12 @@ pub(super) struct Card {
     pub messages: Vec<Message>,
     /// Messages older than those.
     pub earlier_messages: i64,
-    pub proposal: Option<String>,
+    pub proposal: Option<Proposal>,
+    /// The same number on other lines, as the folded row says it.
+    pub also_brief: Option<String>,
+    pub also: Vec<Also>,
+    /// Where the callbacks of other lines stand: by id, an address.
+    pub jumps: Vec<(i64, String)>,
     pub summary: Option<String>,
     pub steps: Vec<String>,
     pub log: Option<i64>,
@@ -112,6 +136,13 @@ impl Card {
             Some(holder) if holder.id == me.id => Hand::Mine,
             Some(_) => Hand::Another,
         };
+        let outcome = ProposedOutcome::of(&view, bench.lines, &wall).filter(|_| !closed);
+        // A closed line knows more than a talk, and a talk more than a caller who was put off.
+        let outcome = outcome.filter(|outcome| outcome.closes || talk.is_none());
+        let source = outcome.as_ref().map(|outcome| outcome.id);
+        let also = view.siblings.iter().filter(|sibling| Some(sibling.id) != source);
+        let also: Vec<Also> = also.map(|sibling| Also::of(sibling, &callback.line, me, bench.lines, &wall)).collect();
+        let jumps = also.iter().map(|also| also.id).chain(source);
         Self {
             id: callback.id,
             version: callback.version,
@@ -137,8 +168,8 @@ impl Card {
             },
             overdue,
             state: match &talk {
-                Some(talk) if hand == Hand::Nobody => Some(talk_words(talk, &wall)),
-                _ => state_words(&callback.desk.state, hand, &wall),
+                Some(talk) if hand == Hand::Nobody && outcome.is_none() => Some(talk_words(talk, &wall)),
+                _ => held_words(&callback.desk.state, hand, &wall),
             },
             counts: counts(&view, &wall),
             calls: call_times(&view, &wall),
@@ -146,7 +177,13 @@ impl Card {
             silent: voicemails.is_empty() && callback.channel == Channel::Telephone,
             messages: messages_of(voicemails, bench.person, &wall, Some(number.is_some())),
             earlier_messages: view.voicemails_count - voicemails.len() as i64,
-            proposal: talk.filter(|_| !closed).map(|talk| proposal(&talk, &wall)),
+            also_brief: brief(&view, me, bench.lines, &wall).filter(|_| !closed && source.is_none()),
+            jumps: jumps.map(|id| (id, format!("/callbacks/{id}"))).collect(),
+            also,
+            proposal: match outcome {
+                Some(outcome) => Some(Proposal::of_outcome(outcome)),
+                None => talk.filter(|_| !closed).map(|talk| Proposal::of_talk(&talk, &wall)),
+            },
             summary: callback.desk.notes.summary.clone(),
             steps: view
                 .history
@@ -187,6 +224,23 @@ impl Card {
         on.into_iter().filter(|(on, _)| *on).map(|(_, class)| class).collect()
     }
 
+    /// The address of a callback on another line.
+    pub fn jump(&self, id: &i64) -> &str {
+        self.jumps.iter().find(|(known, _)| known == id).map_or("", |(_, address)| address)
+    }
+
+    /// Whether a colleague calls or holds the same number on another line.
+    pub fn held_elsewhere(&self) -> bool {
+        !self.mine() && self.also.iter().any(|also| also.held)
+    }
+
+    /// Whether this officer has just been asked about that.
+    pub fn was_asked(&self) -> bool {
+        self.told.is_some()
+            && self.held_elsewhere()
+            && matches!(self.typed.verb.as_str(), "dial" | "claim" | "call-anyway")
+    }
+
     pub fn closed(&self) -> bool {
         self.hand == Hand::Closed
     }
@@ -200,10 +254,19 @@ impl Card {
         self.calling.as_ref().is_some_and(|call| call.goes_on)
     }
 
+    /// The action of «Готово» and its words: closing where that is proposed.
+    pub fn result_verb(&self) -> &'static str {
+        self.proposal.as_ref().filter(|proposal| proposal.closes).map_or("done", |proposal| proposal.verb)
+    }
+
+    pub fn result_button(&self) -> &str {
+        self.proposal.as_ref().filter(|proposal| proposal.closes).map_or("Готово", |proposal| &proposal.button)
+    }
+
     /// The note typed beside the result of a call.
     pub fn remark(&self) -> &str {
         match self.typed.verb.as_str() {
-            "done" | "no-answer" | "busy" => &self.typed.note,
+            "done" | "same" | "no-answer" | "busy" => &self.typed.note,
             _ => "",
         }
     }
@@ -218,18 +281,24 @@ impl Card {
     }
 }
 
-fn state_words(state: &State, hand: Hand, wall: &Wall<'_>) -> Option<String> {
+fn held_words(state: &State, hand: Hand, wall: &Wall<'_>) -> Option<String> {
+    match state {
+        // It is renewed while its page is open, so its end says nothing.
+        State::Claimed { at, .. } if hand == Hand::Mine => Some(format!("у вас в работе с {}", wall.clock(*at))),
+        State::Claimed { by, at, until } if hand == Hand::Another => {
+            Some(format!("в работе: {by}, с {} (освободится в {})", wall.clock(*at), wall.clock(*until)))
+        }
+        state => state_words(state, wall),
+    }
+}
+
+pub(super) fn state_words(state: &State, wall: &Wall<'_>) -> Option<String> {
     let closed = |what: &str, by: &Actor, at: &Timestamp, note: &str| {
         let note = if note.is_empty() { String::new() } else { format!(": {note}") };
         Some(format!("{what} {}, {by}{note}", wall.moment(*at)))
     };
     match state {
         State::Open => None,
-        // It is renewed while its page is open, so its end says nothing.
-        State::Claimed { at, .. } if hand == Hand::Mine => Some(format!("у вас в работе с {}", wall.clock(*at))),
-        State::Claimed { by, at, until } if hand == Hand::Another => {
-            Some(format!("в работе: {by}, с {} (освободится в {})", wall.clock(*at), wall.clock(*until)))
-        }
         State::Claimed { by, at, .. } => Some(format!("брали в работу: {by}, {}", wall.moment(*at))),
         State::Later { until, by, .. } if wall.now < *until => Some(format!("отложено {}: {by}", wall.until(*until))),
         State::Later { until, .. } => Some(format!("пора звонить: откладывали до {}", wall.clock(*until))),
@@ -285,8 +354,24 @@ fn talk_words(talk: &Talk, wall: &Wall<'_>) -> String {
     format!("говорили{at}{lasted}")
 }
 
-fn proposal(talk: &Talk, wall: &Wall<'_>) -> String {
-    format!("С этим номером уже {}. Если вопрос решён, закройте обращение.", talk_words(talk, wall))
+impl Proposal {
+    fn of_talk(talk: &Talk, wall: &Wall<'_>) -> Self {
+        let talked = talk_words(talk, wall);
+        Self {
+            lead: "Дозвонились сами.".to_owned(),
+            text: format!("С этим номером уже {talked}. Если вопрос решён, закройте обращение."),
+            brief: "Дозвонились сами".to_owned(),
+            closes: true,
+            button: "Закрыть".to_owned(),
+            verb: "done",
+            source: None,
+        }
+    }
+
+    fn of_outcome(outcome: ProposedOutcome) -> Self {
+        let ProposedOutcome { id, lead, text, closes, button, brief } = outcome;
+        Self { lead, text, brief, closes, button, verb: "same", source: Some(id) }
+    }
 }
 
 /// «сегодня, 9:12: взято в работу, Мадина И.».

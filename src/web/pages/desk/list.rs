@@ -1,6 +1,7 @@
 //! What stands on the list, and in which group.
 
 use super::card::Talk;
+use super::siblings::is_answered_elsewhere;
 use crate::core::callback::State;
 use crate::core::line::{Line, LineId, Lines};
 use crate::core::phone::PhoneNumber;
@@ -70,10 +71,11 @@ pub(super) struct Entries {
 }
 
 /// The groups that stand apart from the lines, in their order.
-const APART: [(&str, &str); 5] = [
+const APART: [(&str, &str); 6] = [
     ("unknown", "Неизвестная линия"),
     ("others", "Сейчас звонят другие"),
     ("reached", "Дозвонились сами"),
+    ("answered", "Закрыто на другой линии"),
     ("later", "Отложенные"),
     ("closed", "Сделанные"),
 ];
@@ -99,9 +101,10 @@ pub(super) fn grouped(school: &Lines, wanted: Vec<CallbackView>, me: &str, now: 
         let callback = &entry.callback;
         let line = || school.iter().position(|line| line.id == callback.line).unwrap_or(first_apart);
         let group = match &callback.desk.state {
-            state if state.closed_at().is_some() => first_apart + 4,
-            _ if is_put_off(&entry, now) => first_apart + 3,
+            state if state.closed_at().is_some() => first_apart + 5,
+            _ if is_put_off(&entry, now) => first_apart + 4,
             state if state.holder(now).is_some_and(|holder| holder.id != me) => first_apart + 1,
+            _ if is_answered_elsewhere(&entry) => first_apart + 3,
             _ if callback.proposed_call_id.is_some() => first_apart + 2,
             _ => line(),
         };

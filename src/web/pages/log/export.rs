@@ -180,6 +180,7 @@ fn callback_columns() -> Vec<Column> {
         ("Попыток", 9),
         ("Последняя попытка", 17),
         ("Закрыто", 17),
+        ("Ждёт также на линии", 20),
     ]
     .map(|(title, width)| Column::new(title, width))
     .to_vec()
@@ -217,6 +218,7 @@ fn callback_row(view: &CallbackView, contact: Option<&Contact>, lines: &Lines) -
         Cell::Number(view.attempts().len() as i64),
         Cell::optional_instant(view.attempts().last().map(|attempt| attempt.at), zone),
         Cell::optional_instant(desk.state.closed_at(), zone),
+        Cell::text(view.siblings.iter().map(|it| lines.by_id(&it.line).title.as_str()).collect::<Vec<_>>().join(", ")),
     ]
 }
 

@@ -11,6 +11,7 @@ mod log;
 mod paging;
 mod print;
 mod prompts;
+mod siblings;
 mod signing_in;
 mod undoing;
 
@@ -64,12 +65,15 @@ impl Answer {
 impl School {
     /// Monday, 9:12, with Мадина (`madina`) and Айшат (`aishat`) at the desk.
     async fn open() -> Self {
+        let number = PhoneNumber::parse("89288328088").ok();
+        let calendar = Calendar::new(Hours::default());
+        Self::open_with(vec![Line::new(LineId::new("parents"), number, "Родители", calendar)]).await
+    }
+
+    async fn open_with(lines: Vec<Line>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let now: Timestamp = "2026-11-23T09:12:00+03:00".parse().unwrap();
-        let calendar = Calendar::new(Hours::default());
-        let number = PhoneNumber::parse("89288328088").ok();
-        let parents = Line::new(LineId::new("parents"), number, "Родители", calendar.clone());
-        let lines = Lines::new(vec![parents], calendar);
+        let lines = Lines::new(lines, Calendar::new(Hours::default()));
         let file = folder.path().join("perezvon.db");
         let store = Store::open(&format!("sqlite:{}", file.display()), lines).await.unwrap();
         let hash = password::hash(PASSWORD);
@@ -113,8 +117,12 @@ impl School {
     }
 
     async fn callback_of(&self, number: &str) -> i64 {
+        self.waits_on("parents", number).await
+    }
+
+    async fn waits_on(&self, line: &str, number: &str) -> i64 {
         let new = NewCallback {
-            line: LineId::new("parents"),
+            line: LineId::new(line),
             callback_number: PhoneNumber::parse(number).ok(),
             channel: Channel::Telephone,
             notes: Notes { summary: Some("<script>alert('сводка')</script>".to_owned()), ..Notes::default() },
