@@ -5,11 +5,12 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{AUTHORIZATION, LOCATION};
+use reqwest::header::{AUTHORIZATION, LOCATION, RETRY_AFTER};
 use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, Url};
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::providers::{ApiRequest, Archive, FetchRequest, is_public};
+use crate::time::{SignedDuration, Timestamp};
 
 /// The longest a whole download may take.
 const WITHIN: Duration = Duration::from_secs(120);
@@ -27,12 +28,60 @@ pub enum HttpError {
     /// In words, without the address: it may be signed.
     #[error("the provider cannot be reached: {0}")]
     Unreachable(String),
-    #[error("the provider answered {0}")]
-    Status(StatusCode),
+    #[error("the provider answered {status}")]
+    Status { status: StatusCode, retry_after: Option<RetryAfter> },
     #[error("the provider sends us on to {0}, which the configuration does not trust")]
     ForbiddenRedirect(String),
     #[error("the provider's answer is larger than {LARGEST_ANSWER} bytes")]
     TooLarge,
+}
+
+impl HttpError {
+    pub(super) fn of(response: &Response) -> Self {
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| RetryAfter::parse(value.to_str().ok()?));
+        Self::Status { status: response.status(), retry_after }
+    }
+
+    pub fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Status { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// Whether the provider says that there is no such thing, or no more.
+    pub fn is_gone(&self) -> bool {
+        matches!(self.status(), Some(StatusCode::NOT_FOUND | StatusCode::GONE))
+    }
+
+    /// The pause that the provider asks for, if it does. `outside` is the time of the world, which it goes by.
+    pub fn pause_asked_for(&self, outside: Timestamp) -> Option<SignedDuration> {
+        match self {
+            Self::Status { retry_after: Some(RetryAfter::Seconds(seconds)), .. } => {
+                Some(SignedDuration::from_secs(*seconds))
+            }
+            Self::Status { retry_after: Some(RetryAfter::At(at)), .. } => Some(at.duration_since(outside)),
+            _ => None,
+        }
+    }
+}
+
+/// When a provider wants to be asked again (RFC 9110 §10.2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryAfter {
+    Seconds(i64),
+    At(Timestamp),
+}
+
+impl RetryAfter {
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            // More digits than a number of seconds can have mean: not soon.
+            return Some(Self::Seconds(text.parse().ok().filter(|seconds| *seconds < 1 << 40).unwrap_or(1 << 40)));
+        }
+        jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok().map(Self::At)
+    }
 }
 
 impl From<reqwest::Error> for HttpError {
@@ -90,12 +139,11 @@ impl Http {
             if !response.status().is_redirection() {
                 return match response.status().is_success() {
                     true => Ok(response),
-                    false => Err(HttpError::Status(response.status())),
+                    false => Err(HttpError::of(&response)),
                 };
             }
             let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
-            let next =
-                location.and_then(|location| url.join(location).ok()).ok_or(HttpError::Status(response.status()))?;
+            let next = location.and_then(|location| url.join(location).ok()).ok_or_else(|| HttpError::of(&response))?;
             match archive.may_follow(&url, &next) {
                 Some(with_credentials) => {
                     if !with_credentials {
@@ -114,7 +162,7 @@ impl Http {
         let response = asked(&self.public, &request).send().await?;
         match response.status().is_success() {
             true => whole(response).await,
-            false => Err(HttpError::Status(response.status())),
+            false => Err(HttpError::of(&response)),
         }
     }
 
@@ -202,5 +250,21 @@ impl Resolve for PublicNames {
                 false => Ok(Box::new(allowed.into_iter()) as Addrs),
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_an_http_date() {
+        assert_eq!(RetryAfter::parse(" 120 "), Some(RetryAfter::Seconds(120)));
+        let at = "2026-11-20T16:45:00Z".parse().unwrap();
+        assert_eq!(RetryAfter::parse("Fri, 20 Nov 2026 16:45:00 GMT"), Some(RetryAfter::At(at)));
+        for nothing in ["", "soon", "-5", "1.5"] {
+            assert_eq!(RetryAfter::parse(nothing), None, "{nothing}");
+        }
+        assert!(matches!(RetryAfter::parse(&"9".repeat(40)), Some(RetryAfter::Seconds(many)) if many > 1 << 30));
     }
 }

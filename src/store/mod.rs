@@ -57,9 +57,9 @@ pub use desk::{ActError, NewCallback};
 pub use desk_page::{DeskFilter, DeskPart, Standing};
 pub use factors::Factor;
 pub use hours::{ChangedHours, HoursChange, HoursEffect, HoursError};
-pub use ingest::{Delivery, Kept};
+pub use ingest::{Delivery, Kept, OWN};
 pub use invitations::Invitation;
-pub use jobs::{Job, JobKind, JobsSummary};
+pub use jobs::{Job, JobKind, JobsSummary, MAX_PAUSE};
 pub use log::{CallFilter, CallPage, Found, LogEntry, Resolution, Solved};
 pub use mail::{Mail, MailKind, MailPlan, NewMail, Waiting};
 pub use news::Told;
@@ -343,6 +343,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (11, "search", include_str!("../../migrations/0011_search.sql")),
     (12, "alarms", include_str!("../../migrations/0012_alarms.sql")),
     (13, "placed calls", include_str!("../../migrations/0013_placed_calls.sql")),
+    (15, "messages", include_str!("../../migrations/0015_messages.sql")),
 ];
 
 /// Makes a missing SQLite file before SQLite does, for it holds telephone numbers. What cannot be made here is told by the

@@ -29,6 +29,7 @@ mod people;
 mod reconciling;
 mod refused;
 mod reports;
+mod retrying;
 mod searching;
 mod sessions;
 mod statements;
