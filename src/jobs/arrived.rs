@@ -23,7 +23,8 @@ impl Worker {
             None => (bytes, String::new()),
         };
         // What is no sound is kept all the same: it is all there is of a caller's message.
-        let extension = recordings::sniff(&bytes).map_or("bin", |container| container.extension());
+        let extension =
+            recordings::sniff(&bytes).map_or(recordings::UNKNOWN_EXTENSION, |container| container.extension());
         let name = RecordingName::of(voicemail.id, voicemail.received_at, extension).map_err(bad_name)?;
         let mut incoming = self.folder.begin(name, LARGEST_RECORDING).await.map_err(Missed::Disk)?;
         incoming.write(&bytes).await.map_err(Missed::Disk)?;

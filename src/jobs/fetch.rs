@@ -1,12 +1,15 @@
 //! The sound of a message: fetched from the provider, checked, measured, kept; only then deleted there (R5).
 
+use std::fmt;
+
 use reqwest::{Response, StatusCode, Url};
+use tracing::{info, warn};
 
 use super::http::HttpError;
 use super::{Ended, Worker};
 use crate::core::call::{CallKey, Fact};
 use crate::providers::{ApiRequest, Archive, ForbiddenUrl};
-use crate::recordings::{self, Analysis, KeepError, Kept, RecordingName, Unplayable};
+use crate::recordings::{self, Analysis, Container, KeepError, Kept, ReadError, RecordingName, Unplayable};
 use crate::store::{Job, JobKind, StoredSound, Voicemail, VoicemailState};
 use crate::time::{SignedDuration, Timestamp};
 
@@ -14,12 +17,18 @@ use crate::time::{SignedDuration, Timestamp};
 pub(super) const LARGEST_RECORDING: u64 = 128 * 1024 * 1024;
 /// After this long without the sound somebody is told.
 const LATE_MS: i64 = 3_600_000;
-/// After this long the sound is given up: Telnyx's addresses live ten minutes, Twilio keeps its copy until we delete it.
-const HOPELESS_MS: i64 = 7 * 24 * 3_600_000;
-/// Tries at least before a damaged or shortened file is kept as it is, with the provider's copy left alone.
-const TRIES_FOR_A_WHOLE_FILE: i64 = 3;
+/// A provider that says for this long that it has no such recording is believed. Any other reason may be mended some day,
+/// and Twilio keeps its copy until it is told to delete it (provider contract, TwiML §9): such a message is never given up.
+const GONE_FOR_MS: i64 = 60 * 24 * 3_600_000;
+/// Equal answers in a row before a file that is not whole, or that nobody can measure, is kept as it came, with the
+/// provider's copy left alone.
+const EQUAL_ANSWERS: i64 = 3;
+/// Answers that are never equal are no reason to keep a caller's message from the officers for longer.
+const UNEQUAL_FOR_MS: i64 = 24 * 3_600_000;
+/// After this long somebody is told that a provider's copy is still there.
+const NOT_DELETED_MS: i64 = 24 * 3_600_000;
 /// How much shorter than the provider said a file may be: its seconds are rounded.
-const ROUNDING_MS: i64 = 2_000;
+const ROUNDING_MS: i64 = 1_000;
 
 /// Why the sound is not here yet.
 pub(super) enum Missed {
@@ -32,11 +41,47 @@ pub(super) enum Missed {
     Unreadable(String),
 }
 
+/// A file of ours and what is known of it.
+struct Examined {
+    file: Kept,
+    analysis: Result<Analysis, Unplayable>,
+    /// Some of the sound is not there, in words; empty if all of it is, as far as can be told.
+    damage: String,
+}
+
+impl Examined {
+    /// Only then may the provider delete its copy.
+    fn is_whole(&self) -> bool {
+        self.damage.is_empty() && self.analysis.is_ok()
+    }
+
+    /// What is the matter with it.
+    fn doubt(&self) -> String {
+        match &self.analysis {
+            Err(unplayable) if self.damage.is_empty() => unplayable.to_string(),
+            _ => self.damage.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Missed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Forbidden(forbidden) => forbidden.fmt(f),
+            Self::Http(error) => error.fmt(f),
+            Self::Disk(error) => error.fmt(f),
+            Self::NotSound(why) | Self::Unreadable(why) => f.write_str(why),
+        }
+    }
+}
+
 impl Worker {
     pub(super) async fn fetch_recording(&self, job: &Job) -> Ended {
         let now = self.clock.now();
         let voicemail = match self.store.voicemail(job.subject).await {
-            Ok(Some(voicemail)) if voicemail.state == VoicemailState::Pending => voicemail,
+            Ok(Some(voicemail)) if matches!(voicemail.state, VoicemailState::Pending | VoicemailState::Failed) => {
+                voicemail
+            }
             // Also after a crash between the commit that stored it and the end of the alarm.
             Ok(_) => {
                 self.clear_alarm("recording_late", job.subject, now).await;
@@ -45,29 +90,83 @@ impl Worker {
             Err(failed) => return failed.into(),
         };
         match self.arrived(&voicemail).await {
-            Ok(Some((kept, broke_off))) => return self.keep(job, &voicemail, None, kept, broke_off, now).await,
+            Ok(Some((file, broke_off))) => {
+                let examined = match self.examine(&voicemail, file, broke_off).await {
+                    Ok(examined) => examined,
+                    Err(missed) => return self.missed(job, &voicemail, missed, now).await,
+                };
+                return self.keep(&voicemail, examined, None, now).await;
+            }
             Ok(None) => {}
             Err(missed) => return self.missed(job, &voicemail, missed, now).await,
         }
-        let Some(provider) = self.providers.get(&voicemail.provider) else {
+        let provider = self.providers.get(&voicemail.provider);
+        let archive = provider.and_then(|provider| provider.archive());
+        let ours = match self.in_the_folder(&voicemail).await {
+            Ok(Some(ours)) if ours.is_whole() => {
+                info!(voicemail.id, "The sound of a message is in our own folder already");
+                return self.keep(&voicemail, ours, archive, now).await;
+            }
+            Ok(ours) => ours,
+            Err(missed) => return self.missed(job, &voicemail, missed, now).await,
+        };
+        if provider.is_none() {
             let told =
                 format!("Запись осталась у оператора связи «{}», которого нет в настройках.", voicemail.provider);
             self.alarm("recording_late", voicemail.id, &told, now).await;
             return Ended::After(SignedDuration::from_hours(1), "the provider is configured no longer".to_owned());
-        };
-        let Some(archive) = provider.archive() else {
+        }
+        let Some(archive) = archive else {
             // Between the commit that made its row and the writing of the file, or the provider sends it once more.
             let not_yet = Missed::NotSound("the sound has not come yet".to_owned());
             return self.missed(job, &voicemail, not_yet, now).await;
         };
-        match self.download(archive, &voicemail, now).await {
-            Ok(kept) => self.keep(job, &voicemail, Some(archive), kept, String::new(), now).await,
-            Err(missed) => self.missed(job, &voicemail, missed, now).await,
+        match (self.download(archive, &voicemail, now).await, ours) {
+            (Ok(file), _) => match self.examine(&voicemail, file, String::new()).await {
+                Ok(examined) => self.keep_if_it_stays_so(job, &voicemail, examined, archive, now).await,
+                Err(missed) => self.missed(job, &voicemail, missed, now).await,
+            },
+            // What we have is all there is left, or all there is for the time being; officers have waited long enough.
+            (Err(Missed::Http(error)), Some(ours)) if error.is_gone() || self.age_ms(job) >= LATE_MS => {
+                self.keep(&voicemail, ours, Some(archive), now).await
+            }
+            (Err(missed), _) => self.missed(job, &voicemail, missed, now).await,
         }
+    }
+
+    /// The file that lies under the name of this message: kept before the database was restored from a backup, or by an
+    /// earlier try. A whole one is preferred.
+    async fn in_the_folder(&self, voicemail: &Voicemail) -> Result<Option<Examined>, Missed> {
+        let mut found = None;
+        for extension in recordings::EXTENSIONS {
+            let name = RecordingName::of(voicemail.id, voicemail.received_at, extension)
+                .map_err(|bad| Missed::Unreadable(bad.to_string()))?;
+            let file = match self.folder.kept(&name).await {
+                Ok(file) => file,
+                Err(ReadError::Missing(_)) => continue,
+                Err(failed) => return Err(Missed::Unreadable(failed.to_string())),
+            };
+            let examined = self.examine(voicemail, file, String::new()).await?;
+            if examined.is_whole() {
+                return Ok(Some(examined));
+            }
+            found.get_or_insert(examined);
+        }
+        Ok(found)
+    }
+
+    /// Measures a file of ours and looks for what is missing. `broke_off`: what is known of that already.
+    async fn examine(&self, voicemail: &Voicemail, file: Kept, broke_off: String) -> Result<Examined, Missed> {
+        let analysis = self.analyse(&file.name).await.map_err(Missed::Unreadable)?;
+        let damage = if broke_off.is_empty() { damage(&analysis, voicemail.provider_seconds) } else { broke_off };
+        Ok(Examined { file, analysis, damage })
     }
 
     async fn download(&self, archive: &dyn Archive, voicemail: &Voicemail, now: Timestamp) -> Result<Kept, Missed> {
         let mut response = self.begin_download(archive, voicemail, now).await?;
+        if response.content_length().is_some_and(|length| length > LARGEST_RECORDING) {
+            return Err(Missed::Disk(KeepError::TooLarge { max_bytes: LARGEST_RECORDING }));
+        }
         let broke_off = |error: reqwest::Error| Missed::Http(error.into());
         let mut beginning = Vec::new();
         while beginning.len() < 64 {
@@ -76,8 +175,15 @@ impl Worker {
                 None => break,
             }
         }
-        let container = recordings::sniff(&beginning).map_err(|unplayable| Missed::NotSound(unplayable.to_string()))?;
-        let name = RecordingName::of(voicemail.id, voicemail.received_at, container.extension())
+        // An error page is no recording, whatever its status. What nobody knows may be one.
+        let extension = match recordings::sniff(&beginning) {
+            Ok(container) => container.extension(),
+            Err(unplayable @ (Unplayable::Empty | Unplayable::NotSound(_))) => {
+                return Err(Missed::NotSound(unplayable.to_string()));
+            }
+            Err(_) => recordings::UNKNOWN_EXTENSION,
+        };
+        let name = RecordingName::of(voicemail.id, voicemail.received_at, extension)
             .map_err(|bad| Missed::NotSound(bad.to_string()))?;
         let mut incoming = self.folder.begin(name, LARGEST_RECORDING).await.map_err(Missed::Disk)?;
         incoming.write(&beginning).await.map_err(Missed::Disk)?;
@@ -102,9 +208,7 @@ impl Worker {
                 let ask_anew = request.fallback.take();
                 match self.http.fetch(archive, request).await {
                     Ok(response) => return Ok(response),
-                    Err(HttpError::Status(status)) if may_have_expired(status) => {
-                        (Missed::Http(HttpError::Status(status)), ask_anew)
-                    }
+                    Err(failed) if failed.status().is_some_and(may_have_expired) => (Missed::Http(failed), ask_anew),
                     Err(failed) => return Err(Missed::Http(failed)),
                 }
             }
@@ -147,42 +251,61 @@ impl Worker {
         }))
     }
 
-    /// The file is on our disk: measured, written down, and the provider's copy to be deleted if ours is whole. Without an
-    /// archive there is no other copy, and nothing to try again.
-    async fn keep(
+    /// A file that is not whole, or that nobody can measure, may be another one a moment later.
+    async fn keep_if_it_stays_so(
         &self,
         job: &Job,
         voicemail: &Voicemail,
-        archive: Option<&dyn Archive>,
-        kept: Kept,
-        broke_off: String,
+        examined: Examined,
+        archive: &dyn Archive,
         now: Timestamp,
     ) -> Ended {
-        let analysis = match self.analyse(&kept.name).await {
-            Ok(analysis) => analysis,
-            Err(reason) => return self.missed(job, voicemail, Missed::Unreadable(reason), now).await,
-        };
-        let length_ms = analysis.as_ref().map_or(0, |analysis| analysis.sound.length_ms);
-        let is_short = voicemail
-            .provider_seconds
-            .is_some_and(|seconds| length_ms + ROUNDING_MS < seconds.saturating_mul(1000).saturating_mul(9) / 10);
-        let damage = if broke_off.is_empty() { damage(&analysis, is_short) } else { broke_off };
-        // Tries that never got a file say nothing about it: only the same damage twice in a row is the file's own.
-        let is_lasting = job.attempts + 1 >= TRIES_FOR_A_WHOLE_FILE && job.last_error.as_ref() == Some(&damage);
-        if !damage.is_empty() && archive.is_some() && !is_lasting && self.age_ms(job) < HOPELESS_MS {
-            return Ended::Later(damage);
+        if examined.is_whole() {
+            return self.keep(voicemail, examined, Some(archive), now).await;
         }
-        let is_whole = damage.is_empty();
-        if !is_whole {
-            let told = match archive {
-                Some(_) => format!("Запись сохранена, но повреждена ({damage}). Копия у оператора связи не удалена."),
-                None => format!("Запись сохранена такой, какой пришла, но она повреждена ({damage})."),
-            };
-            self.alarm("recording_damaged", voicemail.id, &told, now).await;
+        let answer = format!("{} (sha256 {})", examined.doubt(), examined.file.sha256);
+        // Tries that never got a file say nothing about it: only the same file again and again is what there is.
+        let equal = if job.last_error.as_ref() == Some(&answer) { job.same_error + 1 } else { 1 };
+        if equal < EQUAL_ANSWERS && self.age_ms(job) < UNEQUAL_FOR_MS {
+            return Ended::Later(answer);
         }
+        self.keep(voicemail, examined, Some(archive), now).await
+    }
+
+    /// The file is on our disk: written down, and the provider's copy to be deleted if ours is whole. Without an archive
+    /// there is no other copy.
+    async fn keep(
+        &self,
+        voicemail: &Voicemail,
+        examined: Examined,
+        archive: Option<&dyn Archive>,
+        now: Timestamp,
+    ) -> Ended {
+        let (is_whole, doubt) = (examined.is_whole(), examined.doubt());
+        let name = examined.file.name.clone();
+        let is_damaged = !examined.damage.is_empty();
         let delete_there =
             is_whole && archive.is_some_and(|archive| archive.deletion_request(&voicemail.recording_id).is_some());
-        let sound = stored_sound(kept, analysis.ok(), damage);
+        if !is_whole {
+            let copy = if archive.is_some() {
+                " Копия у оператора связи не удалена."
+            } else {
+                ""
+            };
+            let (kind, told) = if is_damaged {
+                (
+                    "recording_damaged",
+                    format!("Запись сохранена такой, какой пришла, но она повреждена ({doubt}).{copy}"),
+                )
+            } else {
+                (
+                    "recording_unmeasured",
+                    format!("Запись сохранена, но измерить её не удалось ({doubt}). Послушайте её.{copy}"),
+                )
+            };
+            self.alarm(kind, voicemail.id, &told, now).await;
+        }
+        let sound = stored_sound(examined);
         let next: &[JobKind] = match (delete_there, self.is_worth_transcribing(&sound)) {
             (true, true) => &[JobKind::DeleteRecording, JobKind::Transcribe],
             (true, false) => &[JobKind::DeleteRecording],
@@ -192,15 +315,32 @@ impl Worker {
         match self.store.voicemail_stored(voicemail.id, sound, next, now).await {
             Ok(()) => {
                 self.forget_arrived(voicemail.id).await;
-                self.clear_alarm("recording_late", voicemail.id, now).await;
-                self.clear_alarm("recording_lost", voicemail.id, now).await;
-                if is_whole {
-                    self.clear_alarm("recording_damaged", voicemail.id, now).await;
+                self.forget_other_files(voicemail, &name).await;
+                let over = [
+                    ("recording_late", true),
+                    ("recording_lost", true),
+                    ("recording_damaged", !is_damaged),
+                    ("recording_unmeasured", is_whole),
+                ];
+                for (kind, _) in over.into_iter().filter(|(_, is_over)| *is_over) {
+                    self.clear_alarm(kind, voicemail.id, now).await;
                 }
                 self.clear_alarm("no_space", 0, now).await;
                 Ended::Done
             }
             Err(failed) => failed.into(),
+        }
+    }
+
+    /// Takes away what earlier tries have left under the other names of the message that is kept as `name`.
+    async fn forget_other_files(&self, voicemail: &Voicemail, name: &RecordingName) {
+        for extension in recordings::EXTENSIONS {
+            let Ok(other) = RecordingName::of(voicemail.id, voicemail.received_at, extension) else { continue };
+            if other != *name
+                && let Err(failed) = self.folder.remove(&other).await
+            {
+                warn!(voicemail.id, error = %failed, "A file that is not needed any more stays");
+            }
         }
     }
 
@@ -211,16 +351,27 @@ impl Worker {
 
     async fn missed(&self, job: &Job, voicemail: &Voicemail, missed: Missed, now: Timestamp) -> Ended {
         let age_ms = self.age_ms(job);
-        let (reason, is_final) = match &missed {
-            Missed::Forbidden(forbidden) => (forbidden.to_string(), age_ms > HOPELESS_MS),
-            Missed::Http(error) => (error.to_string(), age_ms > HOPELESS_MS),
-            Missed::NotSound(what) => (what.clone(), age_ms > HOPELESS_MS),
-            Missed::Disk(error @ KeepError::TooLarge { .. }) => (error.to_string(), true),
-            Missed::Disk(error) => (error.to_string(), false),
-            Missed::Unreadable(why) => (why.clone(), false),
+        let (reason, told) = match &missed {
+            Missed::Disk(error @ KeepError::TooLarge { max_bytes }) => {
+                let megabytes = max_bytes / (1024 * 1024);
+                let told = format!(
+                    "Запись больше {megabytes} МБ и осталась у оператора связи: послушайте её в его кабинете. \
+                     Обращение осталось в списке."
+                );
+                (error.to_string(), Some(told))
+            }
+            missed => {
+                let is_gone = match missed {
+                    Missed::Http(error) => error.is_gone(),
+                    Missed::Forbidden(forbidden) => matches!(forbidden, ForbiddenUrl::Missing),
+                    _ => false,
+                };
+                let reason = missed.to_string();
+                let told = format!("Запись получить не удалось: {reason}. Обращение осталось в списке.");
+                (reason, (is_gone && age_ms >= GONE_FOR_MS).then_some(told))
+            }
         };
-        if is_final {
-            let told = format!("Запись получить не удалось: {reason}. Обращение осталось в списке.");
+        if let Some(told) = told {
             self.alarm("recording_lost", voicemail.id, &told, now).await;
             return match self.store.voicemail_failed(voicemail.id, &reason).await {
                 Ok(()) => {
@@ -236,7 +387,7 @@ impl Worker {
                 self.alarm("no_space", 0, told, now).await;
                 Ended::After(SignedDuration::from_mins(5), reason)
             }
-            Missed::Http(HttpError::Status(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) => {
+            Missed::Http(error) if matches!(error.status(), Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) => {
                 let told = format!(
                     "Оператор связи не отдаёт запись: {reason}. Проверьте account_sid, auth_tokens и api_token."
                 );
@@ -257,7 +408,7 @@ impl Worker {
                      Если это хранилище оператора связи, добавьте его в recording_hosts."
                 );
                 self.alarm("recording_late", voicemail.id, &told, now).await;
-                Ended::After(SignedDuration::from_hours(1), reason)
+                Ended::Later(reason)
             }
             Missed::Forbidden(ForbiddenUrl::Missing)
             | Missed::Http(_)
@@ -268,7 +419,10 @@ impl Worker {
                     let told = format!("Записи нет уже час: {reason}. Попытки продолжаются.");
                     self.alarm("recording_late", voicemail.id, &told, now).await;
                 }
-                Ended::Later(reason)
+                match missed {
+                    Missed::Http(error) => self.later(&error),
+                    _ => Ended::Later(reason),
+                }
             }
         }
     }
@@ -294,24 +448,23 @@ impl Worker {
             self.clear_alarm("recording_not_deleted", voicemail.id, now).await;
             return Ended::Done;
         };
-        let deleted = self.http.ask(request).await;
-        match deleted {
-            Ok(_) | Err(HttpError::Status(StatusCode::NOT_FOUND | StatusCode::GONE)) => {
-                match self.store.voicemail_deleted_at_provider(voicemail.id, now).await {
+        let failed = match self.http.ask(request).await {
+            Err(failed) if !failed.is_gone() => failed,
+            _ => {
+                return match self.store.voicemail_deleted_at_provider(voicemail.id, now).await {
                     Ok(()) => {
                         self.clear_alarm("recording_not_deleted", voicemail.id, now).await;
                         Ended::Done
                     }
                     Err(failed) => failed.into(),
-                }
+                };
             }
-            Err(failed) if self.age_ms(job) > HOPELESS_MS => {
-                let told = format!("Запись не удаляется у оператора связи: {failed}. Удалите её в его кабинете.");
-                self.alarm("recording_not_deleted", voicemail.id, &told, now).await;
-                Ended::GivenUp(failed.to_string())
-            }
-            Err(failed) => Ended::Later(failed.to_string()),
+        };
+        if self.age_ms(job) >= NOT_DELETED_MS {
+            let told = format!("Запись не удаляется у оператора связи: {failed}. Попытки продолжаются.");
+            self.alarm("recording_not_deleted", voicemail.id, &told, now).await;
         }
+        self.later(&failed)
     }
 }
 
@@ -332,23 +485,28 @@ async fn measured_apart(
     }
 }
 
-/// What is wrong with the file, in words; empty if nothing.
-fn damage(analysis: &Result<Analysis, Unplayable>, is_short: bool) -> String {
-    let mut found: Vec<String> = match analysis {
-        Ok(analysis) => analysis.sound.damage.iter().map(ToString::to_string).collect(),
-        Err(unplayable) => vec![unplayable.to_string()],
+/// What is missing in the file, in words; empty if nothing is, or nobody can tell. Quirks of whoever wrote it lose nothing.
+fn damage(analysis: &Result<Analysis, Unplayable>, provider_seconds: Option<i64>) -> String {
+    let analysis = match analysis {
+        Ok(analysis) => analysis,
+        Err(broken @ (Unplayable::Broken(_) | Unplayable::NoSoundTrack)) => return broken.to_string(),
+        Err(_) => return String::new(),
     };
-    if is_short {
+    let losses = analysis.sound.damage.iter().filter(|damage| damage.is_loss());
+    let mut found: Vec<String> = losses.map(ToString::to_string).collect();
+    let told_ms = provider_seconds.map_or(0, |seconds| seconds.saturating_mul(1000));
+    if analysis.sound.length_ms.saturating_add(ROUNDING_MS) < told_ms {
         found.push("the sound is shorter than the provider said".to_owned());
     }
     found.join("; ")
 }
 
-fn stored_sound(kept: Kept, analysis: Option<Analysis>, damage: String) -> StoredSound {
-    let (size_bytes, sha256) = (kept.size_bytes.try_into().unwrap_or(i64::MAX), kept.sha256.0.to_vec());
-    let name = kept.name.to_string();
+fn stored_sound(examined: Examined) -> StoredSound {
+    let Examined { file, analysis, damage } = examined;
+    let (size_bytes, sha256) = (file.size_bytes.try_into().unwrap_or(i64::MAX), file.sha256.0.to_vec());
+    let name = file.name.to_string();
     match analysis {
-        Some(Analysis { sound, speech_ms, .. }) => StoredSound {
+        Ok(Analysis { sound, speech_ms, .. }) => StoredSound {
             name,
             format: sound.format.to_string(),
             content_type: sound.content_type.to_owned(),
@@ -360,18 +518,25 @@ fn stored_sound(kept: Kept, analysis: Option<Analysis>, damage: String) -> Store
             peaks: sound.peaks,
             damage,
         },
-        None => StoredSound {
-            name,
-            format: "unknown".to_owned(),
-            content_type: "application/octet-stream".to_owned(),
-            size_bytes,
-            sha256,
-            length_ms: 0,
-            speech_ms: 0,
-            loudness_centibels: 0,
-            peaks: Vec::new(),
-            damage,
-        },
+        Err(unplayable) => {
+            let container = Container::of_extension(file.name.extension());
+            StoredSound {
+                name,
+                format: match (unplayable, container) {
+                    (Unplayable::Unsupported(format), _) => format,
+                    (_, Some(container)) => container.name().to_owned(),
+                    (_, None) => "unknown".to_owned(),
+                },
+                content_type: container.map_or("application/octet-stream", Container::content_type).to_owned(),
+                size_bytes,
+                sha256,
+                length_ms: 0,
+                speech_ms: 0,
+                loudness_centibels: 0,
+                peaks: Vec::new(),
+                damage,
+            }
+        }
     }
 }
 
@@ -383,6 +548,15 @@ mod tests {
     async fn a_file_that_brings_the_decoder_down_is_a_broken_file_and_no_reason_to_try_for_ever() {
         let analysis = measured_apart(|| panic!("as a decoder may")).await.expect("an answer about the file");
         assert!(matches!(analysis, Err(Unplayable::Broken(_))));
-        assert!(!damage(&analysis, false).is_empty());
+        assert!(!damage(&analysis, None).is_empty());
+    }
+
+    #[test]
+    fn sound_shorter_than_told_by_over_a_second_is_damaged() {
+        let analysis = Ok(recordings::analyse(&recordings::tone::wav_bytes(&[900; 8_000 * 7 / 2])).unwrap());
+        for (seconds, is_whole) in [(None, true), (Some(3), true), (Some(4), true), (Some(5), false), (Some(6), false)]
+        {
+            assert_eq!(damage(&analysis, seconds).is_empty(), is_whole, "{seconds:?}");
+        }
     }
 }

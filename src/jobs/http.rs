@@ -10,7 +10,7 @@ use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, StatusCod
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::providers::{ApiRequest, Archive, FetchRequest, is_public};
-use crate::time::SignedDuration;
+use crate::time::{SignedDuration, Timestamp};
 
 /// The longest a whole download may take.
 const WITHIN: Duration = Duration::from_secs(120);
@@ -22,25 +22,66 @@ const MOST_REDIRECTS: usize = 3;
 /// The largest answer of a provider's REST interface.
 const LARGEST_ANSWER: usize = 1024 * 1024;
 
-/// Bounds of a pause that a provider asks for.
-const MIN_PAUSE: SignedDuration = SignedDuration::from_secs(1);
-const MAX_PAUSE: SignedDuration = SignedDuration::from_hours(1);
-
 /// Why a provider's answer could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
     /// In words, without the address: it may be signed.
     #[error("the provider cannot be reached: {0}")]
     Unreachable(String),
-    #[error("the provider answered {0}")]
-    Status(StatusCode),
-    /// 429 or 503, with the pause that the provider asks for.
-    #[error("the provider answered {status} and asks for a pause of {} s", .pause.as_secs())]
-    Busy { status: StatusCode, pause: SignedDuration },
+    #[error("the provider answered {status}")]
+    Status { status: StatusCode, retry_after: Option<RetryAfter> },
     #[error("the provider sends us on to {0}, which the configuration does not trust")]
     ForbiddenRedirect(String),
     #[error("the provider's answer is larger than {LARGEST_ANSWER} bytes")]
     TooLarge,
+}
+
+impl HttpError {
+    pub(super) fn of(response: &Response) -> Self {
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| RetryAfter::parse(value.to_str().ok()?));
+        Self::Status { status: response.status(), retry_after }
+    }
+
+    pub fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Status { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// Whether the provider says that there is no such thing, or no more.
+    pub fn is_gone(&self) -> bool {
+        matches!(self.status(), Some(StatusCode::NOT_FOUND | StatusCode::GONE))
+    }
+
+    /// The pause that the provider asks for, if it does. `outside` is the time of the world, which it goes by.
+    pub fn pause_asked_for(&self, outside: Timestamp) -> Option<SignedDuration> {
+        match self {
+            Self::Status { retry_after: Some(RetryAfter::Seconds(seconds)), .. } => {
+                Some(SignedDuration::from_secs(*seconds))
+            }
+            Self::Status { retry_after: Some(RetryAfter::At(at)), .. } => Some(at.duration_since(outside)),
+            _ => None,
+        }
+    }
+}
+
+/// When a provider wants to be asked again (RFC 9110 §10.2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryAfter {
+    Seconds(i64),
+    At(Timestamp),
+}
+
+impl RetryAfter {
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            // More digits than a number of seconds can have mean: not soon.
+            return Some(Self::Seconds(text.parse().ok().filter(|seconds| *seconds < 1 << 40).unwrap_or(1 << 40)));
+        }
+        jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok().map(Self::At)
+    }
 }
 
 impl From<reqwest::Error> for HttpError {
@@ -98,12 +139,11 @@ impl Http {
             if !response.status().is_redirection() {
                 return match response.status().is_success() {
                     true => Ok(response),
-                    false => Err(HttpError::Status(response.status())),
+                    false => Err(HttpError::of(&response)),
                 };
             }
             let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
-            let next =
-                location.and_then(|location| url.join(location).ok()).ok_or(HttpError::Status(response.status()))?;
+            let next = location.and_then(|location| url.join(location).ok()).ok_or_else(|| HttpError::of(&response))?;
             match archive.may_follow(&url, &next) {
                 Some(with_credentials) => {
                     if !with_credentials {
@@ -120,14 +160,10 @@ impl Http {
     /// One request to a provider's REST interface; the answer whole.
     pub(super) async fn ask(&self, request: ApiRequest) -> Result<Vec<u8>, HttpError> {
         let response = asked(&self.public, &request).send().await?;
-        let status = response.status();
-        if status.is_success() {
-            return whole(response).await;
+        match response.status().is_success() {
+            true => whole(response).await,
+            false => Err(HttpError::of(&response)),
         }
-        Err(match pause_asked_for(&response) {
-            Some(pause) => HttpError::Busy { status, pause },
-            None => HttpError::Status(status),
-        })
     }
 
     /// One request to the exchange, sent once: the status and the body of its answer, whatever they say.
@@ -178,17 +214,6 @@ fn asked(client: &Client, request: &ApiRequest) -> RequestBuilder {
     }
 }
 
-/// `Retry-After` in seconds of an answer that says «not now». Its other form, a date, is as good as none: the usual pause
-/// follows.
-fn pause_asked_for(response: &Response) -> Option<SignedDuration> {
-    let status = response.status();
-    if !matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-        return None;
-    }
-    let seconds: u32 = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(SignedDuration::from_secs(i64::from(seconds)).clamp(MIN_PAUSE, MAX_PAUSE))
-}
-
 async fn whole(mut response: Response) -> Result<Vec<u8>, HttpError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
@@ -225,5 +250,21 @@ impl Resolve for PublicNames {
                 false => Ok(Box::new(allowed.into_iter()) as Addrs),
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_an_http_date() {
+        assert_eq!(RetryAfter::parse(" 120 "), Some(RetryAfter::Seconds(120)));
+        let at = "2026-11-20T16:45:00Z".parse().unwrap();
+        assert_eq!(RetryAfter::parse("Fri, 20 Nov 2026 16:45:00 GMT"), Some(RetryAfter::At(at)));
+        for nothing in ["", "soon", "-5", "1.5"] {
+            assert_eq!(RetryAfter::parse(nothing), None, "{nothing}");
+        }
+        assert!(matches!(RetryAfter::parse(&"9".repeat(40)), Some(RetryAfter::Seconds(many)) if many > 1 << 30));
     }
 }

@@ -19,8 +19,9 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::{JoinError, JoinSet};
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
+use self::http::HttpError;
 pub use self::http::{Http, NoAnswer, client_builder};
 pub use self::mail::{MailSecurity, MailSettings, Mailbox, MailboxError, mailbox, try_mail};
 pub use self::reconcile_provider::{LookEnd, LookReport, Reconciler};
@@ -39,6 +40,9 @@ const AT_ONCE: u32 = 4;
 const PARTING: Duration = Duration::from_secs(5);
 /// Ticks between two looks at calls nobody told the end of.
 const SWEEP_EVERY: u32 = 60;
+
+/// A provider may shorten our pauses to this, and not further however often it asks.
+const SHORT_PAUSE: SignedDuration = SignedDuration::from_mins(1);
 
 /// A step of the machine's clock larger than this is a jump, not the work of its steering.
 const JUMP_MS: i64 = 30_000;
@@ -67,8 +71,41 @@ enum Ended {
     Later(String),
     /// Tried again after this long, whatever went before.
     After(SignedDuration, String),
+    /// Tried again after the pause that the provider asked for, within bounds.
+    AsAsked(SignedDuration, String),
     /// Nothing more can be done; the reason stays where somebody sees it.
     GivenUp(String),
+}
+
+impl Ended {
+    /// After the provider could not be asked: when it wants to be asked again, or after a growing pause.
+    fn after(error: &HttpError, outside: Timestamp) -> Self {
+        match error.pause_asked_for(outside) {
+            Some(pause) => Self::AsAsked(pause, error.to_string()),
+            None => Self::Later(error.to_string()),
+        }
+    }
+
+    /// The same, in other words.
+    fn with_reason(self, reason: String) -> Self {
+        match self {
+            Self::Later(_) => Self::Later(reason),
+            Self::After(pause, _) => Self::After(pause, reason),
+            Self::AsAsked(pause, _) => Self::AsAsked(pause, reason),
+            Self::GivenUp(_) => Self::GivenUp(reason),
+            Self::Done => Self::Done,
+        }
+    }
+
+    /// The same, but no later than this.
+    fn within(self, job: &Job, limit: SignedDuration) -> Self {
+        match self {
+            Self::Later(reason) => Self::After(pause_after(job).min(limit), reason),
+            Self::After(pause, reason) => Self::After(pause.min(limit), reason),
+            Self::AsAsked(pause, reason) => Self::AsAsked(pause.min(limit), reason),
+            ended @ (Self::Done | Self::GivenUp(_)) => ended,
+        }
+    }
 }
 
 impl From<StoreError> for Ended {
@@ -87,9 +124,16 @@ impl Worker {
         let mut looked = (self.clock.now(), Instant::now());
         let mut in_hand = JoinSet::new();
         let mut outage = Outage::default();
+        let mut has_resumed = false;
         loop {
             tokio::select! {
                 _ = ticks.tick() => {
+                    if !has_resumed {
+                        match self.resume().await {
+                            Ok(()) => has_resumed = true,
+                            Err(failed) => warn!(error = %failed, "The queue cannot be taken up; trying again"),
+                        }
+                    }
                     let (shown, steady) = looked;
                     looked = (self.clock.now(), Instant::now());
                     let expected_ms = i64::try_from(steady.elapsed().as_millis()).unwrap_or(i64::MAX);
@@ -221,24 +265,42 @@ impl Worker {
         let now = self.clock.now();
         match ended {
             Ended::Done => self.store.job_done(job.id).await,
-            Ended::Later(reason) => {
-                let run_at = now.checked_add(pause_after(job.attempts)).unwrap_or(now);
-                self.store.job_later(job.id, run_at, &reason).await
-            }
-            Ended::After(pause, reason) => {
-                let run_at = now.checked_add(pause).unwrap_or(now);
-                self.store.job_later(job.id, run_at, &reason).await
+            Ended::Later(reason) => self.store.job_later(job, pause_after(job), &reason, now).await,
+            Ended::After(pause, reason) => self.store.job_later(job, pause, &reason, now).await,
+            Ended::AsAsked(pause, reason) => {
+                self.store.job_later(job, pause.max(pause_after(job).min(SHORT_PAUSE)), &reason, now).await
             }
             // Nobody has to act: the message is on the list with or without its words.
             Ended::GivenUp(reason) if job.kind == JobKind::Transcribe => {
                 warn!(job.subject, reason, "Gave up writing a message down: {reason}");
-                self.store.job_given_up(job.id, &reason, now).await
+                self.store.job_given_up(job, &reason, now).await
             }
             Ended::GivenUp(reason) => {
                 error!(job.kind = job.kind.as_str(), job.subject, reason, "Gave up a job: {reason}");
-                self.store.job_given_up(job.id, &reason, now).await
+                self.store.job_given_up(job, &reason, now).await
             }
         }
+    }
+
+    /// What must be looked at once when the service starts. Whoever mends the access to a provider has everything of it
+    /// tried again, what was given up too.
+    pub async fn resume(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        self.store.move_jobs_near(now).await?;
+        for provider in self.providers.iter() {
+            let Some(archive) = provider.archive() else { continue };
+            let (key, access) = (format!("access {}", provider.name()), archive.access_digest());
+            if self.store.meta(&key).await?.as_ref() != Some(&access) {
+                let count = self.store.retry_provider(provider.name(), now).await?;
+                info!(provider = %provider.name(), count, "The access to a provider is new: {count} messages are tried again");
+                self.store.set_meta(&key, &access).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn later(&self, error: &HttpError) -> Ended {
+        Ended::after(error, self.clock.outside())
     }
 
     /// How long a job has been waiting to succeed.
@@ -268,22 +330,41 @@ fn told(ended: Result<Result<(), StoreError>, JoinError>) {
     }
 }
 
-/// Pauses between tries: seconds at first, for a recording is often there a moment later, an hour at the end.
-fn pause_after(attempts: i64) -> SignedDuration {
-    const SECONDS: [i64; 10] = [2, 5, 15, 30, 60, 120, 300, 600, 1800, 3600];
-    let index = usize::try_from(attempts).unwrap_or(0).min(SECONDS.len() - 1);
+/// Pauses between tries: seconds at first, for a recording is often there a moment later, an hour at the end. What is copied
+/// or deleted at a provider is tried for months: six hours at the end.
+fn pause_after(job: &Job) -> SignedDuration {
+    const SECONDS: [i64; 12] = [2, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21_600];
+    let steps = match job.kind {
+        JobKind::FetchRecording | JobKind::DeleteRecording => SECONDS.len(),
+        _ => SECONDS.len() - 2,
+    };
+    let index = usize::try_from(job.attempts).unwrap_or(0).min(steps - 1);
     SignedDuration::from_secs(SECONDS[index])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::MAX_PAUSE;
+
+    fn pauses(kind: JobKind) -> Vec<SignedDuration> {
+        let at = Timestamp::UNIX_EPOCH;
+        let job =
+            Job { id: 1, kind, subject: 1, created_at: at, run_at: at, attempts: 0, last_error: None, same_error: 0 };
+        (0..20).map(|attempts| pause_after(&Job { attempts, ..job.clone() })).collect()
+    }
 
     #[test]
-    fn pauses_grow_to_an_hour_and_no_further() {
-        let pauses: Vec<_> = (0..20).map(pause_after).collect();
+    fn pauses_grow_to_six_hours_for_recordings() {
+        let pauses = pauses(JobKind::FetchRecording);
         assert!(pauses.is_sorted());
-        assert_eq!(pauses[0], SignedDuration::from_secs(2));
-        assert_eq!(pauses[19], SignedDuration::from_hours(1));
+        assert_eq!((pauses[0], pauses[19]), (SignedDuration::from_secs(2), MAX_PAUSE));
+    }
+
+    #[test]
+    fn pauses_grow_to_an_hour_for_other_jobs() {
+        let pauses = pauses(JobKind::ReconcileCall);
+        assert!(pauses.is_sorted());
+        assert_eq!((pauses[0], pauses[19]), (SignedDuration::from_secs(2), SignedDuration::from_hours(1)));
     }
 }

@@ -3,12 +3,11 @@
 use reqwest::StatusCode;
 use tracing::{error, info, warn};
 
-use super::http::HttpError;
 use super::{Ended, Worker};
 use crate::core::call::{Call, CallEvent, Fact};
 use crate::providers::Archive;
 use crate::recordings::RecordingName;
-use crate::store::{Delivery, Job, JobKind, StoreError};
+use crate::store::{Delivery, Job, JobKind, OWN, StoreError};
 use crate::time::{SignedDuration, Timestamp, elapsed_ms};
 
 /// A call of whose end nobody told for this long is asked about.
@@ -65,18 +64,17 @@ impl Worker {
             Err(failed) => return failed.into(),
         };
         let now = self.clock.now();
+        let age_ms = elapsed_ms(call.started_at, now);
         let asked = match self.providers.get(&call.key.provider).and_then(|provider| provider.archive()) {
             Some(archive) => self.ask_about(archive, &call, now).await,
             None => Ok(()),
         };
         match asked {
             Ok(()) => {}
-            Err(Ended::Later(reason)) if elapsed_ms(call.started_at, now) < LONGEST_CALL_MS => {
-                return Ended::Later(reason);
-            }
             // Not asking any more must not leave the caller waiting in a call that never ends.
-            Err(Ended::Later(reason)) if call.ended_at.is_some() && self.age_ms(job) < ASK_FOR_MS => {
-                return Ended::Later(reason);
+            Err(not_yet) if call.ended_at.is_some() && self.age_ms(job) < ASK_FOR_MS => return not_yet,
+            Err(not_yet) if call.ended_at.is_none() && age_ms < LONGEST_CALL_MS => {
+                return not_yet.within(job, SignedDuration::from_millis(LONGEST_CALL_MS - age_ms));
             }
             Err(_) => {}
         }
@@ -86,7 +84,8 @@ impl Worker {
     /// Asks for the call and its recordings; what is new goes the way of a delivery.
     async fn ask_about(&self, archive: &dyn Archive, call: &Call, now: Timestamp) -> Result<(), Ended> {
         let sid = &call.key.provider_call_id;
-        let list = self.http.ask(archive.recordings_of_call_request(sid)).await.map_err(later)?;
+        let list =
+            self.http.ask(archive.recordings_of_call_request(sid)).await.map_err(|failed| self.later(&failed))?;
         let events = archive.parse_recordings(&list, &call.key, now).map_err(|bad| Ended::Later(bad.to_string()))?;
         self.take_in(call, "recordings", list, events, now).await?;
         match self.http.ask(archive.call_request(sid)).await {
@@ -95,10 +94,10 @@ impl Worker {
                 self.take_in(call, "call", state, events, now).await
             }
             // The provider has forgotten the call: it is over.
-            Err(HttpError::Status(StatusCode::NOT_FOUND)) => {
+            Err(failed) if failed.status() == Some(StatusCode::NOT_FOUND) => {
                 self.take_in(call, "call", Vec::new(), ended(now), now).await
             }
-            Err(failed) => Err(later(failed)),
+            Err(failed) => Err(self.later(&failed)),
         }
     }
 
@@ -140,10 +139,6 @@ impl Worker {
     }
 }
 
-fn later(error: HttpError) -> Ended {
-    Ended::Later(error.to_string())
-}
-
 fn ended(now: Timestamp) -> Vec<CallEvent> {
     vec![CallEvent { at: now, fact: Fact::Ended }]
 }
@@ -153,7 +148,7 @@ fn own_delivery(call: &Call, endpoint: &str, body: Vec<u8>, events: Vec<CallEven
     Delivery {
         provider: call.key.provider.clone(),
         endpoint: endpoint.to_owned(),
-        method: "OWN".to_owned(),
+        method: OWN.to_owned(),
         target: String::new(),
         content_type: "application/json".to_owned(),
         body: body.into(),

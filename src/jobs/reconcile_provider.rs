@@ -469,12 +469,17 @@ impl Run<'_> {
         let Self { reconciler, provider, row, lease, look, .. } = self;
         let is_at_address = look.next.as_ref().is_some_and(|place| place.address.is_some());
         let is_expired = match &stop {
-            Stop::Http(HttpError::Status(status)) => status.is_client_error(),
+            Stop::Http(HttpError::Status { status, .. }) => {
+                status.is_client_error() && *status != StatusCode::TOO_MANY_REQUESTS
+            }
             Stop::Http(_) => false,
             _ => true,
         };
         let pause = match &stop {
-            Stop::Http(HttpError::Busy { pause, .. }) => Some(*pause),
+            Stop::Http(error) => {
+                let pause = error.pause_asked_for(reconciler.clock.outside());
+                pause.map(|pause| pause.clamp(MIN_PAUSE, MAX_PAUSE))
+            }
             _ => None,
         };
         let error = in_words(&stop);
@@ -513,16 +518,22 @@ impl Run<'_> {
     }
 }
 
+/// Bounds of a pause that a provider asks for.
+const MIN_PAUSE: SignedDuration = SignedDuration::from_secs(1);
+const MAX_PAUSE: SignedDuration = SignedDuration::from_hours(1);
+
 /// For the administrator.
 fn in_words(stop: &Stop) -> String {
     match stop {
-        Stop::Http(HttpError::Status(status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN))) => {
+        Stop::Http(HttpError::Status {
+            status: status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN), ..
+        }) => {
             format!("оператор не принял ключ ({})", status.as_u16())
         }
-        Stop::Http(HttpError::Status(status)) => format!("оператор ответил {}", status.as_u16()),
-        Stop::Http(HttpError::Busy { status, pause }) => {
-            format!("оператор ответил {} и просит подождать {} с", status.as_u16(), pause.as_secs())
+        Stop::Http(HttpError::Status { status, retry_after: Some(_) }) => {
+            format!("оператор ответил {} и просит подождать", status.as_u16())
         }
+        Stop::Http(HttpError::Status { status, retry_after: None }) => format!("оператор ответил {}", status.as_u16()),
         Stop::Http(HttpError::Unreachable(why)) => format!("оператор недоступен ({why})"),
         Stop::Http(other) => format!("ответ оператора не получен ({other})"),
         Stop::Malformed(why) => format!("список оператора не разобрать ({why})"),

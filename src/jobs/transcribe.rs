@@ -64,11 +64,10 @@ enum NoAnswer {
 impl NoAnswer {
     /// Whether the server has looked at this very file and will never take it.
     fn is_final(&self) -> bool {
+        let Self::Http(error) = self else { return false };
         matches!(
-            self,
-            Self::Http(HttpError::Status(
-                StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNSUPPORTED_MEDIA_TYPE | StatusCode::UNPROCESSABLE_ENTITY
-            ))
+            error.status(),
+            Some(StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNSUPPORTED_MEDIA_TYPE | StatusCode::UNPROCESSABLE_ENTITY)
         )
     }
 }
@@ -76,7 +75,7 @@ impl NoAnswer {
 impl fmt::Display for NoAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Http(HttpError::Status(status)) => write!(f, "the speech server answered {status}"),
+            Self::Http(HttpError::Status { status, .. }) => write!(f, "the speech server answered {status}"),
             Self::Http(HttpError::Unreachable(why)) => write!(f, "the speech server cannot be reached: {why}"),
             Self::Http(HttpError::TooLarge) => {
                 write!(f, "the speech server's answer is larger than {LARGEST_ANSWER} bytes")
@@ -124,7 +123,7 @@ impl Transcriber {
         }
         let mut response = asked.send().await.map_err(unreachable)?;
         if !response.status().is_success() {
-            return Err(NoAnswer::Http(HttpError::Status(response.status())));
+            return Err(NoAnswer::Http(HttpError::of(&response)));
         }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
@@ -201,9 +200,10 @@ impl Worker {
             }
             Err(none) => {
                 count("failed");
-                match none.is_final() || self.age_ms(job) > HOPELESS_MS {
-                    true => Ended::GivenUp(none.to_string()),
-                    false => Ended::Later(none.to_string()),
+                match &none {
+                    _ if none.is_final() || self.age_ms(job) > HOPELESS_MS => Ended::GivenUp(none.to_string()),
+                    NoAnswer::Http(error) => self.later(error).with_reason(none.to_string()),
+                    NoAnswer::Unreadable(_) => Ended::Later(none.to_string()),
                 }
             }
         }

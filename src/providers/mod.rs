@@ -215,6 +215,10 @@ pub struct TestCall {
 
 /// A provider that keeps recordings until they are fetched, and knows of calls whose webhooks were lost.
 pub trait Archive: Send + Sync {
+    /// A digest of everything that decides whether we are let in: addresses, names, secrets. Another digest than before
+    /// means that somebody has mended, or broken, the access.
+    fn access_digest(&self) -> String;
+
     /// How to fetch the sound of one recording. `url` is what the provider's event told, if it told any.
     ///
     /// # Errors

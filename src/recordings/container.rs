@@ -14,6 +14,18 @@ pub enum Container {
 }
 
 impl Container {
+    pub const ALL: [Self; 5] = [Self::Wav, Self::Mp3, Self::Ogg, Self::Flac, Self::Mp4];
+
+    /// The container of files whose names end so.
+    pub fn of_extension(extension: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|container| container.extension() == extension)
+    }
+
+    /// What it is called where no codec is known.
+    pub fn name(self) -> &'static str {
+        self.extension()
+    }
+
     /// The end of the file's name: `wav`, `mp3`, `ogg`, `flac`, `m4a`.
     pub fn extension(self) -> &'static str {
         match self {
@@ -36,6 +48,12 @@ impl Container {
         }
     }
 }
+
+/// The end of a file's name whose container nobody knows.
+pub const UNKNOWN_EXTENSION: &str = "bin";
+
+/// The ends that the file of a message may have.
+pub const EXTENSIONS: [&str; 6] = ["wav", "mp3", "ogg", "flac", "m4a", UNKNOWN_EXTENSION];
 
 /// Why a file cannot be measured. Nothing here says that it may be thrown away.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -11,7 +11,7 @@ use thiserror::Error;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, Take};
 
-use super::incoming::{Incoming, Partial};
+use super::incoming::{Incoming, Kept, Partial};
 use super::name::{ARRIVED, Checksum, RecordingName};
 
 /// What is being written lies here, on the same file system as its final place, so that renaming is one step.
@@ -123,6 +123,12 @@ impl Folder {
     pub async fn checksum(&self, name: &RecordingName) -> Result<Checksum, ReadError> {
         let path = name.inside(&self.root);
         blocking(move || checksum_of(&path)).await.map_err(ReadError::of(name))
+    }
+
+    /// A recording that lies there already, as if it had just been received.
+    pub async fn kept(&self, name: &RecordingName) -> Result<Kept, ReadError> {
+        let (_, size_bytes) = self.open_recording(name).await?;
+        Ok(Kept { name: name.clone(), size_bytes, sha256: self.checksum(name).await? })
     }
 
     /// Erases a recording for good; `false` if it was not there (any more).

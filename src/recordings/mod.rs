@@ -20,7 +20,7 @@ pub mod tone;
 mod wav;
 
 pub use analyse::{Analysis, Damage, LONGEST_MS, Sound, analyse, measure};
-pub use container::{Container, Unplayable, sniff};
+pub use container::{Container, EXTENSIONS, UNKNOWN_EXTENSION, Unplayable, sniff};
 pub use folder::{Folder, KeepError, ReadError};
 pub use incoming::{Incoming, Kept};
 pub use joined::{Joined, Joiner, NotJoined};

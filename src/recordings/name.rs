@@ -52,6 +52,11 @@ impl RecordingName {
         &self.0
     }
 
+    /// The ending of the file, without its dot.
+    pub fn extension(&self) -> &str {
+        self.0.rsplit('.').next().unwrap_or_default()
+    }
+
     pub(super) fn inside(&self, folder: &Path) -> PathBuf {
         folder.join(&self.0)
     }

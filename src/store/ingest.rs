@@ -9,13 +9,17 @@ use sqlx::{AnyConnection, Row};
 
 use super::calls::{self, LOAD_CALLS, SAVE_CALLS};
 use super::ids::Ids;
+use super::jobs::{self, JobKind, NewJob};
 use super::sql::{Column, Columns, ManyRows};
-use super::{Result, alarms, jobs, openings};
-use crate::core::call::{Call, CallEvent, CallKey, DERIVED_ID, Direction, Outcome, RecordingState, TEST_CALL};
+use super::{Result, alarms, openings, voicemails};
+use crate::core::call::{Call, CallEvent, CallKey, DERIVED_ID, Direction, Fact, Outcome, RecordingState, TEST_CALL};
 use crate::core::line::{LineId, Lines};
 use crate::core::phone::PhoneNumber;
 use crate::core::placed_call::row_of;
 use crate::time::{Timestamp, from_millisecond};
+
+/// The method of deliveries that hold the answers to our own questions.
+pub const OWN: &str = "OWN";
 
 /// One webhook as it came, and what it says.
 #[derive(Clone, Debug)]
@@ -23,7 +27,7 @@ pub struct Delivery {
     pub provider: Arc<str>,
     /// What follows `/webhooks/{provider}/`.
     pub endpoint: String,
-    /// `GET`, `POST`, or `OWN` for facts we asked the provider for.
+    /// `GET`, `POST`, or [`OWN`] for facts we asked the provider for.
     pub method: String,
     pub target: String,
     pub content_type: String,
@@ -100,6 +104,7 @@ pub(super) async fn ingest(
     open_callbacks(connection, ids, lines, &mut calls).await?;
     learn_typed_numbers(connection, &mut calls).await?;
     let mut jobs = keep_voicemails(connection, ids, &calls).await?;
+    retry_messages_told_again(connection, ids, deliveries, &calls, now).await?;
     let askable: BTreeSet<_> = deliveries
         .iter()
         .filter(|delivery| delivery.can_be_asked)
@@ -381,12 +386,15 @@ async fn keep_voicemails(
     connection: &mut AnyConnection,
     ids: &mut Ids,
     calls: &BTreeMap<CallKey, Folded>,
-) -> Result<Vec<(jobs::JobKind, i64)>> {
+) -> Result<Vec<NewJob>> {
     let mut new = Vec::new();
+    let mut lanes = HashMap::new();
     for folded in calls.values() {
         for (recording_id, recording) in &folded.call.recordings {
             if folded.newly(|call| is_complete(call, recording_id)) {
                 let received_at = from_millisecond(recording.received_at_ms);
+                let lane = jobs::lane_of(recording.url.as_deref(), &folded.call.key.provider);
+                lanes.insert((folded.call.id, recording_id.clone()), lane);
                 new.push((ids.next(received_at), folded.call.id, recording_id, recording));
             }
         }
@@ -405,14 +413,42 @@ async fn keep_voicemails(
         })
         .fetch_all(&mut *connection)
         .await?;
-    rows.iter().map(|row| Ok((jobs::JobKind::FetchRecording, row.try_get(0)?))).collect()
+    let fetch = |row| {
+        let columns = Columns::of("voicemail", row);
+        let lane = lanes.remove(&(columns.get("call_id")?, columns.get("recording_id")?));
+        Ok(NewJob { kind: JobKind::FetchRecording, subject: columns.get("id")?, lane })
+    };
+    rows.iter().map(fetch).collect()
+}
+
+/// A provider that tells of a finished recording once more has it: what could not be had so far is tried at once. Our own
+/// questions about calls do not count, or they would undo the pauses.
+async fn retry_messages_told_again(
+    connection: &mut AnyConnection,
+    ids: &mut Ids,
+    deliveries: &[Delivery],
+    calls: &BTreeMap<CallKey, Folded>,
+    now: Timestamp,
+) -> Result<()> {
+    for delivery in deliveries.iter().filter(|delivery| delivery.method != OWN) {
+        let Some(folded) = delivery.key.as_ref().and_then(|key| calls.get(key)) else { continue };
+        for event in &delivery.events {
+            if let Fact::Recording { id, state: RecordingState::Completed, url, .. } = &event.fact
+                && !folded.newly(|call| is_complete(call, id))
+            {
+                let told = (folded.call.id, id.as_str(), url.clone());
+                voicemails::retry_recording(connection, ids.next(now), told, now).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Calls that ended without a message: their provider is asked later whether a recording callback was lost.
 fn calls_to_ask_about<'a>(
     calls: &'a BTreeMap<CallKey, Folded>,
     askable: &'a BTreeSet<&CallKey>,
-) -> impl Iterator<Item = (jobs::JobKind, i64)> + 'a {
+) -> impl Iterator<Item = NewJob> + 'a {
     let ended_silently = |call: &Call| {
         call.ended_at.is_some()
             && call.is_inbound()
@@ -422,13 +458,20 @@ fn calls_to_ask_about<'a>(
         .iter()
         .filter(move |(key, folded)| askable.contains(key) && folded.newly(ended_silently))
         .filter(|(key, _)| ![TEST_CALL, DERIVED_ID].iter().any(|unknown| key.provider_call_id.starts_with(unknown)))
-        .map(|(_, folded)| (jobs::JobKind::ReconcileCall, folded.call.id))
+        .map(|(key, folded)| NewJob {
+            kind: JobKind::ReconcileCall,
+            subject: folded.call.id,
+            lane: Some(key.provider.to_string()),
+        })
 }
 
 /// Calls that were placed for an officer: their end is written into his callback.
-fn placed_calls_that_ended(calls: &BTreeMap<CallKey, Folded>) -> impl Iterator<Item = (jobs::JobKind, i64)> {
+fn placed_calls_that_ended(calls: &BTreeMap<CallKey, Folded>) -> impl Iterator<Item = NewJob> {
     let ended = calls.values().filter(|folded| folded.newly(|call| call.ended_at.is_some() && !call.is_inbound()));
-    ended.filter_map(|folded| Some((jobs::JobKind::EndPlacedCall, row_of(&folded.call.key.provider_call_id)?)))
+    ended.filter_map(|folded| {
+        let subject = row_of(&folded.call.key.provider_call_id)?;
+        Some(NewJob { kind: JobKind::EndPlacedCall, subject, lane: None })
+    })
 }
 
 /// What happens seldom enough for statements of one row.
@@ -560,7 +603,7 @@ const KEEP_VOICEMAILS: ManyRows = ManyRows {
     columns: &[Column::Number, Column::Number, Column::Text, Column::Text, Column::Number, Column::Number],
     tail: "WHERE column1 IS NOT NULL
         ON CONFLICT (call_id, recording_id) DO NOTHING
-        RETURNING id",
+        RETURNING id, call_id, recording_id",
 };
 
 pub(super) const MANY_ROW_STATEMENTS: &[&ManyRows] =

@@ -1,6 +1,7 @@
 //! The durable queue: what must happen later, planned in the commit that causes it, leased to one worker at a time.
 
 use sqlx::AnyConnection;
+use url::Url;
 
 use super::ids::Ids;
 use super::sql::{Column, Columns, ManyRows, statements};
@@ -75,10 +76,30 @@ pub struct Job {
     pub kind: JobKind,
     pub subject: i64,
     pub created_at: Timestamp,
+    /// When it was due. If the row says otherwise when the job ends, somebody planned it anew meanwhile.
+    pub run_at: Timestamp,
     /// Tries before this one.
     pub attempts: i64,
     /// Why the last one of them failed.
     pub last_error: Option<String>,
+    /// How many of them in a row, up to the last one, failed for that reason.
+    pub same_error: i64,
+}
+
+/// A job to be planned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NewJob {
+    pub kind: JobKind,
+    pub subject: i64,
+    /// Whose slowness it shares: see [`lane_of`]. `None`: nobody's.
+    pub lane: Option<String>,
+}
+
+/// The host a recording is fetched from, as far as its address tells; otherwise the name of its provider.
+pub(super) fn lane_of(url: Option<&str>, provider: &str) -> String {
+    let url = url.and_then(|url| Url::parse(url).ok());
+    let host = url.as_ref().and_then(|url| Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?)));
+    host.unwrap_or_else(|| provider.to_owned())
 }
 
 /// How the queue stands.
@@ -97,25 +118,21 @@ const LEASE: SignedDuration = SignedDuration::from_mins(10);
 const LEASE_OF_A_CALL: SignedDuration = SignedDuration::from_secs(30);
 
 /// No job is put off for longer than this at a time.
-const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
+pub const MAX_PAUSE: SignedDuration = SignedDuration::from_hours(6);
 
 /// Plans the jobs of a batch, each after its kind's first pause. A job that is planned already stays as it is.
-pub(super) async fn plan(
-    connection: &mut AnyConnection,
-    ids: &mut Ids,
-    now: Timestamp,
-    jobs: &[(JobKind, i64)],
-) -> Result<()> {
+pub(super) async fn plan(connection: &mut AnyConnection, ids: &mut Ids, now: Timestamp, jobs: &[NewJob]) -> Result<()> {
     if jobs.is_empty() {
         return Ok(());
     }
     PLAN_JOBS
-        .query(connection, jobs, |params, (kind, subject)| {
+        .query(connection, jobs, |params, job| {
             params.add(ids.next(now));
-            params.add(kind.as_str().to_owned());
-            params.add(*subject);
+            params.add(job.kind.as_str().to_owned());
+            params.add(job.subject);
             params.time(now);
-            params.time(now.checked_add(kind.first_pause()).unwrap_or(now));
+            params.time(now.checked_add(job.kind.first_pause()).unwrap_or(now));
+            params.add(job.lane.clone());
         })
         .execute(&mut *connection)
         .await?;
@@ -130,33 +147,33 @@ pub(super) async fn plan_one(
     subject: i64,
     now: Timestamp,
 ) -> Result<()> {
-    plan_by(PLAN_ONE, connection, id, kind, subject, now).await
+    plan_by(PLAN_ONE, connection, id, &NewJob { kind, subject, lane: None }, now).await
 }
 
-/// Plans one job for now, or brings it there: what it waited for has come.
-pub(super) async fn hasten(
-    connection: &mut AnyConnection,
-    id: i64,
-    kind: JobKind,
-    subject: i64,
-    now: Timestamp,
-) -> Result<()> {
-    plan_by(HASTEN, connection, id, kind, subject, now).await
+/// The same of a job with a lane.
+pub(super) async fn plan_in_lane(connection: &mut AnyConnection, id: i64, job: &NewJob, now: Timestamp) -> Result<()> {
+    plan_by(PLAN_ONE, connection, id, job, now).await
+}
+
+/// Plans one job for now, or brings it there as if it had never been tried: what it waited for may have come. One that runs
+/// right now runs once more.
+pub(super) async fn replan(connection: &mut AnyConnection, id: i64, job: &NewJob, now: Timestamp) -> Result<()> {
+    plan_by(REPLAN, connection, id, job, now).await
 }
 
 async fn plan_by(
     statement: &'static str,
     connection: &mut AnyConnection,
     id: i64,
-    kind: JobKind,
-    subject: i64,
+    job: &NewJob,
     now: Timestamp,
 ) -> Result<()> {
     sqlx::query(statement)
         .bind(id)
-        .bind(kind.as_str())
-        .bind(subject)
+        .bind(job.kind.as_str())
+        .bind(job.subject)
         .bind(now.as_millisecond())
+        .bind(job.lane.clone())
         .execute(&mut *connection)
         .await?;
     Ok(())
@@ -204,6 +221,8 @@ impl Store {
                             kind: columns.parsed("kind", kind)?,
                             subject: columns.get("subject")?,
                             created_at: columns.time("created_at")?,
+                            run_at: columns.time("run_at")?,
+                            same_error: columns.get("same_error")?,
                             attempts: columns.get("attempts")?,
                             last_error: columns.get("last_error")?,
                         })
@@ -235,38 +254,53 @@ impl Store {
         .await
     }
 
-    /// Not yet: tried again at `run_at`.
-    pub async fn job_later(&self, id: i64, run_at: Timestamp, error: &str) -> Result<()> {
-        let error = error.to_owned();
+    /// Not yet: tried again after `pause`, or at once if somebody planned it anew meanwhile.
+    pub async fn job_later(&self, job: &Job, pause: SignedDuration, error: &str, now: Timestamp) -> Result<()> {
+        let (id, was_due_at, error) = (job.id, job.run_at, error.to_owned());
+        let run_at = now.checked_add(pause.min(MAX_PAUSE)).unwrap_or(now);
         self.write(move |writing| {
             Box::pin(async move {
-                sqlx::query(RETRY_JOB).bind(id).bind(run_at.as_millisecond()).bind(error).execute(writing.sql).await?;
+                sqlx::query(RETRY_JOB)
+                    .bind(id)
+                    .bind(run_at.as_millisecond())
+                    .bind(error)
+                    .bind(was_due_at.as_millisecond())
+                    .bind(now.as_millisecond())
+                    .execute(writing.sql)
+                    .await?;
                 Ok::<_, StoreError>(())
             })
         })
         .await
     }
 
-    /// Never: the reason stays in the row, where somebody can see it.
-    pub async fn job_given_up(&self, id: i64, error: &str, now: Timestamp) -> Result<()> {
-        let error = error.to_owned();
+    /// Never, unless somebody planned it anew meanwhile: the reason stays in the row, where somebody can see it.
+    pub async fn job_given_up(&self, job: &Job, error: &str, now: Timestamp) -> Result<()> {
+        let (id, was_due_at, error) = (job.id, job.run_at, error.to_owned());
         self.write(move |writing| {
             Box::pin(async move {
-                sqlx::query(GIVE_UP_JOB).bind(id).bind(now.as_millisecond()).bind(error).execute(writing.sql).await?;
+                sqlx::query(GIVE_UP_JOB)
+                    .bind(id)
+                    .bind(now.as_millisecond())
+                    .bind(error)
+                    .bind(was_due_at.as_millisecond())
+                    .execute(writing.sql)
+                    .await?;
                 Ok::<_, StoreError>(())
             })
         })
         .await
     }
 
-    /// The clock was set back to `now`: what was planned, leased or made by a clock that ran ahead would wait until that
-    /// time comes again.
+    /// The clock was set back to `now`, perhaps while nothing ran here: what was planned, leased or made by a clock that ran
+    /// ahead would wait until that time comes again. Each job waits its own pause, from now on.
     pub async fn move_jobs_near(&self, now: Timestamp) -> Result<()> {
-        let longest_pause = now.checked_add(LONGEST_PAUSE).unwrap_or(now);
+        let longest_pause = now.checked_add(MAX_PAUSE).unwrap_or(now);
         let longest_lease = now.checked_add(LEASE).unwrap_or(now);
         self.write(move |writing| {
             Box::pin(async move {
                 for (statement, limit) in [
+                    (KEEP_OWN_PAUSES, now),
                     (BRING_JOBS_NEAR, longest_pause),
                     (FREE_FAR_LEASES, longest_lease),
                     (MAKE_JOBS_NO_YOUNGER_THAN_NOW, now),
@@ -301,9 +335,9 @@ impl Store {
 
 pub(super) const PLAN_JOBS: ManyRows = ManyRows {
     name: "PLAN_JOBS",
-    head: "INSERT INTO job (id, kind, subject, created_at, run_at, attempts)
-        SELECT column1, column2, column3, column4, column5, 0",
-    columns: &[Column::Number, Column::Text, Column::Number, Column::Number, Column::Number],
+    head: "INSERT INTO job (id, kind, subject, created_at, run_at, planned_at, lane, attempts)
+        SELECT column1, column2, column3, column4, column5, column4, column6, 0",
+    columns: &[Column::Number, Column::Text, Column::Number, Column::Number, Column::Number, Column::Text],
     tail: "WHERE column1 IS NOT NULL
         ON CONFLICT (kind, subject) DO NOTHING",
 };
@@ -312,11 +346,16 @@ pub(super) const MANY_ROW_STATEMENTS: &[&ManyRows] = &[&PLAN_JOBS];
 
 statements! {
     PLAN_ONE = "
-        INSERT INTO job (id, kind, subject, created_at, run_at, attempts) VALUES ($1, $2, $3, $4, $4, 0)
+        INSERT INTO job (id, kind, subject, created_at, run_at, planned_at, lane, attempts)
+        VALUES ($1, $2, $3, $4, $4, $4, $5, 0)
         ON CONFLICT (kind, subject) DO NOTHING";
-    HASTEN = "
-        INSERT INTO job (id, kind, subject, created_at, run_at, attempts) VALUES ($1, $2, $3, $4, $4, 0)
-        ON CONFLICT (kind, subject) DO UPDATE SET run_at = excluded.run_at, given_up_at = NULL";
+    REPLAN = "
+        INSERT INTO job (id, kind, subject, created_at, run_at, planned_at, lane, attempts)
+        VALUES ($1, $2, $3, $4, $4, $4, $5, 0)
+        ON CONFLICT (kind, subject) DO UPDATE SET
+            created_at = CASE WHEN job.given_up_at IS NULL THEN job.created_at ELSE excluded.created_at END,
+            run_at = excluded.run_at, planned_at = excluded.planned_at, lane = excluded.lane, attempts = 0,
+            same_error = 0, given_up_at = NULL";
     ANY_JOB_DUE = "
         SELECT id FROM job
         WHERE given_up_at IS NULL AND run_at <= $1 AND (leased_until IS NULL OR leased_until <= $1)
@@ -336,7 +375,7 @@ statements! {
             ORDER BY run_at, id
             LIMIT $3)
           AND (leased_until IS NULL OR leased_until <= $1)
-        RETURNING id, kind, subject, created_at, attempts, last_error";
+        RETURNING id, kind, subject, created_at, run_at, attempts, last_error, same_error";
     LEASE_TRANSCRIPTION = "
         UPDATE job SET leased_until = $2
         WHERE id IN (
@@ -346,14 +385,22 @@ statements! {
             ORDER BY run_at, id
             LIMIT $3)
           AND (leased_until IS NULL OR leased_until <= $1)
-        RETURNING id, kind, subject, created_at, attempts, last_error";
+        RETURNING id, kind, subject, created_at, run_at, attempts, last_error, same_error";
     FINISH_JOB = "DELETE FROM job WHERE id = $1";
     RETRY_JOB = "
-        UPDATE job SET run_at = $2, last_error = $3, attempts = attempts + 1, leased_until = NULL
+        UPDATE job
+        SET run_at = CASE WHEN run_at = $4 THEN CAST($2 AS BIGINT) ELSE run_at END, planned_at = $5,
+            same_error = CASE WHEN last_error = $3 THEN same_error + 1 ELSE 1 END, last_error = $3,
+            attempts = attempts + 1, leased_until = NULL, leased_by = NULL
         WHERE id = $1";
     GIVE_UP_JOB = "
-        UPDATE job SET given_up_at = $2, last_error = $3, attempts = attempts + 1, leased_until = NULL
+        UPDATE job
+        SET given_up_at = CASE WHEN run_at = $4 THEN CAST($2 AS BIGINT) ELSE given_up_at END, last_error = $3,
+            attempts = attempts + 1, leased_until = NULL, leased_by = NULL
         WHERE id = $1";
+    KEEP_OWN_PAUSES = "
+        UPDATE job SET run_at = CAST($1 AS BIGINT) + run_at - planned_at, planned_at = $1
+        WHERE given_up_at IS NULL AND planned_at > $1";
     BRING_JOBS_NEAR = "UPDATE job SET run_at = $1 WHERE given_up_at IS NULL AND run_at > $1";
     FREE_FAR_LEASES = "UPDATE job SET leased_until = NULL WHERE leased_until > $1";
     MAKE_JOBS_NO_YOUNGER_THAN_NOW = "UPDATE job SET created_at = $1 WHERE created_at > $1";

@@ -60,9 +60,9 @@ pub use desk::{ActError, NewCallback};
 pub use desk_page::{DeskFilter, DeskPart, Standing};
 pub use factors::Factor;
 pub use hours::{ChangedHours, HoursChange, HoursEffect, HoursError};
-pub use ingest::{Delivery, Kept};
+pub use ingest::{Delivery, Kept, OWN};
 pub use invitations::Invitation;
-pub use jobs::{Job, JobKind, JobsSummary};
+pub use jobs::{Job, JobKind, JobsSummary, MAX_PAUSE};
 pub use log::{CallFilter, CallPage, Found, LogEntry, Resolution, Solved};
 pub use mail::{Mail, MailKind, MailPlan, NewMail, Waiting};
 pub use news::Told;
@@ -427,6 +427,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (12, "alarms", include_str!("../../migrations/0012_alarms.sql")),
     (13, "placed calls", include_str!("../../migrations/0013_placed_calls.sql")),
     (14, "recognise", include_str!("../../migrations/0014_recognise.sql")),
+    (15, "messages", include_str!("../../migrations/0015_messages.sql")),
     (16, "lines", include_str!("../../migrations/0016_lines.sql")),
     (18, "reconcile", include_str!("../../migrations/0018_reconcile.sql")),
 ];

@@ -206,7 +206,7 @@ impl Store {
             Box::pin(async move {
                 let job = writing.new_id(now);
                 match at_once {
-                    true => jobs::hasten(writing.sql, job, jobs::JobKind::ReconcileProvider, id, now).await,
+                    true => jobs::replan(writing.sql, job, &look_job(id), now).await,
                     false => jobs::plan_one(writing.sql, job, jobs::JobKind::ReconcileProvider, id, now).await,
                 }
             })
@@ -222,7 +222,7 @@ impl Store {
             Box::pin(async move {
                 sqlx::query(WANT_WIDE_LOOK).bind(row.id).execute(&mut *writing.sql).await?;
                 let job = writing.new_id(now);
-                jobs::hasten(writing.sql, job, jobs::JobKind::ReconcileProvider, row.id, now).await?;
+                jobs::replan(writing.sql, job, &look_job(row.id), now).await?;
                 audit::keep(&mut writing, &by, "reconcile", &format!("provider {}", row.provider), "", &address, now)
                     .await?;
                 Ok::<_, StoreError>(())
@@ -318,6 +318,10 @@ const KNOWN_RECORDINGS: ManyRows = ManyRows {
 };
 
 pub(super) const MANY_ROW_STATEMENTS: &[&ManyRows] = &[&KNOWN_CALLS, &KNOWN_RECORDINGS];
+
+fn look_job(subject: i64) -> jobs::NewJob {
+    jobs::NewJob { kind: jobs::JobKind::ReconcileProvider, subject, lane: None }
+}
 
 statements! {
     READ_RECONCILIATION = "SELECT * FROM reconciliation WHERE provider = $1";

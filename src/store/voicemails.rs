@@ -6,9 +6,10 @@ use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 use super::audit;
-use super::jobs::{self, JobKind};
+use super::jobs::{self, JobKind, NewJob};
 use super::search;
 use super::sql::{Column, Columns, ManyRows, statements};
+use super::writer::Writing;
 use super::{Result, Store, StoreError};
 use crate::core::officer::Actor;
 use crate::core::phone::PhoneNumber;
@@ -117,12 +118,64 @@ impl Store {
     pub async fn sound_arrived(&self, id: i64, now: Timestamp) -> Result<()> {
         self.write(move |mut writing| {
             Box::pin(async move {
-                sqlx::query(HOPE_AGAIN).bind(id).execute(&mut *writing.sql).await?;
-                let job = writing.new_id(now);
-                jobs::hasten(writing.sql, job, JobKind::FetchRecording, id, now).await
+                let row = sqlx::query(RETRY_ONE).bind(id).fetch_optional(&mut *writing.sql).await?;
+                retry_rows(&mut writing, row.as_slice(), now).await
             })
         })
         .await
+    }
+
+    /// Somebody wants a message that is not here yet to be tried again, now. `false`: it is here, or erased.
+    pub async fn retry_voicemail(&self, id: i64, by: &Actor, address: &str, now: Timestamp) -> Result<bool> {
+        let (by, address) = (by.clone(), address.to_owned());
+        self.write(move |mut writing| {
+            Box::pin(async move {
+                let row = sqlx::query(RETRY_ONE).bind(id).fetch_optional(&mut *writing.sql).await?;
+                if row.is_none() {
+                    return Ok(false);
+                }
+                retry_rows(&mut writing, row.as_slice(), now).await?;
+                audit::keep(&mut writing, &by, "retry", &format!("voicemail {id}"), "", &address, now).await?;
+                Ok::<_, StoreError>(true)
+            })
+        })
+        .await
+    }
+
+    /// Everything of a provider that waits or was given up is tried again, now: messages, deletions and questions about
+    /// calls. The answer is how many messages.
+    pub async fn retry_provider(&self, provider: &str, now: Timestamp) -> Result<usize> {
+        let mut count = 0;
+        let mut after = 0;
+        loop {
+            let name = provider.to_owned();
+            let ids = self
+                .write(move |mut writing| {
+                    Box::pin(async move {
+                        let rows = sqlx::query(RETRY_SOME).bind(name).bind(after).fetch_all(&mut *writing.sql).await?;
+                        retry_rows(&mut writing, &rows, now).await?;
+                        rows.iter().map(|row| Columns::of("voicemail", row).get("id")).collect::<Result<Vec<i64>>>()
+                    })
+                })
+                .await?;
+            count += ids.len();
+            match ids.into_iter().max() {
+                Some(last) => after = last,
+                None => break,
+            }
+        }
+        let name = provider.to_owned();
+        self.write(move |writing| {
+            Box::pin(async move {
+                for statement in [RETRY_DELETIONS, RETRY_QUESTIONS] {
+                    let query = sqlx::query(statement).bind(name.clone()).bind(now.as_millisecond());
+                    query.execute(&mut *writing.sql).await?;
+                }
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await?;
+        Ok(count)
     }
 
     /// The voicemails of these calls, oldest first.
@@ -168,7 +221,7 @@ impl Store {
                 }
                 for kind in next {
                     let job_id = writing.new_id(now);
-                    jobs::plan_one(writing.sql, job_id, *kind, id, now).await?;
+                    plan_next(writing.sql, job_id, *kind, id, now).await?;
                 }
                 Ok::<_, StoreError>(())
             })
@@ -221,7 +274,7 @@ impl Store {
                 sqlx::query(FORGET_FETCHING).bind(id).execute(&mut *writing.sql).await?;
                 if delete_there {
                     let job_id = writing.new_id(now);
-                    jobs::plan_one(writing.sql, job_id, JobKind::DeleteRecording, id, now).await?;
+                    plan_next(writing.sql, job_id, JobKind::DeleteRecording, id, now).await?;
                 }
                 audit::keep(&mut writing, &by, "erase", &format!("voicemail {id}"), &reason, &address, now).await?;
                 Ok::<_, StoreError>(true)
@@ -288,6 +341,47 @@ impl Store {
         })
         .await
     }
+}
+
+/// Plans what follows the fetching of a message. What asks the provider stands in the provider's lane.
+async fn plan_next(connection: &mut AnyConnection, job_id: i64, kind: JobKind, id: i64, now: Timestamp) -> Result<()> {
+    let lane = match kind {
+        JobKind::DeleteRecording => sqlx::query_scalar(PROVIDER_OF).bind(id).fetch_optional(&mut *connection).await?,
+        _ => None,
+    };
+    jobs::plan_in_lane(connection, job_id, &NewJob { kind, subject: id, lane }, now).await
+}
+
+/// Plans the fetching of these rows anew. Columns: id, url, provider.
+async fn retry_rows(writing: &mut Writing<'_>, rows: &[AnyRow], now: Timestamp) -> Result<()> {
+    for row in rows {
+        writing.touches_the_list();
+        let job = fetching(row)?;
+        let job_id = writing.new_id(now);
+        jobs::replan(writing.sql, job_id, &job, now).await?;
+    }
+    Ok(())
+}
+
+fn fetching(row: &AnyRow) -> Result<NewJob> {
+    let columns = Columns::of("voicemail", row);
+    let lane = jobs::lane_of(columns.get::<Option<String>>("url")?.as_deref(), &columns.get::<String>("provider")?);
+    Ok(NewJob { kind: JobKind::FetchRecording, subject: columns.get("id")?, lane: Some(lane) })
+}
+
+/// Tries a recording of this call again that is not here yet: its provider has told of it once more, perhaps at a new
+/// address.
+pub(super) async fn retry_recording(
+    connection: &mut AnyConnection,
+    job_id: i64,
+    (call_id, recording_id, url): (i64, &str, Option<String>),
+    now: Timestamp,
+) -> Result<()> {
+    let row = sqlx::query(RETRY_TOLD_AGAIN).bind(call_id).bind(recording_id.to_owned()).bind(url);
+    if let Some(row) = row.fetch_optional(&mut *connection).await? {
+        jobs::replan(connection, job_id, &fetching(&row)?, now).await?;
+    }
+    Ok(())
 }
 
 /// What the message said, if it is known, and the callback it belongs to.
@@ -420,7 +514,38 @@ statements! {
         FROM voicemail
         JOIN call ON call.id = voicemail.call_id
         WHERE voicemail.call_id = $1 AND voicemail.recording_id = $2";
-    HOPE_AGAIN = "UPDATE voicemail SET state = 'pending', failure = NULL WHERE id = $1 AND state = 'failed'";
+    RETRY_ONE = "
+        UPDATE voicemail SET state = 'pending', failure = NULL
+        WHERE id = $1 AND state IN ('pending', 'failed')
+        RETURNING id, url, (SELECT call.provider FROM call WHERE call.id = voicemail.call_id) AS provider";
+    RETRY_TOLD_AGAIN = "
+        UPDATE voicemail SET state = 'pending', failure = NULL, url = COALESCE($3, url)
+        WHERE call_id = $1 AND recording_id = $2 AND state IN ('pending', 'failed')
+        RETURNING id, url, (SELECT call.provider FROM call WHERE call.id = voicemail.call_id) AS provider";
+    RETRY_SOME = "
+        UPDATE voicemail SET state = 'pending', failure = NULL
+        WHERE id IN (
+            SELECT voicemail.id FROM voicemail
+            JOIN call ON call.id = voicemail.call_id
+            WHERE call.provider = $1 AND voicemail.id > $2 AND voicemail.state IN ('pending', 'failed')
+            ORDER BY voicemail.id
+            LIMIT 100)
+        RETURNING id, url, (SELECT call.provider FROM call WHERE call.id = voicemail.call_id) AS provider";
+    RETRY_DELETIONS = "
+        UPDATE job SET run_at = $2, planned_at = $2, attempts = 0, given_up_at = NULL,
+            created_at = CASE WHEN given_up_at IS NULL THEN created_at ELSE CAST($2 AS BIGINT) END
+        WHERE kind = 'delete_recording' AND EXISTS (
+            SELECT 1 FROM voicemail
+            JOIN call ON call.id = voicemail.call_id
+            WHERE voicemail.id = job.subject AND call.provider = $1)";
+    RETRY_QUESTIONS = "
+        UPDATE job SET run_at = $2, planned_at = $2, attempts = 0, given_up_at = NULL
+        WHERE kind = 'reconcile_call' AND attempts > 0
+          AND EXISTS (SELECT 1 FROM call WHERE call.id = job.subject AND call.provider = $1)";
+    PROVIDER_OF = "
+        SELECT call.provider FROM voicemail
+        JOIN call ON call.id = voicemail.call_id
+        WHERE voicemail.id = $1";
     LIST_STORED = "
         SELECT voicemail.*, call.provider AS provider, call.provider_call_id AS provider_call_id,
             call.caller AS caller

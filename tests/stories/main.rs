@@ -31,6 +31,7 @@ mod reconciling;
 mod refused;
 mod reports;
 mod restoring;
+mod retrying;
 mod searching;
 mod sessions;
 mod siblings;

@@ -16,6 +16,7 @@ mod snapshots_of_the_dialogue;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
 use url::Url;
 
 pub use self::signature::{check_ed25519_signature, check_form_signature, check_request, form_signature};
@@ -176,6 +177,19 @@ impl Provider for Twiml {
 }
 
 impl Archive for Twiml {
+    fn access_digest(&self) -> String {
+        let Settings { account_sid, auth_tokens, api_base, recording_hosts, .. } = &self.settings;
+        let token = self.api_token.as_ref().map_or("", |token| &token.0);
+        let parts = [account_sid.as_str(), api_base, token].into_iter();
+        let parts = parts.chain(auth_tokens.iter().chain(recording_hosts).map(String::as_str));
+        let mut sum = Sha256::new();
+        parts.for_each(|part| {
+            sum.update((part.len() as u64).to_le_bytes());
+            sum.update(part);
+        });
+        sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     fn recording_request(
         &self,
         provider_call_id: &str,

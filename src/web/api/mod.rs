@@ -12,6 +12,7 @@ mod hours;
 mod objects;
 mod problem;
 mod refusals;
+mod retry;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -102,6 +103,7 @@ fn described() -> OpenApiRouter<House> {
         .routes(routes!(calls::list))
         .routes(routes!(calls::read))
         .routes(routes!(audio::listen))
+        .routes(routes!(retry::retry))
         .routes(routes!(hours::at))
         .routes(routes!(hours::lines))
 }

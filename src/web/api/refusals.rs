@@ -32,6 +32,8 @@ refusals! {
     Signing: 401;
     /// Of the sound.
     Listening: 400 401 403 404 416 503;
+    /// Of a message that is to be fetched again.
+    Retrying: 401 403 404 409 503;
     /// Of an action on one callback.
     Changing: 400 401 403 404 408 409 413 415 422 503;
     /// Of an action on whichever callback comes first.

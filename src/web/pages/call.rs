@@ -33,7 +33,10 @@ const LONGEST_BODY: usize = 20_000;
 const LONGEST_REASON: usize = 300;
 
 pub(super) fn router() -> Router<House> {
-    Router::new().route("/calls/{id}", get(show)).route("/calls/{id}/recordings/{voicemail}/erase", post(erase))
+    Router::new()
+        .route("/calls/{id}", get(show))
+        .route("/calls/{id}/recordings/{voicemail}/erase", post(erase))
+        .route("/calls/{id}/recordings/{voicemail}/retry", post(retry))
 }
 
 #[derive(Template)]
@@ -172,6 +175,22 @@ async fn erase(
         erase_file(&house, voicemail.id, &sound.name).await?;
     }
     Ok(Redirect::to(&format!("/calls/{id}")).into_response())
+}
+
+/// Has a message that is not here yet tried again, now. One that has come meanwhile is simply shown.
+async fn retry(
+    State(house): State<House>,
+    visitor: Visitor,
+    Path((id, voicemail)): Path<(String, String)>,
+    Address(address): Address,
+) -> Result<Redirect, PageError> {
+    let person = visitor.officer()?;
+    let id: i64 = id.parse().map_err(|_| Error::NotFound)?;
+    let voicemail: i64 = voicemail.parse().map_err(|_| Error::NotFound)?;
+    let known = house.store.voicemail(voicemail).await?.filter(|known| known.call_id == id);
+    let voicemail = known.ok_or(Error::NotFound)?.id;
+    house.store.retry_voicemail(voicemail, &person.actor, &address, house.clock.now()).await?;
+    Ok(Redirect::to(&format!("/calls/{id}")))
 }
 
 /// What does not succeed now is done by the worker a minute later: the row remembers the file until it is gone.

@@ -220,6 +220,11 @@ fn unfold(groups: &mut [Group], at: Option<i64>, view: &View) {
     }
     for (place, card) in groups.iter_mut().flat_map(|group| &mut group.cards).enumerate() {
         card.unfolded = Some(card.id) == chosen;
+        let id = card.id;
+        let retry = |message: &mut Message| {
+            message.retry = message.retry.take().map(|_| format!("/callbacks/{id}/retry{}", view.plain().query()));
+        };
+        card.messages.iter_mut().for_each(retry);
         card.link = format!("{}#c{}", View { at: Some(card.id), ..view.plain() }.address(), card.id);
         if card.unfolded {
             let (before, after) = (&order[..place], &order[place + 1..]);

@@ -23,6 +23,7 @@ async fn a_call_has_exactly_its_promised_fields_and_its_events() {
         "outcome",
         "voicemails",
         "callback_id",
+        "restored",
         "events",
     ];
     expected.sort_unstable();

@@ -37,6 +37,7 @@ async fn the_description_names_every_route_and_needs_no_login() {
             "GET /api/v1/calls",
             "GET /api/v1/calls/{id}",
             "GET /api/v1/voicemails/{id}/audio",
+            "POST /api/v1/voicemails/{id}/retry",
             "GET /api/v1/hours",
             "GET /api/v1/lines",
         ]

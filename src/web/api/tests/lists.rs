@@ -27,6 +27,8 @@ async fn a_callback_has_exactly_its_promised_fields() {
         "note",
         "decision_reason",
         "proposal",
+        "proposed_callback",
+        "siblings",
         "asker",
         "topic",
         "summary",

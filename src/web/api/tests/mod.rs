@@ -156,7 +156,7 @@ impl School {
     async fn rings_line(&self, dialled: &str, caller: &str, facts: Vec<Fact>) -> (i64, Option<String>) {
         let now = self.house.clock.now();
         let facts = [vec![parties(dialled, caller), Fact::Answered], facts, vec![Fact::Ended]].concat();
-        self.tells(&format!("CA{caller}{}", now.as_millisecond()), now, facts).await
+        self.tells(&format!("CA{caller}{dialled}{}", now.as_millisecond()), now, facts).await
     }
 
     /// News of one call, delivered now: the ids of the call and of its callback.

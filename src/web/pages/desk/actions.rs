@@ -22,6 +22,7 @@ use crate::core::placed_call::Ending;
 use crate::store::{ActError, Store};
 use crate::time::Timestamp;
 use crate::web::pages::refused::{PageError, sentence};
+use crate::web::pages::sign_in::Address;
 use crate::web::pages::words::Wall;
 use crate::web::pages::{AnyQuery, Visitor, query};
 use crate::web::{Error, House};
@@ -35,6 +36,8 @@ pub(super) struct ActForm {
     next: Option<i64>,
     /// Not empty: the officer goes on though a colleague holds the same number on another line.
     confirm: String,
+    /// The message that is to be tried again.
+    voicemail: Option<i64>,
     #[serde(flatten)]
     typed: Typed,
 }
@@ -69,13 +72,14 @@ pub(super) async fn act(
     visitor: Visitor,
     Path((id, verb)): Path<(String, String)>,
     view: AnyQuery<View>,
+    Address(address): Address,
     form: Result<Form<ActForm>, FormRejection>,
 ) -> Result<Response, PageError> {
     let now = house.clock.now();
     let visitor = Visitor(visitor.officer()?);
     let by = &visitor.0.actor;
     let id: i64 = id.parse().map_err(|_| Error::NotFound)?;
-    let Ok(Form(ActForm { version, next, confirm, mut typed })) = form else {
+    let Ok(Form(ActForm { version, next, confirm, voicemail, mut typed })) = form else {
         return Err(Error::BadRequest("Форма пришла не целиком. Вернитесь и повторите.".to_owned()).into());
     };
     typed.verb = verb;
@@ -85,6 +89,12 @@ pub(super) async fn act(
     let wall = Wall::new(lines.by_id(&entry.callback.line).calendar.time_zone(), now);
     let done = match typed.verb.as_str() {
         "undo" => house.store.undo(id, version, by, now).await,
+        // Whoever was faster, or the sound itself, makes this nothing.
+        "retry" => {
+            let shown = entry.voicemails.iter().find(|shown| Some(shown.id) == voicemail).ok_or(Error::NotFound)?;
+            house.store.retry_voicemail(shown.id, by, &address, now).await?;
+            Ok(entry.callback)
+        }
         "note" => match typed.said() {
             said if said.is_empty() => Ok(entry.callback),
             said => house.store.keep_note(id, &said, by, now).await.map(|()| entry.callback),
@@ -128,7 +138,7 @@ pub(super) async fn act(
         Ok(_) => {
             let stays = matches!(
                 typed.verb.as_str(),
-                "claim" | "dial" | "call-anyway" | "release" | "reopen" | "undo" | "note"
+                "claim" | "dial" | "call-anyway" | "release" | "reopen" | "undo" | "note" | "retry"
             );
             let at = if stays { id } else { next.unwrap_or(id) };
             let did = (!stays || typed.verb == "reopen").then_some(id);

@@ -3,9 +3,12 @@
 use crate::core::officer::Role;
 use crate::recordings::LEAST_SPEECH_MS;
 use crate::store::{Person, Voicemail, VoicemailState};
+use crate::time::elapsed_ms;
 use crate::web::pages::waveform;
 use crate::web::pages::words::{Wall, length};
 
+/// A recording is there after this long as a rule: then officers are offered to try again.
+const USUAL_DELAY_MS: i64 = 2 * 60_000;
 /// Below this a message is labelled as very short (UX §2).
 const SHORT_MS: i64 = 2_000;
 /// Below −45 dBFS nothing can be heard on a telephone.
@@ -26,6 +29,8 @@ pub(in crate::web::pages) struct Message {
     pub view_box: String,
     /// What is to be known about it, in a sentence.
     pub notes: Vec<String>,
+    /// The address of the form that has it tried again, if it is not here and this person may.
+    pub retry: Option<String>,
     /// Its words, if this person may listen.
     pub transcript: Option<String>,
     pub said_number: Option<SaidNumber>,
@@ -72,7 +77,16 @@ impl Message {
         let sound = voicemail.sound.as_ref().filter(|_| stored);
         let may_listen = person.role >= Role::Officer;
         let mut notes = Vec::new();
+        let is_late = elapsed_ms(voicemail.received_at, wall.now) >= USUAL_DELAY_MS;
+        let may_be_tried = match voicemail.state {
+            VoicemailState::Pending => is_late,
+            VoicemailState::Failed => true,
+            VoicemailState::Stored | VoicemailState::Erased => false,
+        };
         match voicemail.state {
+            VoicemailState::Pending if is_late => {
+                notes.push("Запись ещё передаётся от оператора связи. Попытки продолжаются.".to_owned());
+            }
             VoicemailState::Pending => {
                 notes.push("Запись ещё передаётся от оператора связи. Появится сама, обычно до 2 минут.".to_owned());
             }
@@ -118,6 +132,8 @@ impl Message {
             wave: sound.filter(|_| may_listen).map(|sound| waveform::path(&sound.peaks)),
             view_box: waveform::view_box(),
             notes,
+            retry: (may_be_tried && may_listen)
+                .then(|| format!("/calls/{}/recordings/{}/retry", voicemail.call_id, voicemail.id)),
             transcript: sound.and(voicemail.transcript.as_ref()).filter(|_| may_listen).map(|it| it.text.clone()),
             said_number: sound.filter(|_| may_listen).and_then(|_| voicemail.said_number()).map(|number| SaidNumber {
                 spaced: number.spaced(),
