@@ -58,5 +58,6 @@ super::sql::statements! {
     NEWEST_AUDIT = "SELECT MAX(id) FROM audit";
     NEWEST_OFFICER = "SELECT MAX(id) FROM officer";
     NEWEST_PLACED_CALL = "SELECT MAX(id) FROM placed_call";
+    NEWEST_PROMPT = "SELECT MAX(id) FROM prompt";
     NEWEST_TOKEN = "SELECT MAX(id) FROM token";
 }

@@ -10,6 +10,7 @@
 mod alarms;
 mod attempts;
 mod audit;
+mod backup;
 mod callback_list;
 mod callbacks;
 mod calls;
@@ -50,6 +51,10 @@ use tokio::sync::{Mutex, mpsc};
 pub use alarms::Alarm;
 pub use attempts::Attempt;
 pub use audit::{AuditEntry, AuditFilter, AuditRow};
+pub use backup::{
+    ColumnKind, LEFT_OUT, Present, PromptFiles, RestoreError, Restoring, Snapshot, Table, TableColumn, TableContent,
+    VoicemailFile,
+};
 pub use callback_list::{CallBrief, CallbackPage, CallbackView, ListFilter, ListPeriod, StateFilter, Step};
 pub use calls::{CallView, KeptDelivery};
 pub use contacts::Contact;
@@ -94,6 +99,9 @@ pub enum StoreError {
     /// The writer has stopped: the service is shutting down.
     #[error("the store is closed")]
     Closed,
+    /// A restore was broken off: what is there is not whole. `perezvon restore` begins it anew.
+    #[error("the database is an unfinished restore")]
+    UnfinishedRestore,
 }
 
 impl StoreError {
@@ -144,6 +152,7 @@ impl Store {
         let options = connect_options(url)?;
         make_for_this_user_alone(url);
         let mut writing = connect(&options).await?;
+        backup::refuse_unfinished(&mut writing).await?;
         migrator(writing.backend_name())
             .run_direct(None, &mut writing, false)
             .await
@@ -259,6 +268,7 @@ pub fn statements() -> Vec<Statement> {
         STATEMENTS,
         alarms::STATEMENTS,
         audit::STATEMENTS,
+        backup::STATEMENTS,
         callback_list::STATEMENTS,
         callbacks::STATEMENTS,
         calls::STATEMENTS,

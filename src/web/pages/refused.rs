@@ -110,7 +110,11 @@ impl Failure {
     fn of_store(cause: &StoreError) -> Self {
         match cause {
             StoreError::Corrupt { .. } => Self::ours(&cause.to_string()),
-            StoreError::Unavailable(_) | StoreError::Busy | StoreError::TimedOut | StoreError::Closed => {
+            StoreError::Unavailable(_)
+            | StoreError::Busy
+            | StoreError::TimedOut
+            | StoreError::Closed
+            | StoreError::UnfinishedRestore => {
                 Self { status: StatusCode::SERVICE_UNAVAILABLE, ..Self::ours(&cause.to_string()) }
             }
         }
