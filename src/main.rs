@@ -9,7 +9,7 @@ use clap::Parser;
 use perezvon::app::check::{self, Probe};
 use perezvon::app::cli::{Cli, Command, PbxCommand, WebhookCommand};
 use perezvon::app::config::{self, Config, Mistakes};
-use perezvon::app::{demo, hours, pbx, people, serve, telemetry, verify, webhook_verify};
+use perezvon::app::{backup, demo, hours, pbx, people, serve, telemetry, verify, webhook_verify};
 use perezvon::core::calendar::Calendar;
 use perezvon::core::line::LineId;
 use perezvon::jobs::try_mail;
@@ -61,7 +61,12 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
             std::io::stdin().read_to_end(&mut body).context("тело запроса не читается")?;
             return webhook_verify::run(&args, &body, now, out);
         }
-        Command::Verify => {
+        Command::Backup(args) => return backup::make(&load()?, &args.into, now, out).await,
+        Command::Restore(args) => return backup::restore(&load()?, &args.backup, out).await,
+        Command::Verify(args) => {
+            if let Some(folder) = &args.backup {
+                return backup::verify(folder, out).await;
+            }
             let config = load()?;
             let folder = Folder::open(&config.storage.recordings)?;
             return verify::run(&open(&config).await?, &folder, out).await;

@@ -73,9 +73,36 @@ pub enum Command {
     #[command(help_template = HELP, subcommand_help_heading = COMMANDS, subcommand_value_name = "КОМАНДА")]
     #[command(subcommand)]
     Pbx(PbxCommand),
-    /// Сверить контрольные суммы всех записей; код 1, если что-то не сошлось
-    #[command(help_template = HELP)]
-    Verify,
+    /// Сверить записи с базой и базу с записями или проверить резервную копию; код 1, если чего-то нет или оно изменилось
+    #[command(help_template = HELP, next_help_heading = OPTIONS)]
+    Verify(VerifyRecordingsArgs),
+    /// Сделать резервную копию базы и записей, не останавливая службу
+    #[command(help_template = HELP, next_help_heading = OPTIONS)]
+    Backup(BackupArgs),
+    /// Восстановить резервную копию в пустую базу и пустую папку записей из настроек
+    #[command(help_template = HELP, next_help_heading = OPTIONS)]
+    Restore(RestoreArgs),
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct VerifyRecordingsArgs {
+    /// Проверить эту резервную копию вместо записей службы
+    #[arg(long, value_name = "ПАПКА")]
+    pub backup: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct BackupArgs {
+    /// Папка для копий: в ней появится новая папка с датой
+    #[arg(value_name = "ПАПКА")]
+    pub into: PathBuf,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct RestoreArgs {
+    /// Папка одной копии, например /var/backups/perezvon/perezvon-2026-11-21T03-00-00
+    #[arg(value_name = "КОПИЯ")]
+    pub backup: PathBuf,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -8,8 +8,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::config::{Config, ProviderConfig};
+use super::config::{Config, ProviderConfig, Storage};
 use super::{listener, telemetry};
+use crate::jobs::backup::NightlyBackup;
 use crate::jobs::{Http, Transcriber, Worker};
 use crate::providers::asterisk::Asterisk;
 use crate::providers::twiml::Twiml;
@@ -51,6 +52,9 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
     let heartbeat = Heartbeat::default();
     // A rehearsal's callers have never called: nobody is written to about them.
     let mail = config.mail.clone().filter(|_| !(rehearse || marked)).map(Arc::new);
+    let Storage { database, recordings } = config.storage.clone();
+    let backup = config.backup.clone().filter(|_| !(rehearse || marked));
+    let backup = backup.map(|settings| Arc::new(NightlyBackup::new(settings, database, recordings)));
     let house = House::new(Parts {
         clock: clock.clone(),
         store: store.clone(),
@@ -63,6 +67,7 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
         rehearsal: rehearse || marked,
         sends_mail: mail.is_some(),
         transcribes: config.transcription.is_some(),
+        backs_up: backup.is_some(),
         worker: heartbeat.clone(),
     });
     let worker = Worker {
@@ -73,6 +78,7 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
         http: Http::new(),
         mail,
         transcriber: config.transcription.clone().map(Transcriber::new),
+        backup,
         heartbeat,
     };
     Ok(Built { house, worker, store })

@@ -4,6 +4,7 @@
 //! second try, never to none. Every job therefore bears being done twice.
 
 mod arrived;
+pub mod backup;
 mod fetch;
 mod http;
 mod mail;
@@ -51,6 +52,8 @@ pub struct Worker {
     pub mail: Option<Arc<MailSettings>>,
     /// `None`: messages are not written down.
     pub transcriber: Option<Transcriber>,
+    /// `None`: no nightly backup is configured, or this is a rehearsal.
+    pub backup: Option<Arc<backup::NightlyBackup>>,
     pub heartbeat: Heartbeat,
 }
 
@@ -96,6 +99,8 @@ impl Worker {
                         if let Err(failed) = self.plan_mail().await {
                             warn!(error = %failed, "Letters could not be planned; trying again");
                         }
+                        let worker = self.clone();
+                        in_hand.spawn(async move { worker.back_up_if_due().await.map(drop) });
                     }
                     tick = tick.wrapping_add(1);
                 }

@@ -7,6 +7,7 @@ mod harness;
 mod announcing;
 mod architecture;
 mod arriving;
+mod backups;
 mod callers;
 mod calls;
 mod crash;
