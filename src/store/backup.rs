@@ -15,7 +15,8 @@ use sqlx::{AnyConnection, Arguments, AssertSqlSafe, Connection, Row};
 use tokio::sync::mpsc;
 
 use super::sql::{Columns, statements};
-use super::{Result, StoreError, VoicemailState};
+use super::{Result, Store, StoreError, VoicemailState};
+use crate::time::{SignedDuration, Timestamp};
 
 /// Tables that are in no backup. `session`: a copy in the wrong hands signs nobody in, and whoever is signed in types the
 /// password once more. `news`: it tells running processes of each other.
@@ -26,6 +27,11 @@ const FILLED_BY_MIGRATIONS: [&str; 1] = ["search_progress"];
 const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
 /// The key in `meta` of a database whose restore has not been finished.
 const UNFINISHED: &str = "unfinished_restore";
+
+/// Without a good backup for this long somebody has to act.
+pub const MAX_BACKUP_AGE: SignedDuration = SignedDuration::from_hours(48);
+/// The key in `meta` under which the last good backup of the night is described.
+const LAST_BACKUP: &str = "last_backup";
 
 /// Lines are handed on in chunks of about this size.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -92,6 +98,30 @@ pub struct PromptFiles {
     pub sha256: Vec<u8>,
     pub original_name: String,
     pub original_sha256: Vec<u8>,
+}
+
+/// The last good backup of the night.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastBackup {
+    pub made_at: Timestamp,
+    pub verified_at: Timestamp,
+    pub folder: String,
+    pub size_bytes: u64,
+    pub recordings: u64,
+}
+
+impl Store {
+    /// `None`: there has never been one.
+    pub async fn last_backup(&self) -> Result<Option<LastBackup>> {
+        let text = self.meta(LAST_BACKUP).await?;
+        // What another version of the program wrote is as good as none: the next night writes it anew.
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    pub async fn set_last_backup(&self, last: &LastBackup) -> Result<()> {
+        let text = serde_json::to_string(last).expect("plain fields always become JSON");
+        self.set_meta(LAST_BACKUP, &text).await
+    }
 }
 
 /// The database at one instant. Writers go on meanwhile; on SQLite the write-ahead log is not cut shorter until

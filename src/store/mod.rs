@@ -32,6 +32,7 @@ mod overview;
 mod people;
 mod placed_calls;
 mod prompts;
+mod replay;
 mod reports;
 mod search;
 mod sessions;
@@ -52,8 +53,8 @@ pub use alarms::Alarm;
 pub use attempts::Attempt;
 pub use audit::{AuditEntry, AuditFilter, AuditRow};
 pub use backup::{
-    ColumnKind, LEFT_OUT, Present, PromptFiles, RestoreError, Restoring, Snapshot, Table, TableColumn, TableContent,
-    VoicemailFile,
+    ColumnKind, LEFT_OUT, LastBackup, MAX_BACKUP_AGE, Present, PromptFiles, RestoreError, Restoring, Snapshot, Table,
+    TableColumn, TableContent, VoicemailFile,
 };
 pub use callback_list::{CallBrief, CallbackPage, CallbackView, ListFilter, ListPeriod, StateFilter, Step};
 pub use calls::{CallView, KeptDelivery};
@@ -72,6 +73,7 @@ pub use overview::Growth;
 pub use people::{Officer, OfficerChange, PeopleError, Person};
 pub use placed_calls::{Dialling, PlacedCall, RING_WITHIN};
 pub use prompts::{MOST_DRAFTS, NewPrompt, Prompt, PromptError};
+pub use replay::InboxDelivery;
 pub use reports::{MOST_REPORTED, Reported};
 pub use sessions::KeptSession;
 pub use tokens::Token;
@@ -291,6 +293,7 @@ pub fn statements() -> Vec<Statement> {
         prompts::STATEMENTS,
         log::STATEMENTS,
         search::STATEMENTS,
+        replay::STATEMENTS,
         reports::STATEMENTS,
         undoing::STATEMENTS,
         voicemails::STATEMENTS,
