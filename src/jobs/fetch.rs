@@ -163,9 +163,7 @@ impl Worker {
             Err(reason) => return self.missed(job, voicemail, Missed::Unreadable(reason), now).await,
         };
         let length_ms = analysis.as_ref().map_or(0, |analysis| analysis.sound.length_ms);
-        let is_short = voicemail
-            .provider_seconds
-            .is_some_and(|seconds| length_ms + ROUNDING_MS < seconds.saturating_mul(1000).saturating_mul(9) / 10);
+        let is_short = is_short(voicemail, length_ms);
         let damage = if broke_off.is_empty() { damage(&analysis, is_short) } else { broke_off };
         // Tries that never got a file say nothing about it: only the same damage twice in a row is the file's own.
         let is_lasting = job.attempts + 1 >= TRIES_FOR_A_WHOLE_FILE && job.last_error.as_ref() == Some(&damage);
@@ -322,7 +320,7 @@ fn may_have_expired(status: StatusCode) -> bool {
 
 /// Measuring is work for a thread of its own: tens of milliseconds per minute of sound. A file that brings the decoder
 /// down is a broken file, and the next try would bring it down again.
-async fn measured_apart(
+pub(super) async fn measured_apart(
     measure: impl FnOnce() -> Result<Analysis, Unplayable> + Send + 'static,
 ) -> Result<Result<Analysis, Unplayable>, String> {
     match tokio::task::spawn_blocking(measure).await {
@@ -332,8 +330,15 @@ async fn measured_apart(
     }
 }
 
+/// Whether clearly less came than the provider said there was.
+pub(super) fn is_short(voicemail: &Voicemail, length_ms: i64) -> bool {
+    voicemail
+        .provider_seconds
+        .is_some_and(|seconds| length_ms + ROUNDING_MS < seconds.saturating_mul(1000).saturating_mul(9) / 10)
+}
+
 /// What is wrong with the file, in words; empty if nothing.
-fn damage(analysis: &Result<Analysis, Unplayable>, is_short: bool) -> String {
+pub(super) fn damage(analysis: &Result<Analysis, Unplayable>, is_short: bool) -> String {
     let mut found: Vec<String> = match analysis {
         Ok(analysis) => analysis.sound.damage.iter().map(ToString::to_string).collect(),
         Err(unplayable) => vec![unplayable.to_string()],
@@ -344,7 +349,7 @@ fn damage(analysis: &Result<Analysis, Unplayable>, is_short: bool) -> String {
     found.join("; ")
 }
 
-fn stored_sound(kept: Kept, analysis: Option<Analysis>, damage: String) -> StoredSound {
+pub(super) fn stored_sound(kept: Kept, analysis: Option<Analysis>, damage: String) -> StoredSound {
     let (size_bytes, sha256) = (kept.size_bytes.try_into().unwrap_or(i64::MAX), kept.sha256.0.to_vec());
     let name = kept.name.to_string();
     match analysis {
