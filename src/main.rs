@@ -9,7 +9,7 @@ use clap::Parser;
 use perezvon::app::check::{self, Probe};
 use perezvon::app::cli::{Cli, Command, PbxCommand, WebhookCommand};
 use perezvon::app::config::{self, Config, Mistakes};
-use perezvon::app::{backup, demo, hours, pbx, people, serve, telemetry, verify, webhook_verify};
+use perezvon::app::{backup, demo, hours, house, pbx, people, replay, serve, telemetry, verify, webhook_verify};
 use perezvon::core::calendar::Calendar;
 use perezvon::core::line::LineId;
 use perezvon::jobs::try_mail;
@@ -69,7 +69,13 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
             }
             let config = load()?;
             let folder = Folder::open(&config.storage.recordings)?;
-            return verify::run(&open(&config).await?, &folder, out).await;
+            let worker = house::worker_of_a_command(&config, open(&config).await?, folder);
+            return verify::run_both_ways(&worker, args.adopt, out).await;
+        }
+        Command::Replay(args) => {
+            let config = load()?;
+            let into = args.into.context("укажите --into")?;
+            return replay::into(&config, &open(&config).await?, &into, out).await;
         }
     }
     out.flush()?;

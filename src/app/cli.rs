@@ -82,13 +82,27 @@ pub enum Command {
     /// Восстановить резервную копию в пустую базу и пустую папку записей из настроек
     #[command(help_template = HELP, next_help_heading = OPTIONS)]
     Restore(RestoreArgs),
+    /// Повторить принятые запросы операторов: журнал и список строятся заново
+    #[command(help_template = HELP, next_help_heading = OPTIONS)]
+    Replay(ReplayArgs),
 }
 
 #[derive(Clone, Debug, Args)]
 pub struct VerifyRecordingsArgs {
+    /// Присоединить найденные файлы к сообщениям, которые ждут записи или считают её потерянной
+    #[arg(long, conflicts_with = "backup")]
+    pub adopt: bool,
     /// Проверить эту резервную копию вместо записей службы
     #[arg(long, value_name = "ПАПКА")]
     pub backup: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct ReplayArgs {
+    /// Пустая база, в которую повторить все принятые запросы: sqlite:файл или postgres://…
+    #[arg(long, value_name = "БАЗА")]
+    pub into: Option<String>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -242,6 +256,13 @@ mod tests {
         for at in ["2026-11-20T19:30:00", "2026-11-20", "вчера"] {
             assert!(read(&format!("perezvon demo --at {at}")).is_err(), "{at}");
         }
+    }
+
+    #[test]
+    fn replay_needs_to_know_where_from_or_where_to() {
+        assert!(read("perezvon replay").is_err());
+        assert!(read("perezvon replay --into sqlite:new.db").is_ok());
+        assert!(read("perezvon verify --adopt --backup x").is_err(), "nothing is adopted from a backup");
     }
 
     #[test]

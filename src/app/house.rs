@@ -84,6 +84,21 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
     Ok(Built { house, worker, store })
 }
 
+/// A worker for a command that does single pieces of its work while the service may run beside it.
+pub fn worker_of_a_command(config: &Config, store: Store, folder: Folder) -> Worker {
+    Worker {
+        clock: Clock::System,
+        store,
+        folder,
+        providers: providers(config, false),
+        http: Http::new(),
+        mail: None,
+        transcriber: config.transcription.clone().map(Transcriber::new),
+        backup: None,
+        heartbeat: Heartbeat::default(),
+    }
+}
+
 /// The codecs of the configured providers. In a rehearsal our clock is not theirs.
 pub fn providers(config: &Config, rehearse: bool) -> Providers {
     Providers::new(config.providers.iter().map(|config| provider(config, rehearse)))

@@ -10,6 +10,7 @@ pub mod house;
 pub mod listener;
 pub mod pbx;
 pub mod people;
+pub mod replay;
 pub mod serve;
 pub mod telemetry;
 pub mod verify;

@@ -3,6 +3,7 @@
 //! Jobs are planned in the commit that causes them and leased before they run, so a `kill -9` at any moment leads to a
 //! second try, never to none. Every job therefore bears being done twice.
 
+mod adopt;
 mod arrived;
 pub mod backup;
 mod fetch;
@@ -10,6 +11,7 @@ mod http;
 mod mail;
 mod place;
 mod reconcile;
+mod replay;
 mod transcribe;
 
 use std::sync::Arc;
@@ -20,8 +22,10 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::{JoinError, JoinSet};
 use tracing::{error, warn};
 
+pub use self::adopt::{NotAdopted, Orphan, OrphansError};
 pub use self::http::{Http, NoAnswer, client_builder};
 pub use self::mail::{MailSecurity, MailSettings, Mailbox, MailboxError, mailbox, try_mail};
+pub use self::replay::{Replayed, replay};
 pub use self::transcribe::{Transcriber, TranscriptionSettings};
 use crate::providers::Providers;
 use crate::recordings::Folder;

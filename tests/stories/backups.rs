@@ -8,13 +8,15 @@ use perezvon::app::backup;
 use perezvon::app::config::{self, Config};
 use perezvon::app::demo::{CallPlan, Ending};
 use perezvon::core::greetings::GreetingKind;
-use perezvon::core::officer::Actor;
+use perezvon::core::officer::{Actor, Role};
 use perezvon::jobs::backup::{MANIFEST, Manifest, backups_in};
 use perezvon::recordings::tone;
 use perezvon::store::{LEFT_OUT, Restoring, Snapshot, Store, StoreError};
 
 use crate::greetings::draft;
-use crate::harness::{App, Engine, Form, PARENTS, drop_postgres_database, fresh_postgres_database, stories};
+use crate::harness::{
+    App, Engine, Form, PARENTS, at, drop_postgres_database, fresh_postgres_database, friday, stories,
+};
 
 /// Where a story's backups go.
 fn backups(app: &App) -> PathBuf {
@@ -56,7 +58,7 @@ async fn back_up(app: &App) -> PathBuf {
     let mut out = Vec::new();
     let is_whole = backup::make(&here(app), &backups(app), app.now(), &mut out).await.unwrap();
     assert!(is_whole, "{}", String::from_utf8(out).unwrap());
-    backups_in(&backups(app)).unwrap().pop().unwrap().0
+    backups_in(&backups(app)).unwrap().pop().unwrap().folder
 }
 
 /// Restores; the answer is what was printed, or the error.
@@ -144,6 +146,20 @@ fn change_one_byte(path: &Path) {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(path, bytes).unwrap();
+}
+
+/// A nightly backup at three, of which so many stay.
+async fn nightly(app: &App, keep: usize) {
+    let folder = backups(app);
+    app.restart(|setup| {
+        setup.tables = format!("[backup]\nfolder = \"{}\"\nat = \"03:00\"\nkeep = {keep}\n", folder.display());
+    })
+    .await;
+}
+
+/// A backup by the command, which the nightly one never deletes.
+async fn by_hand(app: &App) {
+    back_up(app).await;
 }
 
 stories! {
@@ -324,8 +340,80 @@ stories! {
         let is_whole = backup::make(&here(app), &backups(app), app.now(), &mut out).await.unwrap();
         let printed = String::from_utf8(out).unwrap();
         assert!(!is_whole && printed.contains(&name), "{printed}");
-        let (folder, manifest) = backups_in(&backups(app)).unwrap().pop().unwrap();
+        let folder = backups_in(&backups(app)).unwrap().pop().unwrap().folder;
+        let manifest = Manifest::read(&folder).unwrap();
         assert_eq!((manifest.defects, wrong_with(&folder).await), (vec![name], String::new()));
+    }
+
+    async fn nightly_backup_is_made_at_its_time_and_the_newest_stay(app) {
+        with_messages(app).await;
+        nightly(app, 2).await;
+        app.clock.set(friday("20:00"));
+        assert!(app.worker().back_up_if_due().await.unwrap(), "the night before was missed");
+        by_hand(app).await;
+        fs::create_dir(backups(app).join("perezvon-photos")).unwrap();
+        app.clock.set(at("2026-11-21T02:59:59+03:00"));
+        assert!(!app.worker().back_up_if_due().await.unwrap());
+        for day in ["21", "22", "23"] {
+            app.clock.set(at(&format!("2026-11-{day}T03:00:00+03:00")));
+            assert!(app.worker().back_up_if_due().await.unwrap(), "{day}");
+            app.advance_minutes(1);
+            assert!(!app.worker().back_up_if_due().await.unwrap(), "once a night");
+        }
+        let names = fs::read_dir(backups(app)).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        let [hand, old, new] = ["2026-11-20T20-00-00-2", "2026-11-22T03-00-00", "2026-11-23T03-00-00"];
+        assert_eq!(names, [hand, old, new, "photos"].map(|name| format!("perezvon-{name}")));
+        let page = app.browser("Завуч", Role::Admin).await.get("/health-ui").await.body;
+        let line = "сегодня, 3:00, ";
+        assert!(page.contains(line) && page.contains("КБ, проверена"), "{page}");
+        let metrics = app.get("/metrics").await.body;
+        assert!(metrics.contains("perezvon_backup_age_seconds 60"), "{metrics}");
+    }
+
+    async fn nightly_backup_that_fails_raises_an_alarm_until_one_is_good(app) {
+        with_messages(app).await;
+        nightly(app, 2).await;
+        fs::write(backups(app), "a file where a folder should be").unwrap();
+        assert!(!app.worker().back_up_if_due().await.unwrap());
+        assert_eq!(app.alarm_kinds().await, ["backup"]);
+        fs::remove_file(backups(app)).unwrap();
+        assert!(!app.worker().back_up_if_due().await.unwrap(), "not at once");
+        app.advance_minutes(15);
+        assert!(app.worker().back_up_if_due().await.unwrap());
+        assert_eq!(app.alarms().await.len(), 0);
+        fs::rename(backups(app), app.folder.path().join("away")).unwrap();
+        fs::write(backups(app), "a file where a folder should be").unwrap();
+        app.advance_minutes(48 * 60 + 1);
+        app.worker().back_up_if_due().await.unwrap();
+        assert_eq!(app.alarm_kinds().await, ["backup", "backup"], "it failed, and the last one is too old");
+        let page = app.browser("Завуч", Role::Admin).await.get("/health-ui").await.body;
+        assert!(page.contains("Проверьте, доступна ли папка копий"), "{page}");
+        fs::remove_file(backups(app)).unwrap();
+        app.advance_minutes(15);
+        assert!(app.worker().back_up_if_due().await.unwrap());
+        assert_eq!(app.alarms().await.len(), 0);
+    }
+
+    /// A missed night must not cost the only copy, nor may a broken one.
+    async fn failed_night_deletes_no_backup(app) {
+        with_messages(app).await;
+        nightly(app, 1).await;
+        assert!(app.worker().back_up_if_due().await.unwrap());
+        let before = backups_in(&backups(app)).unwrap().remove(0).folder;
+        app.clock.set(at("2026-11-21T03:00:00+03:00"));
+        app.sql("ALTER TABLE callback_word RENAME TO \"callback-word\"").await;
+        assert!(!app.worker().back_up_if_due().await.unwrap());
+        let after: Vec<_> = backups_in(&backups(app)).unwrap().into_iter().map(|it| it.folder).collect();
+        assert_eq!(after, [before]);
+        assert_eq!(fs::read_dir(backups(app)).unwrap().count(), 1, "nothing half is left");
+    }
+
+    async fn without_a_folder_the_health_page_says_there_is_no_backup(app) {
+        let page = app.browser("Завуч", Role::Admin).await.get("/health-ui").await.body;
+        assert!(page.contains("сама по ночам не делается"), "{page}");
+        assert!(!app.worker().back_up_if_due().await.unwrap());
     }
 
     async fn backup_has_every_table_but_those_left_out_by_name(app) {
@@ -400,6 +488,6 @@ fn killed_backup_leaves_nothing_that_looks_whole() {
     fs::remove_file(pipe).unwrap();
     assert!(perezvon(&["backup", into.to_str().unwrap()]).status().unwrap().success());
     assert_eq!((backups_in(&into).unwrap().len(), left()), (1, 1));
-    let folder = backups_in(&into).unwrap().remove(0).0;
+    let folder = backups_in(&into).unwrap().remove(0).folder;
     assert!(perezvon(&["verify", "--backup", folder.to_str().unwrap()]).status().unwrap().success());
 }

@@ -18,8 +18,13 @@ pub(super) type Sum = (u64, Checksum);
 pub(super) fn copy(from: &Path, to: &Path) -> io::Result<Sum> {
     let mut source = fs::File::open(from)?;
     make_folders(to.parent().unwrap_or(to))?;
-    let mut copy = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(to)?;
+    let mut copy = create(to)?;
     read_all(&mut source, |chunk| copy.write_all(chunk))
+}
+
+/// Makes or empties a file that nobody else may read.
+pub(super) fn create(path: &Path) -> io::Result<fs::File> {
+    fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
 /// Reads a file again and adds it up.
@@ -53,30 +58,6 @@ pub(super) fn sync_disk_of(folder: &Path) -> io::Result<()> {
 
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
-}
-
-/// The regular files below `folder`, with their paths below it. A folder that is not there has none.
-pub(super) fn walk(folder: &Path) -> io::Result<Vec<String>> {
-    fn enter(folder: &Path, above: &str, found: &mut Vec<String>) -> io::Result<()> {
-        let entries = match fs::read_dir(folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        for entry in entries {
-            let entry = entry?;
-            let name = format!("{above}{}", entry.file_name().to_string_lossy());
-            match entry.file_type()?.is_dir() {
-                true => enter(&entry.path(), &format!("{name}/"), found)?,
-                false => found.push(name),
-            }
-        }
-        Ok(())
-    }
-    let mut found = Vec::new();
-    enter(folder, "", &mut found)?;
-    found.sort();
-    Ok(found)
 }
 
 /// Counts what is written through it.

@@ -23,7 +23,7 @@ use super::manifest::{
     backups_in,
 };
 use super::{ManifestError, blocking};
-use crate::recordings::{Checksum, RecordingName};
+use crate::recordings::{Checksum, RecordingName, files_below};
 use crate::store::{Present, Snapshot, StoreError, TableContent, VoicemailState};
 use crate::time::{TimeZone, Timestamp};
 
@@ -167,7 +167,7 @@ async fn copy_spools(request: &BackupRequest, folder: &Path) -> Result<Vec<FileE
         let mut copied = Vec::new();
         for spool in SPOOLS {
             let spool_folder = recordings.join(spool);
-            let names = files::walk(&spool_folder).map_err(BackupError::at(&spool_folder))?;
+            let names = files_below(&spool_folder).map_err(BackupError::at(&spool_folder))?;
             for name in names.into_iter().filter(|name| !name.ends_with(".partial")) {
                 let file = format!("{RECORDINGS}/{spool}/{name}");
                 match files::copy(&spool_folder.join(name), &folder.join(&file)) {
@@ -193,7 +193,7 @@ async fn write_table(
         let path = path.to_owned();
         tokio::task::spawn_blocking(move || {
             files::make_folders(path.parent().unwrap_or(&path))?;
-            let mut out = GzEncoder::new(Summing::new(fs::File::create(&path)?), Compression::fast());
+            let mut out = GzEncoder::new(Summing::new(files::create(&path)?), Compression::fast());
             while let Some(chunk) = chunks.blocking_recv() {
                 out.write_all(&chunk)?;
             }
@@ -353,8 +353,10 @@ struct Previous {
 
 impl Previous {
     fn newest_in(into: &Path) -> io::Result<Self> {
-        let newest = backups_in(into)?.pop();
-        let (folder, files) = newest.map(|(folder, manifest)| (folder, manifest.files)).unwrap_or_default();
+        // One that cannot be read shares nothing; the check of all backups is not the business of this one.
+        let newest = backups_in(into)?.pop().map(|newest| newest.folder);
+        let files = newest.as_deref().and_then(|folder| Manifest::read(folder).ok()).map(|manifest| manifest.files);
+        let (folder, files) = (newest.unwrap_or_default(), files.unwrap_or_default());
         let files = files.into_iter().filter(|file| file.name.starts_with(RECORDINGS));
         Ok(Self { folder, files: files.map(|file| (file.name.clone(), file)).collect() })
     }
@@ -445,7 +447,7 @@ fn sweep(into: &Path) -> io::Result<()> {
 fn write_manifest(folder: &Path, manifest: &Manifest) -> io::Result<()> {
     let mut text = serde_json::to_vec_pretty(manifest)?;
     text.push(b'\n');
-    fs::write(folder.join(MANIFEST), text)
+    files::create(&folder.join(MANIFEST))?.write_all(&text)
 }
 
 #[cfg(test)]

@@ -169,19 +169,29 @@ fn leads_inside(name: &str) -> bool {
     !name.is_empty() && Path::new(name).components().all(|part| matches!(part, Component::Normal(_)))
 }
 
-/// The finished backups in `folder`, oldest first, with their paths. What is no backup of ours is passed over.
-pub fn backups_in(folder: &Path) -> io::Result<Vec<(PathBuf, Manifest)>> {
+/// What a list of backups needs to know of each; its long list of files is passed over.
+#[derive(Clone, Debug, Deserialize)]
+pub struct BackupSummary {
+    #[serde(skip)]
+    pub folder: PathBuf,
+    format: String,
+    pub created_at: Timestamp,
+    pub made_by: MadeBy,
+}
+
+/// The finished backups in `folder`, oldest first. What is no backup of ours is passed over.
+pub fn backups_in(folder: &Path) -> io::Result<Vec<BackupSummary>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let is_named_so = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(PREFIX));
-        if is_named_so && let Ok(manifest) = Manifest::read(&path) {
-            found.push((path, manifest));
+        let manifest = if is_named_so { fs::read(path.join(MANIFEST)).ok() } else { None };
+        let summary = manifest.and_then(|text| serde_json::from_slice::<BackupSummary>(&text).ok());
+        if let Some(summary) = summary.filter(|summary| summary.format == FORMAT) {
+            found.push(BackupSummary { folder: path, ..summary });
         }
     }
-    found.sort_by(|(one_path, one), (other_path, other)| {
-        (one.created_at, one_path).cmp(&(other.created_at, other_path))
-    });
+    found.sort_by(|one, other| (one.created_at, &one.folder).cmp(&(other.created_at, &other.folder)));
     Ok(found)
 }
 

@@ -22,8 +22,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use check::Problem;
 pub use make::{BackupError, BackupRequest, Made, make};
-pub use manifest::{FileEntry, MANIFEST, MadeBy, Manifest, ManifestError, TableEntry, backups_in};
-pub use nightly::{BackupSettings, LastBackup, NightlyBackup};
+pub use manifest::{BackupSummary, FileEntry, MANIFEST, MadeBy, Manifest, ManifestError, TableEntry, backups_in};
+pub use nightly::{BackupSettings, NightlyBackup};
 pub use restore::{Restored, RestoringError, restore};
 
 /// Reads a whole backup again. The answer is what is wrong with it.

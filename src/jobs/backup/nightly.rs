@@ -6,22 +6,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde::{Deserialize, Serialize};
 use tracing::{error, info, warn};
 
+use super::blocking;
 use super::make::{BackupError, BackupRequest, Made, make};
-use super::manifest::{MadeBy, UNFINISHED_PREFIX, backups_in};
-use super::{Manifest, blocking};
+use super::manifest::{BackupSummary, MadeBy, UNFINISHED_PREFIX, backups_in};
 use crate::jobs::Worker;
-use crate::store::{Store, StoreError};
-use crate::time::{SignedDuration, Time, TimeZone, Timestamp, ToSpan, elapsed_ms};
+use crate::store::{LastBackup, MAX_BACKUP_AGE, StoreError};
+use crate::time::{Time, TimeZone, Timestamp, ToSpan, elapsed_ms};
 
 /// After a failure it is tried again this much later.
 const RETRY_PAUSE_MS: i64 = 15 * 60 * 1000;
-/// Without a good backup for this long somebody has to act.
-pub const MAX_AGE: SignedDuration = SignedDuration::from_hours(48);
-/// The key in `meta` under which the last good backup is described.
-const LAST_BACKUP: &str = "last_backup";
 /// The kind of its alarms, and their subjects.
 const ALARM: &str = "backup";
 const FAILED: &str = "failed";
@@ -57,25 +52,6 @@ struct Tries {
     failed_at: Option<Timestamp>,
 }
 
-/// The last good backup of the night, as the database remembers it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LastBackup {
-    pub made_at: Timestamp,
-    pub verified_at: Timestamp,
-    pub folder: PathBuf,
-    pub size_bytes: u64,
-    pub recordings: u64,
-}
-
-impl LastBackup {
-    /// `None`: there has never been one.
-    pub async fn read(store: &Store) -> Result<Option<Self>, StoreError> {
-        let text = store.meta(LAST_BACKUP).await?;
-        // What an older or newer program wrote otherwise is as good as none: the next night writes it anew.
-        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
-    }
-}
-
 impl NightlyBackup {
     pub fn new(settings: BackupSettings, database: String, recordings: PathBuf) -> Self {
         Self { settings, database, recordings, running: Arc::default(), tries: Mutex::default() }
@@ -107,7 +83,7 @@ impl Worker {
             }
             return Ok(false);
         };
-        let last = LastBackup::read(&self.store).await?;
+        let last = self.store.last_backup().await?;
         self.watch_backup_age(&nightly, last.as_ref(), now).await?;
         let lines = self.store.lines();
         let zone = lines.default_calendar().time_zone();
@@ -150,12 +126,11 @@ impl Worker {
         let last = LastBackup {
             made_at: made.manifest.created_at,
             verified_at: now,
-            folder: made.folder.clone(),
+            folder: made.folder.display().to_string(),
             size_bytes: made.manifest.size_bytes(),
             recordings: made.manifest.recordings().count() as u64,
         };
-        let text = serde_json::to_string(&last).expect("plain fields always become JSON");
-        self.store.set_meta(LAST_BACKUP, &text).await?;
+        self.store.set_last_backup(&last).await?;
         for subject in [FAILED, OLD] {
             self.store.clear_alarm(ALARM, subject, now).await?;
         }
@@ -187,7 +162,7 @@ impl Worker {
     ) -> Result<(), StoreError> {
         let looked_since = *nightly.tries().first_looked_at.get_or_insert(now);
         let since = last.map_or(looked_since, |last| last.made_at);
-        if now.duration_since(since) <= MAX_AGE {
+        if now.duration_since(since) <= MAX_BACKUP_AGE {
             return Ok(());
         }
         let told = "Резервной копии больше двух суток. Проверьте, доступна ли папка копий и есть ли в ней место.";
@@ -197,7 +172,7 @@ impl Worker {
 
 /// Deletes the oldest backups of the night beyond `keep`. Whatever else lies there stays, and so does `newest`, which is good.
 fn prune(folder: &Path, newest: &Path, keep: usize) -> io::Result<usize> {
-    let nightly = |(path, manifest): (PathBuf, Manifest)| (manifest.made_by == MadeBy::Nightly).then_some(path);
+    let nightly = |backup: BackupSummary| (backup.made_by == MadeBy::Nightly).then_some(backup.folder);
     let backups: Vec<PathBuf> = backups_in(folder)?.into_iter().filter_map(nightly).collect();
     let too_many = backups.len().saturating_sub(keep.max(1));
     let mut deleted = 0;

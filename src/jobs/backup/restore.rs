@@ -15,6 +15,7 @@ use super::blocking;
 use super::check::{Lines, Problem};
 use super::files;
 use super::manifest::{FileEntry, Manifest, ManifestError, RECORDINGS, TableEntry};
+use crate::recordings::files_below;
 use crate::store::{RestoreError, Restoring, StoreError};
 
 /// Rows per commit, and bytes.
@@ -108,7 +109,7 @@ struct InTheWay {
 fn files_in_the_way(recordings: &Path, manifest: &Manifest) -> Result<InTheWay, RestoringError> {
     let known: HashSet<&str> = manifest.recordings().map(|(name, _)| name).collect();
     let mut in_the_way = InTheWay::default();
-    for name in files::walk(recordings).map_err(RestoringError::at(recordings))? {
+    for name in files_below(recordings).map_err(RestoringError::at(recordings))? {
         match name.as_str() {
             name if name.starts_with(".partial/") || name.ends_with(PARTIAL) => {}
             name if known.contains(name) => in_the_way.of_this_backup = Some(name.to_owned()),
