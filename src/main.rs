@@ -11,7 +11,7 @@ use perezvon::app::check::{self, Probe};
 use perezvon::app::cli::{Cli, Command, PbxCommand, ProviderCommand, WebhookCommand};
 use perezvon::app::config::{self, Config, Mistakes};
 use perezvon::app::{
-    demo, hours, house, pbx, people, provider, reconcile, replay, serve, telemetry, verify, webhook_verify,
+    backup, demo, hours, house, pbx, people, provider, reconcile, replay, serve, telemetry, verify, webhook_verify,
 };
 use perezvon::core::calendar::Calendar;
 use perezvon::core::line::LineId;
@@ -81,13 +81,25 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
             std::io::stdin().read_to_end(&mut body).context("тело запроса не читается")?;
             return webhook_verify::run(&args, &body, now, out);
         }
-        Command::Replay(args) => {
-            return replay::run(&args, &open(&load()?).await?, &mut std::io::stdin().lock(), out).await;
-        }
-        Command::Verify => {
+        Command::Backup(args) => return backup::make(&load()?, &args.into, now, out).await,
+        Command::Restore(args) => return backup::restore(&load()?, &args.backup, out).await,
+        Command::Verify(args) => {
+            if let Some(folder) = &args.backup {
+                return backup::verify(folder, out).await;
+            }
             let config = load()?;
             let folder = Folder::open(&config.storage.recordings)?;
-            return verify::run(&open(&config).await?, &folder, out).await;
+            let worker = house::worker_of_a_command(&config, open(&config).await?, folder);
+            return verify::run_both_ways(&worker, args.adopt, out).await;
+        }
+        Command::Replay(args) => {
+            let config = load()?;
+            let store = open(&config).await?;
+            return match (&args.into, &args.spool) {
+                (Some(into), _) => replay::into(&config, &store, into, out).await,
+                (None, Some(path)) => replay::spool(path, &store, &mut std::io::stdin().lock(), out).await,
+                (None, None) => anyhow::bail!("укажите --into или --spool"),
+            };
         }
     }
     out.flush()?;

@@ -9,6 +9,7 @@ mod providers;
 
 use std::collections::HashSet;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::config::{Config, Mistakes, ProviderConfig, Storage, reason};
@@ -16,6 +17,7 @@ use crate::core::calendar::Calendar;
 use crate::core::greetings::{GreetingKind, PATIENCE_MS};
 use crate::core::line::Line;
 use crate::core::phone::Telephone;
+use crate::jobs::backup::BackupSettings;
 use crate::providers::twiml::Settings;
 use crate::time::{TimeZone, Timestamp};
 
@@ -50,6 +52,7 @@ pub async fn run(
             report.source(&config);
             report.calendars(&config, now);
             report.disk(&config.storage).await;
+            report.backup(&config).await;
             for line in config.lines.iter() {
                 report.line(line, &config, now);
             }
@@ -166,6 +169,39 @@ impl Report {
                 folder.display(),
                 reason(&error)
             )),
+        }
+    }
+
+    async fn backup(&mut self, config: &Config) {
+        let Some(BackupSettings { folder, at, keep }) = &config.backup else {
+            return self.fair(
+                "Ночной резервной копии нет. Укажите папку, лучше на другом диске: backup.folder. Копию сейчас делает команда \
+                 perezvon backup.",
+            );
+        };
+        let made = tokio::fs::create_dir_all(folder).await;
+        match made.and(writable(folder).await) {
+            Ok(()) => self.good(format!(
+                "Резервная копия: каждую ночь в {}:{:02} в папку {}, хранятся последние {keep}.",
+                at.hour(),
+                at.minute(),
+                folder.display()
+            )),
+            Err(error) => {
+                return self.bad(format!(
+                    "Папка резервных копий {} недоступна: {}. Создайте её и дайте службе право писать в неё или укажите \
+                     другую: backup.folder.",
+                    folder.display(),
+                    reason(&error)
+                ));
+            }
+        }
+        let disk = |path: &Path| std::fs::metadata(path).ok().map(|it| it.dev());
+        if disk(folder).is_some() && disk(folder) == disk(&config.storage.recordings) {
+            self.fair(
+                "Папка резервных копий на том же диске, что и записи: поломки диска копия не переживёт. Укажите папку на \
+                 другом диске: backup.folder.",
+            );
         }
     }
 

@@ -82,12 +82,42 @@ pub enum Command {
     #[command(help_template = HELP, subcommand_help_heading = COMMANDS, subcommand_value_name = "КОМАНДА")]
     #[command(subcommand)]
     Pbx(PbxCommand),
-    /// Внести звонки, которые служба не смогла сохранить и отложила или напечатала
+    /// Сверить записи с базой и базу с записями или проверить резервную копию; код 1, если чего-то нет или оно изменилось
+    #[command(help_template = HELP, next_help_heading = OPTIONS)]
+    Verify(VerifyRecordingsArgs),
+    /// Сделать резервную копию базы и записей, не останавливая службу
+    #[command(help_template = HELP, next_help_heading = OPTIONS)]
+    Backup(BackupArgs),
+    /// Восстановить резервную копию в пустую базу и пустую папку записей из настроек
+    #[command(help_template = HELP, next_help_heading = OPTIONS)]
+    Restore(RestoreArgs),
+    /// Повторить принятые запросы операторов в пустую базу или внести отложенные службой звонки
     #[command(help_template = HELP, next_help_heading = OPTIONS)]
     Replay(ReplayArgs),
-    /// Сверить контрольные суммы всех записей; код 1, если что-то не сошлось
-    #[command(help_template = HELP)]
-    Verify,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct VerifyRecordingsArgs {
+    /// Присоединить найденные файлы к сообщениям, которые ждут записи или считают её потерянной
+    #[arg(long, conflicts_with = "backup")]
+    pub adopt: bool,
+    /// Проверить эту резервную копию вместо записей службы
+    #[arg(long, value_name = "ПАПКА")]
+    pub backup: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct BackupArgs {
+    /// Папка для копий: в ней появится новая папка с датой
+    #[arg(value_name = "ПАПКА")]
+    pub into: PathBuf,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct RestoreArgs {
+    /// Папка одной копии, например /var/backups/perezvon/perezvon-2026-11-21T03-00-00
+    #[arg(value_name = "КОПИЯ")]
+    pub backup: PathBuf,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -98,10 +128,14 @@ pub struct ServeArgs {
 }
 
 #[derive(Clone, Debug, Args)]
+#[group(required = true, multiple = false)]
 pub struct ReplayArgs {
+    /// Пустая база, в которую повторить все принятые запросы: sqlite:файл или postgres://…
+    #[arg(long, value_name = "БАЗА")]
+    pub into: Option<String>,
     /// Файл или папка с отложенными звонками, или журнал службы, в который они напечатаны; «-» читает стандартный ввод
     #[arg(long, value_name = "FILE|-")]
-    pub spool: PathBuf,
+    pub spool: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -251,6 +285,15 @@ mod tests {
         assert!(read("perezvon reconcile --since вчера").is_err());
         assert!(read("perezvon provider fallback twilio --line parents").is_ok());
         assert!(read("perezvon provider fallback twilio").is_err());
+    }
+
+    #[test]
+    fn replay_needs_to_know_where_from_or_where_to() {
+        assert!(read("perezvon replay").is_err());
+        assert!(read("perezvon replay --into sqlite:new.db").is_ok());
+        assert!(read("perezvon replay --spool -").is_ok());
+        assert!(read("perezvon replay --spool - --into sqlite:new.db").is_err());
+        assert!(read("perezvon verify --adopt --backup x").is_err(), "nothing is adopted from a backup");
     }
 
     #[test]

@@ -10,8 +10,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::error;
 
-use super::config::{Config, ProviderConfig};
+use super::config::{Config, ProviderConfig, Storage};
 use super::{listener, telemetry};
+use crate::jobs::backup::NightlyBackup;
 use crate::jobs::{Http, Transcriber, Worker};
 use crate::providers::asterisk::Asterisk;
 use crate::providers::twiml::Twiml;
@@ -62,6 +63,9 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
     let heartbeat = Heartbeat::default();
     // A rehearsal's callers have never called: nobody is written to about them.
     let mail = config.mail.clone().filter(|_| !rehearse).map(Arc::new);
+    let Storage { database, recordings, .. } = config.storage.clone();
+    let backup = config.backup.clone().filter(|_| !rehearse);
+    let backup = backup.map(|settings| Arc::new(NightlyBackup::new(settings, database, recordings)));
     let house = House::new(Parts {
         clock: clock.clone(),
         store: store.clone(),
@@ -74,6 +78,7 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
         rehearsal: rehearse,
         sends_mail: mail.is_some(),
         transcribes: config.transcription.is_some(),
+        backs_up: backup.is_some(),
         worker: heartbeat.clone(),
     });
     let worker = Worker {
@@ -85,9 +90,26 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
         mail,
         transcriber: config.transcription.clone().map(Transcriber::new),
         reconciles: !rehearse,
+        backup,
         heartbeat,
     };
     Ok(Built { house, worker, store })
+}
+
+/// A worker for a command that does single pieces of its work while the service may run beside it.
+pub fn worker_of_a_command(config: &Config, store: Store, folder: Folder) -> Worker {
+    Worker {
+        clock: Clock::System,
+        store,
+        folder,
+        providers: providers(config, false),
+        http: Http::new(),
+        mail: None,
+        transcriber: config.transcription.clone().map(Transcriber::new),
+        reconciles: false,
+        backup: None,
+        heartbeat: Heartbeat::default(),
+    }
 }
 
 /// The codecs of the configured providers. In a rehearsal our clock is not theirs.

@@ -1,5 +1,6 @@
 //! Configuration, commands, and the wiring of the house.
 
+pub mod backup;
 pub mod check;
 pub mod cli;
 pub mod config;

@@ -1,24 +1,48 @@
-//! `perezvon replay`: deliveries that were saved elsewhere are taken into the database.
+//! `perezvon replay`: the call log and the list made anew from all that the providers have told (`--into`), and deliveries
+//! that were saved elsewhere (`--spool`).
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
-use super::cli::ReplayArgs;
+use super::config::Config;
+use super::house;
+use crate::jobs;
 use crate::store::{Store, read_spooled};
+
+/// Applies all kept deliveries of the configured database to an empty one. `false`: some could not be read any more.
+pub async fn into(config: &Config, source: &Store, url: &str, out: &mut dyn Write) -> anyhow::Result<bool> {
+    if url == config.storage.database {
+        bail!("это та же база, из которой берутся запросы: укажите другую, пустую");
+    }
+    let target = Store::open(url, config.lines.clone()).await.context("база из --into не открывается")?;
+    if !target.is_empty().await? {
+        target.close().await;
+        bail!("база из --into не пуста, ничего не изменено. Укажите новую");
+    }
+    let replayed = jobs::replay(source, &target, &house::providers(config, false)).await?;
+    target.close().await;
+    for reason in &replayed.reasons {
+        writeln!(out, "✗ {reason}")?;
+    }
+    match replayed.not_applied {
+        0 => writeln!(out, "✓ Запросов повторено: {}.", replayed.deliveries)?,
+        count => writeln!(
+            out,
+            "✗ Запросов повторено: {}, из них не понято и отложено без разбора: {count}.",
+            replayed.deliveries
+        )?,
+    }
+    Ok(replayed.not_applied == 0)
+}
 
 /// Takes in every line of spooled text; lines of another kind, as the log of a service that ended has them, are passed over.
 /// `false`: some could not be taken in.
-pub async fn run(
-    args: &ReplayArgs,
-    store: &Store,
-    stdin: &mut dyn BufRead,
-    out: &mut dyn Write,
-) -> anyhow::Result<bool> {
+pub async fn spool(path: &Path, store: &Store, stdin: &mut dyn BufRead, out: &mut dyn Write) -> anyhow::Result<bool> {
     let (mut applied, mut others, mut failures) = (0, 0, 0);
-    for line in lines(&args.spool, stdin)? {
+    for line in lines(path, stdin)? {
         let Ok(delivery) = read_spooled(&line) else {
             others += usize::from(!line.trim().is_empty());
             continue;

@@ -1,13 +1,69 @@
-//! `perezvon verify`: is every kept message, and every greeting, still what it was when it came?
+//! `perezvon verify`: is every kept message, and every greeting, still what it was when it came? And is there a file that no
+//! row knows?
 
+use std::collections::HashSet;
 use std::io::Write;
+use std::time::Duration;
 
+use crate::jobs::{Orphan, Worker};
 use crate::recordings::{Checksum, Folder, ReadError, RecordingName};
 use crate::store::Store;
 
+/// Temporary files that nobody has touched for so long are leftovers of a crash.
+const LEFTOVER_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Reads every stored recording and compares its checksum. `false`: something is missing or changed.
 pub async fn run(store: &Store, folder: &Folder, out: &mut dyn Write) -> anyhow::Result<bool> {
-    let (mut checked, mut wrong, mut last) = (0u64, 0u64, 0);
+    Ok(rows_to_files(store, folder, out).await?.is_whole)
+}
+
+/// The same, and then from the files to the rows. With `adopt` the files of messages that wait for their sound are attached
+/// to them. `false`: something is missing or changed; a file too many is only named.
+pub async fn run_both_ways(worker: &Worker, adopt: bool, out: &mut dyn Write) -> anyhow::Result<bool> {
+    let rows = rows_to_files(&worker.store, &worker.folder, out).await?;
+    for name in worker.folder.remove_leftovers(LEFTOVER_AGE).await? {
+        writeln!(out, "✓ {name}: остаток прерванной записи убран")?;
+    }
+    let orphans = worker.orphans(&rows.named).await?;
+    let mut can_be_adopted = 0u64;
+    for orphan in &orphans {
+        match orphan {
+            Orphan::OfMessage { voicemail_id, name } if adopt => match worker.adopt(*voicemail_id, name).await {
+                Ok(()) => writeln!(out, "✓ {name}: запись присоединена к своему сообщению")?,
+                Err(error) => writeln!(out, "! {name}: присоединить не удалось: {error}")?,
+            },
+            Orphan::Arrived { voicemail_id, name } if adopt => {
+                worker.adopt_arrived(*voicemail_id).await?;
+                writeln!(out, "✓ {name}: служба примет запись в ближайшую минуту")?;
+            }
+            Orphan::OfMessage { name, .. } | Orphan::Arrived { name, .. } => {
+                can_be_adopted += 1;
+                writeln!(out, "! {name}: файл есть, а его сообщение ждёт записи или считает её потерянной")?;
+            }
+            Orphan::Superseded(name) => writeln!(out, "! {name}: лишний файл, сообщение хранится под другим именем")?,
+            Orphan::Erased(name) => {
+                writeln!(out, "! {name}: сообщение стёрто, а файл остался; служба уберёт его сама, иначе удалите")?;
+            }
+            Orphan::Unknown(name) => writeln!(out, "! {name}: файл никому не известен, оставлен на месте")?,
+        }
+    }
+    if can_be_adopted > 0 {
+        writeln!(
+            out,
+            "! Записей, которые можно присоединить: {can_be_adopted}. Сделать это: perezvon verify --adopt."
+        )?;
+    }
+    Ok(rows.is_whole)
+}
+
+struct Rows {
+    is_whole: bool,
+    /// The names that rows give their files.
+    named: HashSet<String>,
+}
+
+async fn rows_to_files(store: &Store, folder: &Folder, out: &mut dyn Write) -> anyhow::Result<Rows> {
+    let (mut named, mut wrong, mut last) = (HashSet::new(), 0u64, 0);
     loop {
         let page = store.stored_voicemails(last).await?;
         if page.is_empty() {
@@ -16,11 +72,11 @@ pub async fn run(store: &Store, folder: &Folder, out: &mut dyn Write) -> anyhow:
         for voicemail in page {
             last = voicemail.id;
             let Some(sound) = voicemail.sound else { continue };
-            checked += 1;
             if let Err(what) = check(folder, &sound.name, &sound.sha256).await {
                 wrong += 1;
                 writeln!(out, "✗ {}: {what}", sound.name)?;
             }
+            named.insert(sound.name);
         }
     }
     let mut last = 0;
@@ -34,19 +90,20 @@ pub async fn run(store: &Store, folder: &Folder, out: &mut dyn Write) -> anyhow:
             let heard =
                 RecordingName::of_prompt(&prompt.name).map_or_else(|_| prompt.name.clone(), |it| it.to_string());
             for (name, sha256) in [(heard, &prompt.sha256), (prompt.original_name, &prompt.original_sha256)] {
-                checked += 1;
                 if let Err(what) = check(folder, &name, sha256).await {
                     wrong += 1;
                     writeln!(out, "✗ {name}: {what}")?;
                 }
+                named.insert(name);
             }
         }
     }
+    let checked = named.len();
     match wrong {
         0 => writeln!(out, "✓ Записей проверено: {checked}, все целы.")?,
         _ => writeln!(out, "Записей проверено: {checked}, не сошлось: {wrong}. Верните файлы из резервной копии.")?,
     }
-    Ok(wrong == 0)
+    Ok(Rows { is_whole: wrong == 0, named })
 }
 
 async fn check(folder: &Folder, name: &str, sha256: &[u8]) -> Result<(), String> {

@@ -42,7 +42,7 @@ pub(super) enum Missed {
 }
 
 /// A file of ours and what is known of it.
-struct Examined {
+pub(super) struct Examined {
     file: Kept,
     analysis: Result<Analysis, Unplayable>,
     /// Some of the sound is not there, in words; empty if all of it is, as far as can be told.
@@ -156,7 +156,12 @@ impl Worker {
     }
 
     /// Measures a file of ours and looks for what is missing. `broke_off`: what is known of that already.
-    async fn examine(&self, voicemail: &Voicemail, file: Kept, broke_off: String) -> Result<Examined, Missed> {
+    pub(super) async fn examine(
+        &self,
+        voicemail: &Voicemail,
+        file: Kept,
+        broke_off: String,
+    ) -> Result<Examined, Missed> {
         let analysis = self.analyse(&file.name).await.map_err(Missed::Unreadable)?;
         let damage = if broke_off.is_empty() { damage(&analysis, voicemail.provider_seconds) } else { broke_off };
         Ok(Examined { file, analysis, damage })
@@ -274,7 +279,7 @@ impl Worker {
 
     /// The file is on our disk: written down, and the provider's copy to be deleted if ours is whole. Without an archive
     /// there is no other copy.
-    async fn keep(
+    pub(super) async fn keep(
         &self,
         voicemail: &Voicemail,
         examined: Examined,
@@ -475,7 +480,7 @@ fn may_have_expired(status: StatusCode) -> bool {
 
 /// Measuring is work for a thread of its own: tens of milliseconds per minute of sound. A file that brings the decoder
 /// down is a broken file, and the next try would bring it down again.
-async fn measured_apart(
+pub(super) async fn measured_apart(
     measure: impl FnOnce() -> Result<Analysis, Unplayable> + Send + 'static,
 ) -> Result<Result<Analysis, Unplayable>, String> {
     match tokio::task::spawn_blocking(measure).await {

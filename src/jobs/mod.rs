@@ -3,13 +3,16 @@
 //! Jobs are planned in the commit that causes them and leased before they run, so a `kill -9` at any moment leads to a
 //! second try, never to none. Every job therefore bears being done twice.
 
+mod adopt;
 mod arrived;
+pub mod backup;
 mod fetch;
 mod http;
 mod mail;
 mod place;
 mod reconcile;
 mod reconcile_provider;
+mod replay;
 mod transcribe;
 mod upkeep;
 
@@ -21,10 +24,12 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::{JoinError, JoinSet};
 use tracing::{error, info, warn};
 
+pub use self::adopt::{NotAdopted, Orphan, OrphansError};
 use self::http::HttpError;
 pub use self::http::{Http, NoAnswer, client_builder};
 pub use self::mail::{MailSecurity, MailSettings, Mailbox, MailboxError, mailbox, try_mail};
 pub use self::reconcile_provider::{LookEnd, LookReport, Reconciler};
+pub use self::replay::{Replayed, replay};
 pub use self::transcribe::{Transcriber, TranscriptionSettings};
 use self::upkeep::Outage;
 use crate::providers::Providers;
@@ -61,6 +66,8 @@ pub struct Worker {
     pub transcriber: Option<Transcriber>,
     /// Whether the lists of the providers are compared with ours. Not in a rehearsal: its calls are nobody's.
     pub reconciles: bool,
+    /// `None`: no nightly backup is configured, or this is a rehearsal.
+    pub backup: Option<Arc<backup::NightlyBackup>>,
     pub heartbeat: Heartbeat,
 }
 
@@ -157,6 +164,8 @@ impl Worker {
                         if let Err(failed) = self.plan_mail().await {
                             warn!(error = %failed, "Letters could not be planned; trying again");
                         }
+                        let worker = self.clone();
+                        in_hand.spawn(async move { worker.back_up_if_due().await.map(drop) });
                     }
                     tick = tick.wrapping_add(1);
                 }

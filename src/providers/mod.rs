@@ -86,7 +86,7 @@ pub struct Sound {
     pub rest: Bytes,
 }
 
-/// A request whose signature has been checked; only [`Provider::verify`] makes one.
+/// A request whose signature has been checked: now, by [`Provider::verify`], or when it came ([`Provider::parse_kept`]).
 #[derive(Clone, Copy, Debug)]
 pub struct Verified<'a>(&'a RawRequest);
 
@@ -174,6 +174,12 @@ pub trait Provider: fmt::Debug + Send + Sync {
 
     /// Reads what a request says. `received_at` is the instant of facts that carry no time of their own.
     fn parse(&self, verified: Verified<'_>, received_at: Timestamp) -> Result<Parsed, Malformed>;
+
+    /// Reads a request that was verified when it came, as the inbox keeps it: of its headers the content type alone, and
+    /// without the sound that came with it.
+    fn parse_kept(&self, request: &RawRequest, received_at: Timestamp) -> Result<Parsed, Malformed> {
+        self.parse(Verified(request), received_at)
+    }
 
     /// The script in the provider's own words, never over what it takes.
     fn render(&self, script: &[Verb]) -> Reply;

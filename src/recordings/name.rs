@@ -48,6 +48,12 @@ impl RecordingName {
         format!("{ARRIVED}{voicemail_id}.{UNSEEN}").parse()
     }
 
+    /// Whose sound it is; `None`: a greeting.
+    pub fn voicemail_id(&self) -> Option<i64> {
+        let (folder, file) = self.0.rsplit_once('/')?;
+        if folder == PROMPTS.trim_end_matches('/') { None } else { file.split_once('.')?.0.parse().ok() }
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -13,7 +13,7 @@ use sqlx::{AnyConnection, AnyPool, ConnectOptions, Connection};
 use tracing::{error, info};
 
 use super::sql::statements;
-use super::{READ_META, Result, StoreError, WRITE_META, migrator};
+use super::{READ_META, Result, StoreError, WRITE_META, backup, migrator};
 
 /// The key in `meta` of the random word that is made with a database.
 const DATABASE_ID: &str = "database_id";
@@ -79,18 +79,10 @@ impl Connected {
 
 impl Database {
     pub fn new(url: &str, purpose: Purpose) -> Result<Self> {
-        let file = url.strip_prefix("sqlite:").map(|file| file.strip_prefix("//").unwrap_or(file));
-        let file = file.and_then(|file| file.split('?').next()).filter(|file| !file.is_empty() && *file != ":memory:");
-        // Only the first connection may make a file, see [`Database::connect`].
-        let url = match url.strip_prefix("sqlite:") {
-            Some(file) if file.contains('?') => format!("sqlite:{}", file.replace("mode=rwc", "mode=rw")),
-            Some(file) => format!("sqlite:{file}?mode=rw"),
-            None => url.to_owned(),
-        };
-        let options = url.parse::<AnyConnectOptions>()?.disable_statement_logging();
+        let options = connect_options(url)?;
         Ok(Self {
             options,
-            file: file.map(PathBuf::from),
+            file: file_of(url),
             purpose,
             connected: Arc::default(),
             identity: None,
@@ -130,8 +122,8 @@ impl Database {
             Some(file) if !file.exists() => return Err(StoreError::Gone),
             _ => {}
         }
-        let mut connection = AnyConnection::connect_with(&self.options).await?;
-        prepare_connection(&mut connection).await?;
+        let mut connection = connect(&self.options).await?;
+        backup::refuse_unfinished(&mut connection).await?;
         migrator(connection.backend_name())
             .run_direct(None, &mut connection, false)
             .await
@@ -202,9 +194,32 @@ async fn made_id(connection: &mut AnyConnection) -> Result<String> {
     Ok(sqlx::query_scalar(READ_META).bind(DATABASE_ID).fetch_one(connection).await?)
 }
 
+/// The file of an SQLite database; `None` for PostgreSQL and for a database in memory.
+pub(super) fn file_of(url: &str) -> Option<PathBuf> {
+    let file = url.strip_prefix("sqlite:")?;
+    let file = file.strip_prefix("//").unwrap_or(file).split('?').next().unwrap_or_default();
+    (!file.is_empty() && file != ":memory:").then(|| PathBuf::from(file))
+}
+
+/// How a connection is made. None makes a file: [`make_for_this_user_alone`] does that where one may be made.
+pub(super) fn connect_options(url: &str) -> Result<AnyConnectOptions> {
+    let url = match url.strip_prefix("sqlite:") {
+        Some(file) if file.contains('?') => format!("sqlite:{}", file.replace("mode=rwc", "mode=rw")),
+        Some(file) => format!("sqlite:{file}?mode=rw"),
+        None => url.to_owned(),
+    };
+    Ok(url.parse::<AnyConnectOptions>()?.disable_statement_logging())
+}
+
+pub(super) async fn connect(options: &AnyConnectOptions) -> Result<AnyConnection> {
+    let mut connection = AnyConnection::connect_with(options).await?;
+    prepare_connection(&mut connection).await?;
+    Ok(connection)
+}
+
 /// Makes a missing SQLite file before SQLite does, for it holds telephone numbers. What cannot be made here is told by the
 /// connection, in its own words.
-fn make_for_this_user_alone(file: &Path) {
+pub(super) fn make_for_this_user_alone(file: &Path) {
     let _ = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
 }
 
@@ -223,6 +238,13 @@ async fn prepare_connection(connection: &mut AnyConnection) -> sqlx::Result<()> 
         sqlx::raw_sql(*setting).execute(&mut *connection).await?;
     }
     Ok(())
+}
+
+impl super::Store {
+    /// Whether no call and no request was ever kept here. People and tokens do not count.
+    pub async fn is_empty(&self) -> Result<bool> {
+        Ok(sqlx::query(ANY_CALL_OR_CALLBACK).fetch_optional(&self.readers).await?.is_none())
+    }
 }
 
 statements! {

@@ -317,9 +317,23 @@ async fn rows_in_force(connection: &mut AnyConnection) -> Result<Vec<AnyRow>> {
 /// The changes in force, folded. A row that makes no sense is left out and told: one fault in the hours must not keep the
 /// whole house from answering.
 async fn in_force(connection: &mut AnyConnection) -> Result<HoursChanges> {
-    let rows = rows_in_force(connection).await?;
+    folded(&rows_in_force(connection).await?, None)
+}
+
+/// The changes that were in force at `at`, as they were known then.
+pub(super) async fn changes_at(connection: &mut AnyConnection, at: Timestamp) -> Result<HoursChanges> {
+    let statements = [(LIST_HOURS_IN_FORCE_AT, MOST_IN_FORCE), (LIST_CLOSURES_MADE_BY, MOST_CLOSURES)];
+    let mut rows = Vec::new();
+    for (sql, most) in statements {
+        rows.extend(sqlx::query(sql).bind(at.as_millisecond()).bind(most).fetch_all(&mut *connection).await?);
+    }
+    folded(&rows, Some(at))
+}
+
+/// `known_at`: what was ended later had not ended. `None`: now.
+fn folded(rows: &[AnyRow], known_at: Option<Timestamp>) -> Result<HoursChanges> {
     let mut changes = HoursChanges::default();
-    for row in &rows {
+    for row in rows {
         let HoursChange { id, what, line, reason, ended, .. } = match read(row) {
             Ok(change) => change,
             Err(failed) => {
@@ -331,6 +345,7 @@ async fn in_force(connection: &mut AnyConnection) -> Result<HoursChanges> {
             ChangedHours::Exception(exception) => changes.exceptions.push(exception),
             ChangedHours::Week(week) => changes.weeks.push(WeekChange { id, line, week }),
             ChangedHours::Closure(mut period) => {
+                let ended = ended.filter(|(at, _)| known_at.is_none_or(|known_at| *at <= known_at));
                 period.end = ended.map_or(period.end, |(at, _)| at.min(period.end));
                 if period.start < period.end {
                     changes.closures.push((id, line, Closure { period, reason }));
@@ -430,6 +445,16 @@ statements! {
         WHERE kind = 'closure'
         ORDER BY id DESC
         LIMIT $1";
+    LIST_HOURS_IN_FORCE_AT = "
+        SELECT * FROM hours_change
+        WHERE kind <> 'closure' AND made_at <= $1 AND (ended_at IS NULL OR ended_at > $1)
+        ORDER BY id DESC
+        LIMIT $2";
+    LIST_CLOSURES_MADE_BY = "
+        SELECT * FROM hours_change
+        WHERE kind = 'closure' AND made_at <= $1
+        ORDER BY id DESC
+        LIMIT $2";
     LIST_HOURS_HISTORY = "SELECT * FROM hours_change WHERE id < $1 ORDER BY id DESC LIMIT $2";
     KEEP_HOURS_CHANGE = "
         INSERT INTO hours_change (id, kind, line, from_date, to_date, starts_at, ends_at, data_set, content, reason,

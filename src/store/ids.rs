@@ -59,5 +59,6 @@ super::sql::statements! {
     NEWEST_OFFICER = "SELECT MAX(id) FROM officer";
     NEWEST_PLACED_CALL = "SELECT MAX(id) FROM placed_call";
     NEWEST_RECONCILIATION = "SELECT MAX(id) FROM reconciliation";
+    NEWEST_PROMPT = "SELECT MAX(id) FROM prompt";
     NEWEST_TOKEN = "SELECT MAX(id) FROM token";
 }

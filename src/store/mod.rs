@@ -10,6 +10,7 @@
 mod alarms;
 mod attempts;
 mod audit;
+mod backup;
 mod callback_list;
 mod callbacks;
 mod calls;
@@ -32,6 +33,7 @@ mod people;
 mod placed_calls;
 mod prompts;
 mod reconciliation;
+mod replay;
 mod reports;
 mod search;
 mod sessions;
@@ -52,6 +54,10 @@ use tokio::sync::{Mutex, mpsc};
 pub use alarms::Alarm;
 pub use attempts::Attempt;
 pub use audit::{AuditEntry, AuditFilter, AuditRow};
+pub use backup::{
+    ColumnKind, LEFT_OUT, LastBackup, MAX_BACKUP_AGE, Present, PromptFiles, RestoreError, Restoring, Snapshot, Table,
+    TableColumn, TableContent, VoicemailFile,
+};
 pub use callback_list::{CallBrief, CallbackPage, CallbackView, ListFilter, ListPeriod, StateFilter, Step};
 pub use calls::{CallView, KeptDelivery};
 pub use contacts::Contact;
@@ -71,6 +77,7 @@ pub use people::{Officer, OfficerChange, PeopleError, Person};
 pub use placed_calls::{Dialling, PlacedCall, RING_WITHIN};
 pub use prompts::{MOST_DRAFTS, NewPrompt, Prompt, PromptError};
 pub use reconciliation::{KnownCall, Look, LookPlace, Reconciliation};
+pub use replay::InboxDelivery;
 pub use reports::{MOST_REPORTED, Reported};
 pub use sessions::KeptSession;
 pub use spool::{Accepted, SpoolDepth, from_line as read_spooled};
@@ -107,6 +114,9 @@ pub enum StoreError {
     /// The writer has stopped: the service is shutting down.
     #[error("the store is closed")]
     Closed,
+    /// A restore was broken off: what is there is not whole. `perezvon restore` begins it anew.
+    #[error("the database is an unfinished restore")]
+    UnfinishedRestore,
 }
 
 impl StoreError {
@@ -336,6 +346,7 @@ pub fn statements() -> Vec<Statement> {
         STATEMENTS,
         alarms::STATEMENTS,
         audit::STATEMENTS,
+        backup::STATEMENTS,
         callback_list::STATEMENTS,
         callbacks::STATEMENTS,
         calls::STATEMENTS,
@@ -362,6 +373,7 @@ pub fn statements() -> Vec<Statement> {
         reconciliation::STATEMENTS,
         log::STATEMENTS,
         search::STATEMENTS,
+        replay::STATEMENTS,
         reports::STATEMENTS,
         undoing::STATEMENTS,
         voicemails::STATEMENTS,

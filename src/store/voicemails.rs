@@ -37,7 +37,7 @@ impl VoicemailState {
         }
     }
 
-    fn from_word(word: &str) -> Option<Self> {
+    pub(super) fn from_word(word: &str) -> Option<Self> {
         [Self::Pending, Self::Stored, Self::Failed, Self::Erased].into_iter().find(|state| state.as_str() == word)
     }
 }

@@ -59,6 +59,8 @@ pub struct Parts {
     /// Whether the worker sends letters, and whether it asks for the words of messages.
     pub sends_mail: bool,
     pub transcribes: bool,
+    /// Whether the worker makes a backup every night.
+    pub backs_up: bool,
     /// Of the worker, for readiness.
     pub worker: Heartbeat,
 }
@@ -101,6 +103,7 @@ impl House {
             rehearsal: false,
             sends_mail: false,
             transcribes: false,
+            backs_up: false,
             worker: Heartbeat::default(),
         })
     }

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use perezvon::app::cli::ReplayArgs;
 use perezvon::app::{config, house, replay};
 use perezvon::core::call::Outcome;
 use perezvon::core::officer::Role;
@@ -42,8 +41,8 @@ async fn count_calls(file: &Path) -> i64 {
 }
 
 async fn replay(app: &App, text: &str) -> (bool, String) {
-    let (args, mut out) = (ReplayArgs { spool: "-".into() }, Vec::new());
-    let all = replay::run(&args, &app.store(), &mut text.as_bytes(), &mut out).await.unwrap();
+    let mut out = Vec::new();
+    let all = replay::spool(Path::new("-"), &app.store(), &mut text.as_bytes(), &mut out).await.unwrap();
     (all, String::from_utf8(out).unwrap())
 }
 

@@ -140,7 +140,7 @@ fn mailboxes(section: &Section<'_>, key: &str, notes: &mut Notes) -> Vec<Mailbox
     readers
 }
 
-fn time(section: &Section<'_>, key: &str, example: &str, notes: &mut Notes) -> Option<Time> {
+pub(super) fn time(section: &Section<'_>, key: &str, example: &str, notes: &mut Notes) -> Option<Time> {
     let text = section.text(key)?;
     let read = || {
         let (hours, minutes) = text.split_once(':')?;

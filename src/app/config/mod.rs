@@ -6,6 +6,7 @@
 //! and is read room by room. `perezvon.example.toml` explains every key.
 
 mod asterisk;
+mod backup;
 mod environment;
 mod hours;
 mod lines;
@@ -30,6 +31,7 @@ use crate::core::calendar::Calendar;
 use crate::core::line::Lines;
 use crate::core::phone::PhoneNumber;
 use crate::core::school::School;
+use crate::jobs::backup::BackupSettings;
 use crate::jobs::{MailSettings, TranscriptionSettings};
 
 pub use mistakes::{Mistake, Mistakes, reason};
@@ -60,6 +62,8 @@ pub struct Config {
     pub mail: Option<MailSettings>,
     /// `None`: messages are not written down.
     pub transcription: Option<TranscriptionSettings>,
+    /// `None`: no nightly backup.
+    pub backup: Option<BackupSettings>,
     /// The file it was read from; `None`: the built-in defaults.
     pub source: Option<PathBuf>,
 }
@@ -123,6 +127,7 @@ pub fn parse(
     let providers = providers::providers(&root, public_url, &|path| std::fs::read_to_string(path), &mut notes);
     let mail = mail::mail(&root, public_url, &|path| std::fs::read_to_string(path), &mut notes);
     let transcription = transcription::transcription(&root, &|path| std::fs::read_to_string(path), &mut notes);
+    let backup = backup::backup(&root, &mut notes);
     let config = || {
         Some(Config {
             school: school?,
@@ -134,6 +139,7 @@ pub fn parse(
             providers,
             mail,
             transcription,
+            backup,
             source: source.map(Path::to_owned),
         })
     };

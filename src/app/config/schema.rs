@@ -30,7 +30,7 @@ pub(super) enum Shape {
     Tables(&'static [Key]),
 }
 
-const fn key(name: &'static str, shape: Shape) -> Key {
+pub(super) const fn key(name: &'static str, shape: Shape) -> Key {
     Key { name, shape }
 }
 
@@ -45,6 +45,7 @@ pub(super) const ROOT: &[Key] = &[
     key("providers", Shape::Named { by: "name", keys: PROVIDER }),
     key("mail", Shape::Table(MAIL)),
     key("transcription", Shape::Table(TRANSCRIPTION)),
+    key("backup", Shape::Table(super::backup::KEYS)),
 ];
 
 const SCHOOL: &[Key] = &[

@@ -508,3 +508,19 @@ fn mistakes_of_the_speech_server_are_told_with_their_remedy() {
     );
     says(&format!("{TRANSCRIPTION}tokn = \"a\""), 4, "transcription.tokn", &["token"]);
 }
+
+#[test]
+fn nightly_backup_needs_only_its_folder() {
+    assert!(good("", &[]).backup.is_none());
+    let backup = good("[backup]\nfolder = \"/mnt/backups\"\n", &[]).backup.unwrap();
+    assert_eq!(
+        (backup.folder.as_path(), backup.at.to_string(), backup.keep),
+        (Path::new("/mnt/backups"), "03:00:00".into(), 14)
+    );
+    let own = good("[backup]\nfolder = \"b\"\nat = \"2:30\"\n", &[("BACKUP__KEEP", "3")]).backup.unwrap();
+    assert_eq!((own.at.to_string(), own.keep), ("02:30:00".into(), 3));
+    says("[backup]\nat = \"03:00\"\n", 1, "backup.folder", &["не хватает ключа"]);
+    says("[backup]\nfolder = \"b\"\nat = \"25:00\"\n", 3, "backup.at", &["не время", "03:00"]);
+    says("[backup]\nfolder = \"b\"\nkeep = 0\n", 3, "backup.keep", &["0 копий", "14"]);
+    says("[backup]\nfolder = \"s3://bucket\"\n", 2, "backup.folder", &["не папка"]);
+}

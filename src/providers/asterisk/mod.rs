@@ -186,6 +186,10 @@ impl Provider for Asterisk {
         parse::parse(&self.settings, self.clocks, verified.0, received_at)
     }
 
+    fn parse_kept(&self, request: &RawRequest, received_at: Timestamp) -> Result<Parsed, Malformed> {
+        parse::parse_kept(&self.settings, self.clocks, request, received_at)
+    }
+
     /// One word: whether officers' telephones ring first. What comes after it the exchange knows itself.
     fn render(&self, script: &[Verb]) -> Reply {
         let word = if matches!(script, [Verb::Dial { .. }, ..]) { "open" } else { "voicemail" };

@@ -20,7 +20,7 @@ use super::words::{Wall, ago, counted, span};
 use super::{Visitor, page};
 use crate::core::officer::Role;
 use crate::providers::{Kind, NoListing, Provider, listing_of};
-use crate::store::{JobKind, JobsSummary, Reconciliation, SpoolDepth, StoreError};
+use crate::store::{JobKind, JobsSummary, MAX_BACKUP_AGE, Reconciliation, SpoolDepth, StoreError};
 use crate::time::{SignedDuration, Timestamp, elapsed_ms};
 use crate::web::{Error, House, health};
 
@@ -131,6 +131,7 @@ async fn show(State(house): State<House>, visitor: Result<Visitor, PageError>) -
     items.extend(queue(&house, now).await?);
     items.push(disk(&house, now).await?);
     items.extend(reconciliations(&house, &wall).await?);
+    items.push(backup(&house, &wall).await?);
     for line in lines.iter() {
         let title = format!("Линия «{}»", line.title);
         items.push(match house.store.last_call_at(&line.id).await? {
@@ -428,6 +429,31 @@ async fn sounds(house: &House) -> Item {
         Ok(None) => Item::fair(TITLE, "не найдены, дату перезвона звонящий не услышит", REMEDY),
         Err(_) => Item::bad(TITLE, "диск не отвечает", "Проверьте диск."),
     }
+}
+
+/// «сегодня, 3:00, 18 МБ, проверена».
+async fn backup(house: &House, clock: &Wall<'_>) -> Result<Item, StoreError> {
+    const TITLE: &str = "Резервная копия";
+    const REMEDY: &str = "Проверьте, доступна ли папка копий и есть ли в ней место.";
+    if house.rehearsal {
+        return Ok(Item::good(TITLE, "в репетиции не делается"));
+    }
+    if !house.backs_up {
+        let remedy = "Задайте папку ночных копий в настройках службы, как сказано в описании для администратора.";
+        return Ok(Item::fair(TITLE, "сама по ночам не делается", remedy));
+    }
+    let Some(last) = house.store.last_backup().await? else {
+        return Ok(Item::fair(TITLE, "ещё не сделана", REMEDY));
+    };
+    let size = match last.size_bytes {
+        bytes @ ..1_000_000 => format!("{}\u{a0}КБ", bytes.div_ceil(1000)),
+        bytes => format!("{}\u{a0}МБ", bytes / 1_000_000),
+    };
+    let text = format!("{}, {size}, проверена", clock.moment(last.made_at));
+    Ok(match clock.now.duration_since(last.made_at) > MAX_BACKUP_AGE {
+        true => Item::bad(TITLE, text, REMEDY),
+        false => Item::good(TITLE, text),
+    })
 }
 
 /// «хватит на 412 дней».

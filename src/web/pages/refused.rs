@@ -115,7 +115,10 @@ impl Failure {
             | StoreError::TimedOut
             | StoreError::Gone
             | StoreError::WrongPurpose { .. }
-            | StoreError::Closed => Self { status: StatusCode::SERVICE_UNAVAILABLE, ..Self::ours(&cause.to_string()) },
+            | StoreError::Closed
+            | StoreError::UnfinishedRestore => {
+                Self { status: StatusCode::SERVICE_UNAVAILABLE, ..Self::ours(&cause.to_string()) }
+            }
         }
     }
 

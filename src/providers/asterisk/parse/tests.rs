@@ -294,3 +294,20 @@ fn who_has_no_token_may_not_even_send_a_body() {
     }
     assert_eq!(ask(Some("Bearerexample-token")), Err(Refused::Token(WrongToken::NotBearer)));
 }
+
+#[test]
+fn kept_request_reads_like_the_one_with_its_sound() {
+    let request = with_sound(&format!("{END}&record=HANGUP"), &wav(5));
+    let parsed = parsed(&request);
+    let kept = RawRequest { body: parsed.sound.as_ref().unwrap().rest.clone(), ..request.clone() };
+    let again = exchange().parse_kept(&kept, now()).unwrap();
+    // The length of the sound told when the message began, and went with it.
+    let facts = |parsed: &Parsed| parsed.events.iter().map(|event| event.fact.clone()).collect::<Vec<_>>();
+    assert_eq!((&again.key, facts(&again)), (&parsed.key, facts(&parsed)));
+    assert_eq!(again.sound, None);
+    // What was kept whole is read as it came.
+    let empty = with_sound(&format!("{END}&record=HANGUP"), &[]);
+    assert_eq!(exchange().parse_kept(&empty, now()), exchange().parse(Verified(&empty), now()));
+    let arrives = form("incoming", "id=pbx-1.0&line=89288328088&from=79281234567");
+    assert_eq!(exchange().parse_kept(&arrives, now()), exchange().parse(Verified(&arrives), now()));
+}

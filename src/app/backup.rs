@@ -1,0 +1,162 @@
+//! `perezvon backup`, `restore` and `verify --backup`: a copy of everything while the service runs, and the way back.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+
+use super::config::{Config, reason};
+use crate::jobs::backup::{self, BackupError, BackupRequest, MadeBy, Manifest, ManifestError, Problem, RestoringError};
+use crate::store::RestoreError;
+use crate::time::Timestamp;
+
+/// Problems that are listed one by one.
+const MAX_LISTED: usize = 20;
+
+/// Makes a backup below `into`. `false`: it is whole, but recordings were missing before it was made.
+pub async fn make(config: &Config, into: &Path, now: Timestamp, out: &mut dyn Write) -> anyhow::Result<bool> {
+    if let Some(file) = config.storage.database_file().filter(|file| !file.exists()) {
+        bail!("базы данных {} нет: копировать нечего. Проверьте storage.database и текущую папку", file.display());
+    }
+    let request = BackupRequest {
+        database: config.storage.database.clone(),
+        recordings: config.storage.recordings.clone(),
+        into: into.to_owned(),
+        made_by: MadeBy::Command,
+        created_at: now,
+        zone: config.default_calendar.time_zone().clone(),
+    };
+    let made = backup::make(&request).await.map_err(|error| match error {
+        BackupError::Io { path, source } => {
+            anyhow::anyhow!("копия не сделана: {}: {}", path.display(), reason(&source))
+        }
+        BackupError::Store(error) => {
+            anyhow::anyhow!("копия не сделана: база {}: {error}", config.storage.database_shown())
+        }
+        error => anyhow::anyhow!("копия не сделана, записанное не прочиталось обратно: {error}. Проверьте диск"),
+    })?;
+    let manifest = &made.manifest;
+    writeln!(out, "✓ Копия: {}", made.folder.display())?;
+    describe(manifest, out)?;
+    if made.linked > 0 {
+        writeln!(out, "  Записей общих с прежней копией (места не занимают): {}", made.linked)?;
+    }
+    writeln!(out, "✓ Копия перечитана и проверена.")?;
+    for name in manifest.defects.iter().take(MAX_LISTED) {
+        writeln!(out, "✗ {name}: в папке записей файла нет, или он изменился")?;
+    }
+    if !manifest.defects.is_empty() {
+        writeln!(
+            out,
+            "✗ Недостающих записей: {}. Остальное в копии целое. Что случилось: perezvon verify.",
+            manifest.defects.len()
+        )?;
+    }
+    Ok(manifest.defects.is_empty())
+}
+
+/// Restores the backup in `folder` into the configured database and recordings folder, both empty.
+pub async fn restore(config: &Config, folder: &Path, out: &mut dyn Write) -> anyhow::Result<bool> {
+    let storage = &config.storage;
+    let (database, recordings) = (storage.database_shown(), storage.recordings.display());
+    let restored = match backup::restore(folder, &storage.database, &storage.recordings).await {
+        Ok(restored) => restored,
+        Err(RestoringError::Damaged(problems)) => {
+            list(&problems, out)?;
+            writeln!(out, "✗ Копия повреждена, ничего не изменено. Возьмите другую.")?;
+            return Ok(false);
+        }
+        Err(error) => bail!(match error {
+            RestoringError::Manifest(error) => not_a_backup(folder, &error),
+            RestoringError::FolderNotEmpty { folder, file } => format!(
+                "папка записей {} не пуста (есть {file}), ничего не изменено. Укажите пустую: storage.recordings",
+                folder.display()
+            ),
+            RestoringError::Database(RestoreError::NotEmpty(table)) => format!(
+                "база {database} не пуста (есть строки в {table}), ничего не изменено. Укажите новую: storage.database"
+            ),
+            RestoringError::Database(RestoreError::OtherSchema { found, wanted }) => format!(
+                "в базе {database} уже есть таблицы другой версии ({found}, а в копии {wanted}), ничего не изменено. \
+                 Укажите новую: storage.database"
+            ),
+            RestoringError::Database(RestoreError::NewerSchema { known, wanted }) => format!(
+                "копия сделана более новой программой (версия таблиц {wanted}, эта знает до {known}). Обновите perezvon"
+            ),
+            RestoringError::Io { path, source } => format!(
+                "восстановление прервано: {}: {}. Исправьте и запустите его ещё раз: оно начнётся сначала",
+                path.display(),
+                reason(&source)
+            ),
+            error => format!("восстановление прервано: {error}. Запустите его ещё раз: оно начнётся сначала"),
+        }),
+    };
+    if restored.was_unfinished {
+        writeln!(out, "! Прежнее восстановление было прервано, начато сначала.")?;
+    }
+    describe(&restored.manifest, out)?;
+    writeln!(out, "✓ База {database} и папка записей {recordings} восстановлены и сверены с копией.")?;
+    for name in restored.manifest.defects.iter().take(MAX_LISTED) {
+        writeln!(out, "! {name}: этой записи не было уже при копировании")?;
+    }
+    Ok(true)
+}
+
+/// Reads the backup in `folder` again. `false`: something is missing or changed.
+pub async fn verify(folder: &Path, out: &mut dyn Write) -> anyhow::Result<bool> {
+    let (manifest, problems) = match backup::verify(folder).await {
+        Ok(verified) => verified,
+        Err(error) => bail!(not_a_backup(folder, &error)),
+    };
+    list(&problems, out)?;
+    describe(&manifest, out)?;
+    match problems.len() {
+        0 => writeln!(out, "✓ Копия целая: файлов {}.", manifest.files.len())?,
+        count => writeln!(out, "✗ Копия повреждена, файлов с ошибкой: {count}. Возьмите другую.")?,
+    }
+    Ok(problems.is_empty())
+}
+
+fn list(problems: &[Problem], out: &mut dyn Write) -> anyhow::Result<()> {
+    for problem in problems.iter().take(MAX_LISTED) {
+        writeln!(out, "✗ {problem}")?;
+    }
+    if problems.len() > MAX_LISTED {
+        writeln!(out, "✗ … и ещё {}", problems.len() - MAX_LISTED)?;
+    }
+    Ok(())
+}
+
+fn describe(manifest: &Manifest, out: &mut dyn Write) -> anyhow::Result<()> {
+    let rows: u64 = manifest.tables.iter().map(|entry| entry.rows).sum();
+    let calls = manifest.tables.iter().find(|entry| entry.table.name == "call").map_or(0, |entry| entry.rows);
+    writeln!(
+        out,
+        "  {}, {}: строк {rows} (звонков {calls}), записей {}, всего {}",
+        manifest.created_at,
+        manifest.engine,
+        manifest.recordings().count(),
+        size(manifest.size_bytes())
+    )
+    .context("ответ не печатается")
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        ..1_000_000 => format!("{} КБ", bytes.div_ceil(1000)),
+        _ => format!("{} МБ", bytes / 1_000_000),
+    }
+}
+
+fn not_a_backup(folder: &Path, error: &ManifestError) -> String {
+    let folder = folder.display();
+    match error {
+        ManifestError::Missing => {
+            format!("{folder} не резервная копия, или она не закончена: нет файла {}", backup::MANIFEST)
+        }
+        ManifestError::Io(error) => format!("{folder} не читается: {}", reason(error)),
+        ManifestError::Damaged(what) => format!("копия {folder} повреждена: {what}"),
+        ManifestError::Newer(version) => {
+            format!("копия {folder} сделана более новой программой (формат {version}). Обновите perezvon")
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Files on their way into a backup and out of it: copied and added up in one pass, or linked to a copy that is there.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::recordings::Checksum;
+
+const BUFFER_BYTES: usize = 256 * 1024;
+
+/// Size and checksum of what was read.
+pub(super) type Sum = (u64, Checksum);
+
+/// Copies a file that nobody else may read. Folders on the way are made.
+pub(super) fn copy(from: &Path, to: &Path) -> io::Result<Sum> {
+    let mut source = fs::File::open(from)?;
+    make_folders(to.parent().unwrap_or(to))?;
+    let mut copy = create(to)?;
+    read_all(&mut source, |chunk| copy.write_all(chunk))
+}
+
+/// Makes or empties a file that nobody else may read.
+pub(super) fn create(path: &Path) -> io::Result<fs::File> {
+    fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+/// Reads a file again and adds it up.
+pub(super) fn sum(path: &Path) -> io::Result<Sum> {
+    read_all(&mut fs::File::open(path)?, |_| Ok(()))
+}
+
+fn read_all(source: &mut impl Read, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<Sum> {
+    let (mut size, mut hash, mut buffer) = (0, Sha256::new(), vec![0; BUFFER_BYTES]);
+    loop {
+        match source.read(&mut buffer)? {
+            0 => return Ok((size, Checksum(hash.finalize().into()))),
+            count => {
+                each(&buffer[..count])?;
+                hash.update(&buffer[..count]);
+                size += count as u64;
+            }
+        }
+    }
+}
+
+/// Voices and numbers of people: for this user alone.
+pub(super) fn make_folders(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Everything that was written to the disk of this folder survives the loss of power from here on. One call for many files.
+pub(super) fn sync_disk_of(folder: &Path) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(fs::File::open(folder)?)?)
+}
+
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    fs::File::open(folder)?.sync_all()
+}
+
+/// Counts what is written through it.
+pub(super) struct Summing<W> {
+    inner: W,
+    size: u64,
+    hash: Sha256,
+}
+
+impl<W: Write> Summing<W> {
+    pub fn new(inner: W) -> Self {
+        Self { inner, size: 0, hash: Sha256::new() }
+    }
+
+    pub fn finish(self) -> (W, Sum) {
+        (self.inner, (self.size, Checksum(self.hash.finalize().into())))
+    }
+}
+
+impl<W: Write> Write for Summing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        self.size += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}

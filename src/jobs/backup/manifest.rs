@@ -1,0 +1,223 @@
+//! What a backup says of itself, in `manifest.json`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use thiserror::Error;
+
+use crate::recordings::Checksum;
+use crate::store::{Table, TableContent};
+use crate::time::Timestamp;
+
+pub const MANIFEST: &str = "manifest.json";
+const FORMAT: &str = "perezvon-backup";
+/// Grows when an older program could not read a backup any more.
+const FORMAT_VERSION: u32 = 1;
+/// The folder of the tables inside a backup, and that of the recordings.
+pub(super) const TABLES: &str = "tables";
+pub(super) const RECORDINGS: &str = "recordings";
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Manifest {
+    pub format: String,
+    pub format_version: u32,
+    /// The number of the last migration.
+    pub schema_version: i64,
+    pub created_at: Timestamp,
+    pub made_by: MadeBy,
+    /// The version of the program.
+    pub program: String,
+    /// `SQLite` or `PostgreSQL`; a backup of either goes into either.
+    pub engine: String,
+    pub tables: Vec<TableEntry>,
+    /// Rows that named a row that was not there, by reference.
+    pub dangling: BTreeMap<String, i64>,
+    pub files: Vec<FileEntry>,
+    /// Recordings that rows name and that were not in the folder, or not with the checksum of their row.
+    pub defects: Vec<String>,
+}
+
+/// The nightly job deletes its own backups only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MadeBy {
+    Nightly,
+    Command,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TableEntry {
+    #[serde(flatten)]
+    pub table: Table,
+    pub rows: u64,
+    /// Of all rows, whatever their order: see [`TableContent`].
+    pub digest: Sha256Hex,
+    /// Path below the backup.
+    pub file: String,
+}
+
+impl TableEntry {
+    pub fn content(&self) -> TableContent {
+        TableContent { rows: self.rows, digest: self.digest.0.0 }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Path below the backup.
+    pub name: String,
+    pub size: u64,
+    pub sha256: Sha256Hex,
+}
+
+/// 64 hexadecimal digits in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sha256Hex(pub Checksum);
+
+impl Serialize for Sha256Hex {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Sha256Hex {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Self).map_err(de::Error::custom)
+    }
+}
+
+/// Why a folder is no backup that can be used.
+#[derive(Debug, Error)]
+pub enum ManifestError {
+    #[error("there is no {MANIFEST}: this is no backup, or one that was not finished")]
+    Missing,
+    #[error("{MANIFEST} cannot be read: {0}")]
+    Io(#[source] io::Error),
+    #[error("{MANIFEST} is damaged: {0}")]
+    Damaged(String),
+    #[error("the backup has the format {0}, and this program reads up to {FORMAT_VERSION}")]
+    Newer(u32),
+}
+
+impl Manifest {
+    pub(super) fn new(created_at: Timestamp, made_by: MadeBy, engine: &str, schema_version: i64) -> Self {
+        Self {
+            format: FORMAT.to_owned(),
+            format_version: FORMAT_VERSION,
+            schema_version,
+            created_at,
+            made_by,
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            engine: engine.to_owned(),
+            tables: Vec::new(),
+            dangling: BTreeMap::new(),
+            files: Vec::new(),
+            defects: Vec::new(),
+        }
+    }
+
+    /// Reads the manifest of the backup in `folder`. No name in it leads out of the backup.
+    pub fn read(folder: &Path) -> Result<Self, ManifestError> {
+        let text = match fs::read(folder.join(MANIFEST)) {
+            Ok(text) => text,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Err(ManifestError::Missing);
+            }
+            Err(error) => return Err(ManifestError::Io(error)),
+        };
+        let manifest: Self =
+            serde_json::from_slice(&text).map_err(|error| ManifestError::Damaged(error.to_string()))?;
+        if manifest.format != FORMAT {
+            return Err(ManifestError::Damaged(format!("its format is {:?}", manifest.format)));
+        }
+        if manifest.format_version > FORMAT_VERSION {
+            return Err(ManifestError::Newer(manifest.format_version));
+        }
+        if let Some(file) = manifest.files.iter().find(|file| !leads_inside(&file.name)) {
+            return Err(ManifestError::Damaged(format!("{:?} is no name inside a backup", file.name)));
+        }
+        for TableEntry { table, file, .. } in &manifest.tables {
+            let names = table.columns.iter().map(|column| &column.name).chain([&table.name]);
+            let is_plain = |name: &String| {
+                !name.is_empty()
+                    && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+            };
+            if !names.into_iter().all(is_plain) || !manifest.files.iter().any(|known| known.name == *file) {
+                return Err(ManifestError::Damaged(format!("the table {:?} is not described", table.name)));
+            }
+        }
+        Ok(manifest)
+    }
+
+    /// All files together.
+    pub fn size_bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.size).sum()
+    }
+
+    /// The recordings, and what waited for the database, by their names below the recordings folder.
+    pub fn recordings(&self) -> impl Iterator<Item = (&str, &FileEntry)> {
+        self.files.iter().filter_map(|file| Some((file.name.strip_prefix(RECORDINGS)?.strip_prefix('/')?, file)))
+    }
+}
+
+/// Only plain names behind one another.
+fn leads_inside(name: &str) -> bool {
+    !name.is_empty() && Path::new(name).components().all(|part| matches!(part, Component::Normal(_)))
+}
+
+/// What a list of backups needs to know of each; its long list of files is passed over.
+#[derive(Clone, Debug, Deserialize)]
+pub struct BackupSummary {
+    #[serde(skip)]
+    pub folder: PathBuf,
+    format: String,
+    pub created_at: Timestamp,
+    pub made_by: MadeBy,
+}
+
+/// The finished backups in `folder`, oldest first. What is no backup of ours is passed over.
+pub fn backups_in(folder: &Path) -> io::Result<Vec<BackupSummary>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let is_named_so = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(PREFIX));
+        let manifest = if is_named_so { fs::read(path.join(MANIFEST)).ok() } else { None };
+        let summary = manifest.and_then(|text| serde_json::from_slice::<BackupSummary>(&text).ok());
+        if let Some(summary) = summary.filter(|summary| summary.format == FORMAT) {
+            found.push(BackupSummary { folder: path, ..summary });
+        }
+    }
+    found.sort_by(|one, other| (one.created_at, &one.folder).cmp(&(other.created_at, &other.folder)));
+    Ok(found)
+}
+
+/// The beginning of the name of every finished backup, and of one that is being made.
+pub(super) const PREFIX: &str = "perezvon-";
+pub(super) const UNFINISHED_PREFIX: &str = ".unfinished-perezvon-";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn manifest_that_leads_out_of_its_folder_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut manifest = Manifest::new(Timestamp::UNIX_EPOCH, MadeBy::Command, "SQLite", 1);
+        let write = |manifest: &Manifest| {
+            fs::write(folder.path().join(MANIFEST), serde_json::to_vec(manifest).unwrap()).unwrap();
+            Manifest::read(folder.path())
+        };
+        assert!(write(&manifest).is_ok());
+        for name in ["../perezvon.db", "/etc/passwd", "recordings/../../x", ""] {
+            manifest.files = vec![FileEntry { name: name.to_owned(), size: 1, sha256: Sha256Hex(Checksum([0; 32])) }];
+            assert!(matches!(write(&manifest), Err(ManifestError::Damaged(_))), "{name}");
+        }
+        manifest.files.clear();
+        manifest.format_version = FORMAT_VERSION + 1;
+        assert!(matches!(write(&manifest), Err(ManifestError::Newer(_))));
+    }
+}

@@ -1,0 +1,55 @@
+//! Backups: one consistent copy of the database and of every recording it names, made while the service runs, verified,
+//! and brought back into an empty database of either engine.
+//!
+//! ```text
+//! perezvon-2026-11-21T03-00-00/
+//!     manifest.json                      what is here: versions, rows per table, size and SHA-256 of every file
+//!     tables/call.jsonl.gz               a table: gzip, a JSON array a row, values in the order of the manifest's columns
+//!     recordings/2026/11/1806….wav       below here everything has its name in the recordings folder
+//! ```
+
+mod check;
+mod files;
+mod make;
+mod manifest;
+mod nightly;
+mod restore;
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+pub use check::Problem;
+pub use make::{BackupError, BackupRequest, Made, make};
+pub use manifest::{BackupSummary, FileEntry, MANIFEST, MadeBy, Manifest, ManifestError, TableEntry, backups_in};
+pub use nightly::{BackupSettings, NightlyBackup};
+pub use restore::{Restored, RestoringError, restore};
+
+/// Reads a whole backup again. The answer is what is wrong with it.
+///
+/// # Errors
+/// When it has no manifest that can be read.
+pub async fn verify(folder: &Path) -> Result<(Manifest, Vec<Problem>), ManifestError> {
+    let folder = folder.to_owned();
+    blocking(move |stop| {
+        let manifest = Manifest::read(&folder)?;
+        let problems = check::check(&folder, &manifest, &HashSet::new(), stop);
+        Ok((manifest, problems))
+    })
+    .await
+}
+
+/// Runs file work on a thread of its own. If nobody waits for it any more, the work is told to stop: the end of the program
+/// would wait for it.
+async fn blocking<T: Send + 'static>(work: impl FnOnce(&AtomicBool) -> T + Send + 'static) -> T {
+    struct StopOnDrop(Arc<AtomicBool>);
+    impl Drop for StopOnDrop {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let _stop_on_drop = StopOnDrop(stop.clone());
+    tokio::task::spawn_blocking(move || work(&stop)).await.expect("file work does not panic and is never cancelled")
+}

@@ -1,0 +1,223 @@
+//! The backup of every night: made at its time or as soon after it as can be, the older ones beyond `keep` deleted, and an
+//! alarm while there is none that is young enough.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tracing::{error, info, warn};
+
+use super::blocking;
+use super::make::{BackupError, BackupRequest, Made, make};
+use super::manifest::{BackupSummary, MadeBy, UNFINISHED_PREFIX, backups_in};
+use crate::jobs::Worker;
+use crate::store::{LastBackup, MAX_BACKUP_AGE, StoreError};
+use crate::time::{Time, TimeZone, Timestamp, ToSpan, elapsed_ms};
+
+/// After a failure it is tried again this much later.
+const RETRY_PAUSE_MS: i64 = 15 * 60 * 1000;
+/// The kind of its alarms, and their subjects.
+const ALARM: &str = "backup";
+const FAILED: &str = "failed";
+const OLD: &str = "old";
+const DEFECTS: &str = "defects";
+/// Names of recordings that an alarm lists.
+const MAX_NAMES: usize = 3;
+
+/// What is configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackupSettings {
+    pub folder: PathBuf,
+    /// By the school's clock.
+    pub at: Time,
+    /// How many backups of the night stay.
+    pub keep: usize,
+}
+
+/// The settings with what they are about, and what is known of this run of the program.
+#[derive(Debug)]
+pub struct NightlyBackup {
+    pub settings: BackupSettings,
+    pub database: String,
+    pub recordings: PathBuf,
+    /// Taken while a backup is made: one at a time.
+    running: Arc<tokio::sync::Mutex<()>>,
+    tries: Mutex<Tries>,
+}
+
+#[derive(Debug, Default)]
+struct Tries {
+    first_looked_at: Option<Timestamp>,
+    failed_at: Option<Timestamp>,
+}
+
+impl NightlyBackup {
+    pub fn new(settings: BackupSettings, database: String, recordings: PathBuf) -> Self {
+        Self { settings, database, recordings, running: Arc::default(), tries: Mutex::default() }
+    }
+
+    fn tries(&self) -> std::sync::MutexGuard<'_, Tries> {
+        self.tries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last instant up to `now` at which a backup was to be made.
+    fn last_due(&self, zone: &TimeZone, now: Timestamp) -> Timestamp {
+        let today = now.to_zoned(zone.clone()).date();
+        let of = |date: crate::time::Date| {
+            date.to_datetime(self.settings.at).to_zoned(zone.clone()).map_or(now, |zoned| zoned.timestamp())
+        };
+        let due = of(today);
+        if due <= now { due } else { today.checked_sub(1.days()).map_or(now, of) }
+    }
+}
+
+impl Worker {
+    /// Makes the backup of the night if it is due and none is being made, and sees to its alarms. A night that was missed is
+    /// made up for. `true`: a backup was made.
+    pub async fn back_up_if_due(&self) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        let Some(nightly) = self.backup.clone() else {
+            for subject in self.store.lasting_alarms(ALARM).await? {
+                self.store.clear_alarm(ALARM, &subject, now).await?;
+            }
+            return Ok(false);
+        };
+        let last = self.store.last_backup().await?;
+        self.watch_backup_age(&nightly, last.as_ref(), now).await?;
+        let lines = self.store.lines();
+        let zone = lines.default_calendar().time_zone();
+        let is_due = last.is_none_or(|last| last.made_at < nightly.last_due(zone, now));
+        let is_paused = nightly.tries().failed_at.is_some_and(|at| elapsed_ms(at, now) < RETRY_PAUSE_MS);
+        if !is_due || is_paused {
+            return Ok(false);
+        }
+        let Ok(_running) = nightly.running.clone().try_lock_owned() else { return Ok(false) };
+        let request = BackupRequest {
+            database: nightly.database.clone(),
+            recordings: nightly.recordings.clone(),
+            into: nightly.settings.folder.clone(),
+            made_by: MadeBy::Nightly,
+            created_at: now,
+            zone: zone.clone(),
+        };
+        match make(&request).await {
+            Ok(made) => {
+                nightly.tries().failed_at = None;
+                self.backup_made(&nightly, &made).await?;
+                Ok(true)
+            }
+            Err(failed) => {
+                nightly.tries().failed_at = Some(now);
+                error!(error = %failed, "The backup failed: {failed}");
+                let told = format!(
+                    "Резервная копия не сделана: {}. Служба пробует снова каждые 15 минут.",
+                    reason_in_russian(&failed, &nightly.settings.folder)
+                );
+                self.store.raise_alarm(ALARM, FAILED, &told, now).await?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// It is whole and verified: remembered, its alarms cleared, older ones deleted.
+    async fn backup_made(&self, nightly: &NightlyBackup, made: &Made) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let last = LastBackup {
+            made_at: made.manifest.created_at,
+            verified_at: now,
+            folder: made.folder.display().to_string(),
+            size_bytes: made.manifest.size_bytes(),
+            recordings: made.manifest.recordings().count() as u64,
+        };
+        self.store.set_last_backup(&last).await?;
+        for subject in [FAILED, OLD] {
+            self.store.clear_alarm(ALARM, subject, now).await?;
+        }
+        match made.manifest.defects.as_slice() {
+            [] => self.store.clear_alarm(ALARM, DEFECTS, now).await?,
+            defects => {
+                let names = defects.iter().take(MAX_NAMES).map(String::as_str).collect::<Vec<_>>().join(", ");
+                let told = format!(
+                    "В папке записей нет целых файлов: {} ({names}). Верните их из прежней копии; все перечислит perezvon verify.",
+                    defects.len()
+                );
+                self.store.raise_alarm(ALARM, DEFECTS, &told, now).await?;
+            }
+        }
+        let (folder, newest, keep) = (nightly.settings.folder.clone(), made.folder.clone(), nightly.settings.keep);
+        match blocking(move |_| prune(&folder, &newest, keep)).await {
+            Ok(0) => {}
+            Ok(count) => info!(count, "Deleted {count} old backups"),
+            Err(failed) => warn!(error = %failed, "Old backups could not be deleted: {failed}"),
+        }
+        Ok(())
+    }
+
+    async fn watch_backup_age(
+        &self,
+        nightly: &NightlyBackup,
+        last: Option<&LastBackup>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let looked_since = *nightly.tries().first_looked_at.get_or_insert(now);
+        let since = last.map_or(looked_since, |last| last.made_at);
+        if now.duration_since(since) <= MAX_BACKUP_AGE {
+            return Ok(());
+        }
+        let told = "Резервной копии больше двух суток. Проверьте, доступна ли папка копий и есть ли в ней место.";
+        self.store.raise_alarm(ALARM, OLD, told, now).await
+    }
+}
+
+/// Deletes the oldest backups of the night beyond `keep`. Whatever else lies there stays, and so does `newest`, which is good.
+fn prune(folder: &Path, newest: &Path, keep: usize) -> io::Result<usize> {
+    let nightly = |backup: BackupSummary| (backup.made_by == MadeBy::Nightly).then_some(backup.folder);
+    let backups: Vec<PathBuf> = backups_in(folder)?.into_iter().filter_map(nightly).collect();
+    let too_many = backups.len().saturating_sub(keep.max(1));
+    let mut deleted = 0;
+    for path in backups.iter().take(too_many).filter(|path| *path != newest) {
+        // Should the deleting be broken off, the next backup sweeps what is left.
+        let going = folder.join(format!("{UNFINISHED_PREFIX}{deleted}-{}", std::process::id()));
+        fs::rename(path, &going)?;
+        fs::remove_dir_all(&going)?;
+        deleted += 1;
+    }
+    Ok(deleted)
+}
+
+fn reason_in_russian(failed: &BackupError, folder: &Path) -> String {
+    match failed {
+        BackupError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+            format!("в папке {} нет места", folder.display())
+        }
+        BackupError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            format!("у службы нет права писать в папку {}", folder.display())
+        }
+        BackupError::Io { path, .. } => format!("файл или папка {} недоступны", path.display()),
+        BackupError::Store(_) => "база данных не читается".to_owned(),
+        BackupError::Manifest(_) | BackupError::Damaged(_) => {
+            "записанное не прочиталось обратно, проверьте диск".to_owned()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backup_is_due_at_its_local_time() {
+        let settings = BackupSettings { folder: "x".into(), at: Time::constant(3, 0, 0, 0), keep: 1 };
+        let nightly = NightlyBackup::new(settings, String::new(), PathBuf::new());
+        let zone = TimeZone::get("Europe/Moscow").unwrap();
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        for (now, due) in [
+            ("2026-11-21T03:00:00+03:00", "2026-11-21T03:00:00+03:00"),
+            ("2026-11-21T02:59:59+03:00", "2026-11-20T03:00:00+03:00"),
+            ("2026-11-21T23:59:59+03:00", "2026-11-21T03:00:00+03:00"),
+        ] {
+            assert_eq!(nightly.last_due(&zone, at(now)), at(due), "{now}");
+        }
+    }
+}

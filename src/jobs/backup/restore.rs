@@ -1,0 +1,205 @@
+//! Brings a backup back: only into an empty database and folder, and verified before it is called done.
+//!
+//! The database carries a mark until the end, so that no service runs on half of it; a restore that was broken off is begun
+//! anew by the same command.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+use super::blocking;
+use super::check::{Lines, Problem};
+use super::files;
+use super::manifest::{FileEntry, Manifest, ManifestError, RECORDINGS, TableEntry};
+use crate::recordings::files_below;
+use crate::store::{RestoreError, Restoring, StoreError};
+
+/// Rows per commit, and bytes.
+const MAX_ROWS: usize = 4096;
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// What a restore brought back.
+#[derive(Clone, Debug)]
+pub struct Restored {
+    pub manifest: Manifest,
+    pub rows: u64,
+    pub recordings: usize,
+    /// An earlier restore had been broken off here.
+    pub was_unfinished: bool,
+}
+
+#[derive(Debug, Error)]
+pub enum RestoringError {
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// Nothing was touched.
+    #[error("the backup is damaged: {0:?}")]
+    Damaged(Vec<Problem>),
+    /// Nothing was touched.
+    #[error("the folder {folder} is not empty: it has {file}")]
+    FolderNotEmpty { folder: PathBuf, file: String },
+    #[error(transparent)]
+    Database(#[from] RestoreError),
+    #[error("{path}: {source}")]
+    Io { path: PathBuf, source: io::Error },
+    /// The database keeps its mark.
+    #[error("what was restored is not what the backup holds: {0}")]
+    Differs(String),
+}
+
+impl From<StoreError> for RestoringError {
+    fn from(error: StoreError) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+impl RestoringError {
+    fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { path, source }
+    }
+}
+
+/// Restores the backup in `backup`.
+pub async fn restore(backup: &Path, database: &str, recordings: &Path) -> Result<Restored, RestoringError> {
+    let (manifest, problems) = super::verify(backup).await?;
+    if !problems.is_empty() {
+        return Err(RestoringError::Damaged(problems));
+    }
+    // Where a restore was broken off, the folder may hold what that one brought.
+    let in_the_way = files_in_the_way(recordings, &manifest)?;
+    if let Some(file) = &in_the_way.foreign {
+        return Err(RestoringError::FolderNotEmpty { folder: recordings.to_owned(), file: file.clone() });
+    }
+    let mut restoring = match in_the_way.of_this_backup {
+        Some(file) => Restoring::resume(database, manifest.schema_version)
+            .await?
+            .ok_or_else(|| RestoringError::FolderNotEmpty { folder: recordings.to_owned(), file })?,
+        None => Restoring::begin(database, manifest.schema_version).await?,
+    };
+    let was_unfinished = restoring.was_unfinished;
+    if let Some(unknown) = manifest.tables.iter().find(|entry| !restoring.knows(&entry.table)) {
+        return Err(RestoreError::OtherTable(unknown.table.name.clone()).into());
+    }
+    let restored = bring_recordings(backup, &manifest, recordings).await?;
+    let mut rows = 0;
+    for entry in &manifest.tables {
+        fill(&mut restoring, backup, entry).await?;
+        rows += entry.rows;
+    }
+    compare(&mut restoring, &manifest).await?;
+    let synced = recordings.to_owned();
+    blocking(move |_| files::sync_disk_of(&synced)).await.map_err(RestoringError::at(recordings))?;
+    restoring.finish().await?;
+    Ok(Restored { manifest, rows, recordings: restored, was_unfinished })
+}
+
+#[derive(Default)]
+struct InTheWay {
+    /// A file that the backup does not have.
+    foreign: Option<String>,
+    of_this_backup: Option<String>,
+}
+
+/// Temporary files count for nothing, and neither do empty folders.
+fn files_in_the_way(recordings: &Path, manifest: &Manifest) -> Result<InTheWay, RestoringError> {
+    let known: HashSet<&str> = manifest.recordings().map(|(name, _)| name).collect();
+    let mut in_the_way = InTheWay::default();
+    for name in files_below(recordings).map_err(RestoringError::at(recordings))? {
+        match name.as_str() {
+            name if name.starts_with(".partial/") || name.ends_with(PARTIAL) => {}
+            name if known.contains(name) => in_the_way.of_this_backup = Some(name.to_owned()),
+            name => in_the_way.foreign = Some(name.to_owned()),
+        }
+    }
+    Ok(in_the_way)
+}
+
+/// The end of the name of a file that is being written.
+const PARTIAL: &str = ".partial";
+
+/// Copies all recordings; the answer is how many. They share no bytes with the backup: what happens to one copy spares the
+/// other.
+async fn bring_recordings(backup: &Path, manifest: &Manifest, recordings: &Path) -> Result<usize, RestoringError> {
+    let (backup, recordings) = (backup.to_owned(), recordings.to_owned());
+    let wanted: Vec<(String, FileEntry)> =
+        manifest.recordings().map(|(name, entry)| (name.to_owned(), entry.clone())).collect();
+    blocking(move |stop| {
+        files::make_folders(&recordings).map_err(RestoringError::at(&recordings))?;
+        let mut count = 0;
+        for (name, entry) in wanted {
+            if stop.load(std::sync::atomic::Ordering::Relaxed) {
+                break;
+            }
+            let to = recordings.join(&name);
+            let partial = recordings.join(format!("{name}{PARTIAL}"));
+            let (size, sha256) =
+                files::copy(&backup.join(RECORDINGS).join(&name), &partial).map_err(RestoringError::at(&to))?;
+            if size != entry.size || sha256 != entry.sha256.0 {
+                return Err(RestoringError::Damaged(vec![Problem::Changed(entry.name)]));
+            }
+            fs::rename(&partial, &to).map_err(RestoringError::at(&to))?;
+            count += 1;
+        }
+        Ok(count)
+    })
+    .await
+}
+
+/// Reads a table from its file on a thread of its own, and inserts it chunk by chunk.
+async fn fill(restoring: &mut Restoring, backup: &Path, entry: &TableEntry) -> Result<(), RestoringError> {
+    let path = backup.join(&entry.file);
+    let (sender, mut chunks) = mpsc::channel::<Vec<Vec<u8>>>(2);
+    let reading = {
+        let path = path.clone();
+        tokio::task::spawn_blocking(move || {
+            let mut lines = Lines::open(&path)?;
+            let (mut chunk, mut bytes) = (Vec::new(), 0);
+            loop {
+                let line = lines.next_line()?.map(<[u8]>::to_vec);
+                let is_last = line.is_none();
+                if let Some(line) = line {
+                    bytes += line.len();
+                    chunk.push(line);
+                }
+                let is_full = chunk.len() >= MAX_ROWS || bytes >= MAX_BYTES;
+                if (is_last || is_full) && !chunk.is_empty() {
+                    bytes = 0;
+                    if sender.blocking_send(std::mem::take(&mut chunk)).is_err() {
+                        return Ok(());
+                    }
+                }
+                if is_last {
+                    return Ok::<_, io::Error>(());
+                }
+            }
+        })
+    };
+    let mut next_line = 1;
+    while let Some(chunk) = chunks.recv().await {
+        restoring.insert(&entry.table, &chunk, next_line).await?;
+        next_line += chunk.len() as u64;
+    }
+    let read = reading.await.expect("reading a table does not panic and is never cancelled");
+    read.map_err(RestoringError::at(&path))
+}
+
+/// Reads everything back from the database: rows and contents of each table, and what names what.
+async fn compare(restoring: &mut Restoring, manifest: &Manifest) -> Result<(), RestoringError> {
+    for entry in &manifest.tables {
+        let found = restoring.content(&entry.table).await?;
+        if found != entry.content() {
+            let (name, rows) = (&entry.table.name, entry.rows);
+            return Err(RestoringError::Differs(format!("{name}: {} rows of {rows}, or other contents", found.rows)));
+        }
+    }
+    let dangling: BTreeMap<String, i64> = restoring.dangling().await?.into_iter().collect();
+    match dangling == manifest.dangling {
+        true => Ok(()),
+        false => Err(RestoringError::Differs(format!("references: {dangling:?} instead of {:?}", manifest.dangling))),
+    }
+}
