@@ -105,6 +105,11 @@ impl Trusted {
     }
 }
 
+/// Whether an address is encrypted, or leads to this machine.
+pub(super) fn may_be_asked(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| url.scheme() == "https" || is_loopback(&url))
+}
+
 fn shown_host(url: &Url) -> String {
     url.host_str().unwrap_or("").chars().take(100).collect()
 }

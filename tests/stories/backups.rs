@@ -105,6 +105,8 @@ fn recordings(folder: &Path) -> Vec<(String, Vec<u8>)> {
             let path = entry.unwrap().path();
             match path.is_dir() {
                 true => enter(&path, root, found),
+                // Room that the spool keeps for itself.
+                false if path.ends_with(".spool/reserve") => {}
                 false => {
                     let name = path.strip_prefix(root).unwrap().display().to_string();
                     found.push((name, fs::read(&path).unwrap()));

@@ -327,6 +327,7 @@ stories! {
         app.clock.set(friday("17:15"));
         assert!(app.act(held.id, &aishat(), Action::Claim).await.is_ok());
         assert!(app.get("/metrics").await.body.lines().all(|line| !line.contains(" -")), "no negative gauge");
+        app.leave_the_jobs().await;
     }
 
     /// Undo is only worth its key if nothing of the step remains: the row is compared column by column.

@@ -190,7 +190,7 @@ stories! {
         let [waiting] = &app.callbacks().await[..] else { panic!("one callback") };
         let sound = waiting.voicemails[0].sound.as_ref().unwrap();
         assert_eq!((stored(app, &sound.name).as_slice(), sound.length_ms), (&page[..], 0));
-        assert_eq!(app.alarm_kinds().await, ["recording_damaged"]);
+        assert_eq!(app.alarm_kinds().await, ["recording_unmeasured"]);
     }
 
     async fn without_the_token_nothing_is_taken_and_nothing_is_lost(app) {

@@ -111,7 +111,7 @@ fn files_in_the_way(recordings: &Path, manifest: &Manifest) -> Result<InTheWay, 
     let mut in_the_way = InTheWay::default();
     for name in files_below(recordings).map_err(RestoringError::at(recordings))? {
         match name.as_str() {
-            name if name.starts_with(".partial/") || name.ends_with(PARTIAL) => {}
+            name if name.starts_with(".partial/") || name.ends_with(PARTIAL) || name == SPOOL_RESERVE => {}
             name if known.contains(name) => in_the_way.of_this_backup = Some(name.to_owned()),
             name => in_the_way.foreign = Some(name.to_owned()),
         }
@@ -119,6 +119,8 @@ fn files_in_the_way(recordings: &Path, manifest: &Manifest) -> Result<InTheWay, 
     Ok(in_the_way)
 }
 
+/// Room that the spool keeps for itself: it holds nothing.
+const SPOOL_RESERVE: &str = ".spool/reserve";
 /// The end of the name of a file that is being written.
 const PARTIAL: &str = ".partial";
 

@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use super::super::addresses::may_be_asked;
 use super::super::{ApiRequest, Malformed, form};
 use super::{Signature, Twiml, parse, path_segment};
 use crate::core::call::{CallEvent, CallKey, Fact, RecordingState};
@@ -118,7 +119,7 @@ pub(super) fn read_recording(recording: &Value, now: Timestamp) -> Option<CallEv
     };
     let id = text(recording, "sid")?.to_owned();
     // Twilio's own example has it without encryption; such an address is never asked, and ours is as good.
-    let url = text(recording, "media_url").filter(|url| url.starts_with("https://")).map(str::to_owned);
+    let url = text(recording, "media_url").filter(|url| may_be_asked(url)).map(str::to_owned);
     let at = started_at(recording, now).unwrap_or(now);
     Some(CallEvent { at, fact: Fact::Recording { id, state, url, length_seconds } })
 }

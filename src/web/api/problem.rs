@@ -40,7 +40,7 @@ pub struct Problem {
     held_sibling: Option<Box<HeldSibling>>,
     /// Seconds after which the request may be repeated, also in the header Retry-After.
     #[serde(skip_serializing_if = "Option::is_none")]
-    retry: Option<u64>,
+    retry: Option<u32>,
     #[serde(skip)]
     header: Option<Box<(HeaderName, HeaderValue)>>,
 }
@@ -90,7 +90,10 @@ impl Problem {
     }
 
     fn with_retry(self, seconds: u64) -> Self {
-        Self { retry: Some(seconds), ..self.with_header(RETRY_AFTER, seconds.into()) }
+        Self {
+            retry: Some(u32::try_from(seconds).unwrap_or(u32::MAX)),
+            ..self.with_header(RETRY_AFTER, seconds.into())
+        }
     }
 
     fn of_store(status: StatusCode, failed: &StoreError) -> Self {
