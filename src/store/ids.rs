@@ -1,6 +1,9 @@
 //! Row ids made from time: milliseconds * 1024 + a counter. They grow, so big indexes grow at their end, and they stay
 //! below 2^53, so every JSON reader keeps them whole.
 
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use sqlx::{AnyConnection, Row};
 
 use super::Result;
@@ -8,14 +11,28 @@ use crate::time::Timestamp;
 
 const STEP: i64 = 1024;
 
+/// Every writer makes ids of one remainder by this number: two of them at one database, which may work in the same
+/// millisecond, hardly ever make the same. If they do, the database refuses the second.
+const WRITERS: i64 = 64;
+
 /// Hands out row ids; owned by the writer.
 pub(super) struct Ids {
     last: i64,
+    remainder: i64,
 }
 
 impl Ids {
-    pub fn after(last: i64) -> Self {
-        Self { last }
+    pub fn new() -> Self {
+        static FIRST: OnceLock<i64> = OnceLock::new();
+        static WRITERS_HERE: AtomicI64 = AtomicI64::new(0);
+        let first = *FIRST.get_or_init(|| {
+            let mut random = [0];
+            // Without randomness two processes make ids of the same remainder.
+            let _ = getrandom::fill(&mut random);
+            i64::from(random[0])
+        });
+        let remainder = (first + WRITERS_HERE.fetch_add(1, Ordering::Relaxed)).rem_euclid(WRITERS);
+        Self { last: 0, remainder }
     }
 
     /// Goes on after `newest`, which somebody else has made.
@@ -25,7 +42,8 @@ impl Ids {
 
     /// The next id at `now`. A clock set back does not make ids repeat: they go on from the last one.
     pub fn next(&mut self, now: Timestamp) -> i64 {
-        self.last = (self.last + 1).max(first_id_at(now));
+        let least = (self.last + 1).max(first_id_at(now));
+        self.last = least + (self.remainder - least).rem_euclid(WRITERS);
         self.last
     }
 }

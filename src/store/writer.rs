@@ -140,7 +140,7 @@ impl Store {
 
 /// Works until the last [`Store`] is gone or one asks to close.
 pub(super) async fn run(database: Database, mut inbox: mpsc::Receiver<Work>, lines: LiveLines, news: News) {
-    let mut writer = Writer { connection: None, database, ids: Ids::after(0), lines, news };
+    let mut writer = Writer { connection: None, database, ids: Ids::new(), lines, news };
     let mut waiting = Vec::with_capacity(BATCH);
     while inbox.recv_many(&mut waiting, BATCH).await > 0 {
         let mut batch = Batch::default();

@@ -328,9 +328,9 @@ stories! {
         app.run_jobs().await;
         let id = app.call(&sid).await.id;
         assert!(senior.get("/health-ui").await.body.contains("восстановлено: 1"));
-        assert!(senior.get(&format!("/calls/{id}")).await.body.contains("восстановлен"));
-        assert!(senior.get("/calls").await.body.contains("восстановлен"));
-        assert!(senior.get("/callbacks").await.body.contains("восстановлен"));
+        assert!(senior.get(&format!("/calls/{id}")).await.body.contains("осстановлен"));
+        assert!(senior.get("/calls").await.body.contains("осстановлен"));
+        assert!(senior.get("/callbacks").await.body.contains("осстановлен"));
         let call: Value = serde_json::from_str(&senior.get(&format!("/api/v1/calls/{id}")).await.body).unwrap();
         assert_eq!(call["restored"], true);
         app.leave_the_jobs().await;

@@ -116,7 +116,7 @@ stories! {
         let (other, _worker) = app.second_house().await;
         let (madina, aishat, lines) = (madina(), aishat(), app.lines());
         for number in 0..12 {
-            let (staff, parents) = waits_on_both(app, &format!("+7928000010{number:1}")).await;
+            let (staff, parents) = waits_on_both(app, &format!("+792800001{number:02}")).await;
             let (here, now) = (app.store(), app.now());
             let claim = |store: perezvon::store::Store, id: i64, by: Actor| {
                 let lines = lines.clone();

@@ -127,7 +127,8 @@ impl<'a> Dialogue<'a> {
                 Step::Over(ended) => return ended,
                 Step::Fetch(next) => hop = next,
                 Step::LastWord(last) => {
-                    if let Err(fault) = self.fetch(&last).await {
+                    let is_lost = self.report.plan.delivery.lost.contains(&last.purpose);
+                    if !is_lost && let Err(fault) = self.fetch(&last).await {
                         self.warn(fault.code, &fault.why);
                     }
                     return Ended::CallerHungUp;

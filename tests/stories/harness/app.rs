@@ -183,7 +183,8 @@ impl App {
         let text = self.config_text();
         let config = config::parse(&text, None, []).unwrap_or_else(|mistakes| panic!("{mistakes:?}\n{text}"));
         let built = house::build(&config, self.clock.clone(), false).await.expect("the house is built");
-        built.worker.resume().await.expect("the queue can be taken up");
+        // Where the database is away the worker does it later.
+        let _ = built.worker.resume().await;
         let open = Open {
             router: web::router(built.house),
             store: built.store,
