@@ -271,7 +271,7 @@ impl Restoring {
         if schema_version > known {
             return Err(RestoreError::NewerSchema { known, wanted: schema_version });
         }
-        if let Some(file) = database::file_of(url) {
+        if let Some(file) = database::sqlite_file(url) {
             database::make_for_this_user_alone(&file);
         }
         let mut connection = database::connect(&database::connect_options(url)?).await?;

@@ -82,7 +82,7 @@ impl Database {
         let options = connect_options(url)?;
         Ok(Self {
             options,
-            file: file_of(url),
+            file: sqlite_file(url),
             purpose,
             connected: Arc::default(),
             identity: None,
@@ -195,7 +195,7 @@ async fn made_id(connection: &mut AnyConnection) -> Result<String> {
 }
 
 /// The file of an SQLite database; `None` for PostgreSQL and for a database in memory.
-pub(super) fn file_of(url: &str) -> Option<PathBuf> {
+pub fn sqlite_file(url: &str) -> Option<PathBuf> {
     let file = url.strip_prefix("sqlite:")?;
     let file = file.strip_prefix("//").unwrap_or(file).split('?').next().unwrap_or_default();
     (!file.is_empty() && file != ":memory:").then(|| PathBuf::from(file))

@@ -10,6 +10,7 @@ use url::{Host, Url};
 use super::mistakes::{At, Notes, shown};
 use super::section::Section;
 use super::tree::Node;
+use crate::store::sqlite_file;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
@@ -54,9 +55,7 @@ impl Storage {
 
     /// The file of an SQLite database; `None` for PostgreSQL and for a database in memory.
     pub fn database_file(&self) -> Option<PathBuf> {
-        let path = self.database.strip_prefix("sqlite:")?;
-        let path = path.strip_prefix("//").unwrap_or(path).split('?').next().unwrap_or_default();
-        (!path.is_empty() && path != ":memory:").then(|| PathBuf::from(path))
+        sqlite_file(&self.database)
     }
 }
 
