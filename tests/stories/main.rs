@@ -40,4 +40,5 @@ mod siblings;
 mod spool;
 mod statements;
 mod transcripts;
+mod unmeasured;
 mod verifying;
