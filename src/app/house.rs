@@ -18,7 +18,7 @@ use crate::providers::asterisk::Asterisk;
 use crate::providers::twiml::Twiml;
 use crate::providers::{Provider, Providers};
 use crate::recordings::{Folder, Joiner};
-use crate::store::{Purpose, Store, StoreError};
+use crate::store::{Instance, Purpose, Store, StoreError};
 use crate::time::{Clock, Heartbeat};
 use crate::web::{House, Parts};
 
@@ -47,7 +47,8 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
     });
     let store = Store::begin(&config.storage.database, config.lines.clone(), purpose)
         .with_context(|| format!("база данных {database} не открывается"))?
-        .with_spool(&recordings.join(".spool"), &config.storage.emergency_folder(), &recordings.join(".late"));
+        .with_spool(&recordings.join(".spool"), &config.storage.emergency_folder(), &recordings.join(".late"))
+        .with_instance(Instance::take(&recordings.join(".instances")));
     match tokio::time::timeout(DATABASE_TIMEOUT, store.ready()).await {
         Ok(Ok(())) => {}
         Ok(Err(StoreError::WrongPurpose { is_rehearsal: false })) => {

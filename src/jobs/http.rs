@@ -14,6 +14,8 @@ use crate::time::{SignedDuration, Timestamp};
 
 /// The longest a whole download may take.
 const WITHIN: Duration = Duration::from_secs(120);
+/// A host that sends nothing for this long has gone.
+const READ_TIMEOUT: Duration = Duration::from_secs(20);
 /// The same of a question to the exchange, for which an officer waits.
 const EXCHANGE_CONNECTS_WITHIN: Duration = Duration::from_secs(3);
 const EXCHANGE_ANSWERS_WITHIN: Duration = Duration::from_secs(5);
@@ -116,7 +118,8 @@ impl Http {
     }
 
     fn public() -> Client {
-        let client = client_builder().connect_timeout(Duration::from_secs(10)).timeout(WITHIN);
+        let client =
+            client_builder().connect_timeout(Duration::from_secs(10)).read_timeout(READ_TIMEOUT).timeout(WITHIN);
         built(client.dns_resolver(Arc::new(PublicNames)))
     }
 

@@ -16,7 +16,7 @@ mod replay;
 mod transcribe;
 mod upkeep;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -34,13 +34,15 @@ pub use self::transcribe::{Transcriber, TranscriptionSettings};
 use self::upkeep::Outage;
 use crate::providers::Providers;
 use crate::recordings::Folder;
-use crate::store::{Job, JobKind, Store, StoreError};
+use crate::store::{Job, JobKind, JobPool, Store, StoreError};
 use crate::time::{Clock, Heartbeat, SignedDuration, Timestamp, elapsed_ms};
 
 /// How often the worker looks for work.
 const TICK: Duration = Duration::from_secs(1);
-/// How many jobs run at once. A school's uplink is thin.
+/// How many jobs run at once where somebody waits for the end of all.
 const AT_ONCE: u32 = 4;
+/// How many downloads from one host, or questions to one provider, run at once: the other slots are for other hosts.
+const MAX_IN_LANE: usize = 2;
 /// How long the jobs in hand may take to end when the program stops. A second try is safe.
 const PARTING: Duration = Duration::from_secs(5);
 /// Ticks between two looks at calls nobody told the end of.
@@ -131,6 +133,7 @@ impl Worker {
         let mut looked = (self.clock.now(), Instant::now());
         let mut in_hand = JoinSet::new();
         let mut outage = Outage::default();
+        let slots = Slots::default();
         let mut has_resumed = false;
         loop {
             tokio::select! {
@@ -173,7 +176,8 @@ impl Worker {
                 _ = stop.changed() => break,
             }
             self.heartbeat.beat();
-            if let Err(failed) = self.take_in_hand(&mut in_hand).await {
+            // What this instance left in the middle is given back first.
+            if has_resumed && let Err(failed) = self.take_in_hand(&slots, &mut in_hand).await {
                 warn!(error = %failed, "The queue cannot be read; trying again");
             }
         }
@@ -183,18 +187,32 @@ impl Worker {
             }
         };
         if tokio::time::timeout(PARTING, all_ended).await.is_err() {
-            warn!(jobs = in_hand.len(), "Jobs are broken off; they are tried again after their lease");
+            warn!(jobs = in_hand.len(), "Jobs are broken off; they are tried again at the next start");
             in_hand.shutdown().await;
+        }
+        if let Err(failed) = self.store.give_leases_back().await {
+            warn!(error = %failed, "The jobs in hand wait for the next start, or ten minutes");
         }
     }
 
-    /// Begins as many of the jobs that are due as there are hands free.
-    async fn take_in_hand(&self, in_hand: &mut JoinSet<Result<(), StoreError>>) -> Result<(), StoreError> {
-        let free = AT_ONCE.saturating_sub(u32::try_from(in_hand.len()).unwrap_or(u32::MAX));
-        if free == 0 {
-            return Ok(());
+    /// Begins as many of the jobs that are due as their pools have free slots.
+    async fn take_in_hand(
+        &self,
+        slots: &Slots,
+        in_hand: &mut JoinSet<Result<(), StoreError>>,
+    ) -> Result<(), StoreError> {
+        for pool in JobPool::ALL {
+            while slots.taken(pool) < pool.size() {
+                let job = self.store.lease_one(pool, &slots.full_lanes(pool), self.clock.now()).await?;
+                let Some(job) = job else { break };
+                let (worker, slot) = (self.clone(), slots.take(pool, job.lane.clone()));
+                in_hand.spawn(async move {
+                    let _slot = slot;
+                    worker.work(&job).await
+                });
+            }
         }
-        for (job, turn) in self.lease(free).await? {
+        if let Some((job, turn)) = self.lease_transcription().await? {
             let worker = self.clone();
             in_hand.spawn(async move {
                 let _turn = turn;
@@ -295,6 +313,7 @@ impl Worker {
     /// tried again, what was given up too.
     pub async fn resume(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
+        self.store.give_leases_back().await?;
         self.store.move_jobs_near(now).await?;
         for provider in self.providers.iter() {
             let Some(archive) = provider.archive() else { continue };
@@ -330,6 +349,51 @@ impl Worker {
     }
 }
 
+/// The jobs in hand: in which pool, and in which lane.
+#[derive(Clone, Default)]
+struct Slots(Arc<Mutex<Vec<(JobPool, Option<String>)>>>);
+
+/// A busy hand, until this is dropped.
+struct Slot {
+    slots: Slots,
+    pool: JobPool,
+    lane: Option<String>,
+}
+
+impl Slots {
+    fn all(&self) -> MutexGuard<'_, Vec<(JobPool, Option<String>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn taken(&self, pool: JobPool) -> usize {
+        self.all().iter().filter(|(taken, _)| *taken == pool).count()
+    }
+
+    fn full_lanes(&self, pool: JobPool) -> Vec<String> {
+        let all = self.all();
+        let lanes = || all.iter().filter(|(taken, _)| *taken == pool).filter_map(|(_, lane)| lane.as_ref());
+        let mut full: Vec<String> =
+            lanes().filter(|lane| lanes().filter(|it| it == lane).count() >= MAX_IN_LANE).cloned().collect();
+        full.sort();
+        full.dedup();
+        full
+    }
+
+    fn take(&self, pool: JobPool, lane: Option<String>) -> Slot {
+        self.all().push((pool, lane.clone()));
+        Slot { slots: self.clone(), pool, lane }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut all = self.slots.all();
+        if let Some(at) = all.iter().position(|(pool, lane)| *pool == self.pool && *lane == self.lane) {
+            all.swap_remove(at);
+        }
+    }
+}
+
 /// A job whose end could not be written keeps its lease and is tried again after it.
 fn told(ended: Result<Result<(), StoreError>, JoinError>) {
     match ended {
@@ -358,9 +422,30 @@ mod tests {
 
     fn pauses(kind: JobKind) -> Vec<SignedDuration> {
         let at = Timestamp::UNIX_EPOCH;
-        let job =
-            Job { id: 1, kind, subject: 1, created_at: at, run_at: at, attempts: 0, last_error: None, same_error: 0 };
+        let job = Job {
+            id: 1,
+            kind,
+            subject: 1,
+            lane: None,
+            created_at: at,
+            run_at: at,
+            attempts: 0,
+            last_error: None,
+            same_error: 0,
+        };
         (0..20).map(|attempts| pause_after(&Job { attempts, ..job.clone() })).collect()
+    }
+
+    #[test]
+    fn a_lane_is_full_with_two_and_free_again_after_them() {
+        let slots = Slots::default();
+        let _other = slots.take(JobPool::Downloads, Some("b".to_owned()));
+        let slow = [0; 2].map(|_| slots.take(JobPool::Downloads, Some("a".to_owned())));
+        let _nowhere = [0; 3].map(|_| slots.take(JobPool::Downloads, None));
+        assert_eq!((slots.full_lanes(JobPool::Downloads), slots.taken(JobPool::Downloads)), (vec!["a".to_owned()], 6));
+        assert_eq!((slots.full_lanes(JobPool::Calls), slots.taken(JobPool::Calls)), (vec![], 0));
+        drop(slow);
+        assert_eq!((slots.full_lanes(JobPool::Downloads), slots.taken(JobPool::Downloads)), (vec![], 4));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::{Ended, Worker};
 use crate::core::call::{Call, CallEvent, Fact};
 use crate::providers::Archive;
 use crate::recordings::RecordingName;
-use crate::store::{Delivery, Job, JobKind, OWN, StoreError};
+use crate::store::{Delivery, Job, OWN, StoreError};
 use crate::time::{SignedDuration, Timestamp, elapsed_ms};
 
 /// A call of whose end nobody told for this long is asked about.
@@ -40,7 +40,7 @@ impl Worker {
     async fn ask_about_silent_calls(&self, now: Timestamp) -> Result<(), StoreError> {
         let before = now.checked_sub(SILENT_FOR).unwrap_or(now);
         for call in self.store.calls_going_on(before).await? {
-            self.store.plan_job(JobKind::ReconcileCall, call.id, now).await?;
+            self.store.plan_question(&call, now).await?;
         }
         Ok(())
     }

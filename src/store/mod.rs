@@ -22,6 +22,7 @@ mod factors;
 mod hours;
 mod ids;
 mod ingest;
+mod instance;
 mod invitations;
 mod jobs;
 mod log;
@@ -67,8 +68,9 @@ pub use desk_page::{DeskFilter, DeskPart, Standing};
 pub use factors::Factor;
 pub use hours::{ChangedHours, HoursChange, HoursEffect, HoursError};
 pub use ingest::{Delivery, Kept, OWN};
+pub use instance::Instance;
 pub use invitations::Invitation;
-pub use jobs::{Job, JobKind, JobsSummary, MAX_PAUSE};
+pub use jobs::{Job, JobKind, JobPool, JobsSummary, MAX_PAUSE};
 pub use log::{CallFilter, CallPage, Found, LogEntry, Resolution, Solved};
 pub use mail::{Mail, MailKind, MailPlan, NewMail, Waiting};
 pub use news::Told;
@@ -156,6 +158,8 @@ pub struct Store {
     is_sqlite: bool,
     lines: LiveLines,
     news: news::News,
+    /// In whose name leases are taken here. `None` for a command: nobody takes them back.
+    instance: Option<Arc<Instance>>,
     /// One renewal at a time: an older reading must not come after a newer one.
     renewing: Arc<Mutex<()>>,
 }
@@ -185,7 +189,7 @@ impl Store {
         let news = news::News::new(!is_sqlite);
         tokio::spawn(writer::run(database, inbox, lines.clone(), news.clone()));
         let (renewing, spool) = (Arc::default(), Arc::new(spool::Spool::without_disk()));
-        Ok(Self { readers, writer: sender, spool, connected, is_sqlite, lines, news, renewing })
+        Ok(Self { readers, writer: sender, spool, connected, is_sqlite, lines, news, instance: None, renewing })
     }
 
     /// Whether the database is there and of the right purpose, with the lines as the school has them.
@@ -207,6 +211,11 @@ impl Store {
     /// Whether the writer has found another database in the place of the one it knew since this was asked last.
     pub fn take_replaced(&self) -> bool {
         self.connected.take_replaced()
+    }
+
+    /// Takes leases in the name of this instance.
+    pub fn with_instance(self, instance: Instance) -> Self {
+        Self { instance: Some(Arc::new(instance)), ..self }
     }
 
     /// The lines as the school has them now. One request or job takes them once and keeps to them.

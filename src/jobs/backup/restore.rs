@@ -112,6 +112,7 @@ fn files_in_the_way(recordings: &Path, manifest: &Manifest) -> Result<InTheWay, 
     for name in files_below(recordings).map_err(RestoringError::at(recordings))? {
         match name.as_str() {
             name if name.starts_with(".partial/") || name.ends_with(PARTIAL) || name == SPOOL_RESERVE => {}
+            name if name.starts_with(".instances/") => {}
             name if known.contains(name) => in_the_way.of_this_backup = Some(name.to_owned()),
             name => in_the_way.foreign = Some(name.to_owned()),
         }
