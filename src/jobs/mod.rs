@@ -16,6 +16,7 @@ mod replay;
 mod transcribe;
 mod upkeep;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -349,19 +350,21 @@ impl Worker {
     }
 }
 
-/// The jobs in hand: in which pool, and in which lane.
-#[derive(Clone, Default)]
-struct Slots(Arc<Mutex<Vec<(JobPool, Option<String>)>>>);
+/// A job in hand: its pool, and its lane if it has one.
+type InHand = (JobPool, Option<String>);
 
-/// A busy hand, until this is dropped.
+/// All jobs in hand.
+#[derive(Clone, Default)]
+struct Slots(Arc<Mutex<Vec<InHand>>>);
+
+/// One job in hand, until this is dropped.
 struct Slot {
     slots: Slots,
-    pool: JobPool,
-    lane: Option<String>,
+    job: InHand,
 }
 
 impl Slots {
-    fn all(&self) -> MutexGuard<'_, Vec<(JobPool, Option<String>)>> {
+    fn all(&self) -> MutexGuard<'_, Vec<InHand>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -370,25 +373,24 @@ impl Slots {
     }
 
     fn full_lanes(&self, pool: JobPool) -> Vec<String> {
-        let all = self.all();
-        let lanes = || all.iter().filter(|(taken, _)| *taken == pool).filter_map(|(_, lane)| lane.as_ref());
-        let mut full: Vec<String> =
-            lanes().filter(|lane| lanes().filter(|it| it == lane).count() >= MAX_IN_LANE).cloned().collect();
-        full.sort();
-        full.dedup();
-        full
+        let mut counts = BTreeMap::<String, usize>::new();
+        for lane in self.all().iter().filter(|(taken, _)| *taken == pool).filter_map(|(_, lane)| lane.clone()) {
+            *counts.entry(lane).or_default() += 1;
+        }
+        counts.into_iter().filter(|(_, count)| *count >= MAX_IN_LANE).map(|(lane, _)| lane).collect()
     }
 
     fn take(&self, pool: JobPool, lane: Option<String>) -> Slot {
-        self.all().push((pool, lane.clone()));
-        Slot { slots: self.clone(), pool, lane }
+        let job = (pool, lane);
+        self.all().push(job.clone());
+        Slot { slots: self.clone(), job }
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
         let mut all = self.slots.all();
-        if let Some(at) = all.iter().position(|(pool, lane)| *pool == self.pool && *lane == self.lane) {
+        if let Some(at) = all.iter().position(|job| *job == self.job) {
             all.swap_remove(at);
         }
     }

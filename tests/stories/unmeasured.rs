@@ -44,7 +44,7 @@ stories! {
             (b"#!AMR\n\x04\x92\0\x67".repeat(50), "audio/amr", "amr"),
             ([&b"FORM\0\0\x10\0AIFFCOMM"[..], &[7; 4096]].concat(), "audio/aiff", "aiff"),
             ([&b"\x1a\x45\xdf\xa3"[..], &[7; 4096]].concat(), "audio/webm", "webm"),
-            (vec![0x0e, 0, 0x23, 0, 9, 0, 8, 0].repeat(500), "application/octet-stream", "bin"),
+            ([0x0e, 0, 0x23, 0, 9, 0, 8, 0].repeat(500), "application/octet-stream", "bin"),
         ] {
             a_message_of(app, &file).await;
             app.run_jobs().await;
