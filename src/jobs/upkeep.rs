@@ -34,7 +34,7 @@ pub(super) struct Outage {
 impl Outage {
     /// Whether a letter is due now: at once where deliveries are in memory alone, after a while where they are durable.
     fn is_mail_due(&mut self, depth: SpoolDepth, now: Instant) -> bool {
-        if depth == SpoolDepth::default() {
+        if depth.is_empty() {
             *self = Self::default();
             return false;
         }
@@ -105,7 +105,7 @@ impl Worker {
 }
 
 fn outage_text(depth: SpoolDepth) -> String {
-    let SpoolDepth { durable, in_memory } = depth;
+    let SpoolDepth { durable, in_memory, .. } = depth;
     let mut text = format!(
         "База данных не принимает звонки. Звонящим предлагают оставить сообщение. Сохранено на диске и ждёт: {durable}.\n"
     );
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn outage_is_mailed_once_an_hour() {
         let mut outage = Outage::default();
-        let (start, durable) = (Instant::now(), SpoolDepth { durable: 3, in_memory: 0 });
+        let (start, durable) = (Instant::now(), SpoolDepth { durable: 3, ..SpoolDepth::default() });
         let mut is_due = |depth, seconds| outage.is_mail_due(depth, start + Duration::from_secs(seconds));
         assert!(!is_due(durable, 0) && !is_due(durable, 119));
         assert!(is_due(durable, 120));
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn loss_that_threatens_is_mailed_at_once() {
-        let in_memory = SpoolDepth { durable: 0, in_memory: 1 };
+        let in_memory = SpoolDepth { in_memory: 1, ..SpoolDepth::default() };
         assert!(Outage::default().is_mail_due(in_memory, Instant::now()));
         assert!(outage_text(in_memory).contains("Не выключайте службу"));
     }

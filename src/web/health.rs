@@ -105,6 +105,7 @@ async fn readyz(State(house): State<House>, Extension(seen): Extension<Seen>) ->
     answer.insert("free_bytes".to_owned(), json!(free_bytes));
     answer.insert("spooled".to_owned(), json!(depth.durable));
     answer.insert("in_memory".to_owned(), json!(depth.in_memory));
+    answer.insert("set_aside".to_owned(), json!(depth.set_aside));
     let age = oldest_job.map(|made_at| made_at.map_or(0, |made_at| elapsed_ms(made_at, now) / 1000));
     answer.insert("oldest_job_seconds".to_owned(), json!(age));
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

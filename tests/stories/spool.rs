@@ -10,6 +10,7 @@ use perezvon::app::{config, house, replay};
 use perezvon::core::call::Outcome;
 use perezvon::core::officer::Role;
 use perezvon::providers::twiml::form_signature;
+use perezvon::store::SpoolDepth;
 use sqlx::{AnyConnection, Connection};
 
 use crate::harness::{App, Engine, Form, TOKEN, patiently, stories, stories_on_sqlite};
@@ -111,8 +112,61 @@ stories! {
         // As a log has them: among other lines, and perhaps twice.
         let log = format!("{{\"level\":\"ERROR\"}}\n{}\n\n{}\n", printed.join("\n"), printed[0]);
         let (all, said) = replay(app, &log).await;
-        assert!(all && said.contains("Внесено: 3. Не внесено: 0. Пропущено других строк: 1."), "{said}");
+        assert!(all && said.contains("Внесено событий: 3. Не внесено: 0. Пропущено других строк: 1."), "{said}");
         assert_eq!(app.callback().await.caller.unwrap().e164(), "+79280000001");
+        assert_eq!(app.count("call").await, 1);
+        app.leave_the_jobs().await;
+    }
+
+    /// A commit that hangs takes longer than the last attempt of a stop.
+    async fn drain_that_is_broken_off_loses_nothing(app) {
+        app.take_the_database_away().await;
+        app.block_the_spool();
+        for sid in ["CA1", "CA2"] {
+            assert!(app.post("voice", &Form::call(sid)).await.offers_to_record());
+        }
+        for turns in 0..200 {
+            tokio::select! {
+                biased;
+                _ = app.store().drain_spool() => {}
+                () = async { for _ in 0..turns { tokio::task::yield_now().await } } => {}
+            }
+            assert_eq!(app.store().spool_depth().in_memory, 2, "broken off after {turns} turns");
+        }
+        assert_eq!(app.store().drain_spool_at_stop().await.len(), 2);
+        app.unblock_the_spool();
+        app.bring_the_database_back().await;
+    }
+
+    async fn what_is_no_delivery_is_set_aside_and_told_of(app) {
+        app.restart(|_| ()).await;
+        let spool = app.folder.path().join("recordings/.spool");
+        std::fs::write(spool.join("001763656200000-00.json"), "{\"provider\":\"twilio\"").unwrap();
+        assert_eq!(app.store().drain_spool().await, 0);
+        assert_eq!(app.alarm_kinds().await, ["we_failed"]);
+        assert!(app.spool_names().contains(&"001763656200000-00.set_aside".to_owned()));
+        assert_eq!(app.store().spool_depth(), SpoolDepth { set_aside: 1, ..SpoolDepth::default() });
+        assert!(app.get("/readyz").await.body.contains("\"set_aside\":1"));
+        app.restart(|_| ()).await;
+        app.store().drain_spool().await;
+        assert_eq!(app.store().spool_depth().set_aside, 1, "a restart forgets nothing");
+    }
+
+    /// It was passed over in silence, with status 0.
+    async fn lines_of_a_journal_are_taken_in(app) {
+        app.take_the_database_away().await;
+        app.block_the_spool();
+        app.post("voice", &Form::call("CA1")).await;
+        let line = app.store().drain_spool_at_stop().await.remove(0);
+        app.unblock_the_spool();
+        app.bring_the_database_back().await;
+        let journal = format!("Nov 30 07:05:34 host perezvon[123]: {line}\r\n");
+        let (all, said) = replay(app, &journal).await;
+        assert!(all && said.contains("Внесено событий: 1. Не внесено: 0."), "{said}");
+        let (all, said) = replay(app, &journal[..journal.len() / 2]).await;
+        assert!(!all && said.contains("Внесено событий: 0. Не внесено: 1."), "{said}");
+        let (all, said) = replay(app, "Nov 30 07:05:34 host perezvon[123]: Ended\n").await;
+        assert!(!all && said.contains("Сохранённых событий здесь нет."), "{said}");
         assert_eq!(app.count("call").await, 1);
         app.leave_the_jobs().await;
     }
@@ -219,6 +273,20 @@ mod a_file {
             rename_database(app, "away.db", "perezvon.db");
             assert_eq!(app.store().drain_spool().await, 2);
             assert!(app.find("CA0").await.is_some() && app.find("CA1").await.is_some());
+            app.leave_the_jobs().await;
+        }
+
+        async fn list_says_that_callers_may_be_missing(app) {
+            let mut madina = app.browser("Мадина И.", Role::Officer).await;
+            assert!(madina.get("/callbacks").await.body.contains("Всех обзвонили"));
+            rename_database(app, "perezvon.db", "away.db");
+            app.post("voice", &Form::call("CA1")).await;
+            let page = madina.get("/callbacks").await.body;
+            assert!(page.contains("Список может быть неполным: 1 событие звонков ждёт базу данных."), "{page}");
+            assert!(!page.contains("Всех обзвонили"), "nobody knows that");
+            rename_database(app, "away.db", "perezvon.db");
+            assert_eq!(app.store().drain_spool().await, 1);
+            assert!(!madina.get("/callbacks").await.body.contains("неполным"));
             app.leave_the_jobs().await;
         }
 

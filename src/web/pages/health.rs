@@ -211,8 +211,14 @@ fn spool(house: &House) -> Item {
     const TITLE: &str = "Отложенные звонки";
     let count = |number: usize| counted(number as i64, ["событие", "события", "событий"]);
     match house.store.spool_depth() {
-        SpoolDepth { durable: 0, in_memory: 0 } => Item::good(TITLE, "нет, всё в базе данных"),
-        SpoolDepth { durable, in_memory: 0 } => Item::fair(
+        SpoolDepth { durable: 0, in_memory: 0, set_aside: 0 } => Item::good(TITLE, "нет, всё в базе данных"),
+        SpoolDepth { durable: 0, in_memory: 0, set_aside } => Item::bad(
+            TITLE,
+            format!("не разобрано: {}", count(set_aside)),
+            "Файлы .set_aside лежат в папке .spool внутри папки записей или во второй папке, [storage] emergency. Найдите \
+             звонивших у оператора связи, покажите файлы администратору, потом уберите их.",
+        ),
+        SpoolDepth { durable, in_memory: 0, .. } => Item::fair(
             TITLE,
             format!("ждёт базу данных {}, сохранено на диске", count(durable)),
             "Ничего: они попадут в журнал и в список сами, как только база данных ответит.",
