@@ -51,6 +51,11 @@ impl HttpError {
         }
     }
 
+    /// Whether the provider does not want to be asked so, at any time.
+    pub fn is_rejection(&self) -> bool {
+        self.status().is_some_and(|status| status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS)
+    }
+
     /// Whether the provider says that there is no such thing, or no more.
     pub fn is_gone(&self) -> bool {
         matches!(self.status(), Some(StatusCode::NOT_FOUND | StatusCode::GONE))

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::http::HttpError;
 use super::{Ended, Http, Worker};
-use crate::core::call::{CallEvent, CallKey, Fact};
+use crate::core::call::{CallEvent, CallKey, Fact, Ringing};
 use crate::core::line::Lines;
 use crate::providers::{
     ApiRequest, ForbiddenUrl, List, ListedCall, ListedKind, ListedRecording, Listing, Malformed, Page, Provider,
@@ -39,8 +39,8 @@ const MAX_LOOK_AGE_MS: i64 = 24 * 3_600_000;
 /// Pages read in one go, and how long that may take. The rest follows in the next go.
 const MAX_PAGES: u32 = 50;
 const LOOK_TIMEOUT: Duration = Duration::from_secs(180);
-/// The callback of a recording that is younger than this may still be on its way.
-const RECORDING_GRACE_MS: i64 = 5 * 60_000;
+/// The webhook about a recording, or about a talk, that is younger than this may still be on its way.
+const WEBHOOK_GRACE_MS: i64 = 5 * 60_000;
 /// Looks that have failed for this long raise an alarm.
 const FAILING_ALARM_MS: i64 = 2 * 3_600_000;
 
@@ -231,6 +231,17 @@ impl From<StoreError> for Stop {
     }
 }
 
+/// An officer's telephone that was rung.
+struct Leg {
+    ringing: CallEvent,
+}
+
+impl Leg {
+    fn is_talk(&self) -> bool {
+        matches!(self.ringing.fact, Fact::Rang { ringing: Ringing::Answered, .. })
+    }
+}
+
 /// A look under way.
 struct Run<'a> {
     reconciler: &'a Reconciler,
@@ -242,8 +253,8 @@ struct Run<'a> {
     look: Look,
     /// An earlier go has read some of its pages.
     goes_on: bool,
-    /// How ringing the officers ended, by the call in which they were rung: lists have it before that call.
-    legs: HashMap<String, Vec<CallEvent>>,
+    /// The officers' telephones that were rung, by the call in which they were rung: lists have them before that call.
+    legs: HashMap<String, Vec<Leg>>,
     /// Calls that this look has restored, by the provider's id.
     restored: HashSet<String>,
     /// Calls that it has counted as known.
@@ -318,14 +329,16 @@ impl Run<'_> {
             match std::mem::replace(&mut call.kind, ListedKind::Outbound) {
                 ListedKind::Inbound if self.concerns_us(&call) => ours.push(call),
                 ListedKind::Leg { parent_call_id: Some(parent), ringing: Some(ringing) } => {
-                    self.legs.entry(parent).or_default().push(ringing);
+                    self.legs.entry(parent).or_default().push(Leg { ringing });
                 }
                 ListedKind::Inbound | ListedKind::Leg { .. } | ListedKind::Outbound => {}
             }
         }
         ours.sort_by_key(|call| call.started_at);
-        let ids: Vec<String> = ours.iter().map(|call| call.provider_call_id.clone()).collect();
+        let ids: Vec<String> =
+            ours.iter().map(|call| call.provider_call_id.clone()).chain(self.legs.keys().cloned()).collect();
         let known = self.reconciler.store.known_calls(&self.provider, &ids).await?;
+        self.take_in_talks(&known, now).await?;
         for call in ours {
             if self.restored.contains(&call.provider_call_id) {
                 continue;
@@ -344,7 +357,7 @@ impl Run<'_> {
                 Some(_) => {}
                 None => {
                     let legs = self.legs.remove(&call.provider_call_id).unwrap_or_default();
-                    let events = call.events.into_iter().chain(legs).collect();
+                    let events = call.events.into_iter().chain(legs.iter().map(|leg| leg.ringing.clone())).collect();
                     self.deliver(&call.provider_call_id, call.json, events, true, now).await?;
                     self.restored.insert(call.provider_call_id);
                     self.look.listed += 1;
@@ -355,10 +368,44 @@ impl Run<'_> {
         // A list in another order: the call came first.
         let late: Vec<String> = self.legs.keys().filter(|id| self.restored.contains(*id)).cloned().collect();
         for provider_call_id in late {
-            let events = self.legs.remove(&provider_call_id).unwrap_or_default();
-            self.deliver(&provider_call_id, Vec::new(), events, false, now).await?;
+            let legs = self.legs.remove(&provider_call_id).unwrap_or_default();
+            self.deliver_legs(&provider_call_id, legs, now).await?;
         }
         Ok(())
+    }
+
+    /// Talks of calls that we have and of which no webhook told how the ringing ended: without them such a call counts as
+    /// missed, and its caller is called back for nothing.
+    async fn take_in_talks(&mut self, known: &HashMap<String, KnownCall>, now: Timestamp) -> Result<(), Stop> {
+        for (provider_call_id, call) in known {
+            let Some(legs) = self.legs.remove(provider_call_id) else { continue };
+            let is_restored = self.restored.contains(provider_call_id) || self.has_restored(call);
+            let is_due = |leg: &Leg| is_restored || elapsed_ms(leg.ringing.at, now) >= WEBHOOK_GRACE_MS;
+            if call.has_ringing || !legs.iter().any(|leg| leg.is_talk() && is_due(leg)) {
+                continue;
+            }
+            self.deliver_legs(provider_call_id, legs, now).await?;
+            if !is_restored {
+                self.count_as_restored(provider_call_id, call);
+            }
+        }
+        Ok(())
+    }
+
+    async fn deliver_legs(&self, provider_call_id: &str, legs: Vec<Leg>, now: Timestamp) -> Result<(), StoreError> {
+        let events = legs.into_iter().map(|leg| leg.ringing).collect();
+        self.deliver(provider_call_id, Vec::new(), events, false, now).await
+    }
+
+    /// A call that we have, of which this look has brought in what no webhook told.
+    fn count_as_restored(&mut self, provider_call_id: &str, call: &KnownCall) {
+        if self.known.remove(&call.id) {
+            self.look.known -= 1;
+        } else {
+            self.look.listed += 1;
+        }
+        self.look.restored += 1;
+        self.restored.insert(provider_call_id.to_owned());
     }
 
     /// Whether an earlier go of this look brought in the call.
@@ -390,17 +437,12 @@ impl Run<'_> {
                 _ => 0,
             };
             let age_ms = created_at.map_or(i64::MAX, |at| elapsed_ms(at, now) - i64::from(length_seconds) * 1000);
-            if !is_restored && age_ms < RECORDING_GRACE_MS {
+            if !is_restored && age_ms < WEBHOOK_GRACE_MS {
                 continue;
             }
             self.deliver(&provider_call_id, json, vec![event], false, now).await?;
             if !is_restored {
-                match self.known.remove(&call.id) {
-                    true => self.look.known -= 1,
-                    false => self.look.listed += 1,
-                }
-                self.look.restored += 1;
-                self.restored.insert(provider_call_id);
+                self.count_as_restored(&provider_call_id, call);
             }
         }
         Ok(())

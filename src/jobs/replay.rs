@@ -3,9 +3,10 @@
 //!
 //! What comes out equal, and what cannot, is written in ARCHITECTURE.md («Replay»).
 
+use super::reconcile::LEGS;
 use crate::core::call::{CallEvent, CallKey, Fact};
 use crate::core::changes::Changes;
-use crate::providers::{Malformed, Provider, Providers, RawRequest};
+use crate::providers::{Malformed, Provider, Providers, RawRequest, legs_of};
 use crate::store::{Delivery, InboxDelivery, Store, StoreError};
 
 /// Reasons that are listed one by one.
@@ -107,6 +108,11 @@ fn events_of_ours(kept: &InboxDelivery, provider: &dyn Provider) -> Result<Vec<C
         // The provider had forgotten the call.
         "call" if kept.body.is_empty() => Ok(ended()),
         "call" => Ok(provider.archive().ok_or_else(nothing_to_ask)?.parse_call(&kept.body, key, kept.received_at)?),
+        LEGS => {
+            let listing = provider.archive().and_then(|archive| archive.listing().ok()).ok_or_else(nothing_to_ask)?;
+            let page = listing.parse_call_page(&kept.body, kept.received_at)?;
+            Ok(legs_of(page, &key.provider_call_id))
+        }
         "recordings" => {
             Ok(provider.archive().ok_or_else(nothing_to_ask)?.parse_recordings(&kept.body, key, kept.received_at)?)
         }

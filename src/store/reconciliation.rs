@@ -60,6 +60,8 @@ pub struct KnownCall {
     pub id: i64,
     /// See [`crate::core::call::Call::restored_at`].
     pub restored_at: Option<Timestamp>,
+    /// Whether we know how ringing the officers ended.
+    pub has_ringing: bool,
 }
 
 /// A look that has not gone on for this long is taken for dead.
@@ -249,8 +251,11 @@ impl Store {
         rows.iter()
             .map(|row| {
                 let columns = Columns::of("call_key", row);
-                let call =
-                    KnownCall { id: columns.get("call_id")?, restored_at: columns.optional_time("restored_at")? };
+                let call = KnownCall {
+                    id: columns.get("call_id")?,
+                    restored_at: columns.optional_time("restored_at")?,
+                    has_ringing: columns.get::<Option<String>>("ringing")?.is_some(),
+                };
                 Ok((columns.get("provider_call_id")?, call))
             })
             .collect()
@@ -304,7 +309,7 @@ fn read(row: &AnyRow) -> Result<Reconciliation> {
 const KNOWN_CALLS: ManyRows = ManyRows {
     name: "KNOWN_CALLS",
     head: "SELECT call_key.provider_call_id AS provider_call_id, call_key.call_id AS call_id,
-        call.restored_at AS restored_at",
+        call.restored_at AS restored_at, call.ringing AS ringing",
     columns: &[Column::Text, Column::Text],
     tail: "JOIN call_key ON call_key.provider = column1 AND call_key.provider_call_id = column2
         LEFT JOIN call ON call.id = call_key.call_id",

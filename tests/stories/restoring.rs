@@ -48,6 +48,23 @@ async fn alarms_of(app: &App, kind: &str) -> Vec<String> {
     app.alarms().await.into_iter().filter(|alarm| alarm.kind == kind).map(|alarm| alarm.told).collect()
 }
 
+/// An officer was talking when the service went down, so that all webhooks after the first were lost.
+async fn talk_without_its_end(app: &App) -> String {
+    let sid = app.exchange.hold_call(missed("+79280000001", "14:00"));
+    app.exchange.hold_call(leg(&sid, "14:00:05"));
+    assert_eq!(app.post("voice", &Form::call(&sid)).await.verbs()[0], "Dial");
+    sid
+}
+
+/// An officer's telephone that was rung within a call and picked up.
+fn leg(parent: &str, time: &str) -> HeldCall {
+    HeldCall {
+        direction: "outbound-dial",
+        parent: Some(parent.to_owned()),
+        ..HeldCall::new("+79280000001", "+79280000055", friday(time))
+    }
+}
+
 /// Ten calls to our lines between 11:00 and 17:00 that reach nobody, and four that are not for us to call back.
 fn six_hours_of_calls(app: &App) -> Vec<String> {
     let mut ours: Vec<String> = (1..=6)
@@ -269,14 +286,36 @@ stories! {
 
     async fn an_officer_who_answered_is_known_by_his_leg(app) {
         let sid = app.exchange.hold_call(missed("+79280000001", "14:00"));
-        app.exchange.hold_call(HeldCall {
-            direction: "outbound-dial",
-            parent: Some(sid.clone()),
-            ..HeldCall::new("+79280000001", "+79280000055", friday("14:00:05"))
-        });
+        app.exchange.hold_call(leg(&sid, "14:00:05"));
         assert_eq!(counts(app).await, [1, 0, 1]);
         assert_eq!(app.call(&sid).await.outcome(), Outcome::Answered);
         assert!(app.callbacks().await.is_empty());
+    }
+
+    async fn lost_talk_of_a_known_call_is_found_by_a_look(app) {
+        app.clock.set(friday("14:00"));
+        let sid = talk_without_its_end(app).await;
+        app.clock.set(friday("14:03"));
+        assert_eq!(counts(app).await, [1, 1, 0], "its webhook may still be on its way");
+        app.clock.set(friday("14:20"));
+        assert_eq!(counts(app).await, [1, 0, 1]);
+        assert_eq!(app.call(&sid).await.outcome(), Outcome::Answered);
+        assert_eq!(counts(app).await, [1, 1, 0], "it is news once");
+        app.advance_minutes(31);
+        app.worker().sweep().await;
+        app.run_all_jobs().await;
+        assert_eq!(app.call(&sid).await.outcome(), Outcome::Answered);
+        assert!(app.callbacks().await.is_empty(), "nobody is called back who was talked to");
+    }
+
+    async fn lost_talk_is_asked_about_before_a_call_counts_as_missed(app) {
+        app.clock.set(friday("14:00"));
+        let sid = talk_without_its_end(app).await;
+        app.advance_minutes(31);
+        app.worker().sweep().await;
+        app.run_all_jobs().await;
+        assert_eq!(app.call(&sid).await.outcome(), Outcome::Answered);
+        assert!(app.call(&sid).await.ended_at.is_some() && app.callbacks().await.is_empty());
     }
 
     async fn an_earlier_call_of_a_caller_who_waits_brings_its_earlier_promise(app) {

@@ -221,6 +221,7 @@ async fn list_calls(State(archive): State<Archive>, Query(asked): Asked) -> Resp
     let mut found: Vec<_> = kept
         .calls
         .values()
+        .filter(|call| wanted("ParentCallSid", call.parent_sid.as_deref().unwrap_or_default()))
         .filter(|call| wanted("From", &call.from) && wanted("To", &call.to) && wanted("Status", call.status))
         .filter(|call| call.started_at >= since)
         .cloned()
