@@ -15,7 +15,7 @@ use crate::core::call::{CallEvent, CallKey, Fact, Ringing};
 use crate::core::line::Lines;
 use crate::providers::{
     ApiRequest, ForbiddenUrl, List, ListedCall, ListedKind, ListedRecording, Listing, Malformed, Page, Provider,
-    Providers, listing_of,
+    Providers, legs_of, listing_of,
 };
 use crate::store::{Delivery, Job, KnownCall, Look, LookPlace, Reconciliation, Store, StoreError};
 use crate::time::{Clock, SignedDuration, Timestamp, elapsed_ms};
@@ -41,6 +41,8 @@ const MAX_PAGES: u32 = 50;
 const LOOK_TIMEOUT: Duration = Duration::from_secs(180);
 /// The webhook about a recording, or about a talk, that is younger than this may still be on its way.
 const WEBHOOK_GRACE_MS: i64 = 5 * 60_000;
+/// The officers' telephones are rung no later than this after a call began.
+const MAX_RINGING_MS: i64 = 30 * 60_000;
 /// Looks that have failed for this long raise an alarm.
 const FAILING_ALARM_MS: i64 = 2 * 3_600_000;
 
@@ -192,6 +194,7 @@ impl Reconciler {
             lease,
             look,
             goes_on,
+            begins_at: None,
             legs: HashMap::new(),
             restored: HashSet::new(),
             known: HashSet::new(),
@@ -253,6 +256,8 @@ struct Run<'a> {
     look: Look,
     /// An earlier go has read some of its pages.
     goes_on: bool,
+    /// When the first call that this go has read began.
+    begins_at: Option<Timestamp>,
     /// The officers' telephones that were rung, by the call in which they were rung: lists have them before that call.
     legs: HashMap<String, Vec<Leg>>,
     /// Calls that this look has restored, by the provider's id.
@@ -296,6 +301,7 @@ impl Run<'_> {
             List::Calls => {
                 let page = self.listing.parse_call_page(&json, now).map_err(Stop::Malformed)?;
                 let next = self.next_address(&page, |call| call.started_at);
+                self.begins_at = self.begins_at.or_else(|| page.entries.iter().find_map(|call| call.started_at));
                 self.take_in_calls(page.entries, now).await?;
                 next
             }
@@ -356,7 +362,7 @@ impl Run<'_> {
                 }
                 Some(_) => {}
                 None => {
-                    let legs = self.legs.remove(&call.provider_call_id).unwrap_or_default();
+                    let legs = self.legs_of(&call, now).await?;
                     let events = call.events.into_iter().chain(legs.iter().map(|leg| leg.ringing.clone())).collect();
                     self.deliver(&call.provider_call_id, call.json, events, true, now).await?;
                     self.restored.insert(call.provider_call_id);
@@ -390,6 +396,26 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The officers' telephones that were rung in a call. Where an earlier go has read the pages before it, they may have
+    /// been there, and it has forgotten them.
+    async fn legs_of(&mut self, call: &ListedCall, now: Timestamp) -> Result<Vec<Leg>, Stop> {
+        let legs = self.legs.remove(&call.provider_call_id).unwrap_or_default();
+        let is_near =
+            call.started_at.zip(self.begins_at).is_none_or(|(at, begin)| elapsed_ms(at, begin) < MAX_RINGING_MS);
+        if !self.goes_on || !legs.is_empty() || !is_near {
+            return Ok(legs);
+        }
+        let request = self.listing.legs_request(&call.provider_call_id);
+        let json = match self.reconciler.http.ask(request).await {
+            Ok(json) => json,
+            // It cannot be asked for this: the call is judged without.
+            Err(failed) if failed.is_rejection() => return Ok(legs),
+            Err(failed) => return Err(Stop::Http(failed)),
+        };
+        let page = self.listing.parse_call_page(&json, now).map_err(Stop::Malformed)?;
+        Ok(legs_of(page, &call.provider_call_id).into_iter().map(|ringing| Leg { ringing }).collect())
     }
 
     async fn deliver_legs(&self, provider_call_id: &str, legs: Vec<Leg>, now: Timestamp) -> Result<(), StoreError> {

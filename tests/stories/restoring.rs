@@ -292,6 +292,19 @@ stories! {
         assert!(app.callbacks().await.is_empty());
     }
 
+    async fn talk_read_before_an_error_is_known_after_it(app) {
+        let sid = app.exchange.hold_call(missed("+79280000001", "14:00"));
+        app.exchange.hold_call(leg(&sid, "14:00:05"));
+        let faults = RestFaults { page_size: Some(1), good_pages: 1, list_errors: 1, ..RestFaults::default() };
+        app.exchange.set_faults(faults);
+        assert!(!ask(app, None).await.1, "the page with the officer's leg is read, that with the call is not");
+        app.restart(|_| {}).await;
+        assert_eq!(counts(app).await, [1, 0, 1]);
+        assert_eq!(app.call(&sid).await.outcome(), Outcome::Answered);
+        assert!(app.callbacks().await.is_empty(), "nobody is called back who was talked to");
+        app.leave_the_jobs().await;
+    }
+
     async fn lost_talk_of_a_known_call_is_found_by_a_look(app) {
         app.clock.set(friday("14:00"));
         let sid = talk_without_its_end(app).await;

@@ -54,7 +54,7 @@ pub struct Counters {
     /// Requests without the right name and password.
     pub refused: u32,
     pub deleted: Vec<String>,
-    /// Pages of lists handed out.
+    /// Pages of lists handed out, those of the legs of one call apart.
     pub pages: u32,
 }
 
@@ -268,7 +268,9 @@ impl Archive {
             }
             None => {}
         }
-        kept.counters.pages += 1;
+        if !asked.contains_key("ParentCallSid") {
+            kept.counters.pages += 1;
+        }
         let number = |name: &str| asked.get(name).and_then(|text| text.parse::<usize>().ok());
         let wanted = number("PageSize").unwrap_or(50).clamp(1, 1000);
         let size = kept.faults.page_size.map_or(wanted, |size| size.min(wanted));
