@@ -121,7 +121,7 @@ impl Worker {
     }
 
     pub(super) async fn reconcile_provider(&self, job: &Job) -> Ended {
-        let row = match self.store.reconciliation_of(job.subject).await {
+        let row = match self.store.reconciliation_of(job.subject, self.clock.now()).await {
             Ok(Some(row)) => row,
             Ok(None) => return Ended::Done,
             Err(failed) => return failed.into(),
@@ -150,10 +150,13 @@ impl Reconciler {
         listed
     }
 
-    /// Where a provider stands. The first time its first day of service is settled.
+    /// Where a provider stands. The first time its first day of service is settled, and anew if a clock that ran ahead has
+    /// settled it.
     async fn row(&self, provider: &str, now: Timestamp) -> Result<Reconciliation, StoreError> {
         loop {
-            if let Some(row) = self.store.reconciliation(provider).await? {
+            if let Some(row) = self.store.reconciliation(provider, now).await?
+                && row.service_since <= now
+            {
                 return Ok(row);
             }
             let first = self.store.first_delivery_at(provider).await?.map_or(now, |at| at.min(now));
@@ -173,11 +176,13 @@ impl Reconciler {
     ) -> Result<LookReport, StoreError> {
         let now = self.clock.now();
         let row = self.row(provider.name(), now).await?;
-        let from = begin_of_look(&row, since, wide, now);
+        let last = self.store.last_delivery_at(provider.name(), now).await?;
+        let from = begin_of_look(&row, since, last, wide, now);
         let unfinished = row
             .look
             .clone()
-            .filter(|look| look.next.is_some() && look.from <= from && elapsed_ms(look.to, now) < MAX_LOOK_AGE_MS);
+            .filter(|look| look.next.is_some() && look.from <= from && look.to <= now)
+            .filter(|look| elapsed_ms(look.to, now) < MAX_LOOK_AGE_MS);
         let first = LookPlace { list: CALLS.to_owned(), address: None };
         let goes_on = unfinished.is_some();
         let look = unfinished.unwrap_or(Look { from, to: now, listed: 0, known: 0, restored: 0, next: Some(first) });
@@ -205,14 +210,24 @@ impl Reconciler {
     }
 }
 
-/// Where a look begins. Never before our first day of service, unless somebody says since when.
-fn begin_of_look(row: &Reconciliation, since: Option<Timestamp>, wide: bool, now: Timestamp) -> Timestamp {
+/// Where a look begins. Never before our first day of service, unless somebody says since when. Where nothing is known to be
+/// compared, it goes back over several days, and further if the last webhook of the provider, at `last`, is older.
+fn begin_of_look(
+    row: &Reconciliation,
+    since: Option<Timestamp>,
+    last: Option<Timestamp>,
+    wide: bool,
+    now: Timestamp,
+) -> Timestamp {
     let before = |at: Timestamp, span: SignedDuration| at.checked_sub(span).unwrap_or(Timestamp::MIN);
     let horizon = before(now, MAX_LOOK_BACK);
     if let Some(since) = since {
         return since.clamp(horizon, now);
     }
-    let narrow = row.covered_until.map_or(before(now, WIDE), |until| before(until, OVERLAP));
+    let narrow = match row.covered_until {
+        Some(until) => before(until, OVERLAP),
+        None => last.map_or(now, |last| before(last, OVERLAP)).min(before(now, WIDE)),
+    };
     let from = if wide { narrow.min(before(now, WIDE)) } else { narrow };
     from.max(row.service_since).clamp(horizon, now)
 }

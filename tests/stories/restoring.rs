@@ -37,7 +37,7 @@ async fn look_at_start(app: &App) {
 }
 
 async fn standing(app: &App) -> Reconciliation {
-    app.store().reconciliation("twilio").await.unwrap().expect("a look was begun")
+    app.store().reconciliation("twilio", app.now()).await.unwrap().expect("a look was begun")
 }
 
 fn missed(caller: &str, time: &str) -> HeldCall {
@@ -351,6 +351,29 @@ stories! {
         app.worker().plan_looks(false).await.unwrap();
         assert_eq!(app.run_jobs().await, 1);
         assert_eq!(standing(app).await.covered_until, Some(app.now()));
+    }
+
+    async fn clock_that_ran_ahead_ends_no_reconciliation(app) {
+        app.clock.set(at("2036-11-20T14:00:00+03:00"));
+        look_at_start(app).await;
+        app.clock.set(friday("14:00"));
+        app.exchange.hold_call(missed("+79280000001", "13:00"));
+        app.worker().plan_looks(false).await.unwrap();
+        assert_eq!(app.run_jobs().await, 1, "a look is due");
+        assert_eq!(standing(app).await.covered_until, Some(friday("14:00")));
+        assert_eq!(app.callbacks().await.len(), 1);
+        app.sql("UPDATE reconciliation SET covered_until = 4000000000000, widely_covered_at = 4000000000000").await;
+        app.exchange.hold_call(missed("+79280000002", "13:30"));
+        app.worker().plan_looks(false).await.unwrap();
+        app.run_jobs().await;
+        assert_eq!(app.callbacks().await.len(), 2);
+        app.exchange.hold_call(missed("+79280000003", "13:40"));
+        assert_eq!(counts(app).await, [3, 2, 1], "the command knows it too");
+        app.sql("UPDATE reconciliation SET failing_since = 4000000000000").await;
+        app.exchange.set_faults(RestFaults { list_errors: 1, ..RestFaults::default() });
+        assert!(!ask(app, None).await.1);
+        assert_eq!(standing(app).await.failing_since, Some(friday("14:00")));
+        app.leave_the_jobs().await;
     }
 
     async fn the_nightly_look_goes_back_over_several_days(app) {

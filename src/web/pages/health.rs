@@ -252,7 +252,7 @@ async fn reconciliations(house: &House, wall: &Wall<'_>) -> Result<Vec<Item>, St
             Err(why @ NoListing::RepeatsItself) => Item::good(title, why.in_words()),
             Err(why) => Item::fair(title, why.in_words(), "Сверяйте журнал с кабинетом оператора сами."),
             Ok(_) if house.rehearsal => Item::good(title, "в репетиции операторов не спрашиваем"),
-            Ok(_) => reconciliation(title, house.store.reconciliation(provider.name()).await?, wall),
+            Ok(_) => reconciliation(title, house.store.reconciliation(provider.name(), wall.now).await?, wall),
         });
     }
     Ok(items)
