@@ -79,7 +79,7 @@ impl Worker {
     }
 
     /// Once a night.
-    pub(super) async fn integrity_check_is_due(&self) -> bool {
+    pub async fn integrity_check_is_due(&self) -> bool {
         let now = self.clock.now();
         let hour = now.to_zoned(self.store.lines().default_calendar().time_zone().clone()).hour();
         if hour != INTEGRITY_HOUR {
@@ -87,7 +87,8 @@ impl Worker {
         }
         let checked_at = self.store.meta(INTEGRITY_CHECKED_AT).await.ok().flatten();
         let checked_at = checked_at.and_then(|text| text.parse::<Timestamp>().ok());
-        checked_at.is_none_or(|at| now.duration_since(at) > SignedDuration::from_hours(2))
+        // An instant after now was written by a clock that ran ahead.
+        checked_at.is_none_or(|at| at > now || now.duration_since(at) > SignedDuration::from_hours(2))
     }
 
     /// Reads the whole database; an alarm says what is wrong, and goes when nothing is any more.

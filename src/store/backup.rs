@@ -112,11 +112,13 @@ pub struct LastBackup {
 }
 
 impl Store {
-    /// `None`: there has never been one.
-    pub async fn last_backup(&self) -> Result<Option<LastBackup>> {
+    /// `None`: there has never been one. One of an instant after `now` was written by a clock that ran ahead, and its age is
+    /// unknown: it counts as none.
+    pub async fn last_backup(&self, now: Timestamp) -> Result<Option<LastBackup>> {
         let text = self.meta(LAST_BACKUP).await?;
         // What another version of the program wrote is as good as none: the next night writes it anew.
-        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+        let last = text.and_then(|text| serde_json::from_str::<LastBackup>(&text).ok());
+        Ok(last.filter(|last| last.made_at <= now))
     }
 
     pub async fn set_last_backup(&self, last: &LastBackup) -> Result<()> {

@@ -168,7 +168,7 @@ async fn measure(house: &House) -> Result<(), StoreError> {
     }
     metrics::gauge!("perezvon_jobs_given_up").set(jobs.given_up.iter().map(|(_, number)| number).sum::<i64>() as f64);
     metrics::gauge!("perezvon_writer_waiting").set(house.store.waiting() as f64);
-    if let Some(last) = house.store.last_backup().await? {
+    if let Some(last) = house.store.last_backup(now).await? {
         metrics::gauge!("perezvon_backup_age_seconds").set(elapsed_ms(last.made_at, now) as f64 / 1000.0);
         metrics::gauge!("perezvon_backup_bytes").set(last.size_bytes as f64);
     }

@@ -374,6 +374,24 @@ stories! {
         assert!(metrics.contains("perezvon_backup_age_seconds 60"), "{metrics}");
     }
 
+    async fn clock_that_ran_ahead_ends_no_nightly_backups(app) {
+        with_messages(app).await;
+        nightly(app, 2).await;
+        for year in ["2036", "2037"] {
+            app.clock.set(at(&format!("{year}-11-20T20:00:00+03:00")));
+            assert!(app.worker().back_up_if_due().await.unwrap());
+        }
+        app.clock.set(friday("20:00"));
+        let page = app.browser("Завуч", Role::Admin).await.get("/health-ui").await.body;
+        assert!(page.contains("ещё не сделана"), "{page}");
+        for day in ["20", "21", "22"] {
+            app.clock.set(at(&format!("2026-11-{day}T20:00:00+03:00")));
+            assert!(app.worker().back_up_if_due().await.unwrap(), "{day}");
+        }
+        let years = backups_in(&backups(app)).unwrap().into_iter().map(|it| it.created_at.to_string());
+        assert_eq!(years.map(|at| at[..10].to_owned()).collect::<Vec<_>>(), ["2026-11-21", "2026-11-22"]);
+    }
+
     async fn nightly_backup_that_fails_raises_an_alarm_until_one_is_good(app) {
         with_messages(app).await;
         nightly(app, 2).await;

@@ -12,7 +12,7 @@ use perezvon::core::officer::Role;
 use perezvon::providers::twiml::form_signature;
 use sqlx::{AnyConnection, Connection};
 
-use crate::harness::{App, Engine, Form, TOKEN, patiently, stories, stories_on_sqlite};
+use crate::harness::{App, Engine, Form, TOKEN, at, friday, patiently, stories, stories_on_sqlite};
 
 fn ended(sid: &str) -> Form {
     Form::call(sid).status("completed")
@@ -193,6 +193,16 @@ stories! {
         app.store().raise_alarm("database_damaged", "", "Повреждена.", app.now()).await.unwrap();
         app.worker().check_integrity().await.unwrap();
         assert_eq!(app.alarm_kinds().await, [""; 0]);
+    }
+
+    async fn clock_that_ran_ahead_ends_no_check_of_the_database(app) {
+        app.clock.set(at("2036-11-20T02:30:00+03:00"));
+        app.worker().check_integrity().await.unwrap();
+        assert!(!app.worker().integrity_check_is_due().await, "it was just now");
+        app.clock.set(friday("02:30"));
+        assert!(app.worker().integrity_check_is_due().await);
+        app.worker().check_integrity().await.unwrap();
+        assert!(!app.worker().integrity_check_is_due().await);
     }
 
     async fn health_page_counts_what_waits_for_the_database(app) {

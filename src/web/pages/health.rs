@@ -442,7 +442,7 @@ async fn backup(house: &House, clock: &Wall<'_>) -> Result<Item, StoreError> {
         let remedy = "Задайте папку ночных копий в настройках службы, как сказано в описании для администратора.";
         return Ok(Item::fair(TITLE, "сама по ночам не делается", remedy));
     }
-    let Some(last) = house.store.last_backup().await? else {
+    let Some(last) = house.store.last_backup(clock.now).await? else {
         return Ok(Item::fair(TITLE, "ещё не сделана", REMEDY));
     };
     let size = match last.size_bytes {
