@@ -32,7 +32,7 @@ pub use self::mail::{MailSecurity, MailSettings, Mailbox, MailboxError, mailbox,
 pub use self::reconcile_provider::{LookEnd, LookReport, Reconciler};
 pub use self::replay::{Replayed, replay};
 pub use self::transcribe::{Transcriber, TranscriptionSettings};
-use self::upkeep::Outage;
+use self::upkeep::{INTEGRITY_CHECK_INTERVAL, Outage};
 use crate::providers::Providers;
 use crate::recordings::Folder;
 use crate::store::{Job, JobKind, JobPool, Store, StoreError};
@@ -136,6 +136,7 @@ impl Worker {
         let mut outage = Outage::default();
         let slots = Slots::default();
         let mut has_resumed = false;
+        let mut checked: Option<Instant> = None;
         loop {
             tokio::select! {
                 _ = ticks.tick() => {
@@ -158,7 +159,9 @@ impl Worker {
                     if tick.is_multiple_of(SWEEP_EVERY) {
                         self.sweep().await;
                         self.store.tend_spool(self.clock.now()).await;
-                        if self.integrity_check_is_due().await {
+                        let is_checked = checked.is_some_and(|at| at.elapsed() < INTEGRITY_CHECK_INTERVAL);
+                        if !is_checked && self.integrity_check_is_due().await {
+                            checked = Some(Instant::now());
                             let worker = self.clone();
                             in_hand.spawn(async move { worker.check_integrity().await });
                         }

@@ -258,20 +258,38 @@ impl Store {
         Ok(())
     }
 
-    /// What a check of the whole database finds, in the engine's words; empty if all is well. Takes as long as reading all
-    /// of it.
+    /// What a check of the whole database finds, in the engine's words; empty if all is well. A database that is too damaged to
+    /// be checked is a finding too. Takes as long as reading all of it.
     pub async fn integrity_faults(&self) -> Result<Vec<String>> {
         if self.is_sqlite {
-            let found: Vec<String> = sqlx::query_scalar("PRAGMA quick_check(10)").fetch_all(&self.readers).await?;
-            return Ok(found.into_iter().filter(|line| line != "ok").collect());
+            let found: sqlx::Result<Vec<String>> =
+                sqlx::query_scalar("PRAGMA quick_check(10)").fetch_all(&self.readers).await;
+            return match found {
+                Ok(found) => Ok(found.into_iter().filter(|line| line != "ok").collect()),
+                Err(failed) if self.is_damage(&failed) => Ok(vec![failed.to_string()]),
+                Err(failed) => Err(failed.into()),
+            };
         }
         let mut faults = Vec::new();
         for (name, statement) in COUNT_MAIN_TABLES {
-            if let Err(failed) = sqlx::query(*statement).execute(&self.readers).await {
-                faults.push(format!("{name}: {failed}"));
+            match sqlx::query(*statement).execute(&self.readers).await {
+                Ok(_) => {}
+                Err(failed) if self.is_damage(&failed) => faults.push(format!("{name}: {failed}")),
+                Err(failed) => return Err(failed.into()),
             }
         }
         Ok(faults)
+    }
+
+    /// Whether an error says that the database cannot be read where it lies, and not that it is away or busy.
+    fn is_damage(&self, error: &sqlx::Error) -> bool {
+        let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default();
+        if self.is_sqlite {
+            // The lower byte of SQLITE_IOERR, SQLITE_CORRUPT and SQLITE_NOTADB.
+            return code.parse::<u32>().is_ok_and(|code| matches!(code & 0xFF, 10 | 11 | 26));
+        }
+        // Internal errors, among them damaged data, and errors of the disk.
+        code.starts_with("XX") || code.starts_with("58")
     }
 
     /// Requests that wait for the writer, for metrics.

@@ -1,7 +1,7 @@
 //! Acknowledged means durable, whatever is broken (R20), and the service answers from its first second (R21).
 
-use std::io::Write;
 use std::net::TcpListener;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use perezvon::core::officer::Role;
 use perezvon::providers::twiml::form_signature;
 use sqlx::{AnyConnection, Connection};
 
-use crate::harness::{App, Engine, Form, TOKEN, at, friday, patiently, stories, stories_on_sqlite};
+use crate::harness::{App, Engine, Form, MailServer, TOKEN, at, friday, patiently, stories, stories_on_sqlite};
 
 fn ended(sid: &str) -> Form {
     Form::call(sid).status("completed")
@@ -31,6 +31,19 @@ fn rename_database(app: &App, from: &str, to: &str) {
             std::fs::rename(from, to).unwrap();
         }
     }
+}
+
+const PAGE_BYTES: u64 = 4096;
+
+fn read_page(app: &App, page: u64) -> Vec<u8> {
+    let database = std::fs::read(file(app)).unwrap();
+    database[((page - 1) * PAGE_BYTES) as usize..][..PAGE_BYTES as usize].to_vec()
+}
+
+/// Writes a page of the file behind the back of SQLite.
+fn write_page(app: &App, page: u64, bytes: &[u8]) {
+    let database = std::fs::OpenOptions::new().write(true).open(file(app)).unwrap();
+    database.write_all_at(bytes, (page - 1) * PAGE_BYTES).unwrap();
 }
 
 async fn count_calls(file: &Path) -> i64 {
@@ -189,12 +202,6 @@ stories! {
         app.restart(|_| ()).await;
     }
 
-    async fn damaged_database_raises_an_alarm_and_a_whole_one_clears_it(app) {
-        app.store().raise_alarm("database_damaged", "", "Повреждена.", app.now()).await.unwrap();
-        app.worker().check_integrity().await.unwrap();
-        assert_eq!(app.alarm_kinds().await, [""; 0]);
-    }
-
     async fn clock_that_ran_ahead_ends_no_check_of_the_database(app) {
         app.clock.set(at("2036-11-20T02:30:00+03:00"));
         app.worker().check_integrity().await.unwrap();
@@ -275,6 +282,51 @@ mod a_file {
             }
         }
 
+        async fn damaged_database_raises_an_alarm_and_a_whole_one_clears_it(app) {
+            for n in 0..30 {
+                app.post("status", &ended(&format!("CA{n}")).from(&format!("+792800000{n:02}"))).await;
+            }
+            let page = app.number("SELECT rootpage FROM sqlite_master WHERE name = 'callback'").await as u64;
+            app.leave_the_jobs().await;
+            app.sql("PRAGMA wal_checkpoint(TRUNCATE)").await;
+            app.crash().await;
+            let whole = read_page(app, page);
+            write_page(app, page, &[0x5A; 4096]);
+            app.restart(|_| ()).await;
+            app.worker().check_integrity().await.unwrap();
+            assert_eq!(app.alarm_kinds().await, ["database_damaged"]);
+            app.crash().await;
+            write_page(app, page, &whole);
+            app.restart(|_| ()).await;
+            app.worker().check_integrity().await.unwrap();
+            assert_eq!(app.alarm_kinds().await, [""; 0]);
+        }
+
+        /// The check itself fails, and there is no place for an alarm.
+        async fn database_too_damaged_for_an_alarm_is_told_by_mail(app) {
+            app.post("status", &ended("CA1")).await;
+            app.leave_the_jobs().await;
+            app.sql("PRAGMA wal_checkpoint(TRUNCATE)").await;
+            app.crash().await;
+            // The last page of the list of tables.
+            let root = read_page(app, 1);
+            assert_eq!(root[100], 5, "the list of tables has several pages");
+            let page = u64::from(u32::from_be_bytes(root[108..112].try_into().unwrap()));
+            let whole = read_page(app, page);
+            write_page(app, page, &[0x5A; 4096]);
+            let server = MailServer::start().await;
+            let address = server.address;
+            let mail = format!("[mail]\nsmtp = \"smtp://{address}\"\nfrom = \"perezvon@school.example\"\nalarms_to = [\"admin@school.example\"]");
+            app.restart(|setup| setup.tables = mail).await;
+            assert!(app.worker().check_integrity().await.is_err(), "it cannot even note when it was checked");
+            let letter = server.only();
+            assert_eq!(letter.subject(), "Перезвон: база данных повреждена");
+            assert!(letter.text().contains("восстановите"), "{}", letter.text());
+            app.crash().await;
+            write_page(app, page, &whole);
+            app.restart(|setup| setup.tables.clear()).await;
+        }
+
         async fn corrupt_page_of_a_main_table_is_not_ready(app) {
             app.worker().heartbeat.beat();
             for n in 0..30 {
@@ -285,10 +337,7 @@ mod a_file {
             app.leave_the_jobs().await;
             app.sql("PRAGMA wal_checkpoint(TRUNCATE)").await;
             app.crash().await;
-            let mut database = std::fs::OpenOptions::new().write(true).open(file(app)).unwrap();
-            std::io::Seek::seek(&mut database, std::io::SeekFrom::Start((page - 1) * 4096)).unwrap();
-            database.write_all(&[0x5A; 4096]).unwrap();
-            drop(database);
+            write_page(app, page, &[0x5A; 4096]);
             app.restart(|_| ()).await;
             app.worker().heartbeat.beat();
             let ready = app.get("/readyz").await;
