@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
+use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use super::http::HttpError;
@@ -17,7 +18,7 @@ use crate::providers::{
     ApiRequest, ForbiddenUrl, List, ListedCall, ListedKind, ListedRecording, Listing, Malformed, Page, Provider,
     Providers, legs_of, listing_of,
 };
-use crate::store::{Delivery, Job, KnownCall, Look, LookPlace, Reconciliation, Store, StoreError};
+use crate::store::{Delivery, Job, KnownCall, Look, OWN, LookPlace, Reconciliation, Store, StoreError};
 use crate::time::{Clock, SignedDuration, Timestamp, elapsed_ms};
 
 /// The interval between two looks.
@@ -46,10 +47,18 @@ const MAX_RINGING_MS: i64 = 30 * 60_000;
 /// Looks that have failed for this long raise an alarm.
 const FAILING_ALARM_MS: i64 = 2 * 3_600_000;
 
-/// The endpoint of deliveries that a look makes.
-const RESTORED: &str = "restored";
+/// The endpoint of deliveries that a look makes; their body is a [`RestoredBody`].
+pub(super) const RESTORED: &str = "restored";
 const CALLS: &str = "calls";
 const RECORDINGS: &str = "recordings";
+
+/// What a look brought in, as the inbox keeps it. A replay applies the events as they are.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct RestoredBody {
+    pub events: Vec<CallEvent>,
+    /// The entry of the provider's list; `null` where the events are of officers' telephones.
+    listed: serde_json::Value,
+}
 
 /// Compares providers' lists with ours; for the worker and for the command line.
 #[derive(Clone)]
@@ -500,16 +509,17 @@ impl Run<'_> {
     ) -> Result<(), StoreError> {
         events.push(CallEvent { at: now, fact: Fact::Restored });
         let key = CallKey { provider: self.provider.clone(), provider_call_id: provider_call_id.to_owned() };
+        let body = RestoredBody { events, listed: serde_json::from_slice(&json).unwrap_or_default() };
         let delivery = Delivery {
             provider: self.provider.clone(),
             endpoint: RESTORED.to_owned(),
-            method: "OWN".to_owned(),
+            method: OWN.to_owned(),
             target: String::new(),
             content_type: "application/json".to_owned(),
-            body: json.into(),
+            body: serde_json::to_vec(&body).expect("plain fields always become JSON").into(),
             received_at: now,
             key: Some(key),
-            events,
+            events: body.events,
             can_be_asked,
         };
         self.reconciler.store.deliver(delivery).await.map(drop)
