@@ -15,8 +15,8 @@ const MAX_LISTED: usize = 20;
 
 /// Makes a backup below `into`. `false`: it is whole, but recordings were missing before it was made.
 pub async fn make(config: &Config, into: &Path, now: Timestamp, out: &mut dyn Write) -> anyhow::Result<bool> {
-    if let Some(file) = config.storage.database_file().filter(|file| !file.exists()) {
-        bail!("базы данных {} нет: копировать нечего. Проверьте storage.database и текущую папку", file.display());
+    if let Some(missing) = config.storage.missing_database() {
+        bail!(missing);
     }
     let request = BackupRequest {
         database: config.storage.database.clone(),

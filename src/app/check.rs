@@ -162,6 +162,11 @@ impl Report {
         };
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         match writable(folder).await {
+            Ok(()) if !file.exists() => self.fair(format!(
+                "База данных {}: файла ещё нет, его сделает служба при первом запуске. Если служба уже работала, остановите её и \
+                 верните файл на место или исправьте storage.database.",
+                file.display()
+            )),
             Ok(()) => self.good(format!("База данных {}: папка доступна для записи.", file.display())),
             Err(error) => self.bad(format!(
                 "В папку базы данных {} нельзя писать: {}. Создайте её и дайте службе право писать в неё или укажите \

@@ -106,7 +106,7 @@ pub enum StoreError {
     /// A commit did not end in time: the connection hangs. Worth trying again.
     #[error("the database does not answer")]
     TimedOut,
-    /// The file of the database is gone from its place. It is not made anew while the service runs: whoever took it away may
+    /// The file of the database is not in its place. It is not made anew while the service runs: whoever took it away may
     /// bring it back.
     #[error("the file of the database is gone")]
     Gone,
@@ -165,11 +165,21 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the database (`sqlite:FILE` is made if it is not there, or `postgres://…`) for a command: it must be there.
+    /// Opens the database (`sqlite:FILE` is made if it is not there, or `postgres://…`) for a command: it must answer.
     /// `configured` are the lines without what the school changed since: they decide which line a call belongs to, and open
     /// or closed.
     pub async fn open(url: &str, configured: Lines) -> Result<Self> {
         let store = Self::begin(url, configured, Purpose::Any)?;
+        store.ready().await?;
+        Ok(store)
+    }
+
+    /// The same, and never makes a file.
+    ///
+    /// # Errors
+    /// [`StoreError::Gone`] where the file is not there.
+    pub async fn open_existing(url: &str, configured: Lines) -> Result<Self> {
+        let store = Self::begin(url, configured, Purpose::Existing)?;
         store.ready().await?;
         Ok(store)
     }

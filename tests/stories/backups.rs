@@ -491,7 +491,8 @@ fn killed_backup_leaves_nothing_that_looks_whole() {
         command.args(["--config", config.to_str().unwrap()]).args(words).stdout(Stdio::null());
         command
     };
-    assert!(perezvon(&["officer", "list"]).status().unwrap().success(), "the database is made");
+    let add = ["officer", "add", "Зарема", "--login", "zarema", "--role", "admin"];
+    assert!(perezvon(&add).status().unwrap().success(), "the database is made");
     // A pipe that nobody writes to: reading it never ends.
     fs::create_dir_all(at("recordings/.late")).unwrap();
     let pipe = at("recordings/.late/1.json");
