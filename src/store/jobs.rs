@@ -486,7 +486,7 @@ statements! {
         RETURNING id, kind, subject, lane, created_at, run_at, attempts, last_error, same_error";
     RENEW_LEASE = "
         UPDATE job SET leased_until = $2
-        WHERE id = $1 AND leased_until IS NOT NULL AND COALESCE(leased_by, '') = COALESCE($3, '')";
+        WHERE id = $1 AND leased_until IS NOT NULL AND COALESCE(leased_by, '') = COALESCE(CAST($3 AS TEXT), '')";
     GIVE_BACK = "
         UPDATE job SET leased_until = NULL, leased_by = NULL
         WHERE leased_by = $1 AND leased_until IS NOT NULL";

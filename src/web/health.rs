@@ -145,10 +145,13 @@ async fn recordings(house: &House, seen: &Seen) -> Result<(), String> {
     timeout(READY_WITHIN, looking).await.unwrap_or_else(|_| Err("the disk does not answer".to_owned()))
 }
 
+/// Always answers: what counts while the database is away is needed most then. Gauges that are read from it keep their last
+/// values, and `perezvon_database_up` says so.
 async fn scrape(State(house): State<House>) -> Response {
-    if let Err(error) = measure(&house).await {
-        return (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response();
-    }
+    metrics::gauge!("perezvon_writer_waiting").set(house.store.waiting() as f64);
+    let measured = async { timeout(READY_WITHIN, measure(&house)).await.is_ok_and(|measured| measured.is_ok()) };
+    let (measured, database) = tokio::join!(measured, database(&house));
+    metrics::gauge!("perezvon_database_up").set(f64::from(u8::from(measured && database.is_ok())));
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], house.metrics.render()).into_response()
 }
 
@@ -167,7 +170,6 @@ async fn measure(house: &House) -> Result<(), StoreError> {
         metrics::gauge!("perezvon_jobs_oldest_seconds", "kind" => kind.as_str()).set(oldest as f64 / 1000.0);
     }
     metrics::gauge!("perezvon_jobs_given_up").set(jobs.given_up.iter().map(|(_, number)| number).sum::<i64>() as f64);
-    metrics::gauge!("perezvon_writer_waiting").set(house.store.waiting() as f64);
     if let Some(last) = house.store.last_backup(now).await? {
         metrics::gauge!("perezvon_backup_age_seconds").set(elapsed_ms(last.made_at, now) as f64 / 1000.0);
         metrics::gauge!("perezvon_backup_bytes").set(last.size_bytes as f64);

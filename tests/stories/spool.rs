@@ -202,6 +202,26 @@ stories! {
         app.restart(|_| ()).await;
     }
 
+    async fn metrics_are_there_while_the_database_is_away(app) {
+        let up = app.get("/metrics").await;
+        assert!(up.status == 200 && up.body.contains("perezvon_database_up 1"), "{up:?}");
+        match app.engine {
+            Engine::Postgres => app.take_the_database_away().await,
+            Engine::Sqlite => rename_database(app, "perezvon.db", "away.db"),
+        }
+        app.post("voice", &Form::call("CA1")).await;
+        let down = app.get("/metrics").await;
+        assert!(down.status == 200 && down.body.contains("perezvon_database_up 0"), "{down:?}");
+        assert!(down.body.contains("perezvon_spool"), "{down:?}");
+        match app.engine {
+            Engine::Postgres => app.bring_the_database_back().await,
+            Engine::Sqlite => rename_database(app, "away.db", "perezvon.db"),
+        }
+        app.store().drain_spool().await;
+        assert!(app.get("/metrics").await.body.contains("perezvon_database_up 1"));
+        app.leave_the_jobs().await;
+    }
+
     async fn clock_that_ran_ahead_ends_no_check_of_the_database(app) {
         app.clock.set(at("2036-11-20T02:30:00+03:00"));
         app.worker().check_integrity().await.unwrap();
