@@ -411,6 +411,27 @@ stories! {
         app.leave_the_jobs().await;
     }
 
+    async fn readiness_says_how_old_the_last_look_is(app) {
+        let readyz = async || -> Value { serde_json::from_str(&app.get("/readyz").await.body).unwrap() };
+        app.worker().heartbeat.beat();
+        let never = readyz().await;
+        assert!(never["reconciled_seconds_ago"]["twilio"].is_null(), "{never}");
+        assert_eq!(never["degraded"], serde_json::json!(["reconciliation twilio"]));
+        look_at_start(app).await;
+        app.advance_minutes(10);
+        let now = readyz().await;
+        assert_eq!((&now["reconciled_seconds_ago"]["twilio"], &now["degraded"]), (&600.into(), &serde_json::json!([])));
+        app.advance_minutes(171);
+        app.worker().heartbeat.beat();
+        assert_eq!(readyz().await["degraded"], serde_json::json!(["reconciliation twilio"]));
+        assert_eq!(app.get("/readyz").await.status, 200, "callers are answered all the same");
+        let page = app.browser("Мадина", Role::Senior).await.get("/health-ui").await.body;
+        assert!(page.contains("сверка должна идти каждый час"), "{page}");
+        app.restart(|setup| setup.api_base = "https://api.somleng.org/2010-04-01".to_owned()).await;
+        let without = readyz().await;
+        assert!(without["reconciled_seconds_ago"]["twilio"].is_null() && without["degraded"] == serde_json::json!([]));
+    }
+
     async fn a_provider_without_lists_is_named_in_words(app) {
         app.restart(|setup| setup.api_base = "https://api.somleng.org/2010-04-01".to_owned()).await;
         let page = app.browser("Мадина", Role::Senior).await.get("/health-ui").await.body;
