@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 
 use super::config::{Config, reason};
 use crate::jobs::backup::{self, BackupError, BackupRequest, MadeBy, Manifest, ManifestError, Problem, RestoringError};
-use crate::store::RestoreError;
+use crate::store::{RestoreError, SchemaError};
 use crate::time::Timestamp;
 
 /// Problems that are listed one by one.
@@ -78,9 +78,6 @@ pub async fn restore(config: &Config, folder: &Path, out: &mut dyn Write) -> any
             RestoringError::Database(RestoreError::OtherSchema { found, wanted }) => format!(
                 "в базе {database} уже есть таблицы другой версии ({found}, а в копии {wanted}), ничего не изменено. \
                  Укажите новую: storage.database"
-            ),
-            RestoringError::Database(RestoreError::NewerSchema { known, wanted }) => format!(
-                "копия сделана более новой программой (версия таблиц {wanted}, эта знает до {known}). Обновите perezvon"
             ),
             RestoringError::Io { path, source } => format!(
                 "восстановление прервано: {}: {}. Исправьте и запустите его ещё раз: оно начнётся сначала",
@@ -154,7 +151,21 @@ fn not_a_backup(folder: &Path, error: &ManifestError) -> String {
             format!("{folder} не резервная копия, или она не закончена: нет файла {}", backup::MANIFEST)
         }
         ManifestError::Io(error) => format!("{folder} не читается: {}", reason(error)),
-        ManifestError::Damaged(what) => format!("копия {folder} повреждена: {what}"),
+        ManifestError::Malformed(_) => format!("копия {folder} повреждена: {} не разобрать", backup::MANIFEST),
+        ManifestError::OtherFormat(format) => format!("{folder} не копия этой программы, а «{format}»"),
+        ManifestError::Outside(name) => format!("копия {folder} повреждена: имя {name:?} ведёт за её пределы"),
+        ManifestError::Undescribed(table) => format!("копия {folder} повреждена: таблица {table:?} не описана"),
+        ManifestError::OtherTables(names) => format!(
+            "копия {folder} повреждена: таблицы не те, что должны быть ({}). Возьмите другую",
+            names.join(", ")
+        ),
+        ManifestError::Schema(SchemaError::Newer { known, wanted }) => format!(
+            "копия {folder} сделана более новой программой (версия таблиц {wanted}, эта знает до {known}). Обновите perezvon"
+        ),
+        ManifestError::Schema(SchemaError::Unknown(version)) => {
+            format!("копия {folder} повреждена: версии таблиц {version} никогда не было")
+        }
+        ManifestError::Schema(SchemaError::Store(error)) => format!("копия {folder} не проверена: {error}"),
         ManifestError::Newer(version) => {
             format!("копия {folder} сделана более новой программой (формат {version}). Обновите perezvon")
         }

@@ -56,8 +56,8 @@ pub use alarms::Alarm;
 pub use attempts::Attempt;
 pub use audit::{AuditEntry, AuditFilter, AuditRow};
 pub use backup::{
-    ColumnKind, LEFT_OUT, LastBackup, MAX_BACKUP_AGE, Present, PromptFiles, RestoreError, Restoring, Snapshot, Table,
-    TableColumn, TableContent, VoicemailFile,
+    ColumnKind, LEFT_OUT, LastBackup, MAX_BACKUP_AGE, Present, PromptFiles, RestoreError, Restoring, SchemaError,
+    Snapshot, Table, TableColumn, TableContent, VoicemailFile, tables_of_schema,
 };
 pub use callback_list::{CallBrief, CallbackPage, CallbackView, ListFilter, ListPeriod, StateFilter, Step};
 pub use calls::{CallView, KeptDelivery};

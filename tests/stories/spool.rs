@@ -212,7 +212,7 @@ stories! {
         app.post("voice", &Form::call("CA1")).await;
         let down = app.get("/metrics").await;
         assert!(down.status == 200 && down.body.contains("perezvon_database_up 0"), "{down:?}");
-        assert!(down.body.contains("perezvon_spool"), "{down:?}");
+        assert!(down.body.contains("perezvon_deliveries_spooled"), "{down:?}");
         match app.engine {
             Engine::Postgres => app.bring_the_database_back().await,
             Engine::Sqlite => rename_database(app, "away.db", "perezvon.db"),
