@@ -150,6 +150,7 @@ fn not_a_backup(folder: &Path, error: &ManifestError) -> String {
         ManifestError::Missing => {
             format!("{folder} не резервная копия, или она не закончена: нет файла {}", backup::MANIFEST)
         }
+        ManifestError::Link => format!("копия {folder} повреждена: {} не файл, а ссылка", backup::MANIFEST),
         ManifestError::Io(error) => format!("{folder} не читается: {}", reason(error)),
         ManifestError::Malformed(_) => format!("копия {folder} повреждена: {} не разобрать", backup::MANIFEST),
         ManifestError::OtherFormat(format) => format!("{folder} не копия этой программы, а «{format}»"),

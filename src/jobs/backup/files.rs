@@ -22,6 +22,15 @@ pub(super) fn copy(from: &Path, to: &Path) -> io::Result<Sum> {
     read_all(&mut source, |chunk| copy.write_all(chunk))
 }
 
+/// Whether the file of this name below `folder`, or a folder on the way to it, is a link.
+pub(super) fn is_behind_link(folder: &Path, name: &str) -> bool {
+    let mut path = folder.to_owned();
+    Path::new(name).components().any(|part| {
+        path.push(part);
+        path.is_symlink()
+    })
+}
+
 /// Makes or empties a file that nobody else may read.
 pub(super) fn create(path: &Path) -> io::Result<fs::File> {
     fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)

@@ -8,6 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
 
+use super::files::is_behind_link;
 use crate::recordings::Checksum;
 use crate::store::{SchemaError, Table, TableContent};
 use crate::time::Timestamp;
@@ -95,6 +96,8 @@ impl<'de> Deserialize<'de> for Sha256Hex {
 pub enum ManifestError {
     #[error("there is no {MANIFEST}: this is no backup, or one that was not finished")]
     Missing,
+    #[error("{MANIFEST} is a link")]
+    Link,
     #[error("{MANIFEST} cannot be read: {0}")]
     Io(#[source] io::Error),
     #[error("{MANIFEST} is damaged: {0}")]
@@ -132,6 +135,9 @@ impl Manifest {
 
     /// Reads the manifest of the backup in `folder`. No name in it leads out of the backup.
     pub fn read(folder: &Path) -> Result<Self, ManifestError> {
+        if is_behind_link(folder, MANIFEST) {
+            return Err(ManifestError::Link);
+        }
         let text = match fs::read(folder.join(MANIFEST)) {
             Ok(text) => text,
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
