@@ -27,6 +27,10 @@ pub async fn make(config: &Config, into: &Path, now: Timestamp, out: &mut dyn Wr
         zone: config.default_calendar.time_zone().clone(),
     };
     let made = backup::make(&request).await.map_err(|error| match error {
+        BackupError::AmongRecordings(folder) => anyhow::anyhow!(
+            "копия не сделана: папка {} лежит в папке записей. Укажите другую, лучше на другом диске",
+            folder.display()
+        ),
         BackupError::Io { path, source } => {
             anyhow::anyhow!("копия не сделана: {}: {}", path.display(), reason(&source))
         }

@@ -17,7 +17,7 @@ use crate::core::calendar::Calendar;
 use crate::core::greetings::{GreetingKind, PATIENCE_MS};
 use crate::core::line::Line;
 use crate::core::phone::Telephone;
-use crate::jobs::backup::BackupSettings;
+use crate::jobs::backup::{BackupSettings, lies_within};
 use crate::providers::twiml::Settings;
 use crate::time::{TimeZone, Timestamp};
 
@@ -184,6 +184,13 @@ impl Report {
                  perezvon backup.",
             );
         };
+        if lies_within(folder, &config.storage.recordings) {
+            return self.bad(format!(
+                "Папка резервных копий {} лежит в папке записей, копии в неё не делаются. Укажите другую, лучше на другом \
+                 диске: backup.folder.",
+                folder.display()
+            ));
+        }
         let made = tokio::fs::create_dir_all(folder).await;
         match made.and(writable(folder).await) {
             Ok(()) => self.good(format!(

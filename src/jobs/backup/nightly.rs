@@ -196,6 +196,7 @@ fn prune(folder: &Path, newest: &Path, keep: usize, now: Timestamp) -> io::Resul
 
 fn reason_in_russian(failed: &BackupError, folder: &Path) -> String {
     match failed {
+        BackupError::AmongRecordings(folder) => format!("папка {} лежит в папке записей", folder.display()),
         BackupError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
             format!("в папке {} нет места", folder.display())
         }
