@@ -265,6 +265,34 @@ stories! {
         drop_again(config).await;
     }
 
+    async fn backup_without_the_tables_of_its_schema_is_refused(app) {
+        let folder = back_up(app).await;
+        let config = empty(app, app.engine, "restored").await;
+        let whole = fs::read(folder.join(MANIFEST)).unwrap();
+        type Change = fn(&mut Manifest);
+        let changes: [Change; 7] = [
+            |manifest| manifest.tables.clear(),
+            |manifest| manifest.tables.retain(|entry| entry.table.name != "callback"),
+            |manifest| manifest.tables.push(manifest.tables[0].clone()),
+            |manifest| manifest.tables[0].table.name.push('s'),
+            |manifest| manifest.schema_version = -1,
+            |manifest| manifest.schema_version = 1,
+            |manifest| manifest.schema_version = 999,
+        ];
+        for (n, change) in changes.into_iter().enumerate() {
+            let mut manifest: Manifest = serde_json::from_slice(&whole).unwrap();
+            change(&mut manifest);
+            fs::write(folder.join(MANIFEST), serde_json::to_vec(&manifest).unwrap()).unwrap();
+            assert_ne!(wrong_with(&folder).await, "", "{n}");
+            assert!(restore(&config, &folder).await.is_err(), "{n}");
+            assert!(!config.storage.recordings.exists());
+        }
+        fs::write(folder.join(MANIFEST), whole).unwrap();
+        assert_eq!(wrong_with(&folder).await, "");
+        restore(&config, &folder).await.unwrap();
+        drop_again(config).await;
+    }
+
     async fn restore_goes_into_an_empty_place_only(app) {
         with_messages(app).await;
         let folder = back_up(app).await;
