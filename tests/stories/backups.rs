@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use perezvon::app::backup;
+use perezvon::app::{backup, check};
 use perezvon::app::config::{self, Config};
 use perezvon::app::demo::{CallPlan, Ending};
 use perezvon::core::greetings::GreetingKind;
@@ -291,6 +291,40 @@ stories! {
         assert_eq!(wrong_with(&folder).await, "");
         restore(&config, &folder).await.unwrap();
         drop_again(config).await;
+    }
+
+    async fn links_in_a_backup_are_refused(app) {
+        with_messages(app).await;
+        let folder = back_up(app).await;
+        let config = empty(app, app.engine, "restored").await;
+        let recording = Manifest::read(&folder).unwrap().recordings().next().unwrap().1.name.clone();
+        for name in ["tables/call.jsonl.gz", "tables", &recording, "recordings", MANIFEST] {
+            let (place, elsewhere) = (folder.join(name), app.folder.path().join("moved"));
+            fs::rename(&place, &elsewhere).unwrap();
+            std::os::unix::fs::symlink(&elsewhere, &place).unwrap();
+            assert!(wrong_with(&folder).await.contains("ссылка"), "{name}");
+            assert!(restore(&config, &folder).await.unwrap_err().contains("ссылка"), "{name}");
+            fs::remove_file(&place).unwrap();
+            fs::rename(&elsewhere, &place).unwrap();
+        }
+        assert_eq!(wrong_with(&folder).await, "");
+        drop_again(config).await;
+    }
+
+    async fn backup_among_the_recordings_is_refused(app) {
+        let recordings = app.folder.path().join("recordings");
+        let link = app.folder.path().join("link");
+        std::os::unix::fs::symlink(&recordings, &link).unwrap();
+        for into in [recordings.clone(), recordings.join("backups/new"), link.join("backups")] {
+            let refused = backup::make(&here(app), &into, app.now(), &mut Vec::new()).await.unwrap_err().to_string();
+            assert!(refused.contains("лежит в папке записей"), "{refused}");
+            assert!(!recordings.join("backups").exists());
+            let text = format!("{}\n[backup]\nfolder = \"{}\"", app.config_text(), into.display());
+            let (config, mut out) = (config::parse(&text, None, []).unwrap(), Vec::new());
+            assert!(!check::run(Ok(config), app.now(), Vec::new(), &mut out).await.unwrap());
+            let printed = String::from_utf8(out).unwrap();
+            assert!(printed.contains("лежит в папке записей, копии в неё не делаются"), "{printed}");
+        }
     }
 
     async fn restore_goes_into_an_empty_place_only(app) {
