@@ -12,7 +12,7 @@ use perezvon::core::officer::Role;
 use perezvon::providers::twiml::form_signature;
 use sqlx::{AnyConnection, Connection};
 
-use crate::harness::{App, Engine, Form, MailServer, TOKEN, at, friday, patiently, stories, stories_on_sqlite};
+use crate::harness::{App, Engine, Form, MailServer, Program, TOKEN, at, friday, patiently, stories, stories_on_sqlite};
 
 fn ended(sid: &str) -> Form {
     Form::call(sid).status("completed")
@@ -300,6 +300,30 @@ mod a_file {
                 assert_eq!(count_calls(&database).await, 10, "{redirection}");
                 std::fs::remove_file(database).unwrap();
             }
+        }
+
+        /// A server that has been cut off refuses nobody and answers nobody.
+        async fn first_webhook_is_answered_while_the_database_is_silent(app) {
+            let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+            let database = format!("postgres://perezvon@{}/perezvon", silent.local_addr().unwrap());
+            let text = app.config_text().replace(&app.database, &database).replace("recordings\"", "of_program\"");
+            let config = app.folder.path().join("program.toml");
+            std::fs::write(&config, text.replace("[server]", "[server]\nlisten = \"127.0.0.1:0\"")).unwrap();
+            let started = std::time::Instant::now();
+            let program = Program::start(&config);
+            let listens_after = started.elapsed();
+            let form = Form::call("CA1");
+            let signature = form_signature(TOKEN, "https://calls.example.org/webhooks/twilio/voice", &form.0);
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let request = client
+                .post(format!("http://{}/webhooks/twilio/voice", program.address))
+                .header("content-type", "application/x-www-form-urlencoded")
+                .header("x-twilio-signature", signature.to_string());
+            let answer = request.body(form.encoded()).send().await.unwrap();
+            assert_eq!(answer.status(), 200);
+            assert!(answer.text().await.unwrap().contains("<Record"), "a call that cannot be looked up gets the offer");
+            // Providers wait five seconds; whoever asked for the officers first took that long by itself.
+            assert!(listens_after < Duration::from_secs(5), "{listens_after:?}");
         }
 
         async fn damaged_database_raises_an_alarm_and_a_whole_one_clears_it(app) {
