@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 
 use super::config::{Config, reason};
 use crate::jobs::backup::{self, BackupError, BackupRequest, MadeBy, Manifest, ManifestError, Problem, RestoringError};
-use crate::store::{RestoreError, SchemaError};
+use crate::store::{RestoreError, SchemaError, StoreError};
 use crate::time::Timestamp;
 
 /// Problems that are listed one by one.
@@ -35,9 +35,15 @@ pub async fn make(config: &Config, into: &Path, now: Timestamp, out: &mut dyn Wr
             anyhow::anyhow!("копия не сделана: {}: {}", path.display(), reason(&source))
         }
         BackupError::Store(error) => {
-            anyhow::anyhow!("копия не сделана: база {}: {error}", config.storage.database_shown())
+            anyhow::anyhow!("копия не сделана: база {}: {}", config.storage.database_shown(), store_in_words(&error))
         }
-        error => anyhow::anyhow!("копия не сделана, записанное не прочиталось обратно: {error}. Проверьте диск"),
+        BackupError::Manifest(error) => {
+            anyhow::anyhow!("копия не сделана, записанное не прочиталось обратно: {}. Проверьте диск", not_a_backup(into, &error))
+        }
+        BackupError::Damaged(problems) => {
+            let problems: Vec<String> = problems.iter().take(MAX_LISTED).map(ToString::to_string).collect();
+            anyhow::anyhow!("копия не сделана, записанное не прочиталось обратно: {}. Проверьте диск", problems.join("; "))
+        }
     })?;
     let manifest = &made.manifest;
     writeln!(out, "✓ Копия: {}", made.folder.display())?;
@@ -88,7 +94,9 @@ pub async fn restore(config: &Config, folder: &Path, out: &mut dyn Write) -> any
                 path.display(),
                 reason(&source)
             ),
-            error => format!("восстановление прервано: {error}. Запустите его ещё раз: оно начнётся сначала"),
+            error => {
+                format!("восстановление прервано: {}. Запустите его ещё раз: оно начнётся сначала", why_broken_off(&error))
+            }
         }),
     };
     if restored.was_unfinished {
@@ -100,6 +108,35 @@ pub async fn restore(config: &Config, folder: &Path, out: &mut dyn Write) -> any
         writeln!(out, "! {name}: этой записи не было уже при копировании")?;
     }
     Ok(true)
+}
+
+/// For the end of a sentence. What the database says of itself is quoted as it is.
+fn why_broken_off(error: &RestoringError) -> String {
+    match error {
+        RestoringError::TableDiffers { table, found, wanted } => {
+            format!("в таблице {table} не то, что в копии (строк {found} из {wanted})")
+        }
+        RestoringError::ReferencesDiffer { .. } => "ссылки между таблицами не те, что в копии".to_owned(),
+        RestoringError::Database(RestoreError::OtherTable(table)) => {
+            format!("таблица {table} в копии не такая, как в её версии таблиц")
+        }
+        RestoringError::Database(RestoreError::BadLine { table, line }) => {
+            format!("строка {line} таблицы {table} в копии не подходит к её столбцам")
+        }
+        RestoringError::Database(RestoreError::Store(error)) => store_in_words(error),
+        error => format!("«{error}»"),
+    }
+}
+
+fn store_in_words(error: &StoreError) -> String {
+    match error {
+        StoreError::UnfinishedRestore => {
+            "в ней незаконченное восстановление, закончите его: perezvon restore".to_owned()
+        }
+        StoreError::Gone => "её файла нет на месте".to_owned(),
+        StoreError::Unavailable(error) => format!("база данных недоступна, она отвечает «{error}»"),
+        error => format!("база данных отвечает «{error}»"),
+    }
 }
 
 /// Reads the backup in `folder` again. `false`: something is missing or changed.
@@ -170,9 +207,33 @@ fn not_a_backup(folder: &Path, error: &ManifestError) -> String {
         ManifestError::Schema(SchemaError::Unknown(version)) => {
             format!("копия {folder} повреждена: версии таблиц {version} никогда не было")
         }
-        ManifestError::Schema(SchemaError::Store(error)) => format!("копия {folder} не проверена: {error}"),
+        ManifestError::Schema(SchemaError::Store(error)) => {
+            format!("копия {folder} не проверена: {}", store_in_words(error))
+        }
         ManifestError::Newer(version) => {
             format!("копия {folder} сделана более новой программой (формат {version}). Обновите perezvon")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn broken_off_restore_is_told_in_russian() {
+        let table = || "call".to_owned();
+        let errors = [
+            RestoringError::TableDiffers { table: table(), found: 3, wanted: 5 },
+            RestoringError::ReferencesDiffer { found: [].into(), wanted: [].into() },
+            RestoreError::OtherTable(table()).into(),
+            RestoreError::BadLine { table: table(), line: 7 }.into(),
+            StoreError::UnfinishedRestore.into(),
+            StoreError::Gone.into(),
+        ];
+        for error in errors {
+            let told = why_broken_off(&error).replace("call", "").replace("perezvon restore", "");
+            assert!(!told.contains(|c: char| c.is_ascii_alphabetic()), "{told}");
         }
     }
 }
