@@ -96,7 +96,7 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
             return webhook_verify::run(&args, &body, now, out);
         }
         Command::Backup(args) => return backup::make(&load()?, &args.into, now, out).await,
-        Command::Restore(args) => return backup::restore(&load()?, &args.backup, out).await,
+        Command::Restore(args) => return backup::restore(&load()?, &args.backup, now, out).await,
         Command::Verify(args) => {
             if let Some(folder) = &args.backup {
                 return backup::verify(folder, out).await;

@@ -7,7 +7,8 @@ use anyhow::{Context, bail};
 
 use super::config::{Config, reason};
 use crate::jobs::backup::{self, BackupError, BackupRequest, MadeBy, Manifest, ManifestError, Problem, RestoringError};
-use crate::store::{RestoreError, SchemaError, StoreError};
+use crate::core::officer::Actor;
+use crate::store::{AuditEntry, RestoreError, SchemaError, StoreError, audit_without_migrating};
 use crate::time::Timestamp;
 
 /// Problems that are listed one by one.
@@ -47,6 +48,7 @@ pub async fn make(config: &Config, into: &Path, now: Timestamp, out: &mut dyn Wr
     })?;
     let manifest = &made.manifest;
     writeln!(out, "✓ Копия: {}", made.folder.display())?;
+    write_into_audit(config, "backup", &made.folder, now, out).await?;
     describe(manifest, out)?;
     if made.linked > 0 {
         writeln!(out, "  Записей общих с прежней копией (места не занимают): {}", made.linked)?;
@@ -66,7 +68,7 @@ pub async fn make(config: &Config, into: &Path, now: Timestamp, out: &mut dyn Wr
 }
 
 /// Restores the backup in `folder` into the configured database and recordings folder, both empty.
-pub async fn restore(config: &Config, folder: &Path, out: &mut dyn Write) -> anyhow::Result<bool> {
+pub async fn restore(config: &Config, folder: &Path, now: Timestamp, out: &mut dyn Write) -> anyhow::Result<bool> {
     let storage = &config.storage;
     let (database, recordings) = (storage.database_shown(), storage.recordings.display());
     let restored = match backup::restore(folder, &storage.database, &storage.recordings).await {
@@ -104,10 +106,33 @@ pub async fn restore(config: &Config, folder: &Path, out: &mut dyn Write) -> any
     }
     describe(&restored.manifest, out)?;
     writeln!(out, "✓ База {database} и папка записей {recordings} восстановлены и сверены с копией.")?;
+    write_into_audit(config, "restore", folder, now, out).await?;
     for name in restored.manifest.defects.iter().take(MAX_LISTED) {
         writeln!(out, "! {name}: этой записи не было уже при копировании")?;
     }
     Ok(true)
+}
+
+/// What the command did stands in the audit of the database. That it could not be written costs no backup.
+async fn write_into_audit(
+    config: &Config,
+    action: &'static str,
+    folder: &Path,
+    now: Timestamp,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
+    let entry = AuditEntry {
+        by: Actor::command_line(),
+        action,
+        object: format!("backup {name}"),
+        detail: folder.display().to_string(),
+        address: String::new(),
+    };
+    if let Err(error) = audit_without_migrating(&config.storage.database, &entry, now).await {
+        writeln!(out, "! В журнал действий это не записано: {}.", store_in_words(&error))?;
+    }
+    Ok(())
 }
 
 /// For the end of a sentence. What the database says of itself is quoted as it is.

@@ -54,7 +54,7 @@ use tokio::sync::{Mutex, mpsc};
 
 pub use alarms::Alarm;
 pub use attempts::Attempt;
-pub use audit::{AuditEntry, AuditFilter, AuditRow};
+pub use audit::{AuditEntry, AuditFilter, AuditRow, audit_without_migrating};
 pub use backup::{
     ColumnKind, LEFT_OUT, LastBackup, MAX_BACKUP_AGE, Present, PromptFiles, RestoreError, Restoring, SchemaError,
     Snapshot, Table, TableColumn, TableContent, VoicemailFile, tables_of_schema,
