@@ -12,6 +12,7 @@ use perezvon::core::officer::{Actor, Role};
 use perezvon::jobs::backup::{MANIFEST, Manifest, backups_in};
 use perezvon::recordings::tone;
 use perezvon::store::{LEFT_OUT, Restoring, Snapshot, Store, StoreError};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection};
 
 use crate::greetings::draft;
 use crate::harness::{
@@ -64,7 +65,7 @@ async fn back_up(app: &App) -> PathBuf {
 /// Restores; the answer is what was printed, or the error.
 async fn restore(config: &Config, from: &Path) -> Result<String, String> {
     let mut out = Vec::new();
-    let done = backup::restore(config, from, &mut out).await;
+    let done = backup::restore(config, from, friday("20:00"), &mut out).await;
     let printed = String::from_utf8(out).unwrap();
     match done {
         Ok(true) => Ok(printed),
@@ -73,13 +74,14 @@ async fn restore(config: &Config, from: &Path) -> Result<String, String> {
     }
 }
 
-/// Name, rows and digest of every table of a database, in order.
+/// Name, rows and digest of every table of a database, in order. The audit is left out: it says that a backup was made, or
+/// restored, after it was copied.
 async fn contents(database: &str) -> Vec<(String, u64, [u8; 32])> {
     let mut snapshot = Snapshot::open(database).await.unwrap();
     let (sender, mut receiver) = tokio::sync::mpsc::channel(4);
     let draining = tokio::spawn(async move { while receiver.recv().await.is_some() {} });
     let mut contents = Vec::new();
-    for table in snapshot.tables.clone() {
+    for table in snapshot.tables.clone().into_iter().filter(|table| table.name != "audit") {
         let content = snapshot.read_table(&table, &sender).await.unwrap();
         contents.push((table.name, content.rows, content.digest));
     }
@@ -325,6 +327,20 @@ stories! {
             let printed = String::from_utf8(out).unwrap();
             assert!(printed.contains("лежит в папке записей, копии в неё не делаются"), "{printed}");
         }
+    }
+
+    async fn commands_about_backups_stand_in_the_audit(app) {
+        let folder = back_up(app).await;
+        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        let of = |action| format!("SELECT object FROM audit WHERE action = '{action}' AND actor_id = 'command_line'");
+        assert_eq!(app.text(&of("backup")).await, format!("backup {name}"));
+        let config = empty(app, app.engine, "restored").await;
+        restore(&config, &folder).await.unwrap();
+        let mut restored = AnyConnection::connect(&config.storage.database).await.unwrap();
+        let object: String = sqlx::query_scalar(AssertSqlSafe(of("restore"))).fetch_one(&mut restored).await.unwrap();
+        assert_eq!(object, format!("backup {name}"));
+        restored.close().await.unwrap();
+        drop_again(config).await;
     }
 
     async fn restore_goes_into_an_empty_place_only(app) {

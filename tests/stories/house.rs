@@ -120,6 +120,14 @@ stories! {
         app.leave_the_jobs().await;
     }
 
+    async fn call_without_a_dialled_number_is_told_in_words(app) {
+        app.post("voice", &Form::call("CA1").without("To")).await;
+        app.post("status", &Form::call("CA1").without("To").status("completed")).await;
+        let told: Vec<String> = app.alarms().await.into_iter().map(|alarm| alarm.told).collect();
+        assert!(told.len() == 1 && told[0].starts_with("Звонок без номера, на который звонили"), "{told:?}");
+        app.leave_the_jobs().await;
+    }
+
     async fn what_does_not_work_is_said_with_what_to_do(app) {
         let mut officer = app.browser("Мадина", Role::Officer).await;
         let well = officer.get("/health-ui").await.body;
