@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::{Context, bail};
 
 use super::config::{Config, reason};
-use crate::jobs::backup::{self, BackupError, BackupRequest, MadeBy, Manifest, ManifestError, Problem, RestoringError};
 use crate::core::officer::Actor;
+use crate::jobs::backup::{self, BackupError, BackupRequest, MadeBy, Manifest, ManifestError, Problem, RestoringError};
 use crate::store::{AuditEntry, RestoreError, SchemaError, StoreError, audit_without_migrating};
 use crate::time::Timestamp;
 
@@ -39,11 +39,17 @@ pub async fn make(config: &Config, into: &Path, now: Timestamp, out: &mut dyn Wr
             anyhow::anyhow!("копия не сделана: база {}: {}", config.storage.database_shown(), store_in_words(&error))
         }
         BackupError::Manifest(error) => {
-            anyhow::anyhow!("копия не сделана, записанное не прочиталось обратно: {}. Проверьте диск", not_a_backup(into, &error))
+            anyhow::anyhow!(
+                "копия не сделана, записанное не прочиталось обратно: {}. Проверьте диск",
+                not_a_backup(into, &error)
+            )
         }
         BackupError::Damaged(problems) => {
             let problems: Vec<String> = problems.iter().take(MAX_LISTED).map(ToString::to_string).collect();
-            anyhow::anyhow!("копия не сделана, записанное не прочиталось обратно: {}. Проверьте диск", problems.join("; "))
+            anyhow::anyhow!(
+                "копия не сделана, записанное не прочиталось обратно: {}. Проверьте диск",
+                problems.join("; ")
+            )
         }
     })?;
     let manifest = &made.manifest;
@@ -97,7 +103,10 @@ pub async fn restore(config: &Config, folder: &Path, now: Timestamp, out: &mut d
                 reason(&source)
             ),
             error => {
-                format!("восстановление прервано: {}. Запустите его ещё раз: оно начнётся сначала", why_broken_off(&error))
+                format!(
+                    "восстановление прервано: {}. Запустите его ещё раз: оно начнётся сначала",
+                    why_broken_off(&error)
+                )
             }
         }),
     };
@@ -222,10 +231,9 @@ fn not_a_backup(folder: &Path, error: &ManifestError) -> String {
         ManifestError::OtherFormat(format) => format!("{folder} не копия этой программы, а «{format}»"),
         ManifestError::Outside(name) => format!("копия {folder} повреждена: имя {name:?} ведёт за её пределы"),
         ManifestError::Undescribed(table) => format!("копия {folder} повреждена: таблица {table:?} не описана"),
-        ManifestError::OtherTables(names) => format!(
-            "копия {folder} повреждена: таблицы не те, что должны быть ({}). Возьмите другую",
-            names.join(", ")
-        ),
+        ManifestError::OtherTables(names) => {
+            format!("копия {folder} повреждена: таблицы не те, что должны быть ({}). Возьмите другую", names.join(", "))
+        }
         ManifestError::Schema(SchemaError::Newer { known, wanted }) => format!(
             "копия {folder} сделана более новой программой (версия таблиц {wanted}, эта знает до {known}). Обновите perezvon"
         ),

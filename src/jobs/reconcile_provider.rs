@@ -18,7 +18,7 @@ use crate::providers::{
     ApiRequest, ForbiddenUrl, List, ListedCall, ListedKind, ListedRecording, Listing, Malformed, Page, Provider,
     Providers, legs_of, listing_of,
 };
-use crate::store::{Delivery, Job, KnownCall, Look, OWN, LookPlace, Reconciliation, Store, StoreError};
+use crate::store::{Delivery, Job, KnownCall, Look, LookPlace, OWN, Reconciliation, Store, StoreError};
 use crate::time::{Clock, SignedDuration, Timestamp, elapsed_ms};
 
 /// The interval between two looks.

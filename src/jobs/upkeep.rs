@@ -71,7 +71,9 @@ impl Worker {
         }
         error!(spooled = depth.durable, in_memory = depth.in_memory, "Calls wait for the database");
         let worker = self.clone();
-        tokio::spawn(async move { worker.mail_notice("Перезвон: звонки не попадают в базу данных", &outage_text(depth)).await });
+        tokio::spawn(async move {
+            worker.mail_notice("Перезвон: звонки не попадают в базу данных", &outage_text(depth)).await
+        });
     }
 
     /// Sends a letter to whoever gets alarms, past the database. It is not repeated when it fails.

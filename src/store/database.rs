@@ -121,7 +121,9 @@ impl Database {
     /// is the first. A missing file is made only for the first.
     pub async fn connect(&mut self) -> Result<(AnyConnection, bool)> {
         match &self.file {
-            Some(file) if self.identity.is_none() && self.purpose != Purpose::Existing => make_for_this_user_alone(file),
+            Some(file) if self.identity.is_none() && self.purpose != Purpose::Existing => {
+                make_for_this_user_alone(file)
+            }
             Some(file) if !file.exists() => return Err(StoreError::Gone),
             _ => {}
         }
@@ -173,7 +175,9 @@ impl Database {
         let mark: Option<String> =
             sqlx::query_scalar(READ_META).bind(REHEARSAL).fetch_optional(&mut *connection).await?;
         match (&self.purpose, mark) {
-            (Purpose::Any | Purpose::Existing, _) | (Purpose::Calls, None) | (Purpose::Rehearsal { .. }, Some(_)) => Ok(()),
+            (Purpose::Any | Purpose::Existing, _) | (Purpose::Calls, None) | (Purpose::Rehearsal { .. }, Some(_)) => {
+                Ok(())
+            }
             (Purpose::Calls, Some(_)) => Err(StoreError::WrongPurpose { is_rehearsal: true }),
             (Purpose::Rehearsal { started }, None) => {
                 // People and tokens may be there already.

@@ -113,7 +113,8 @@ async fn readyz(State(house): State<House>, Extension(seen): Extension<Seen>) ->
     answer.insert("in_memory".to_owned(), json!(depth.in_memory));
     let age = oldest_job.map(|made_at| made_at.map_or(0, |made_at| elapsed_ms(made_at, now) / 1000));
     answer.insert("oldest_job_seconds".to_owned(), json!(age));
-    let is_old = |provider: &Reconciled| provider.is_listed && provider.age_ms.is_none_or(|age| age > MAX_RECONCILED_AGE_MS);
+    let is_old =
+        |provider: &Reconciled| provider.is_listed && provider.age_ms.is_none_or(|age| age > MAX_RECONCILED_AGE_MS);
     let degraded: Vec<String> =
         reconciled.iter().filter(|it| is_old(it)).map(|it| format!("reconciliation {}", it.name)).collect();
     let ages: serde_json::Map<_, _> =
@@ -138,8 +139,7 @@ async fn reconciled(house: &House, now: Timestamp) -> Vec<Reconciled> {
     let mut reconciled = Vec::new();
     for provider in house.providers.iter() {
         let is_listed = !house.rehearsal && listing_of(provider).is_ok();
-        let row =
-            if is_listed { house.store.reconciliation(provider.name(), now).await.ok().flatten() } else { None };
+        let row = if is_listed { house.store.reconciliation(provider.name(), now).await.ok().flatten() } else { None };
         let age_ms = row.and_then(|row| row.ended_at).map(|at| elapsed_ms(at, now));
         reconciled.push(Reconciled { name: provider.name().to_string(), is_listed, age_ms });
     }

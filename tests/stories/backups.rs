@@ -4,9 +4,9 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use perezvon::app::{backup, check};
 use perezvon::app::config::{self, Config};
 use perezvon::app::demo::{CallPlan, Ending};
+use perezvon::app::{backup, check};
 use perezvon::core::greetings::GreetingKind;
 use perezvon::core::officer::{Actor, Role};
 use perezvon::jobs::backup::{MANIFEST, Manifest, backups_in};

@@ -46,7 +46,10 @@ fn commands_that_read_make_no_database() {
         if words == "check" {
             assert!(printed.contains("файла ещё нет"), "{printed}");
         } else {
-            assert!(!done.status.success() && error.contains(&format!("базы данных {database} нет")), "{words}: {error}");
+            assert!(
+                !done.status.success() && error.contains(&format!("базы данных {database} нет")),
+                "{words}: {error}"
+            );
         }
     }
     assert!(run("officer add Зарема --login zarema --role admin").status.success());

@@ -12,7 +12,9 @@ use perezvon::core::officer::Role;
 use perezvon::providers::twiml::form_signature;
 use sqlx::{AnyConnection, Connection};
 
-use crate::harness::{App, Engine, Form, MailServer, Program, TOKEN, at, friday, patiently, stories, stories_on_sqlite};
+use crate::harness::{
+    App, Engine, Form, MailServer, Program, TOKEN, at, friday, patiently, stories, stories_on_sqlite,
+};
 
 fn ended(sid: &str) -> Form {
     Form::call(sid).status("completed")

@@ -145,8 +145,7 @@ impl Manifest {
             }
             Err(error) => return Err(ManifestError::Io(error)),
         };
-        let manifest: Self =
-            serde_json::from_slice(&text).map_err(ManifestError::Malformed)?;
+        let manifest: Self = serde_json::from_slice(&text).map_err(ManifestError::Malformed)?;
         if manifest.format != FORMAT {
             return Err(ManifestError::OtherFormat(manifest.format));
         }
