@@ -23,8 +23,8 @@ use crate::store::{Instance, Purpose, Store, StoreError};
 use crate::time::{Clock, Heartbeat};
 use crate::web::{House, Parts};
 
-/// Timeout of the database at the start. One that comes later is opened when it comes.
-const DATABASE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Timeout of the database at the start: callers wait meanwhile. One that comes later is opened when it comes.
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(1);
 const GOING_ON: &str = "Callers get the offer to leave a message, and their calls are spooled until it is there";
 
 /// Everything below the socket: what handlers and the worker use.

@@ -34,9 +34,13 @@ pub async fn run(config: Config, rehearse_at: Option<Timestamp>) -> anyhow::Resu
     if config.providers.is_empty() {
         warn!("No provider is configured: nobody can call. See perezvon.example.toml, [[providers]]");
     }
-    if built.store.officers().await.is_ok_and(|officers| officers.is_empty()) {
-        warn!("Nobody can sign in yet: perezvon officer add NAME --login LOGIN --role admin");
-    }
+    // Beside the work: a database that does not answer would keep callers waiting.
+    let store = built.store.clone();
+    tokio::spawn(async move {
+        if store.officers().await.is_ok_and(|officers| officers.is_empty()) {
+            warn!("Nobody can sign in yet: perezvon officer add NAME --login LOGIN --role admin");
+        }
+    });
     let mut running = house::run(built, listener)?;
     info!(address = %running.address, "Listening at http://{}", running.address);
     let ended = tokio::select! {

@@ -228,7 +228,7 @@ impl Worker {
         let (missed, ask_anew) = match told {
             Ok(mut request) => {
                 let ask_anew = request.fallback.take();
-                match self.http.fetch(archive, request).await {
+                match self.http.fetch(archive, request, LARGEST_RECORDING).await {
                     Ok(response) => return Ok(response),
                     Err(failed) if failed.status().is_some_and(may_have_expired) => (Missed::Http(failed), ask_anew),
                     Err(failed) => return Err(Missed::Http(failed)),
@@ -243,7 +243,7 @@ impl Worker {
         let Some(fresh) = self.fresh_address(archive, voicemail, ask_anew, now).await? else { return Err(missed) };
         let request =
             archive.recording_request(call_id, &voicemail.recording_id, Some(&fresh)).map_err(Missed::Forbidden)?;
-        self.http.fetch(archive, request).await.map_err(Missed::Http)
+        self.http.fetch(archive, request, LARGEST_RECORDING).await.map_err(Missed::Http)
     }
 
     /// Where the recording lies now, among the recordings of its call. Its id may be one of our making, the end of the

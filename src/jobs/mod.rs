@@ -32,7 +32,7 @@ pub use self::mail::{MailSecurity, MailSettings, Mailbox, MailboxError, mailbox,
 pub use self::reconcile_provider::{LookEnd, LookReport, Reconciler};
 pub use self::replay::{Replayed, replay};
 pub use self::transcribe::{Transcriber, TranscriptionSettings};
-use self::upkeep::Outage;
+use self::upkeep::{INTEGRITY_CHECK_INTERVAL, Outage};
 use crate::providers::Providers;
 use crate::recordings::Folder;
 use crate::store::{Job, JobKind, JobPool, Store, StoreError};
@@ -51,6 +51,9 @@ const SWEEP_EVERY: u32 = 60;
 
 /// A provider may shorten our pauses to this, and not further however often it asks.
 const SHORT_PAUSE: SignedDuration = SignedDuration::from_mins(1);
+
+/// Interval of renewing the lease of a job that goes on; a lease is longer.
+const LEASE_RENEWAL_INTERVAL: Duration = Duration::from_secs(4 * 60);
 
 /// A step of the machine's clock larger than this is a jump, not the work of its steering.
 const JUMP_MS: i64 = 30_000;
@@ -136,6 +139,7 @@ impl Worker {
         let mut outage = Outage::default();
         let slots = Slots::default();
         let mut has_resumed = false;
+        let mut checked: Option<Instant> = None;
         loop {
             tokio::select! {
                 _ = ticks.tick() => {
@@ -158,7 +162,9 @@ impl Worker {
                     if tick.is_multiple_of(SWEEP_EVERY) {
                         self.sweep().await;
                         self.store.tend_spool(self.clock.now()).await;
-                        if self.integrity_check_is_due().await {
+                        let is_checked = checked.is_some_and(|at| at.elapsed() < INTEGRITY_CHECK_INTERVAL);
+                        if !is_checked && self.integrity_check_is_due().await {
+                            checked = Some(Instant::now());
                             let worker = self.clone();
                             in_hand.spawn(async move { worker.check_integrity().await });
                         }
@@ -281,7 +287,7 @@ impl Worker {
 
     async fn work(&self, job: &Job) -> Result<(), StoreError> {
         let ended = match job.kind {
-            JobKind::FetchRecording => self.fetch_recording(job).await,
+            JobKind::FetchRecording => self.keeping_lease(job, self.fetch_recording(job)).await,
             JobKind::DeleteRecording => self.delete_recording(job).await,
             JobKind::ReconcileCall => self.reconcile_call(job).await,
             JobKind::ReconcileProvider => self.reconcile_provider(job).await,
@@ -306,6 +312,23 @@ impl Worker {
             Ended::GivenUp(reason) => {
                 error!(job.kind = job.kind.as_str(), job.subject, reason, "Gave up a job: {reason}");
                 self.store.job_given_up(job, &reason, now).await
+            }
+        }
+    }
+
+    /// Does a job that may take longer than its lease, and renews the lease meanwhile.
+    async fn keeping_lease<T>(&self, job: &Job, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        let mut renewals = tokio::time::interval(LEASE_RENEWAL_INTERVAL);
+        renewals.tick().await;
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                _ = renewals.tick() => {
+                    if let Err(failed) = self.store.renew_job_lease(job.id, self.clock.now()).await {
+                        warn!(error = %failed, "The lease of a job could not be renewed; it may be begun twice");
+                    }
+                }
             }
         }
     }

@@ -503,10 +503,15 @@ async fn tell_rare_things(
             // However the number is packed, it is one alarm.
             let number = PhoneNumber::parse(dialled).ok();
             let dialled = number.as_ref().map_or(dialled, PhoneNumber::e164);
-            let told = format!(
-                "Звонок на номер «{dialled}», которого нет в настройках. Звонящему предложено оставить сообщение. \
-                 Впишите номер в технические номера нужной линии."
-            );
+            let told = match dialled {
+                "" => "Звонок без номера, на который звонили: оператор связи его не передал. Звонящему предложено оставить \
+                       сообщение. Проверьте подключение у оператора."
+                    .to_owned(),
+                dialled => format!(
+                    "Звонок на номер «{dialled}», которого нет в настройках. Звонящему предложено оставить сообщение. \
+                     Впишите номер в технические номера нужной линии."
+                ),
+            };
             alarms::raise(connection, ids.next(now), "unknown_line", dialled, &told, now).await?;
         }
         if folded.newly(Call::was_talked)

@@ -260,6 +260,24 @@ impl Store {
         self.instance.as_ref().map(|instance| instance.name().to_owned())
     }
 
+    /// Holds a job that is still being done for another lease.
+    pub async fn renew_job_lease(&self, id: i64, now: Timestamp) -> Result<()> {
+        let instance = self.instance_name();
+        let until = now.checked_add(LEASE).unwrap_or(now);
+        self.write(move |writing| {
+            Box::pin(async move {
+                sqlx::query(RENEW_LEASE)
+                    .bind(id)
+                    .bind(until.as_millisecond())
+                    .bind(instance)
+                    .execute(writing.sql)
+                    .await?;
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await
+    }
+
     /// Gives back all leases of this instance: nothing that it began is still being done.
     pub async fn give_leases_back(&self) -> Result<()> {
         let instance = self.instance_name();
@@ -466,6 +484,9 @@ statements! {
             leased_until = CASE WHEN kind = 'place_call' THEN CAST($4 AS BIGINT) ELSE CAST($2 AS BIGINT) END
         WHERE id = $3 AND given_up_at IS NULL AND run_at <= $1 AND (leased_until IS NULL OR leased_until <= $1)
         RETURNING id, kind, subject, lane, created_at, run_at, attempts, last_error, same_error";
+    RENEW_LEASE = "
+        UPDATE job SET leased_until = $2
+        WHERE id = $1 AND leased_until IS NOT NULL AND COALESCE(leased_by, '') = COALESCE(CAST($3 AS TEXT), '')";
     GIVE_BACK = "
         UPDATE job SET leased_until = NULL, leased_by = NULL
         WHERE leased_by = $1 AND leased_until IS NOT NULL";

@@ -54,10 +54,10 @@ use tokio::sync::{Mutex, mpsc};
 
 pub use alarms::Alarm;
 pub use attempts::Attempt;
-pub use audit::{AuditEntry, AuditFilter, AuditRow};
+pub use audit::{AuditEntry, AuditFilter, AuditRow, audit_without_migrating};
 pub use backup::{
-    ColumnKind, LEFT_OUT, LastBackup, MAX_BACKUP_AGE, Present, PromptFiles, RestoreError, Restoring, Snapshot, Table,
-    TableColumn, TableContent, VoicemailFile,
+    ColumnKind, LEFT_OUT, LastBackup, MAX_BACKUP_AGE, Present, PromptFiles, RestoreError, Restoring, SchemaError,
+    Snapshot, Table, TableColumn, TableContent, VoicemailFile, tables_of_schema,
 };
 pub use callback_list::{CallBrief, CallbackPage, CallbackView, ListFilter, ListPeriod, StateFilter, Step};
 pub use calls::{CallView, KeptDelivery};
@@ -106,7 +106,7 @@ pub enum StoreError {
     /// A commit did not end in time: the connection hangs. Worth trying again.
     #[error("the database does not answer")]
     TimedOut,
-    /// The file of the database is gone from its place. It is not made anew while the service runs: whoever took it away may
+    /// The file of the database is not in its place. It is not made anew while the service runs: whoever took it away may
     /// bring it back.
     #[error("the file of the database is gone")]
     Gone,
@@ -165,11 +165,21 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the database (`sqlite:FILE` is made if it is not there, or `postgres://…`) for a command: it must be there.
+    /// Opens the database (`sqlite:FILE` is made if it is not there, or `postgres://…`) for a command: it must answer.
     /// `configured` are the lines without what the school changed since: they decide which line a call belongs to, and open
     /// or closed.
     pub async fn open(url: &str, configured: Lines) -> Result<Self> {
         let store = Self::begin(url, configured, Purpose::Any)?;
+        store.ready().await?;
+        Ok(store)
+    }
+
+    /// The same, and never makes a file.
+    ///
+    /// # Errors
+    /// [`StoreError::Gone`] where the file is not there.
+    pub async fn open_existing(url: &str, configured: Lines) -> Result<Self> {
+        let store = Self::begin(url, configured, Purpose::Existing)?;
         store.ready().await?;
         Ok(store)
     }
@@ -258,20 +268,38 @@ impl Store {
         Ok(())
     }
 
-    /// What a check of the whole database finds, in the engine's words; empty if all is well. Takes as long as reading all
-    /// of it.
+    /// What a check of the whole database finds, in the engine's words; empty if all is well. A database that is too damaged to
+    /// be checked is a finding too. Takes as long as reading all of it.
     pub async fn integrity_faults(&self) -> Result<Vec<String>> {
         if self.is_sqlite {
-            let found: Vec<String> = sqlx::query_scalar("PRAGMA quick_check(10)").fetch_all(&self.readers).await?;
-            return Ok(found.into_iter().filter(|line| line != "ok").collect());
+            let found: sqlx::Result<Vec<String>> =
+                sqlx::query_scalar("PRAGMA quick_check(10)").fetch_all(&self.readers).await;
+            return match found {
+                Ok(found) => Ok(found.into_iter().filter(|line| line != "ok").collect()),
+                Err(failed) if self.is_damage(&failed) => Ok(vec![failed.to_string()]),
+                Err(failed) => Err(failed.into()),
+            };
         }
         let mut faults = Vec::new();
         for (name, statement) in COUNT_MAIN_TABLES {
-            if let Err(failed) = sqlx::query(*statement).execute(&self.readers).await {
-                faults.push(format!("{name}: {failed}"));
+            match sqlx::query(*statement).execute(&self.readers).await {
+                Ok(_) => {}
+                Err(failed) if self.is_damage(&failed) => faults.push(format!("{name}: {failed}")),
+                Err(failed) => return Err(failed.into()),
             }
         }
         Ok(faults)
+    }
+
+    /// Whether an error says that the database cannot be read where it lies, and not that it is away or busy.
+    fn is_damage(&self, error: &sqlx::Error) -> bool {
+        let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default();
+        if self.is_sqlite {
+            // The lower byte of SQLITE_IOERR, SQLITE_CORRUPT and SQLITE_NOTADB.
+            return code.parse::<u32>().is_ok_and(|code| matches!(code & 0xFF, 10 | 11 | 26));
+        }
+        // Internal errors, among them damaged data, and errors of the disk.
+        code.starts_with("XX") || code.starts_with("58")
     }
 
     /// Requests that wait for the writer, for metrics.
