@@ -140,13 +140,14 @@ stories! {
         for sid in ["CA1", "CA2"] {
             assert!(app.post("voice", &Form::call(sid)).await.offers_to_record());
         }
+        let store = app.store();
         for turns in 0..200 {
             tokio::select! {
                 biased;
-                _ = app.store().drain_spool() => {}
+                _ = store.drain_spool() => {}
                 () = async { for _ in 0..turns { tokio::task::yield_now().await } } => {}
             }
-            assert_eq!(app.store().spool_depth().in_memory, 2, "broken off after {turns} turns");
+            assert_eq!(store.spool_depth().in_memory, 2, "broken off after {turns} turns");
         }
         assert_eq!(app.store().drain_spool_at_stop().await.len(), 2);
         app.unblock_the_spool();
