@@ -271,18 +271,22 @@ impl Store {
     /// What a check of the whole database finds, in the engine's words; empty if all is well. A database that is too damaged to
     /// be checked is a finding too. Takes as long as reading all of it.
     pub async fn integrity_faults(&self) -> Result<Vec<String>> {
+        match self.look_for_faults().await {
+            Err(StoreError::Unavailable(failed)) if self.is_damage(&failed) => Ok(vec![failed.to_string()]),
+            found => found,
+        }
+    }
+
+    /// On a connection of its own: the pool tries again for as long as a connection cannot be prepared, and forgets why.
+    async fn look_for_faults(&self) -> Result<Vec<String>> {
+        let mut connection = database::connect(&self.readers.connect_options()).await?;
         if self.is_sqlite {
-            let found: sqlx::Result<Vec<String>> =
-                sqlx::query_scalar("PRAGMA quick_check(10)").fetch_all(&self.readers).await;
-            return match found {
-                Ok(found) => Ok(found.into_iter().filter(|line| line != "ok").collect()),
-                Err(failed) if self.is_damage(&failed) => Ok(vec![failed.to_string()]),
-                Err(failed) => Err(failed.into()),
-            };
+            let found: Vec<String> = sqlx::query_scalar("PRAGMA quick_check(10)").fetch_all(&mut connection).await?;
+            return Ok(found.into_iter().filter(|line| line != "ok").collect());
         }
         let mut faults = Vec::new();
         for (name, statement) in COUNT_MAIN_TABLES {
-            match sqlx::query(*statement).execute(&self.readers).await {
+            match sqlx::query(*statement).execute(&mut connection).await {
                 Ok(_) => {}
                 Err(failed) if self.is_damage(&failed) => faults.push(format!("{name}: {failed}")),
                 Err(failed) => return Err(failed.into()),
