@@ -41,3 +41,4 @@ mod spool;
 mod statements;
 mod transcripts;
 mod verifying;
+mod year;

@@ -1,0 +1,373 @@
+//! The ledger of a year: what the company and the callers know, against what the service made of it. It takes nothing on
+//! trust from the service but its rows and files.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+
+use perezvon::store::{ListFilter, ListPeriod, StateFilter};
+use perezvon::time::Timestamp;
+use sqlx::Row;
+
+use super::callers::Call;
+use super::{Figures, Year, calendar};
+
+/// What must hold of every year.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rule {
+    /// Every call of the company to our lines is in the log once, on its line, with its caller.
+    LoggedOnce,
+    /// The log has no call that nobody made.
+    NothingInvented,
+    /// Every message is here, byte for byte, or an alarm says what is the matter with it.
+    MessageStored,
+    /// The company deletes a recording only when we hold it whole.
+    DeletedWhenHeld,
+    /// Whoever needs to be called back has an entry of his line and number.
+    HasCallback,
+    /// The entry is due in the working period that was promised, or earlier.
+    DueInTime,
+    /// Nobody was put into an entry that was closed before he called, or before his message was known.
+    NotPutAway,
+    /// Whom an officer has talked with, and who cannot be called back, is not on the list.
+    NobodyWithoutNeed,
+    /// No number is dialled by two officers at once.
+    OneDialsAtATime,
+    /// Nobody stands on the list twice, and nobody who waits is missing there.
+    ListedOnce,
+    /// No job is left over, none is leased for ever.
+    NoJobLeft,
+    /// The spool is empty.
+    SpoolEmpty,
+    /// Whoever is connected gets a document, and every callback that is durable gets a good answer.
+    CallerHearsNoFault,
+}
+
+#[derive(Clone, Debug)]
+pub struct Broken {
+    pub rule: Rule,
+    pub what: String,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.rule, self.what)
+    }
+}
+
+/// What the ledger counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    calls: usize,
+    restored: usize,
+    messages: usize,
+    stored: usize,
+    damaged: usize,
+    lost_by_company: usize,
+    need_callback: usize,
+    callbacks: usize,
+    open: usize,
+    /// Entries of callers whose talk with an officer nobody could report.
+    unknown_talks: usize,
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { calls, restored, messages, stored, damaged, lost_by_company, .. } = self;
+        writeln!(f, "{calls} calls logged once, {restored} of them found by asking")?;
+        writeln!(
+            f,
+            "{messages} messages: {stored} stored whole, {damaged} as cut as the company has them and {lost_by_company} lost \
+             by it, all with an alarm"
+        )?;
+        let Self { need_callback, callbacks, open, unknown_talks, .. } = self;
+        write!(
+            f,
+            "{need_callback} callers to call back in {callbacks} entries, {open} still open, {unknown_talks} entries of talks \
+             that nobody could report; lost: 0"
+        )
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { webhooks, unheard, unsaved, repeated, at_once, .. } = self;
+        writeln!(
+            f,
+            "{webhooks} webhooks, {unheard} never heard, {unsaved} answered with 503, {repeated} repeated, {at_once} twice at \
+             once"
+        )?;
+        let Self { kills, outages, blocked_spools, storms, jobs, .. } = self;
+        writeln!(
+            f,
+            "{kills} kills, {outages} outages of the database, {blocked_spools} of the spool, {storms} of the company's \
+             interface, {jobs} jobs"
+        )?;
+        let Self { attempts, closed, contests, warned, trace, .. } = self;
+        write!(
+            f,
+            "{attempts} times dialled, {closed} entries closed, {contests} contests of two officers, {warned} kept from \
+             dialling; trace {trace:016x}"
+        )
+    }
+}
+
+struct LoggedCall {
+    line: Option<String>,
+    caller: Option<String>,
+    callback_id: Option<i64>,
+    is_restored: bool,
+}
+
+struct Entry {
+    line: String,
+    number: Option<String>,
+    due_at: i64,
+    closed_at: Option<i64>,
+}
+
+struct Message {
+    id: i64,
+    state: String,
+    name: Option<String>,
+}
+
+/// What the service has.
+struct Tables {
+    calls: HashMap<String, Vec<LoggedCall>>,
+    entries: HashMap<i64, Entry>,
+    messages: HashMap<String, Vec<Message>>,
+    /// Kind and subject of the alarms that are open.
+    alarms: BTreeSet<(String, String)>,
+}
+
+impl Tables {
+    async fn read(year: &Year<'_>) -> Self {
+        let mut tables =
+            Self { calls: HashMap::new(), entries: HashMap::new(), messages: HashMap::new(), alarms: BTreeSet::new() };
+        let calls = "SELECT provider_call_id, line, caller, callback_id, restored_at FROM call";
+        for row in year.app.rows(calls).await {
+            tables.calls.entry(row.get(0)).or_default().push(LoggedCall {
+                line: row.get(1),
+                caller: row.get(2),
+                callback_id: row.get(3),
+                is_restored: row.get::<Option<i64>, _>(4).is_some(),
+            });
+        }
+        let entries = "SELECT id, line, COALESCE(caller, callback_number) AS number, due_at, closed_at FROM callback";
+        for row in year.app.rows(entries).await {
+            let entry = Entry { line: row.get(1), number: row.get(2), due_at: row.get(3), closed_at: row.get(4) };
+            tables.entries.insert(row.get(0), entry);
+        }
+        for row in year.app.rows("SELECT recording_id, id, state, name FROM voicemail").await {
+            let message = Message { id: row.get(1), state: row.get(2), name: row.get(3) };
+            tables.messages.entry(row.get(0)).or_default().push(message);
+        }
+        for row in year.app.rows("SELECT kind, subject FROM alarm WHERE cleared_at IS NULL").await {
+            tables.alarms.insert((row.get(0), row.get(1)));
+        }
+        tables
+    }
+
+    fn has_alarm(&self, kind: &str, message: &Message) -> bool {
+        self.alarms.contains(&(kind.to_owned(), message.id.to_string()))
+    }
+}
+
+/// Compares everything. What was broken on the way is in the answer, too.
+pub async fn audit(year: &mut Year<'_>) -> (Totals, Vec<Broken>) {
+    list_is_right(year).await;
+    let tables = Tables::read(year).await;
+    let mut ledger = Ledger { year, tables: &tables, totals: Totals::default(), broken: Vec::new() };
+    ledger.calls();
+    ledger.messages();
+    ledger.callbacks();
+    ledger.leftovers().await;
+    let Ledger { totals, mut broken, .. } = ledger;
+    broken.extend(year.broken.iter().cloned());
+    (totals, broken)
+}
+
+/// The list as officers see it, all pages of it: nobody twice, nobody missing.
+pub async fn list_is_right(year: &mut Year<'_>) {
+    let (mut ids, mut numbers, mut after) = (BTreeSet::new(), BTreeSet::new(), None);
+    loop {
+        let filter =
+            ListFilter { period: ListPeriod::All, line: None, state: StateFilter::Unclosed, after, limit: 500 };
+        let page = year.app.store().callbacks(&filter).await.expect("the list can be read");
+        for view in page.items {
+            let callback = view.callback;
+            if !ids.insert(callback.id) {
+                year.broke(Rule::ListedOnce, format!("callback {} stands on two pages", callback.id));
+            }
+            let number = callback.number_to_dial().map(|number| (callback.line.to_string(), number.clone()));
+            if let Some(number) = number.filter(|number| !numbers.insert(number.clone())) {
+                year.broke(Rule::ListedOnce, format!("{number:?} stands on the list twice"));
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    for row in year.app.rows("SELECT id FROM callback WHERE closed_at IS NULL").await {
+        let id: i64 = row.get(0);
+        if !ids.contains(&id) {
+            year.broke(Rule::ListedOnce, format!("callback {id} is open and on no page"));
+        }
+    }
+}
+
+struct Ledger<'a, 'b> {
+    year: &'a Year<'b>,
+    tables: &'a Tables,
+    totals: Totals,
+    broken: Vec<Broken>,
+}
+
+impl Ledger<'_, '_> {
+    fn broke(&mut self, rule: Rule, what: String) {
+        self.broken.push(Broken { rule, what });
+    }
+
+    /// Whether the service must have this call: it is one of our lines, or it was reported. Of numbers that are not
+    /// configured the company's list is not ours to take in.
+    fn is_due(call: &Call) -> bool {
+        call.line != "unknown" || call.is_reported
+    }
+
+    fn calls(&mut self) {
+        let tables = self.tables;
+        let mut known = BTreeSet::new();
+        for call in &self.year.calls {
+            known.insert(call.sid.as_str());
+            let rows = tables.calls.get(&call.sid).map_or(&[][..], Vec::as_slice);
+            let [logged] = rows else {
+                if Self::is_due(call) || rows.len() > 1 {
+                    self.broke(Rule::LoggedOnce, format!("{} times in the log: {call:?}", rows.len()));
+                }
+                continue;
+            };
+            self.totals.calls += 1;
+            self.totals.restored += usize::from(logged.is_restored);
+            if logged.line.as_deref() != Some(call.line) || logged.caller != call.number {
+                let what = format!("on line {:?} with caller {:?}: {call:?}", logged.line, logged.caller);
+                self.broke(Rule::LoggedOnce, what);
+            }
+        }
+        for sid in tables.calls.keys().filter(|sid| !known.contains(sid.as_str())) {
+            self.broke(Rule::NothingInvented, format!("call {sid} was made by nobody"));
+        }
+    }
+
+    fn messages(&mut self) {
+        let tables = self.tables;
+        let books = self.year.company.books();
+        let folder = self.year.app.folder.path().join("recordings");
+        let mut broken: Vec<String> = Vec::new();
+        let due = self.year.calls.iter().filter(|call| Self::is_due(call)).flat_map(|call| &call.messages);
+        for sid in due {
+            self.totals.messages += 1;
+            let recording = books.recording(sid).expect("the company recorded it");
+            let [message] = tables.messages.get(sid).map_or(&[][..], Vec::as_slice) else {
+                broken.push(format!("{:?} rows of {recording:?}", tables.messages.get(sid).map(Vec::len)));
+                continue;
+            };
+            let bytes = message.name.as_ref().and_then(|name| std::fs::read(folder.join(name)).ok());
+            let is_whole = bytes.as_ref().is_some_and(|bytes| *bytes == recording.wav());
+            let is_deleted = recording.deleted_at.is_some();
+            match message.state.as_str() {
+                "stored" if is_whole && is_deleted => self.totals.stored += 1,
+                "stored" if bytes.is_some() && !is_deleted && tables.has_alarm("recording_damaged", message) => {
+                    self.totals.damaged += 1;
+                }
+                "failed" if recording.is_lost && tables.has_alarm("recording_lost", message) => {
+                    self.totals.lost_by_company += 1;
+                }
+                state => broken.push(format!("{state}, whole: {is_whole}, deleted: {is_deleted}: {recording:?}")),
+            }
+        }
+        let early = books.deleted_early.clone();
+        drop(books);
+        broken.into_iter().for_each(|what| self.broke(Rule::MessageStored, what));
+        early.into_iter().for_each(|sid| self.broke(Rule::DeletedWhenHeld, format!("{sid} was not here")));
+    }
+
+    fn callbacks(&mut self) {
+        let tables = self.tables;
+        // The earliest instant from which each entry can be due: that of the first of its calls.
+        let mut earliest: BTreeMap<i64, i64> = BTreeMap::new();
+        for call in self.year.calls.iter().filter(|call| Self::is_due(call)) {
+            let Some([logged]) = tables.calls.get(&call.sid).map(Vec::as_slice) else { continue };
+            if let Some(id) = logged.callback_id {
+                let due_at = calendar::due_at(call.started_at).as_millisecond();
+                earliest.entry(id).and_modify(|known| *known = due_at.min(*known)).or_insert(due_at);
+            }
+            match (call.needs_callback(), logged.callback_id) {
+                (true, id) => {
+                    self.totals.need_callback += 1;
+                    match id.and_then(|id| tables.entries.get(&id)) {
+                        Some(entry) => self.callback(call, logged, entry),
+                        None => self.broke(Rule::HasCallback, format!("no entry: {call:?}")),
+                    }
+                }
+                (false, Some(_)) if call.has_talked && !call.is_talk_reported => self.totals.unknown_talks += 1,
+                (false, Some(_)) => self.broke(Rule::NobodyWithoutNeed, format!("on the list: {call:?}")),
+                (false, None) => {}
+            }
+        }
+        self.totals.callbacks = tables.entries.len();
+        self.totals.open = tables.entries.values().filter(|entry| entry.closed_at.is_none()).count();
+        for (id, entry) in &tables.entries {
+            if earliest.get(id).is_none_or(|earliest| entry.due_at < *earliest) {
+                let what = format!("callback {id} is due at {}, before any of its calls", instant(entry.due_at));
+                self.broke(Rule::DueInTime, what);
+            }
+        }
+    }
+
+    /// The entry of a call that needs one.
+    fn callback(&mut self, call: &Call, logged: &LoggedCall, entry: &Entry) {
+        if entry.line != call.line || entry.number.as_deref() != call.number_to_dial() {
+            let what = format!("the entry is of {} on {}: {call:?}", entry.number.as_deref().unwrap_or("-"), entry.line);
+            self.broke(Rule::HasCallback, what);
+        }
+        let closed_at = entry.closed_at.unwrap_or(i64::MAX);
+        let known_at = call.message_reported_at.unwrap_or(call.started_at);
+        if closed_at < known_at.as_millisecond() {
+            self.broke(Rule::NotPutAway, format!("the entry was closed at {}: {call:?}", instant(closed_at)));
+        }
+        // Who was called back before anybody knew of this call was not kept waiting by it.
+        let is_answered_already = logged.is_restored && entry.closed_at.is_some();
+        // A call that we heard of late may have seemed to begin then.
+        let due_at = calendar::due_at(call.heard_at.unwrap_or(call.started_at)).as_millisecond();
+        if entry.due_at > due_at && !is_answered_already {
+            let what = format!("due at {} instead of {}: {call:?}", instant(entry.due_at), instant(due_at));
+            self.broke(Rule::DueInTime, what);
+        }
+    }
+
+    async fn leftovers(&mut self) {
+        let jobs = "SELECT kind, subject, run_at, leased_until, given_up_at, last_error FROM job";
+        for row in self.year.app.rows(jobs).await {
+            let (kind, subject): (String, i64) = (row.get(0), row.get(1));
+            let (is_given_up, is_leased) =
+                (row.get::<Option<i64>, _>(4).is_some(), row.get::<Option<i64>, _>(3).is_some());
+            let is_of_lost_recording = kind == "fetch_recording"
+                && self.tables.messages.values().flatten().any(|it| it.id == subject && it.state == "failed");
+            if !is_given_up || is_leased || !is_of_lost_recording {
+                let error: Option<String> = row.get(5);
+                self.broke(Rule::NoJobLeft, format!("{kind} of {subject}, leased: {is_leased}, {error:?}"));
+            }
+        }
+        let spooled: Vec<String> =
+            self.year.app.spool_names().into_iter().filter(|name| name.as_str() != "reserve").collect();
+        let depth = self.year.app.store().spool_depth();
+        if !spooled.is_empty() || depth != Default::default() {
+            self.broke(Rule::SpoolEmpty, format!("{depth:?}, {spooled:?}"));
+        }
+    }
+}
+
+fn instant(ms: i64) -> String {
+    Timestamp::from_millisecond(ms).map_or_else(|_| "never".to_owned(), |at| at.to_string())
+}
