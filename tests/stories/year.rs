@@ -11,6 +11,7 @@ mod dialogue;
 mod faults;
 mod ledger;
 mod officers;
+mod proof;
 mod random;
 
 use std::collections::BTreeMap;
@@ -26,7 +27,7 @@ use self::random::{Random, mix};
 use crate::harness::{Answer, App, Engine, Form, at, tell};
 
 const BEGINS: &str = "2026-01-01T00:00:00+03:00";
-const DAYS: i64 = 365;
+const DAYS_OF_A_YEAR: i64 = 365;
 /// After the year everything works, and what is still under way comes to its end: a message that its company has lost is
 /// given up after sixty days.
 const SETTLING_DAYS: i64 = 75;
@@ -38,14 +39,32 @@ const FAULTLESS_DAYS: i64 = 3;
 struct Settings {
     seed: u64,
     calls: usize,
+    days: i64,
     has_faults: bool,
 }
 
 impl Settings {
-    /// How often the service looks around when nothing happens, and how long an officer rests who found nobody. A year of few
-    /// calls is not worth a hundred thousand looks at nothing.
+    fn year(seed: u64, calls: usize) -> Self {
+        Self { seed, calls, days: DAYS_OF_A_YEAR, has_faults: true }
+    }
+
+    fn end(&self) -> Timestamp {
+        at(BEGINS) + SignedDuration::from_hours(24 * self.days)
+    }
+
+    fn is_short(&self) -> bool {
+        self.calls < 20_000
+    }
+
+    /// How often the service looks around when nothing happens. A year of few calls is not worth a hundred thousand looks at
+    /// nothing.
     fn idle_minutes(&self) -> i64 {
-        if self.calls < 20_000 { 180 } else { 15 }
+        if self.is_short() { 24 * 60 } else { 15 }
+    }
+
+    /// How long an officer rests at most who found nobody.
+    fn rest_seconds(&self) -> i64 {
+        if self.is_short() { 3 * 3_600 } else { 1_200 }
     }
 }
 
@@ -158,7 +177,7 @@ impl<'a> Year<'a> {
 
     /// Everything until the last day is over.
     async fn pass(&mut self) {
-        let ends_at = at(BEGINS) + SignedDuration::from_hours(24 * DAYS);
+        let ends_at = self.settings.end();
         self.run_until(ends_at).await;
         self.mend_everything().await;
         self.run_until(ends_at + SignedDuration::from_hours(24 * SETTLING_DAYS)).await;
@@ -194,11 +213,11 @@ impl<'a> Year<'a> {
             return;
         }
         let now = self.now();
-        let call = callers::invent(&mut self.random, &self.people, self.calls.len(), now);
+        let call = callers::invent(&mut self.random, &self.people, &self.calls, now);
         self.calls.push(call);
         self.after(0, Event::Call(self.calls.len() - 1, dialogue::Step::Arrives));
         // Seconds that are left, weighed by how busy they are: the mean load of a week is about 33.
-        let ends_at = at(BEGINS) + SignedDuration::from_hours(24 * DAYS - 6);
+        let ends_at = self.settings.end() - SignedDuration::from_hours(6);
         let left = (self.settings.calls - self.calls.len()).max(1) as i64;
         let seconds_left = ends_at.duration_since(now).as_secs().max(1);
         let mut credit = self.random.between(0, 2 * seconds_left * 33 / left);
@@ -222,7 +241,8 @@ impl<'a> Year<'a> {
             return;
         }
         let now = self.now();
-        if now.duration_since(self.swept_at).as_mins() >= self.settings.idle_minutes().min(60) {
+        let pause = if self.settings.is_short() { 180 } else { 15 };
+        if now.duration_since(self.swept_at).as_mins() >= pause {
             self.swept_at = now;
             self.app.worker().sweep().await;
             self.app.store().tend_spool(now).await;
@@ -241,8 +261,8 @@ impl<'a> Year<'a> {
             self.app.post(endpoint, form).await
         };
         self.trace(u64::from(answer.status));
-        if self.random.happens(300) {
-            let soon = self.random.between(1, 90);
+        if self.random.happens(if self.settings.is_short() { 120 } else { 300 }) {
+            let soon = self.random.between(1, 60);
             self.after(soon, Event::Callback(dialogue::Callback::nothing()));
         }
         answer
@@ -274,27 +294,44 @@ fn from_environment(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
 
-async fn short_year(app: &App, seeds: std::ops::Range<u64>, calls: usize) {
-    for seed in seeds {
-        let settings = Settings { seed, calls, has_faults: true };
-        let (totals, figures) = run(app, settings).await;
-        println!("seed {seed}: {totals}\n{figures:?}");
-    }
+async fn a_year(app: &App, seed: u64, calls: usize) {
+    let (totals, figures) = run(app, Settings::year(seed, calls)).await;
+    println!("seed {seed}: {totals}\n{figures}");
 }
 
 async fn long_year(app: &App) {
-    let seed = from_environment("YEAR_SEED", 1);
-    let calls = from_environment("YEAR_CALLS", 100_000) as usize;
-    let (totals, figures) = run(app, Settings { seed, calls, has_faults: true }).await;
-    println!("seed {seed}: {totals}\n{figures:?}");
+    a_year(app, from_environment("YEAR_SEED", 1), from_environment("YEAR_CALLS", 100_000) as usize).await;
+}
+
+async fn runs_twice(app: &App) {
+    let settings = Settings { seed: 7, calls: 60, days: 30, has_faults: true };
+    let other = App::start(app.engine).await;
+    let (first, second) = (run(app, settings).await, run(&other, settings).await);
+    other.end().await;
+    assert_eq!(first, second);
 }
 
 mod sqlite {
     use super::*;
 
     #[test]
-    fn short_year_loses_nobody() {
-        tell(Engine::Sqlite, |app| Box::pin(short_year(app, 1..2, 3_000)));
+    fn year_of_seed_one_loses_nobody() {
+        tell(Engine::Sqlite, |app| Box::pin(a_year(app, 1, 1_500)));
+    }
+
+    #[test]
+    fn year_of_seed_two_loses_nobody() {
+        tell(Engine::Sqlite, |app| Box::pin(a_year(app, 2, 1_500)));
+    }
+
+    #[test]
+    fn same_seed_is_the_same_year() {
+        tell(Engine::Sqlite, |app| Box::pin(runs_twice(app)));
+    }
+
+    #[test]
+    fn every_rule_of_the_ledger_can_fail() {
+        tell(Engine::Sqlite, |app| Box::pin(proof::every_rule_fails(app)));
     }
 
     #[test]
@@ -308,8 +345,8 @@ mod postgres {
     use super::*;
 
     #[test]
-    fn short_year_loses_nobody() {
-        tell(Engine::Postgres, |app| Box::pin(short_year(app, 1..2, 600)));
+    fn year_of_seed_three_loses_nobody() {
+        tell(Engine::Postgres, |app| Box::pin(a_year(app, 3, 300)));
     }
 
     #[test]

@@ -97,7 +97,7 @@ pub fn people(random: &mut Random, count: usize) -> Vec<String> {
 }
 
 /// One call that begins now.
-pub fn invent(random: &mut Random, people: &[String], ordinal: usize, at: Timestamp) -> Call {
+pub fn invent(random: &mut Random, people: &[String], earlier: &[Call], at: Timestamp) -> Call {
     let (to, forwarded_from, line) = match random.weighted(&[30, 8, 4, 35, 15, 8, 1]) {
         0 => (STAFF.to_owned(), None, "staff"),
         1 => ("89288036355".to_owned(), None, "staff"),
@@ -108,9 +108,7 @@ pub fn invent(random: &mut Random, people: &[String], ordinal: usize, at: Timest
         _ => (STRAY.to_owned(), None, "unknown"),
     };
     let is_withheld = random.happens(60);
-    // A few call again and again.
-    let among = if random.happens(200) { people.len().min(40) } else { people.len() };
-    let person = people[random.below(among as u64) as usize].clone();
+    let person = who(random, people, earlier);
     let from = if is_withheld { random.pick(&WITHHELD).to_owned() } else { spelling(random, &person) };
     let intent = match random.weighted(&[30, 15, 5, 50]) {
         0 => Intent::HangsUpInGreeting,
@@ -125,7 +123,7 @@ pub fn invent(random: &mut Random, people: &[String], ordinal: usize, at: Timest
     };
     let types = (is_withheld && random.happens(500)).then(|| person.clone());
     Call {
-        sid: format!("CA{:08x}{ordinal:024x}", random.next() as u32),
+        sid: format!("CA{:08x}{:024x}", random.next() as u32, earlier.len()),
         from,
         to,
         forwarded_from,
@@ -143,6 +141,19 @@ pub fn invent(random: &mut Random, people: &[String], ordinal: usize, at: Timest
         message_reported_at: None,
         is_talk_reported: false,
         typed: None,
+    }
+}
+
+/// Somebody; often somebody who has called not long ago, on whatever line, and a few call again and again.
+fn who(random: &mut Random, people: &[String], earlier: &[Call]) -> String {
+    let latest = earlier.len().saturating_sub(12);
+    match random.weighted(&[60, 15, 25]) {
+        0 => random.pick_ref(people).clone(),
+        1 => random.pick_ref(&people[..people.len().min(40)]).clone(),
+        _ => {
+            let numbers: Vec<&String> = earlier[latest..].iter().filter_map(|call| call.number.as_ref()).collect();
+            if numbers.is_empty() { random.pick_ref(people).clone() } else { random.pick(&numbers).clone() }
+        }
     }
 }
 

@@ -85,6 +85,8 @@ pub struct CompanyRecording {
     /// The company has lost it.
     pub is_lost: bool,
     pub answers: u32,
+    /// When it first stood in a list that the service asked for.
+    pub listed_at: Option<Timestamp>,
     pub deleted_at: Option<Timestamp>,
 }
 
@@ -295,16 +297,24 @@ async fn list_recordings(State(desk): State<Desk>, Query(question): Question) ->
     if let Some(storm) = desk.storm(true, false) {
         return storm;
     }
-    let (books, now) = (desk.books(), desk.clock.now());
-    if let Some(call_sid) = question.get("CallSid") {
-        let sids = books.recordings_of.get(call_sid).map_or(&[][..], Vec::as_slice);
-        let there = sids.iter().filter_map(|sid| books.recording(sid)).filter(|recording| recording.is_listed(now));
-        return page(&books, "Recordings.json", "recordings", &question, there.map(|it| it.describe(now)));
+    let (mut books, now) = (desk.books(), desk.clock.now());
+    let sids: Vec<String> = match question.get("CallSid") {
+        Some(call_sid) => books.recordings_of.get(call_sid).cloned().unwrap_or_default(),
+        None => {
+            let since = bound(&question, "DateCreated>");
+            books.recordings.range((since, String::new())..).rev().map(|((_, sid), _)| sid.clone()).collect()
+        }
+    };
+    let mut entries = Vec::new();
+    for sid in sids {
+        if let Some(recording) = books.recording_mut(&sid).filter(|recording| recording.is_listed(now)) {
+            if now >= recording.ready_at {
+                recording.listed_at.get_or_insert(now);
+            }
+            entries.push(recording.describe(now));
+        }
     }
-    let since = bound(&question, "DateCreated>");
-    let there = books.recordings.range((since, String::new())..).rev().map(|(_, recording)| recording);
-    let entries = there.filter(|recording| recording.is_listed(now)).map(|recording| recording.describe(now));
-    page(&books, "Recordings.json", "recordings", &question, entries)
+    page(&books, "Recordings.json", "recordings", &question, entries.into_iter())
 }
 
 async fn read_call(State(desk): State<Desk>, Path(name): Path<String>) -> Response {

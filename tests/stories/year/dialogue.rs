@@ -37,6 +37,11 @@ impl Callback {
     pub fn nothing() -> Self {
         Self { call: None, endpoint: "", form: Form(Vec::new()), tells_message: false }
     }
+
+    /// A request that no endpoint of ours understands.
+    pub fn astray() -> Self {
+        Self { call: Some(0), endpoint: "nowhere", form: Form::call("CA-astray"), tells_message: false }
+    }
 }
 
 /// What a request of the dialogue tells, if it is heard.
@@ -209,6 +214,7 @@ impl Year<'_> {
             cuts: if self.settings.has_faults { cuts } else { 0 },
             is_lost,
             answers: 0,
+            listed_at: None,
             deleted_at: None,
         });
         sid

@@ -6,7 +6,7 @@ use perezvon::time::{SignedDuration, Timestamp};
 
 use super::company::{STORMS, Weather};
 use super::dialogue::Callback;
-use super::{BEGINS, DAYS, Event, FAULTLESS_DAYS, Year};
+use super::{BEGINS, Event, FAULTLESS_DAYS, Year};
 use crate::harness::at;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,9 @@ impl Year<'_> {
     /// Each kind of fault comes again and again, at any hour, beside the others.
     pub fn plan_faults(&mut self) {
         let begins_at = at(BEGINS);
-        let last = begins_at + SignedDuration::from_hours(24 * (DAYS - FAULTLESS_DAYS));
+        let last = self.settings.end() - SignedDuration::from_hours(24 * FAULTLESS_DAYS);
+        // A year of few calls gets as many of them for each call as it has time for.
+        let rarity = if self.settings.is_short() { 3 } else { 1 };
         // Mean pause in hours, and how long it lasts at least and at most, in seconds.
         for (kind, pause, shortest, longest) in [
             (0, 9 * 24, 300, 5 * 3_600),
@@ -56,7 +58,7 @@ impl Year<'_> {
         ] {
             let mut next = begins_at;
             loop {
-                next += SignedDuration::from_secs(self.random.between(3_600, 2 * pause * 3_600));
+                next += SignedDuration::from_secs(self.random.between(3_600, 2 * rarity * pause * 3_600));
                 let ends_at = next + SignedDuration::from_secs(self.random.between(shortest, longest));
                 if ends_at > last {
                     break;

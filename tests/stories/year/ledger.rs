@@ -1,7 +1,7 @@
 //! The ledger of a year: what the company and the callers know, against what the service made of it. It takes nothing on
 //! trust from the service but its rows and files.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use perezvon::store::{ListFilter, ListPeriod, StateFilter};
@@ -294,13 +294,16 @@ impl Ledger<'_, '_> {
 
     fn callbacks(&mut self) {
         let tables = self.tables;
-        // The earliest instant from which each entry can be due: that of the first of its calls.
-        let mut earliest: BTreeMap<i64, i64> = BTreeMap::new();
-        for call in self.year.calls.iter().filter(|call| Self::is_due(call)) {
+        // When entries of each line and number may be due: their calls promise it.
+        let mut promises: HashMap<(&str, Option<&str>), BTreeSet<i64>> = HashMap::new();
+        for call in &self.year.calls {
             let Some([logged]) = tables.calls.get(&call.sid).map(Vec::as_slice) else { continue };
-            if let Some(id) = logged.callback_id {
-                let due_at = calendar::due_at(call.started_at).as_millisecond();
-                earliest.entry(id).and_modify(|known| *known = due_at.min(*known)).or_insert(due_at);
+            let promised = promises.entry((call.line, call.number_to_dial())).or_default();
+            for at in [Some(call.started_at), call.heard_at].into_iter().flatten() {
+                promised.insert(calendar::due_at(at).as_millisecond());
+            }
+            if !Self::is_due(call) {
+                continue;
             }
             match (call.needs_callback(), logged.callback_id) {
                 (true, id) => {
@@ -318,8 +321,9 @@ impl Ledger<'_, '_> {
         self.totals.callbacks = tables.entries.len();
         self.totals.open = tables.entries.values().filter(|entry| entry.closed_at.is_none()).count();
         for (id, entry) in &tables.entries {
-            if earliest.get(id).is_none_or(|earliest| entry.due_at < *earliest) {
-                let what = format!("callback {id} is due at {}, before any of its calls", instant(entry.due_at));
+            let promised = promises.get(&(entry.line.as_str(), entry.number.as_deref()));
+            if !promised.is_some_and(|promised| promised.contains(&entry.due_at)) {
+                let what = format!("callback {id} is due at {}, which was promised to nobody", instant(entry.due_at));
                 self.broke(Rule::DueInTime, what);
             }
         }
@@ -332,7 +336,7 @@ impl Ledger<'_, '_> {
             self.broke(Rule::HasCallback, what);
         }
         let closed_at = entry.closed_at.unwrap_or(i64::MAX);
-        let known_at = call.message_reported_at.unwrap_or(call.started_at);
+        let known_at = self.message_known_at(call).unwrap_or(call.started_at);
         if closed_at < known_at.as_millisecond() {
             self.broke(Rule::NotPutAway, format!("the entry was closed at {}: {call:?}", instant(closed_at)));
         }
@@ -344,6 +348,13 @@ impl Ledger<'_, '_> {
             let what = format!("due at {} instead of {}: {call:?}", instant(entry.due_at), instant(due_at));
             self.broke(Rule::DueInTime, what);
         }
+    }
+
+    /// When the service can have known of the first message of this call at the earliest: by a webhook or by asking.
+    fn message_known_at(&self, call: &Call) -> Option<Timestamp> {
+        let books = self.year.company.books();
+        let listed_at = call.messages.iter().filter_map(|sid| books.recording(sid)?.listed_at).min();
+        listed_at.into_iter().chain(call.message_reported_at).min()
     }
 
     async fn leftovers(&mut self) {

@@ -77,7 +77,7 @@ impl Year<'_> {
                 self.office.work[officer] = Some(Work { id, version, is_dialled: false });
                 self.random.between(20, 120)
             }
-            Err(ActError::NobodyWaits) => self.random.between(600, self.settings.idle_minutes() * 60),
+            Err(ActError::NobodyWaits) => self.random.between(600, self.settings.rest_seconds()),
             Err(other) => panic!("the next one: {other}"),
         }
     }
