@@ -1,17 +1,17 @@
-//! A simulated year: callers, a company that loses, repeats and delays what it has to report, faults for hours at a time and
-//! officers at work, all from one seed. At its end a ledger compares what the company and the callers know with what the
+//! A simulated year: callers, a provider that loses, repeats and delays what it has to report, faults for hours at a time and
+//! officers at work, all from one seed. At its end a ledger compares what the provider and the callers know with what the
 //! service made of it.
 //!
 //! The long one: `YEAR_SEED=1 YEAR_CALLS=100000 cargo test --release --test stories year:: -- --ignored --nocapture`.
 
 mod calendar;
 mod callers;
-mod company;
 mod dialogue;
 mod faults;
 mod ledger;
 mod officers;
 mod proof;
+mod provider;
 mod random;
 
 use std::collections::BTreeMap;
@@ -20,15 +20,15 @@ use futures_util::future::join;
 use perezvon::time::{SignedDuration, Timestamp};
 
 use self::callers::Call;
-use self::company::Company;
 use self::faults::{Fault, Faults};
 use self::officers::Office;
+use self::provider::FakeProvider;
 use self::random::{Random, mix};
 use crate::harness::{Answer, App, Engine, Form, at, tell};
 
 const BEGINS: &str = "2026-01-01T00:00:00+03:00";
 const DAYS_OF_A_YEAR: i64 = 365;
-/// After the year everything works, and what is still under way comes to its end: a message that its company has lost is
+/// After the year everything works, and what is still under way comes to its end: a message that its provider has lost is
 /// given up after sixty days.
 const SETTLING_DAYS: i64 = 75;
 /// Faults end so long before the year does.
@@ -72,7 +72,7 @@ impl Settings {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Figures {
     webhooks: u64,
-    /// Requests of the company that never reached the service.
+    /// Requests of the provider that never reached the service.
     unheard: u64,
     /// Requests that were answered with 503, since nothing could be made durable.
     unsaved: u64,
@@ -81,7 +81,7 @@ struct Figures {
     kills: u64,
     outages: u64,
     blocked_spools: u64,
-    storms: u64,
+    rest_faults: u64,
     jobs: u64,
     attempts: u64,
     closed: u64,
@@ -94,19 +94,19 @@ struct Figures {
 
 enum Event {
     Call(usize, dialogue::Step),
-    /// A callback of the company that is on its way.
+    /// A callback of the provider that is on its way.
     Callback(dialogue::Callback),
     Tick,
     Officer(usize),
-    Breaks(Fault),
-    Mended(Fault),
+    FaultBegins(Fault),
+    FaultEnds(Fault),
     NextCall,
 }
 
 struct Year<'a> {
     app: &'a App,
     settings: Settings,
-    company: Company,
+    provider: FakeProvider,
     random: Random,
     people: Vec<String>,
     calls: Vec<Call>,
@@ -116,22 +116,23 @@ struct Year<'a> {
     office: Office,
     figures: Figures,
     /// What a rule of the ledger says was broken on the way.
-    broken: Vec<ledger::Broken>,
+    violations: Vec<ledger::Violation>,
     swept_at: Timestamp,
+    list_read_at: Timestamp,
 }
 
 impl<'a> Year<'a> {
     async fn begin(app: &'a App, settings: Settings) -> Self {
         let begins_at = at(BEGINS);
         app.clock.set(begins_at);
-        let company = Company::open(app.clock.clone(), &app.database, app.folder.path().join("recordings")).await;
-        app.restart(|setup| setup.api_base = company.api_base.clone()).await;
+        let provider = FakeProvider::open(app.clock.clone(), &app.database, app.folder.path().join("recordings")).await;
+        app.restart(|setup| setup.api_base = provider.api_base.clone()).await;
         let mut random = Random::new(mix(settings.seed));
         let people = callers::people(&mut random, settings.calls / 12 + 20);
         let mut year = Self {
             app,
             settings,
-            company,
+            provider,
             random,
             people,
             calls: Vec::with_capacity(settings.calls),
@@ -140,8 +141,9 @@ impl<'a> Year<'a> {
             faults: Faults::default(),
             office: Office::new(2 + settings.calls / 20_000),
             figures: Figures::default(),
-            broken: Vec::new(),
+            violations: Vec::new(),
             swept_at: begins_at,
+            list_read_at: begins_at,
         };
         year.after(1, Event::Tick);
         year.after(1, Event::NextCall);
@@ -171,15 +173,15 @@ impl<'a> Year<'a> {
         self.figures.trace = mix(self.figures.trace ^ word ^ self.now().as_millisecond().unsigned_abs());
     }
 
-    fn broke(&mut self, rule: ledger::Rule, what: String) {
-        self.broken.push(ledger::Broken { rule, what });
+    fn violate(&mut self, rule: ledger::Rule, what: String) {
+        self.violations.push(ledger::Violation { rule, what });
     }
 
     /// Everything until the last day is over.
-    async fn pass(&mut self) {
+    async fn run(&mut self) {
         let ends_at = self.settings.end();
         self.run_until(ends_at).await;
-        self.mend_everything().await;
+        self.end_all_faults().await;
         self.run_until(ends_at + SignedDuration::from_hours(24 * SETTLING_DAYS)).await;
     }
 
@@ -187,23 +189,23 @@ impl<'a> Year<'a> {
         while let Some(entry) = self.queue.first_entry().filter(|entry| entry.key().0 < end) {
             let ((at, _), event) = entry.remove_entry();
             self.app.clock.set(at.max(self.now()));
-            self.happen(event).await;
+            self.handle(event).await;
         }
         self.app.clock.set(end);
     }
 
-    async fn happen(&mut self, event: Event) {
+    async fn handle(&mut self, event: Event) {
         match event {
             Event::NextCall => self.next_call(),
             Event::Call(call, step) => self.step(call, step).await,
-            Event::Callback(callback) => self.carry(callback).await,
+            Event::Callback(callback) => self.deliver(callback).await,
             Event::Tick => {
                 self.tick().await;
                 self.after(self.settings.idle_minutes() * 60, Event::Tick);
             }
             Event::Officer(officer) => self.officer_works(officer).await,
-            Event::Breaks(fault) => self.breaks(fault).await,
-            Event::Mended(fault) => self.is_mended(fault).await,
+            Event::FaultBegins(fault) => self.begin_fault(fault).await,
+            Event::FaultEnds(fault) => self.end_fault(fault).await,
         }
     }
 
@@ -249,19 +251,23 @@ impl<'a> Year<'a> {
         }
         self.app.worker().plan_looks(false).await.expect("the database is there");
         self.figures.jobs += self.app.run_jobs().await as u64;
+        if now.duration_since(self.list_read_at).as_hours() >= 24 * 7 {
+            self.list_read_at = now;
+            ledger::list_is_right(self).await;
+        }
     }
 
-    /// One request of the company, now and then twice at once.
+    /// One request of the provider, now and then twice at once.
     async fn post(&mut self, endpoint: &str, form: &Form) -> Answer {
         self.figures.webhooks += 1;
-        let answer = if self.random.happens(40) {
+        let answer = if self.random.chance(40) {
             self.figures.at_once += 1;
             join(self.app.post(endpoint, form), self.app.post(endpoint, form)).await.0
         } else {
             self.app.post(endpoint, form).await
         };
         self.trace(u64::from(answer.status));
-        if self.random.happens(if self.settings.is_short() { 120 } else { 300 }) {
+        if self.random.chance(if self.settings.is_short() { 120 } else { 300 }) {
             let soon = self.random.between(1, 60);
             self.after(soon, Event::Callback(dialogue::Callback::nothing()));
         }
@@ -272,16 +278,16 @@ impl<'a> Year<'a> {
 /// Runs a year and lets the ledger say what it came to.
 async fn run(app: &App, settings: Settings) -> (ledger::Totals, Figures) {
     let mut year = Year::begin(app, settings).await;
-    year.pass().await;
-    let (totals, broken) = ledger::audit(&mut year).await;
+    year.run().await;
+    let (totals, violations) = ledger::audit(&mut year).await;
     let figures = year.figures.clone();
-    year.company.close().await;
-    let shown: Vec<String> = broken.iter().take(20).map(ToString::to_string).collect();
+    year.provider.close().await;
+    let shown: Vec<String> = violations.iter().take(20).map(ToString::to_string).collect();
     assert!(
-        broken.is_empty(),
+        violations.is_empty(),
         "{} entries of the ledger are wrong. Again: YEAR_SEED={} YEAR_CALLS={} cargo test --release --test stories \
          year::{}::long_year_loses_nobody -- --ignored --nocapture\n{}",
-        broken.len(),
+        violations.len(),
         settings.seed,
         settings.calls,
         if app.engine == Engine::Sqlite { "sqlite" } else { "postgres" },

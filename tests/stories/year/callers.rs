@@ -5,7 +5,7 @@ use perezvon::time::Timestamp;
 use super::random::Random;
 use crate::harness::{PARENTS, STAFF, TECHNICAL};
 
-/// A number of the company that leads to us and that no line is configured for.
+/// A number of the provider that leads to us and that no line is configured for.
 pub const STRAY: &str = "+74951112233";
 /// Callers without a number that could be dialled, as networks write them. Our own numbers are nobody's.
 const WITHHELD: [&str; 9] = [
@@ -29,13 +29,13 @@ pub enum Intent {
     Leaves { length_ms: u32 },
 }
 
-/// How well the company's requests about one call reach us.
+/// How well the provider's requests about one call reach us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {
     Good,
     /// Callbacks are lost, repeated, late.
     Flaky,
-    /// Nothing ever reaches us: the company plays a document of its own.
+    /// Nothing ever reaches us: the provider plays a document of its own.
     Cut,
 }
 
@@ -57,9 +57,9 @@ pub struct Call {
     // What came of it.
     pub is_over: bool,
     pub has_talked: bool,
-    /// The messages, by the company's ids.
+    /// The messages, by the provider's ids.
     pub messages: Vec<String>,
-    // What the service has acknowledged, durably as far as the weather tells.
+    // What the service has acknowledged, durably as far as the fault content.
     /// When it first answered anything about the call.
     pub heard_at: Option<Timestamp>,
     pub is_reported: bool,
@@ -107,7 +107,7 @@ pub fn invent(random: &mut Random, people: &[String], earlier: &[Call], at: Time
         5 => (TECHNICAL.to_owned(), None, "parents"),
         _ => (STRAY.to_owned(), None, "unknown"),
     };
-    let is_withheld = random.happens(60);
+    let is_withheld = random.chance(60);
     let person = who(random, people, earlier);
     let from = if is_withheld { random.pick(&WITHHELD).to_owned() } else { spelling(random, &person) };
     let intent = match random.weighted(&[30, 15, 5, 50]) {
@@ -121,7 +121,7 @@ pub fn invent(random: &mut Random, people: &[String], earlier: &[Call], at: Time
         1 => Network::Flaky,
         _ => Network::Cut,
     };
-    let types = (is_withheld && random.happens(500)).then(|| person.clone());
+    let types = (is_withheld && random.chance(500)).then(|| person.clone());
     Call {
         sid: format!("CA{:08x}{:024x}", random.next() as u32, earlier.len()),
         from,

@@ -1,11 +1,11 @@
-//! What happens in a call, step by step: the company follows our documents as far as it hears them, and what it has to
+//! What happens in a call, step by step: the provider follows our documents as far as it hears them, and what it has to
 //! report goes through a network that loses, repeats and delays.
 
 use perezvon::time::{SignedDuration, Timestamp};
 
 use super::callers::{Intent, Network};
-use super::company::{CompanyCall, CompanyRecording};
 use super::ledger::Rule;
+use super::provider::{ProviderCall, ProviderRecording};
 use super::{Event, Year};
 use crate::harness::{Answer, Form};
 
@@ -13,9 +13,9 @@ use crate::harness::{Answer, Form};
 pub enum Step {
     Arrives,
     /// An officer's phone has rung for long enough.
-    Rung(String),
+    RingingEnds(String),
     TalkEnds(String, i64),
-    /// `None`: the document that plays is the company's own.
+    /// `None`: the document that plays is the provider's own.
     AtSignal(Option<String>),
     MessageLeft(Option<String>, String),
     Types(String),
@@ -29,24 +29,24 @@ pub struct Callback {
     pub call: Option<usize>,
     endpoint: &'static str,
     form: Form,
-    tells_message: bool,
+    has_message: bool,
 }
 
 impl Callback {
     /// Time in which the worker does what it has to do.
     pub fn nothing() -> Self {
-        Self { call: None, endpoint: "", form: Form(Vec::new()), tells_message: false }
+        Self { call: None, endpoint: "", form: Form(Vec::new()), has_message: false }
     }
 
     /// A request that no endpoint of ours understands.
     pub fn astray() -> Self {
-        Self { call: Some(0), endpoint: "nowhere", form: Form::call("CA-astray"), tells_message: false }
+        Self { call: Some(0), endpoint: "nowhere", form: Form::call("CA-astray"), has_message: false }
     }
 }
 
-/// What a request of the dialogue tells, if it is heard.
+/// What a request of the dialogue content, if it is heard.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Tells {
+enum Content {
     Nothing,
     Talk,
     Message,
@@ -56,11 +56,11 @@ impl Year<'_> {
     pub async fn step(&mut self, call: usize, step: Step) {
         match step {
             Step::Arrives => self.arrives(call).await,
-            Step::Rung(endpoint) => self.rung(call, endpoint).await,
+            Step::RingingEnds(endpoint) => self.ringing_ends(call, endpoint).await,
             Step::TalkEnds(endpoint, seconds) => {
                 let form = self.form(call).with("DialCallStatus", "completed").with("DialBridged", "true");
                 let form = form.with("DialCallDuration", &seconds.to_string());
-                self.ask(call, &endpoint, &form, Tells::Talk).await;
+                self.ask(call, &endpoint, &form, Content::Talk).await;
                 self.ends_after(call, 1);
             }
             Step::AtSignal(endpoint) => self.at_signal(call, endpoint).await,
@@ -85,7 +85,7 @@ impl Year<'_> {
 
     async fn arrives(&mut self, index: usize) {
         let call = self.calls[index].clone();
-        self.company.books().insert_call(CompanyCall {
+        self.provider.records().insert_call(ProviderCall {
             sid: call.sid,
             from: call.from,
             to: call.to,
@@ -96,10 +96,10 @@ impl Year<'_> {
             parent: None,
         });
         let form = self.form(index).status("ringing");
-        match self.ask(index, "voice", &form, Tells::Nothing).await {
+        match self.ask(index, "voice", &form, Content::Nothing).await {
             Some(answer) => self.follow(index, &answer),
-            // The company has a document of its own for that, or the call breaks off.
-            None if self.random.happens(600) => self.after(15, Event::Call(index, Step::AtSignal(None))),
+            // The provider has a document of its own for that, or the call breaks off.
+            None if self.random.chance(600) => self.after(15, Event::Call(index, Step::AtSignal(None))),
             None => self.ends_after(index, 5),
         }
     }
@@ -108,7 +108,7 @@ impl Year<'_> {
     fn follow(&mut self, call: usize, answer: &Answer) {
         if let Some(endpoint) = action(answer, "Dial") {
             let rings = self.random.between(3, 25);
-            return self.after(rings, Event::Call(call, Step::Rung(endpoint)));
+            return self.after(rings, Event::Call(call, Step::RingingEnds(endpoint)));
         }
         match action(answer, "Record") {
             Some(_) if self.calls[call].intent == Intent::HangsUpInGreeting => {
@@ -123,7 +123,7 @@ impl Year<'_> {
         }
     }
 
-    async fn rung(&mut self, call: usize, endpoint: String) {
+    async fn ringing_ends(&mut self, call: usize, endpoint: String) {
         let word = match self.random.weighted(&[40, 20, 32, 3, 5]) {
             0 => {
                 let seconds = self.random.between(20, 600);
@@ -136,21 +136,21 @@ impl Year<'_> {
             3 => "failed",
             _ => {
                 let form = self.form(call).status("completed").with("DialCallStatus", "no-answer");
-                self.ask(call, &endpoint, &form, Tells::Nothing).await;
+                self.ask(call, &endpoint, &form, Content::Nothing).await;
                 return self.ends_after(call, 0);
             }
         };
         let form = self.form(call).with("DialCallStatus", word);
-        match self.ask(call, &endpoint, &form, Tells::Nothing).await {
+        match self.ask(call, &endpoint, &form, Content::Nothing).await {
             Some(answer) => self.follow(call, &answer),
             None => self.ends_after(call, 2),
         }
     }
 
-    /// The company's books have the officer's leg beside the call.
+    /// The provider's records have the officer's leg beside the call.
     fn talks_with_an_officer(&mut self, call: usize, seconds: i64) {
         let (now, sid) = (self.now(), self.calls[call].sid.clone());
-        self.company.books().insert_call(CompanyCall {
+        self.provider.records().insert_call(ProviderCall {
             sid: format!("{sid}-leg"),
             from: self.calls[call].from.clone(),
             to: "+79280000055".to_owned(),
@@ -166,7 +166,7 @@ impl Year<'_> {
         match self.calls[call].intent {
             Intent::HangsUpInGreeting => self.ends_after(call, 0),
             Intent::HangsUpAtSignal => {
-                if endpoint.is_some() && self.random.happens(500) {
+                if endpoint.is_some() && self.random.chance(500) {
                     let form = Form::call(&self.calls[call].sid).without("From").without("To").without("CallStatus");
                     let sid = format!("RE0{}", &self.calls[call].sid[3..]);
                     let form = form.with("RecordingSid", &sid).with("RecordingStatus", "absent");
@@ -177,7 +177,7 @@ impl Year<'_> {
             Intent::StaysSilent => {
                 if let Some(endpoint) = endpoint {
                     let form = self.form(call);
-                    self.ask(call, &endpoint, &form, Tells::Nothing).await;
+                    self.ask(call, &endpoint, &form, Content::Nothing).await;
                 }
                 self.ends_after(call, 10);
             }
@@ -189,7 +189,7 @@ impl Year<'_> {
         }
     }
 
-    /// The company records a message: good as a rule, sometimes late, cut or lost.
+    /// The provider records a message: good as a rule, sometimes late, cut or lost.
     fn record(&mut self, call: usize, length_ms: u32) -> String {
         let (now, random) = (self.now(), &mut self.random);
         let late = match random.weighted(&[70, 25, 5]) {
@@ -203,9 +203,9 @@ impl Year<'_> {
             2 => 2,
             _ => u32::MAX,
         };
-        let is_lost = self.settings.has_faults && random.happens(3) && calendar_leaves_time(now);
+        let is_lost = self.settings.has_faults && random.chance(3) && calendar_leaves_time(now);
         let sid = format!("RE{}", &self.calls[call].sid[2..]);
-        self.company.books().insert_recording(CompanyRecording {
+        self.provider.records().insert_recording(ProviderRecording {
             sid: sid.clone(),
             call_sid: self.calls[call].sid.clone(),
             started_at: now,
@@ -224,27 +224,28 @@ impl Year<'_> {
         self.calls[call].messages.push(recording.clone());
         let Some(endpoint) = endpoint else { return self.ends_after(call, 0) };
         let (url, seconds, ready_at) = {
-            let books = self.company.books();
-            let known = books.recording(&recording).expect("it was recorded");
-            (self.company.recording_url(&recording), known.seconds().to_string(), known.ready_at)
+            let records = self.provider.records();
+            let known = records.recording(&recording).expect("it was recorded");
+            (self.provider.recording_url(&recording), known.seconds().to_string(), known.ready_at)
         };
-        let told = |form: Form| {
+        let with_recording = |form: Form| {
             form.with("RecordingSid", &recording).with("RecordingUrl", &url).with("RecordingDuration", &seconds)
         };
         let started_at = self.now().strftime("%a, %d %b %Y %H:%M:%S +0000").to_string();
         let bare = Form::call(&self.calls[call].sid).without("From").without("To").without("CallStatus");
-        let reported = told(bare).with("RecordingStatus", "completed").with("RecordingStartTime", &started_at);
+        let reported =
+            with_recording(bare).with("RecordingStatus", "completed").with("RecordingStartTime", &started_at);
         // Some report a message that is not there yet.
-        let ready_in = if self.random.happens(300) { 1 } else { ready_at.duration_since(self.now()).as_secs().max(1) };
+        let ready_in = if self.random.chance(300) { 1 } else { ready_at.duration_since(self.now()).as_secs().max(1) };
         self.call_back(call, "recording", reported, ready_in, true);
         let hangs_up = self.calls[call].types.is_none();
-        let form = told(self.form(call));
+        let form = with_recording(self.form(call));
         if hangs_up {
             let form = form.status("completed").with("Digits", "hangup");
-            self.ask(call, &endpoint, &form, Tells::Message).await;
+            self.ask(call, &endpoint, &form, Content::Message).await;
             return self.ends_after(call, 0);
         }
-        let answer = self.ask(call, &endpoint, &form.with("Digits", "#"), Tells::Message).await;
+        let answer = self.ask(call, &endpoint, &form.with("Digits", "#"), Content::Message).await;
         match answer.and_then(|answer| action(&answer, "Gather")) {
             Some(endpoint) => self.after(12, Event::Call(call, Step::Types(endpoint))),
             None => self.ends_after(call, 3),
@@ -255,7 +256,7 @@ impl Year<'_> {
         let number = self.calls[call].types.clone().filter(|number| number.starts_with("+7"));
         let digits = number.as_deref().map_or("000".to_owned(), |number| format!("8{}", &number[2..]));
         let form = self.form(call).with("Digits", &digits);
-        if self.ask(call, endpoint, &form, Tells::Nothing).await.is_some() && self.faults.is_durable() {
+        if self.ask(call, endpoint, &form, Content::Nothing).await.is_some() && self.faults.is_durable() {
             self.calls[call].typed = number;
         }
         self.ends_after(call, 4);
@@ -266,7 +267,7 @@ impl Year<'_> {
         if std::mem::replace(&mut self.calls[index].is_over, true) {
             return;
         }
-        self.company.books().end_call(&sid, now);
+        self.provider.records().end_call(&sid, now);
         let seconds = now.duration_since(self.calls[index].started_at).as_secs();
         let form = self.form(index).status("completed").with("CallDuration", &seconds.to_string());
         let at = now.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string();
@@ -279,7 +280,7 @@ impl Year<'_> {
             && !self.faults.is_unreachable
             && match self.calls[call].network {
                 Network::Good => true,
-                Network::Flaky => !self.random.happens(40),
+                Network::Flaky => !self.random.chance(40),
                 Network::Cut => false,
             };
         self.figures.unheard += u64::from(!is_heard);
@@ -287,49 +288,49 @@ impl Year<'_> {
     }
 
     /// Asks for the next document. `None`: the service was not heard.
-    async fn ask(&mut self, call: usize, endpoint: &str, form: &Form, tells: Tells) -> Option<Answer> {
+    async fn ask(&mut self, call: usize, endpoint: &str, form: &Form, content: Content) -> Option<Answer> {
         if !self.is_heard(call) {
             return None;
         }
         let answer = self.post(endpoint, form).await;
         if answer.status != 200 || !answer.content_type.starts_with("text/xml") || answer.verbs().is_empty() {
-            self.broke(Rule::CallerHearsNoFault, format!("{} at {endpoint}: {answer:?}", self.calls[call].sid));
+            self.violate(Rule::CallerHearsNoFault, format!("{} at {endpoint}: {answer:?}", self.calls[call].sid));
         }
-        self.acknowledged(call, tells);
+        self.acknowledged(call, content);
         Some(answer)
     }
 
-    fn acknowledged(&mut self, call: usize, tells: Tells) {
+    fn acknowledged(&mut self, call: usize, content: Content) {
         let (now, is_durable) = (self.now(), self.faults.is_durable());
         let call = &mut self.calls[call];
         call.heard_at = call.heard_at.or(Some(now));
         if is_durable {
             call.is_reported = true;
-            call.is_talk_reported |= tells == Tells::Talk;
-            if tells == Tells::Message {
+            call.is_talk_reported |= content == Content::Talk;
+            if content == Content::Message {
                 call.message_reported_at = call.message_reported_at.or(Some(now));
             }
         }
     }
 
     /// Sends a callback as well as the network of its call does it.
-    fn call_back(&mut self, call: usize, endpoint: &'static str, form: Form, after: i64, tells_message: bool) {
-        let callback = Callback { call: Some(call), endpoint, form, tells_message };
+    fn call_back(&mut self, call: usize, endpoint: &'static str, form: Form, after: i64, has_message: bool) {
+        let callback = Callback { call: Some(call), endpoint, form, has_message };
         let (is_lost, late, again) = match self.calls[call].network {
             Network::Good => (0, 0, 30),
             Network::Flaky => (350, 250, 250),
             Network::Cut => (1000, 0, 0),
         };
-        if self.random.happens(again) {
+        if self.random.chance(again) {
             self.figures.repeated += 1;
             let pause = after + self.delay();
             self.after(pause, Event::Callback(callback.clone()));
         }
-        if self.random.happens(is_lost) {
+        if self.random.chance(is_lost) {
             self.figures.unheard += 1;
             return;
         }
-        let pause = if self.random.happens(late) { after + self.delay() } else { after };
+        let pause = if self.random.chance(late) { after + self.delay() } else { after };
         self.after(pause, Event::Callback(callback));
     }
 
@@ -343,21 +344,21 @@ impl Year<'_> {
     }
 
     /// A callback arrives, or does not.
-    pub async fn carry(&mut self, callback: Callback) {
-        let Callback { call: Some(call), endpoint, form, tells_message } = callback else { return self.tick().await };
+    pub async fn deliver(&mut self, callback: Callback) {
+        let Callback { call: Some(call), endpoint, form, has_message } = callback else { return self.tick().await };
         if !self.is_heard(call) {
             return;
         }
         let answer = self.post(endpoint, &form).await;
         match answer.status {
-            200 => self.acknowledged(call, if tells_message { Tells::Message } else { Tells::Nothing }),
+            200 => self.acknowledged(call, if has_message { Content::Message } else { Content::Nothing }),
             503 if !self.faults.is_durable() => self.figures.unsaved += 1,
-            _ => self.broke(Rule::CallerHearsNoFault, format!("{} at {endpoint}: {answer:?}", self.calls[call].sid)),
+            _ => self.violate(Rule::CallerHearsNoFault, format!("{} at {endpoint}: {answer:?}", self.calls[call].sid)),
         }
     }
 }
 
-/// A message that its company has lost is given up after sixty days, inside the time that is simulated.
+/// A message that its provider has lost is given up after sixty days, inside the time that is simulated.
 fn calendar_leaves_time(now: Timestamp) -> bool {
     now < crate::harness::at("2026-12-20T00:00:00+03:00")
 }

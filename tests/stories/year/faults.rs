@@ -4,8 +4,8 @@ use std::path::Path;
 
 use perezvon::time::{SignedDuration, Timestamp};
 
-use super::company::{STORMS, Weather};
 use super::dialogue::Callback;
+use super::provider::{REST_FAULTS, RestFault};
 use super::{BEGINS, Event, FAULTLESS_DAYS, Year};
 use crate::harness::at;
 
@@ -13,13 +13,17 @@ use crate::harness::at;
 pub enum Fault {
     DatabaseAway,
     /// No disk takes a delivery; or only the first place does not.
-    SpoolBlocked { both: bool },
+    SpoolBlocked {
+        both: bool,
+    },
     /// `kill -9`, and a start some time later; now and then with jobs in hand.
-    Killed { with_jobs: bool },
-    /// The company's requests do not reach us.
+    Killed {
+        with_jobs: bool,
+    },
+    /// The provider's requests do not reach us.
     Unreachable,
-    /// The company's own interface.
-    Storm(Weather),
+    /// The provider's own interface.
+    Rest(RestFault),
 }
 
 /// What is broken now.
@@ -73,25 +77,25 @@ impl Year<'_> {
         let fault = match kind {
             0 => {
                 // A full disk often takes both away.
-                if self.random.happens(300) {
+                if self.random.chance(300) {
                     let fault = Fault::SpoolBlocked { both: true };
                     let pause = SignedDuration::from_secs(self.random.between(60, 1_800));
-                    self.on(begins_at + pause, Event::Breaks(fault));
+                    self.on(begins_at + pause, Event::FaultBegins(fault));
                     let pause = SignedDuration::from_secs(self.random.between(-60, 600));
-                    self.on(ends_at + pause, Event::Mended(fault));
+                    self.on(ends_at + pause, Event::FaultEnds(fault));
                 }
                 Fault::DatabaseAway
             }
-            1 => Fault::SpoolBlocked { both: self.random.happens(500) },
-            2 => Fault::Killed { with_jobs: self.random.happens(500) },
+            1 => Fault::SpoolBlocked { both: self.random.chance(500) },
+            2 => Fault::Killed { with_jobs: self.random.chance(500) },
             3 => Fault::Unreachable,
-            _ => Fault::Storm(self.random.pick(&STORMS)),
+            _ => Fault::Rest(self.random.pick(&REST_FAULTS)),
         };
-        self.on(begins_at, Event::Breaks(fault));
-        self.on(ends_at, Event::Mended(fault));
+        self.on(begins_at, Event::FaultBegins(fault));
+        self.on(ends_at, Event::FaultEnds(fault));
     }
 
-    pub async fn breaks(&mut self, fault: Fault) {
+    pub async fn begin_fault(&mut self, fault: Fault) {
         self.trace(1);
         match fault {
             Fault::DatabaseAway if !self.faults.is_database_away => {
@@ -115,16 +119,16 @@ impl Year<'_> {
                 self.faults.is_down = true;
             }
             Fault::Unreachable => self.faults.is_unreachable = true,
-            Fault::Storm(weather) => {
-                self.figures.storms += 1;
-                self.company.books().weather = Some(weather);
+            Fault::Rest(fault) => {
+                self.figures.rest_faults += 1;
+                self.provider.records().fault = Some(fault);
             }
             // It is broken already.
             Fault::DatabaseAway | Fault::SpoolBlocked { .. } | Fault::Killed { .. } => {}
         }
     }
 
-    pub async fn is_mended(&mut self, fault: Fault) {
+    pub async fn end_fault(&mut self, fault: Fault) {
         self.trace(2);
         match fault {
             Fault::DatabaseAway if self.faults.is_database_away => {
@@ -144,22 +148,22 @@ impl Year<'_> {
                 }
             }
             Fault::Unreachable => self.faults.is_unreachable = false,
-            Fault::Storm(_) => self.company.books().weather = None,
+            Fault::Rest(_) => self.provider.records().fault = None,
             Fault::DatabaseAway | Fault::Killed { .. } => {}
         }
         self.after(1, Event::Callback(Callback::nothing()));
     }
 
     /// The end of the year: whatever is still broken works again.
-    pub async fn mend_everything(&mut self) {
+    pub async fn end_all_faults(&mut self) {
         for fault in [
             Fault::DatabaseAway,
             Fault::SpoolBlocked { both: true },
             Fault::Killed { with_jobs: false },
             Fault::Unreachable,
-            Fault::Storm(Weather::Fair),
+            Fault::Rest(RestFault::Nothing),
         ] {
-            self.is_mended(fault).await;
+            self.end_fault(fault).await;
         }
     }
 }

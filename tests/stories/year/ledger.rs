@@ -1,4 +1,4 @@
-//! The ledger of a year: what the company and the callers know, against what the service made of it. It takes nothing on
+//! The ledger of a year: what the provider and the callers know, against what the service made of it. It takes nothing on
 //! trust from the service but its rows and files.
 
 use std::collections::{BTreeSet, HashMap};
@@ -14,13 +14,13 @@ use super::{Figures, Year, calendar};
 /// What must hold of every year.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rule {
-    /// Every call of the company to our lines is in the log once, on its line, with its caller.
+    /// Every call of the provider to our lines is in the log once, on its line, with its caller.
     LoggedOnce,
     /// The log has no call that nobody made.
     NothingInvented,
     /// Every message is here, byte for byte, or an alarm says what is the matter with it.
     MessageStored,
-    /// The company deletes a recording only when we hold it whole.
+    /// The provider deletes a recording only when we hold it whole.
     DeletedWhenHeld,
     /// Whoever needs to be called back has an entry of his line and number.
     HasCallback,
@@ -43,12 +43,12 @@ pub enum Rule {
 }
 
 #[derive(Clone, Debug)]
-pub struct Broken {
+pub struct Violation {
     pub rule: Rule,
     pub what: String,
 }
 
-impl fmt::Display for Broken {
+impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}: {}", self.rule, self.what)
     }
@@ -62,7 +62,7 @@ pub struct Totals {
     messages: usize,
     stored: usize,
     damaged: usize,
-    lost_by_company: usize,
+    lost_by_provider: usize,
     need_callback: usize,
     callbacks: usize,
     open: usize,
@@ -72,11 +72,11 @@ pub struct Totals {
 
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { calls, restored, messages, stored, damaged, lost_by_company, .. } = self;
+        let Self { calls, restored, messages, stored, damaged, lost_by_provider, .. } = self;
         writeln!(f, "{calls} calls logged once, {restored} of them found by asking")?;
         writeln!(
             f,
-            "{messages} messages: {stored} stored whole, {damaged} as cut as the company has them and {lost_by_company} lost \
+            "{messages} messages: {stored} stored whole, {damaged} as cut as the provider has them and {lost_by_provider} lost \
              by it, all with an alarm"
         )?;
         let Self { need_callback, callbacks, open, unknown_talks, .. } = self;
@@ -96,10 +96,10 @@ impl fmt::Display for Figures {
             "{webhooks} webhooks, {unheard} never heard, {unsaved} answered with 503, {repeated} repeated, {at_once} twice at \
              once"
         )?;
-        let Self { kills, outages, blocked_spools, storms, jobs, .. } = self;
+        let Self { kills, outages, blocked_spools, rest_faults, jobs, .. } = self;
         writeln!(
             f,
-            "{kills} kills, {outages} outages of the database, {blocked_spools} of the spool, {storms} of the company's \
+            "{kills} kills, {outages} outages of the database, {blocked_spools} of the spool, {rest_faults} of the provider's \
              interface, {jobs} jobs"
         )?;
         let Self { attempts, closed, contests, warned, trace, .. } = self;
@@ -174,17 +174,17 @@ impl Tables {
 }
 
 /// Compares everything. What was broken on the way is in the answer, too.
-pub async fn audit(year: &mut Year<'_>) -> (Totals, Vec<Broken>) {
+pub async fn audit(year: &mut Year<'_>) -> (Totals, Vec<Violation>) {
     list_is_right(year).await;
     let tables = Tables::read(year).await;
-    let mut ledger = Ledger { year, tables: &tables, totals: Totals::default(), broken: Vec::new() };
+    let mut ledger = Ledger { year, tables: &tables, totals: Totals::default(), violations: Vec::new() };
     ledger.calls();
     ledger.messages();
     ledger.callbacks();
     ledger.leftovers().await;
-    let Ledger { totals, mut broken, .. } = ledger;
-    broken.extend(year.broken.iter().cloned());
-    (totals, broken)
+    let Ledger { totals, mut violations, .. } = ledger;
+    violations.extend(year.violations.iter().cloned());
+    (totals, violations)
 }
 
 /// The list as officers see it, all pages of it: nobody twice, nobody missing.
@@ -197,11 +197,11 @@ pub async fn list_is_right(year: &mut Year<'_>) {
         for view in page.items {
             let callback = view.callback;
             if !ids.insert(callback.id) {
-                year.broke(Rule::ListedOnce, format!("callback {} stands on two pages", callback.id));
+                year.violate(Rule::ListedOnce, format!("callback {} stands on two pages", callback.id));
             }
             let number = callback.number_to_dial().map(|number| (callback.line.to_string(), number.clone()));
             if let Some(number) = number.filter(|number| !numbers.insert(number.clone())) {
-                year.broke(Rule::ListedOnce, format!("{number:?} stands on the list twice"));
+                year.violate(Rule::ListedOnce, format!("{number:?} stands on the list twice"));
             }
         }
         after = page.next;
@@ -212,7 +212,7 @@ pub async fn list_is_right(year: &mut Year<'_>) {
     for row in year.app.rows("SELECT id FROM callback WHERE closed_at IS NULL").await {
         let id: i64 = row.get(0);
         if !ids.contains(&id) {
-            year.broke(Rule::ListedOnce, format!("callback {id} is open and on no page"));
+            year.violate(Rule::ListedOnce, format!("callback {id} is open and on no page"));
         }
     }
 }
@@ -221,16 +221,16 @@ struct Ledger<'a, 'b> {
     year: &'a Year<'b>,
     tables: &'a Tables,
     totals: Totals,
-    broken: Vec<Broken>,
+    violations: Vec<Violation>,
 }
 
 impl Ledger<'_, '_> {
-    fn broke(&mut self, rule: Rule, what: String) {
-        self.broken.push(Broken { rule, what });
+    fn violate(&mut self, rule: Rule, what: String) {
+        self.violations.push(Violation { rule, what });
     }
 
     /// Whether the service must have this call: it is one of our lines, or it was reported. Of numbers that are not
-    /// configured the company's list is not ours to take in.
+    /// configured the provider's list is not ours to take in.
     fn is_due(call: &Call) -> bool {
         call.line != "unknown" || call.is_reported
     }
@@ -243,7 +243,7 @@ impl Ledger<'_, '_> {
             let rows = tables.calls.get(&call.sid).map_or(&[][..], Vec::as_slice);
             let [logged] = rows else {
                 if Self::is_due(call) || rows.len() > 1 {
-                    self.broke(Rule::LoggedOnce, format!("{} times in the log: {call:?}", rows.len()));
+                    self.violate(Rule::LoggedOnce, format!("{} times in the log: {call:?}", rows.len()));
                 }
                 continue;
             };
@@ -251,25 +251,25 @@ impl Ledger<'_, '_> {
             self.totals.restored += usize::from(logged.is_restored);
             if logged.line.as_deref() != Some(call.line) || logged.caller != call.number {
                 let what = format!("on line {:?} with caller {:?}: {call:?}", logged.line, logged.caller);
-                self.broke(Rule::LoggedOnce, what);
+                self.violate(Rule::LoggedOnce, what);
             }
         }
         for sid in tables.calls.keys().filter(|sid| !known.contains(sid.as_str())) {
-            self.broke(Rule::NothingInvented, format!("call {sid} was made by nobody"));
+            self.violate(Rule::NothingInvented, format!("call {sid} was made by nobody"));
         }
     }
 
     fn messages(&mut self) {
         let tables = self.tables;
-        let books = self.year.company.books();
+        let records = self.year.provider.records();
         let folder = self.year.app.folder.path().join("recordings");
-        let mut broken: Vec<String> = Vec::new();
+        let mut faulty: Vec<String> = Vec::new();
         let due = self.year.calls.iter().filter(|call| Self::is_due(call)).flat_map(|call| &call.messages);
         for sid in due {
             self.totals.messages += 1;
-            let recording = books.recording(sid).expect("the company recorded it");
+            let recording = records.recording(sid).expect("the provider recorded it");
             let [message] = tables.messages.get(sid).map_or(&[][..], Vec::as_slice) else {
-                broken.push(format!("{:?} rows of {recording:?}", tables.messages.get(sid).map(Vec::len)));
+                faulty.push(format!("{:?} rows of {recording:?}", tables.messages.get(sid).map(Vec::len)));
                 continue;
             };
             let bytes = message.name.as_ref().and_then(|name| std::fs::read(folder.join(name)).ok());
@@ -281,15 +281,15 @@ impl Ledger<'_, '_> {
                     self.totals.damaged += 1;
                 }
                 "failed" if recording.is_lost && tables.has_alarm("recording_lost", message) => {
-                    self.totals.lost_by_company += 1;
+                    self.totals.lost_by_provider += 1;
                 }
-                state => broken.push(format!("{state}, whole: {is_whole}, deleted: {is_deleted}: {recording:?}")),
+                state => faulty.push(format!("{state}, whole: {is_whole}, deleted: {is_deleted}: {recording:?}")),
             }
         }
-        let early = books.deleted_early.clone();
-        drop(books);
-        broken.into_iter().for_each(|what| self.broke(Rule::MessageStored, what));
-        early.into_iter().for_each(|sid| self.broke(Rule::DeletedWhenHeld, format!("{sid} was not here")));
+        let early = records.deleted_early.clone();
+        drop(records);
+        faulty.into_iter().for_each(|what| self.violate(Rule::MessageStored, what));
+        early.into_iter().for_each(|sid| self.violate(Rule::DeletedWhenHeld, format!("{sid} was not here")));
     }
 
     fn callbacks(&mut self) {
@@ -310,11 +310,11 @@ impl Ledger<'_, '_> {
                     self.totals.need_callback += 1;
                     match id.and_then(|id| tables.entries.get(&id)) {
                         Some(entry) => self.callback(call, logged, entry),
-                        None => self.broke(Rule::HasCallback, format!("no entry: {call:?}")),
+                        None => self.violate(Rule::HasCallback, format!("no entry: {call:?}")),
                     }
                 }
                 (false, Some(_)) if call.has_talked && !call.is_talk_reported => self.totals.unknown_talks += 1,
-                (false, Some(_)) => self.broke(Rule::NobodyWithoutNeed, format!("on the list: {call:?}")),
+                (false, Some(_)) => self.violate(Rule::NobodyWithoutNeed, format!("on the list: {call:?}")),
                 (false, None) => {}
             }
         }
@@ -324,7 +324,7 @@ impl Ledger<'_, '_> {
             let promised = promises.get(&(entry.line.as_str(), entry.number.as_deref()));
             if !promised.is_some_and(|promised| promised.contains(&entry.due_at)) {
                 let what = format!("callback {id} is due at {}, which was promised to nobody", instant(entry.due_at));
-                self.broke(Rule::DueInTime, what);
+                self.violate(Rule::DueInTime, what);
             }
         }
     }
@@ -332,13 +332,14 @@ impl Ledger<'_, '_> {
     /// The entry of a call that needs one.
     fn callback(&mut self, call: &Call, logged: &LoggedCall, entry: &Entry) {
         if entry.line != call.line || entry.number.as_deref() != call.number_to_dial() {
-            let what = format!("the entry is of {} on {}: {call:?}", entry.number.as_deref().unwrap_or("-"), entry.line);
-            self.broke(Rule::HasCallback, what);
+            let what =
+                format!("the entry is of {} on {}: {call:?}", entry.number.as_deref().unwrap_or("-"), entry.line);
+            self.violate(Rule::HasCallback, what);
         }
         let closed_at = entry.closed_at.unwrap_or(i64::MAX);
         let known_at = self.message_known_at(call).unwrap_or(call.started_at);
         if closed_at < known_at.as_millisecond() {
-            self.broke(Rule::NotPutAway, format!("the entry was closed at {}: {call:?}", instant(closed_at)));
+            self.violate(Rule::NotPutAway, format!("the entry was closed at {}: {call:?}", instant(closed_at)));
         }
         // Who was called back before anybody knew of this call was not kept waiting by it.
         let is_answered_already = logged.is_restored && entry.closed_at.is_some();
@@ -346,14 +347,14 @@ impl Ledger<'_, '_> {
         let due_at = calendar::due_at(call.heard_at.unwrap_or(call.started_at)).as_millisecond();
         if entry.due_at > due_at && !is_answered_already {
             let what = format!("due at {} instead of {}: {call:?}", instant(entry.due_at), instant(due_at));
-            self.broke(Rule::DueInTime, what);
+            self.violate(Rule::DueInTime, what);
         }
     }
 
     /// When the service can have known of the first message of this call at the earliest: by a webhook or by asking.
     fn message_known_at(&self, call: &Call) -> Option<Timestamp> {
-        let books = self.year.company.books();
-        let listed_at = call.messages.iter().filter_map(|sid| books.recording(sid)?.listed_at).min();
+        let records = self.year.provider.records();
+        let listed_at = call.messages.iter().filter_map(|sid| records.recording(sid)?.listed_at).min();
         listed_at.into_iter().chain(call.message_reported_at).min()
     }
 
@@ -367,14 +368,14 @@ impl Ledger<'_, '_> {
                 && self.tables.messages.values().flatten().any(|it| it.id == subject && it.state == "failed");
             if !is_given_up || is_leased || !is_of_lost_recording {
                 let error: Option<String> = row.get(5);
-                self.broke(Rule::NoJobLeft, format!("{kind} of {subject}, leased: {is_leased}, {error:?}"));
+                self.violate(Rule::NoJobLeft, format!("{kind} of {subject}, leased: {is_leased}, {error:?}"));
             }
         }
         let spooled: Vec<String> =
             self.year.app.spool_names().into_iter().filter(|name| name.as_str() != "reserve").collect();
         let depth = self.year.app.store().spool_depth();
         if !spooled.is_empty() || depth != Default::default() {
-            self.broke(Rule::SpoolEmpty, format!("{depth:?}, {spooled:?}"));
+            self.violate(Rule::SpoolEmpty, format!("{depth:?}, {spooled:?}"));
         }
     }
 }

@@ -67,7 +67,7 @@ impl Year<'_> {
     }
 
     async fn takes(&mut self, officer: usize) -> i64 {
-        if self.random.happens(60) {
+        if self.random.chance(60) {
             return self.two_take_at_once(officer).await;
         }
         match self.app.next(&self.office.officers[officer].clone()).await {
@@ -84,23 +84,16 @@ impl Year<'_> {
 
     /// Two officers press «Беру и звоню» on the same entry in the same moment.
     async fn two_take_at_once(&mut self, officer: usize) -> i64 {
-        let filter = ListFilter {
-            period: ListPeriod::All,
-            line: None,
-            state: StateFilter::Only("open"),
-            after: None,
-            limit: 1,
-        };
+        let filter =
+            ListFilter { period: ListPeriod::All, line: None, state: StateFilter::Only("open"), after: None, limit: 1 };
         let page = self.app.store().callbacks(&filter).await.expect("the list can be read");
         let Some(first) = page.items.first().map(|view| view.callback.clone()) else { return 600 };
         self.figures.contests += 1;
         let other = (officer + 1) % self.office.size();
         let version = Some(first.version);
-        let (one, two) = join(
-            self.act(officer, first.id, version, Action::Dial),
-            self.act(other, first.id, version, Action::Dial),
-        )
-        .await;
+        let (one, two) =
+            join(self.act(officer, first.id, version, Action::Dial), self.act(other, first.id, version, Action::Dial))
+                .await;
         let mut dialled = 0;
         for (who, result) in [(officer, one), (other, two)] {
             if let Ok(callback) = result {
@@ -115,7 +108,7 @@ impl Year<'_> {
             }
         }
         if dialled > 1 {
-            self.broke(Rule::OneDialsAtATime, format!("callback {} was taken by two at once", first.id));
+            self.violate(Rule::OneDialsAtATime, format!("callback {} was taken by two at once", first.id));
         }
         60
     }
@@ -154,7 +147,7 @@ impl Year<'_> {
             && now < *until
         {
             let what = format!("{number} was dialled by officers {other} and {officer} at {now}");
-            self.broke(Rule::OneDialsAtATime, what);
+            self.violate(Rule::OneDialsAtATime, what);
         }
         self.office.telephones.insert(number, (officer, now + SignedDuration::from_secs(talk)));
         talk
@@ -163,7 +156,7 @@ impl Year<'_> {
     /// A colleague wants to call the same person on the other line.
     async fn colleague_tries_the_other_line(&mut self, officer: usize, callback: &Callback) {
         let view = self.app.store().callback(callback.id).await.expect("it can be read").expect("it is there");
-        let Some(sibling) = view.siblings.first().filter(|_| self.random.happens(700)) else { return };
+        let Some(sibling) = view.siblings.first().filter(|_| self.random.chance(700)) else { return };
         let colleague = (officer + 1) % self.office.size();
         let tried = self.act(colleague, sibling.id, None, Action::Dial).await;
         self.figures.contests += 1;
@@ -180,11 +173,11 @@ impl Year<'_> {
     async fn closes(&mut self, officer: usize, work: Work) -> i64 {
         let now = self.now();
         let note = || "пояснили".to_owned();
-        let vain = |outcome| Action::Attempt { outcome, note: String::new(), next_at: None };
+        let unanswered = |outcome| Action::Attempt { outcome, note: String::new(), next_at: None };
         let action = match self.random.weighted(&[60, 14, 6, 5, 3, 4, 2, 3, 3]) {
             0 => Action::Done { note: note() },
-            1 => vain(AttemptOutcome::NoAnswer),
-            2 => vain(AttemptOutcome::Busy),
+            1 => unanswered(AttemptOutcome::NoAnswer),
+            2 => unanswered(AttemptOutcome::Busy),
             3 => {
                 let until = now + SignedDuration::from_secs(self.random.between(1_800, 5 * 24 * 3_600));
                 Action::Later { until, note: note() }
@@ -205,7 +198,7 @@ impl Year<'_> {
                     self.figures.closed += 1;
                     self.accepts_for_the_other_line(officer, &callback).await;
                 }
-                if self.random.happens(50) {
+                if self.random.chance(50) {
                     // «Z»: it was a slip of the finger.
                     let by = self.office.officers[officer].clone();
                     if self.app.store().undo(callback.id, None, &by, now).await.is_ok() {
@@ -223,7 +216,7 @@ impl Year<'_> {
 
     /// One key gives the entry of the other line the same outcome.
     async fn accepts_for_the_other_line(&mut self, officer: usize, callback: &Callback) {
-        let Some(number) = callback.number_to_dial().filter(|_| self.random.happens(500)) else { return };
+        let Some(number) = callback.number_to_dial().filter(|_| self.random.chance(500)) else { return };
         let sql = format!(
             "SELECT id FROM callback WHERE proposed_callback_id = {} AND callback_number = '{}' AND closed_at IS NULL",
             callback.id,

@@ -5,9 +5,9 @@ use perezvon::core::officer::Actor;
 use perezvon::jobs::client_builder;
 use perezvon::store::JobKind;
 
-use super::company::CompanyRecording;
 use super::dialogue::Callback;
 use super::ledger::{self, Rule};
+use super::provider::ProviderRecording;
 use super::{Settings, Year};
 use crate::harness::{ACCOUNT, App};
 
@@ -44,7 +44,7 @@ const CHANGES: [(Rule, &str); 9] = [
 
 pub async fn every_rule_fails(app: &App) {
     let mut year = Year::begin(app, MONTH).await;
-    year.pass().await;
+    year.run().await;
     assert_is_good(&mut year).await;
     for (rule, change) in CHANGES {
         for table in ["call", "callback", "voicemail"] {
@@ -62,14 +62,14 @@ pub async fn every_rule_fails(app: &App) {
     a_changed_byte_is_noticed(&mut year).await;
     an_early_deletion_is_noticed(&mut year).await;
     two_telephones_are_noticed(&mut year).await;
-    year.carry(Callback::astray()).await;
+    year.deliver(Callback::astray()).await;
     assert_is_broken(&mut year, Rule::CallerHearsNoFault).await;
     app.store().plan_job(JobKind::ReconcileCall, 1, app.now()).await.unwrap();
     assert_is_broken(&mut year, Rule::NoJobLeft).await;
     app.leave_the_jobs().await;
     std::fs::write(app.folder.path().join("recordings/.spool/1.json"), "").unwrap();
     assert_is_broken(&mut year, Rule::SpoolEmpty).await;
-    year.company.close().await;
+    year.provider.close().await;
 }
 
 async fn assert_is_good(year: &mut Year<'_>) {
@@ -80,7 +80,7 @@ async fn assert_is_good(year: &mut Year<'_>) {
 async fn assert_is_broken(year: &mut Year<'_>, rule: Rule) {
     let (_, broken) = ledger::audit(year).await;
     assert!(broken.iter().any(|broken| broken.rule == rule), "{rule:?} notices nothing: {broken:?}");
-    year.broken.clear();
+    year.violations.clear();
 }
 
 async fn a_changed_byte_is_noticed(year: &mut Year<'_>) {
@@ -98,7 +98,7 @@ async fn a_changed_byte_is_noticed(year: &mut Year<'_>) {
 /// Somebody with our password deletes a recording that we do not hold.
 async fn an_early_deletion_is_noticed(year: &mut Year<'_>) {
     let now = year.app.now();
-    year.company.books().insert_recording(CompanyRecording {
+    year.provider.records().insert_recording(ProviderRecording {
         sid: "RE-early".to_owned(),
         call_sid: "CA-early".to_owned(),
         started_at: now,
@@ -110,11 +110,11 @@ async fn an_early_deletion_is_noticed(year: &mut Year<'_>) {
         listed_at: None,
         deleted_at: None,
     });
-    let url = format!("{}/Accounts/{ACCOUNT}/Recordings/RE-early.json", year.company.api_base);
+    let url = format!("{}/Accounts/{ACCOUNT}/Recordings/RE-early.json", year.provider.api_base);
     let client = client_builder().build().unwrap();
     assert_eq!(client.delete(url).send().await.unwrap().status(), 204);
     assert_is_broken(year, Rule::DeletedWhenHeld).await;
-    year.company.books().deleted_early.clear();
+    year.provider.records().deleted_early.clear();
     assert_is_good(year).await;
 }
 

@@ -25,7 +25,7 @@ impl Random {
     }
 
     /// Whether what happens so often in a thousand cases happens now.
-    pub fn happens(&mut self, per_mille: u64) -> bool {
+    pub fn chance(&mut self, per_mille: u64) -> bool {
         self.below(1000) < per_mille
     }
 

@@ -1,5 +1,5 @@
-//! The telephone company of a year: what it has of calls and recordings, and its REST interface with a weather of its own.
-//! Its books are the truth that the ledger compares the service with.
+//! The telephone provider of a year: what it has of calls and recordings, and its REST interface with faults of its own.
+//! Its records are the truth that the ledger compares the service with.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
@@ -24,8 +24,8 @@ use crate::harness::ACCOUNT;
 
 /// How the REST interface answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weather {
-    Fair,
+pub enum RestFault {
+    Nothing,
     /// 401 to everything.
     WrongPassword,
     /// 500 to everything.
@@ -46,21 +46,21 @@ pub enum Weather {
     BrokenSound,
 }
 
-pub const STORMS: [Weather; 9] = [
-    Weather::WrongPassword,
-    Weather::ServerErrors,
-    Weather::Busy(600),
-    Weather::BusyUntil(900),
-    Weather::NoLists,
-    Weather::SmallPages,
-    Weather::Nonsense,
-    Weather::NoSound,
-    Weather::BrokenSound,
+pub const REST_FAULTS: [RestFault; 9] = [
+    RestFault::WrongPassword,
+    RestFault::ServerErrors,
+    RestFault::Busy(600),
+    RestFault::BusyUntil(900),
+    RestFault::NoLists,
+    RestFault::SmallPages,
+    RestFault::Nonsense,
+    RestFault::NoSound,
+    RestFault::BrokenSound,
 ];
 
-/// What the company has of one call.
+/// What the provider has of one call.
 #[derive(Clone, Debug)]
-pub struct CompanyCall {
+pub struct ProviderCall {
     pub sid: String,
     pub from: String,
     pub to: String,
@@ -71,9 +71,9 @@ pub struct CompanyCall {
     pub parent: Option<String>,
 }
 
-/// What the company has of one message.
+/// What the provider has of one message.
 #[derive(Clone, Debug)]
-pub struct CompanyRecording {
+pub struct ProviderRecording {
     pub sid: String,
     pub call_sid: String,
     pub started_at: Timestamp,
@@ -82,7 +82,7 @@ pub struct CompanyRecording {
     pub ready_at: Timestamp,
     /// So many answers are half of the file.
     pub cuts: u32,
-    /// The company has lost it.
+    /// The provider has lost it.
     pub is_lost: bool,
     pub answers: u32,
     /// When it first stood in a list that the service asked for.
@@ -90,7 +90,7 @@ pub struct CompanyRecording {
     pub deleted_at: Option<Timestamp>,
 }
 
-impl CompanyRecording {
+impl ProviderRecording {
     /// The file: the same for the same recording, and for no other.
     pub fn wav(&self) -> Vec<u8> {
         let mut noise = Random::new(self.sid.bytes().fold(7, |seed, byte| mix(seed ^ u64::from(byte))));
@@ -109,13 +109,13 @@ impl CompanyRecording {
 }
 
 #[derive(Default)]
-pub struct Books {
-    calls: BTreeMap<(Timestamp, String), CompanyCall>,
+pub struct Records {
+    calls: BTreeMap<(Timestamp, String), ProviderCall>,
     started_at: HashMap<String, Timestamp>,
-    recordings: BTreeMap<(Timestamp, String), CompanyRecording>,
+    recordings: BTreeMap<(Timestamp, String), ProviderRecording>,
     recorded_at: HashMap<String, Timestamp>,
     recordings_of: HashMap<String, Vec<String>>,
-    pub weather: Option<Weather>,
+    pub fault: Option<RestFault>,
     /// Recordings that were deleted before the service held them whole.
     pub deleted_early: Vec<String>,
     pub deleted: u64,
@@ -124,8 +124,8 @@ pub struct Books {
     pub requests: u64,
 }
 
-impl Books {
-    pub fn insert_call(&mut self, call: CompanyCall) {
+impl Records {
+    pub fn insert_call(&mut self, call: ProviderCall) {
         self.started_at.insert(call.sid.clone(), call.started_at);
         self.calls.insert((call.started_at, call.sid.clone()), call);
     }
@@ -136,42 +136,42 @@ impl Books {
         }
     }
 
-    fn call_mut(&mut self, sid: &str) -> Option<&mut CompanyCall> {
+    fn call_mut(&mut self, sid: &str) -> Option<&mut ProviderCall> {
         let at = *self.started_at.get(sid)?;
         self.calls.get_mut(&(at, sid.to_owned()))
     }
 
-    pub fn insert_recording(&mut self, recording: CompanyRecording) {
+    pub fn insert_recording(&mut self, recording: ProviderRecording) {
         self.recorded_at.insert(recording.sid.clone(), recording.started_at);
         self.recordings_of.entry(recording.call_sid.clone()).or_default().push(recording.sid.clone());
         self.recordings.insert((recording.started_at, recording.sid.clone()), recording);
     }
 
-    pub fn recording(&self, sid: &str) -> Option<&CompanyRecording> {
+    pub fn recording(&self, sid: &str) -> Option<&ProviderRecording> {
         let at = *self.recorded_at.get(sid)?;
         self.recordings.get(&(at, sid.to_owned()))
     }
 
-    fn recording_mut(&mut self, sid: &str) -> Option<&mut CompanyRecording> {
+    fn recording_mut(&mut self, sid: &str) -> Option<&mut ProviderRecording> {
         let at = *self.recorded_at.get(sid)?;
         self.recordings.get_mut(&(at, sid.to_owned()))
     }
 
-    pub fn weather(&self) -> Weather {
-        self.weather.unwrap_or(Weather::Fair)
+    pub fn fault(&self) -> RestFault {
+        self.fault.unwrap_or(RestFault::Nothing)
     }
 }
 
-/// The running company. Its doors close when it is dropped.
-pub struct Company {
+/// The running provider. Its doors close when it is dropped.
+pub struct FakeProvider {
     pub api_base: String,
-    desk: Desk,
+    interface: Interface,
     serving: tokio::task::JoinHandle<std::io::Result<()>>,
 }
 
 #[derive(Clone)]
-struct Desk {
-    books: Arc<Mutex<Books>>,
+struct Interface {
+    records: Arc<Mutex<Records>>,
     clock: Clock,
     /// Looks into the tables and the folder of the service while it asks for a deletion.
     witness: Arc<tokio::sync::Mutex<Option<AnyConnection>>>,
@@ -179,10 +179,10 @@ struct Desk {
     folder: Arc<PathBuf>,
 }
 
-impl Company {
+impl FakeProvider {
     pub async fn open(clock: Clock, database: &str, folder: PathBuf) -> Self {
-        let desk = Desk {
-            books: Arc::default(),
+        let interface = Interface {
+            records: Arc::default(),
             clock,
             witness: Arc::default(),
             database: database.into(),
@@ -194,15 +194,15 @@ impl Company {
             .route(&format!("{account}/Recordings/{{name}}"), get(read_recording).delete(delete_recording))
             .route(&format!("{account}/Calls.json"), get(list_calls))
             .route(&format!("{account}/Calls/{{name}}"), get(read_call))
-            .with_state(desk.clone());
+            .with_state(interface.clone());
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a loopback port is free");
         let api_base = format!("http://{}/2010-04-01", listener.local_addr().expect("it is bound"));
         let serving = tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { api_base, desk, serving }
+        Self { api_base, interface, serving }
     }
 
-    pub fn books(&self) -> MutexGuard<'_, Books> {
-        self.desk.books()
+    pub fn records(&self) -> MutexGuard<'_, Records> {
+        self.interface.records()
     }
 
     /// The address of a recording, as webhooks name it.
@@ -211,49 +211,49 @@ impl Company {
     }
 
     pub async fn close(self) {
-        if let Some(witness) = self.desk.witness.lock().await.take() {
+        if let Some(witness) = self.interface.witness.lock().await.take() {
             let _ = witness.close().await;
         }
     }
 }
 
-impl Drop for Company {
+impl Drop for FakeProvider {
     fn drop(&mut self) {
         self.serving.abort();
     }
 }
 
-impl Desk {
-    fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().expect("nobody panics over the books")
+impl Interface {
+    fn records(&self) -> MutexGuard<'_, Records> {
+        self.records.lock().expect("nobody panics over the records")
     }
 
-    /// The answer of the weather, if it gives one: to a list, to sound, or to anything else.
-    fn storm(&self, is_list: bool, is_sound: bool) -> Option<Response> {
-        let mut books = self.books();
-        books.requests += 1;
-        let answer = match books.weather() {
-            Weather::WrongPassword => StatusCode::UNAUTHORIZED.into_response(),
-            Weather::ServerErrors => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-            Weather::Busy(seconds) => {
+    /// The answer of the fault, if it gives one: to a list, to sound, or to anything else.
+    fn fault_answer(&self, is_list: bool, is_sound: bool) -> Option<Response> {
+        let mut records = self.records();
+        records.requests += 1;
+        let answer = match records.fault() {
+            RestFault::WrongPassword => StatusCode::UNAUTHORIZED.into_response(),
+            RestFault::ServerErrors => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            RestFault::Busy(seconds) => {
                 (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds.to_string())]).into_response()
             }
-            Weather::BusyUntil(seconds) => {
+            RestFault::BusyUntil(seconds) => {
                 let until = self.clock.now() + SignedDuration::from_secs(seconds);
                 let until = until.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
                 (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, until)]).into_response()
             }
-            Weather::NoLists if is_list => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-            Weather::Nonsense => axum::response::Html("<!DOCTYPE html><p>Подождите").into_response(),
-            Weather::NoSound if is_sound => StatusCode::NOT_FOUND.into_response(),
+            RestFault::NoLists if is_list => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            RestFault::Nonsense => axum::response::Html("<!DOCTYPE html><p>Подождите").into_response(),
+            RestFault::NoSound if is_sound => StatusCode::NOT_FOUND.into_response(),
             _ => return None,
         };
-        books.refused += 1;
+        records.refused += 1;
         Some(answer)
     }
 
     /// Whether the service holds this recording whole right now: its row says that it is stored, and its file has the bytes.
-    async fn is_held(&self, recording: &CompanyRecording) -> bool {
+    async fn is_held(&self, recording: &ProviderRecording) -> bool {
         let mut witness = self.witness.lock().await;
         for _ in 0..2 {
             let connection = match witness.take() {
@@ -283,58 +283,58 @@ impl Desk {
 
 type Question = Query<BTreeMap<String, String>>;
 
-async fn list_calls(State(desk): State<Desk>, Query(question): Question) -> Response {
-    if let Some(storm) = desk.storm(true, false) {
-        return storm;
+async fn list_calls(State(interface): State<Interface>, Query(question): Question) -> Response {
+    if let Some(answer) = interface.fault_answer(true, false) {
+        return answer;
     }
-    let (books, now) = (desk.books(), desk.clock.now());
+    let (records, now) = (interface.records(), interface.clock.now());
     let since = bound(&question, "StartTime>");
-    let entries = books.calls.range((since, String::new())..).rev().map(|(_, call)| call.describe(now));
-    page(&books, "Calls.json", "calls", &question, entries)
+    let entries = records.calls.range((since, String::new())..).rev().map(|(_, call)| call.describe(now));
+    page(&records, "Calls.json", "calls", &question, entries)
 }
 
-async fn list_recordings(State(desk): State<Desk>, Query(question): Question) -> Response {
-    if let Some(storm) = desk.storm(true, false) {
-        return storm;
+async fn list_recordings(State(interface): State<Interface>, Query(question): Question) -> Response {
+    if let Some(answer) = interface.fault_answer(true, false) {
+        return answer;
     }
-    let (mut books, now) = (desk.books(), desk.clock.now());
+    let (mut records, now) = (interface.records(), interface.clock.now());
     let sids: Vec<String> = match question.get("CallSid") {
-        Some(call_sid) => books.recordings_of.get(call_sid).cloned().unwrap_or_default(),
+        Some(call_sid) => records.recordings_of.get(call_sid).cloned().unwrap_or_default(),
         None => {
             let since = bound(&question, "DateCreated>");
-            books.recordings.range((since, String::new())..).rev().map(|((_, sid), _)| sid.clone()).collect()
+            records.recordings.range((since, String::new())..).rev().map(|((_, sid), _)| sid.clone()).collect()
         }
     };
     let mut entries = Vec::new();
     for sid in sids {
-        if let Some(recording) = books.recording_mut(&sid).filter(|recording| recording.is_listed(now)) {
+        if let Some(recording) = records.recording_mut(&sid).filter(|recording| recording.is_listed(now)) {
             if now >= recording.ready_at {
                 recording.listed_at.get_or_insert(now);
             }
             entries.push(recording.describe(now));
         }
     }
-    page(&books, "Recordings.json", "recordings", &question, entries.into_iter())
+    page(&records, "Recordings.json", "recordings", &question, entries.into_iter())
 }
 
-async fn read_call(State(desk): State<Desk>, Path(name): Path<String>) -> Response {
-    if let Some(storm) = desk.storm(false, false) {
-        return storm;
+async fn read_call(State(interface): State<Interface>, Path(name): Path<String>) -> Response {
+    if let Some(answer) = interface.fault_answer(false, false) {
+        return answer;
     }
-    let (mut books, now) = (desk.books(), desk.clock.now());
-    match books.call_mut(name.trim_end_matches(".json")) {
+    let (mut records, now) = (interface.records(), interface.clock.now());
+    match records.call_mut(name.trim_end_matches(".json")) {
         Some(call) => Json(call.describe(now)).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }
 
-async fn read_recording(State(desk): State<Desk>, Path(name): Path<String>) -> Response {
-    if let Some(storm) = desk.storm(false, true) {
-        return storm;
+async fn read_recording(State(interface): State<Interface>, Path(name): Path<String>) -> Response {
+    if let Some(answer) = interface.fault_answer(false, true) {
+        return answer;
     }
-    let (mut books, now) = (desk.books(), desk.clock.now());
-    let weather = books.weather();
-    let Some(recording) = books.recording_mut(name.trim_end_matches(".wav")) else {
+    let (mut records, now) = (interface.records(), interface.clock.now());
+    let fault = records.fault();
+    let Some(recording) = records.recording_mut(name.trim_end_matches(".wav")) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     if recording.is_lost || recording.deleted_at.is_some() || now < recording.ready_at {
@@ -343,7 +343,7 @@ async fn read_recording(State(desk): State<Desk>, Path(name): Path<String>) -> R
     recording.answers += 1;
     let wav = Bytes::from(recording.wav());
     let half = wav.slice(..wav.len() / 2);
-    if weather == Weather::BrokenSound {
+    if fault == RestFault::BrokenSound {
         let breaks = stream::once(async {
             tokio::task::yield_now().await;
             Err(std::io::Error::other("the connection breaks"))
@@ -355,20 +355,20 @@ async fn read_recording(State(desk): State<Desk>, Path(name): Path<String>) -> R
     ([(header::CONTENT_TYPE, "audio/x-wav")], body).into_response()
 }
 
-async fn delete_recording(State(desk): State<Desk>, Path(name): Path<String>) -> Response {
-    if let Some(storm) = desk.storm(false, false) {
-        return storm;
+async fn delete_recording(State(interface): State<Interface>, Path(name): Path<String>) -> Response {
+    if let Some(answer) = interface.fault_answer(false, false) {
+        return answer;
     }
     let sid = name.trim_end_matches(".json");
-    let there = desk.books().recording(sid).filter(|recording| recording.deleted_at.is_none()).cloned();
+    let there = interface.records().recording(sid).filter(|recording| recording.deleted_at.is_none()).cloned();
     let Some(recording) = there else { return StatusCode::NOT_FOUND.into_response() };
-    let is_held = desk.is_held(&recording).await;
-    let (mut books, now) = (desk.books(), desk.clock.now());
+    let is_held = interface.is_held(&recording).await;
+    let (mut records, now) = (interface.records(), interface.clock.now());
     if !is_held {
-        books.deleted_early.push(sid.to_owned());
+        records.deleted_early.push(sid.to_owned());
     }
-    books.deleted += 1;
-    if let Some(recording) = books.recording_mut(sid) {
+    records.deleted += 1;
+    if let Some(recording) = records.recording_mut(sid) {
         recording.deleted_at = Some(now);
     }
     StatusCode::NO_CONTENT.into_response()
@@ -381,14 +381,14 @@ fn bound(question: &BTreeMap<String, String>, name: &str) -> Timestamp {
 
 /// One page of a list that is newest first.
 fn page(
-    books: &Books,
+    records: &Records,
     resource: &str,
     name: &str,
     question: &BTreeMap<String, String>,
     entries: impl Iterator<Item = Value>,
 ) -> Response {
     let number = |name: &str| question.get(name).and_then(|text| text.parse::<usize>().ok());
-    let size = if books.weather() == Weather::SmallPages { 7 } else { number("PageSize").unwrap_or(50) };
+    let size = if records.fault() == RestFault::SmallPages { 7 } else { number("PageSize").unwrap_or(50) };
     let number = number("Page").unwrap_or(0);
     let mut shown: Vec<Value> = entries.skip(number * size).take(size + 1).collect();
     let next = (shown.len() > size).then(|| {
@@ -405,7 +405,7 @@ fn rfc2822(at: Timestamp) -> String {
     at.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
 }
 
-impl CompanyCall {
+impl ProviderCall {
     fn describe(&self, now: Timestamp) -> Value {
         let ended_at = self.ended_at.filter(|at| *at <= now);
         let seconds = ended_at.map(|at| at.duration_since(self.started_at).as_secs().to_string());
@@ -419,7 +419,7 @@ impl CompanyCall {
     }
 }
 
-impl CompanyRecording {
+impl ProviderRecording {
     fn is_listed(&self, now: Timestamp) -> bool {
         self.deleted_at.is_none() && self.started_at + SignedDuration::from_millis(self.length_ms.into()) <= now
     }
