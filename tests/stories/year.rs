@@ -226,7 +226,7 @@ impl<'a> Year<'a> {
         let mut next = now;
         while credit > 0 && next < ends_at {
             let load = i64::try_from(calendar::load(next)).expect("small");
-            let step = (credit / load).min(3_600).max(1);
+            let step = (credit / load).clamp(1, 3_600);
             credit -= step * load;
             next += SignedDuration::from_secs(step);
         }

@@ -96,7 +96,13 @@ impl Year<'_> {
             parent: None,
         });
         let form = self.form(index).status("ringing");
-        match self.ask(index, "voice", &form, Content::Nothing).await {
+        let mut answer = self.ask(index, "voice", &form, Content::Nothing).await;
+        if answer.is_none() {
+            let form =
+                form.with("ErrorCode", "11200").with("ErrorUrl", "https://calls.example.org/webhooks/twilio/voice");
+            answer = self.ask(index, "fallback", &form, Content::Nothing).await;
+        }
+        match answer {
             Some(answer) => self.follow(index, &answer),
             // The provider has a document of its own for that, or the call breaks off.
             None if self.random.chance(600) => self.after(15, Event::Call(index, Step::AtSignal(None))),

@@ -42,11 +42,13 @@ pub enum RestFault {
     Nonsense,
     /// 404 to whoever asks for sound.
     NoSound,
-    /// Sound comes in crumbs and breaks off in the middle.
+    /// Sound breaks off in the middle.
     BrokenSound,
+    /// Each answer takes so many seconds.
+    Slow(i64),
 }
 
-pub const REST_FAULTS: [RestFault; 9] = [
+pub const REST_FAULTS: [RestFault; 10] = [
     RestFault::WrongPassword,
     RestFault::ServerErrors,
     RestFault::Busy(600),
@@ -56,6 +58,7 @@ pub const REST_FAULTS: [RestFault; 9] = [
     RestFault::Nonsense,
     RestFault::NoSound,
     RestFault::BrokenSound,
+    RestFault::Slow(20),
 ];
 
 /// What the provider has of one call.
@@ -245,6 +248,10 @@ impl Interface {
             }
             RestFault::NoLists if is_list => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
             RestFault::Nonsense => axum::response::Html("<!DOCTYPE html><p>Подождите").into_response(),
+            RestFault::Slow(seconds) => {
+                self.clock.advance(SignedDuration::from_secs(seconds));
+                return None;
+            }
             RestFault::NoSound if is_sound => StatusCode::NOT_FOUND.into_response(),
             _ => return None,
         };
