@@ -115,7 +115,7 @@ struct LoggedCall {
     line: Option<String>,
     caller: Option<String>,
     callback_id: Option<i64>,
-    is_restored: bool,
+    restored_at: Option<i64>,
 }
 
 struct Entry {
@@ -150,7 +150,7 @@ impl Tables {
                 line: row.get(1),
                 caller: row.get(2),
                 callback_id: row.get(3),
-                is_restored: row.get::<Option<i64>, _>(4).is_some(),
+                restored_at: row.get(4),
             });
         }
         let entries = "SELECT id, line, COALESCE(caller, callback_number) AS number, due_at, closed_at FROM callback";
@@ -248,7 +248,7 @@ impl Ledger<'_, '_> {
                 continue;
             };
             self.totals.calls += 1;
-            self.totals.restored += usize::from(logged.is_restored);
+            self.totals.restored += usize::from(logged.restored_at.is_some());
             if logged.line.as_deref() != Some(call.line) || logged.caller != call.number {
                 let what = format!("on line {:?} with caller {:?}: {call:?}", logged.line, logged.caller);
                 self.violate(Rule::LoggedOnce, what);
@@ -342,7 +342,7 @@ impl Ledger<'_, '_> {
             self.violate(Rule::NotPutAway, format!("the entry was closed at {}: {call:?}", instant(closed_at)));
         }
         // Who was called back before anybody knew of this call was not kept waiting by it.
-        let is_answered_already = logged.is_restored && entry.closed_at.is_some();
+        let is_answered_already = logged.restored_at.is_some_and(|restored_at| closed_at < restored_at);
         // A call that we heard of late may have seemed to begin then.
         let due_at = calendar::due_at(call.heard_at.unwrap_or(call.started_at)).as_millisecond();
         if entry.due_at > due_at && !is_answered_already {
