@@ -173,7 +173,7 @@ impl<'a> Year<'a> {
         self.figures.trace = mix(self.figures.trace ^ word ^ self.now().as_millisecond().unsigned_abs());
     }
 
-    fn violate(&mut self, rule: ledger::Rule, what: String) {
+    fn report(&mut self, rule: ledger::Rule, what: String) {
         self.violations.push(ledger::Violation { rule, what });
     }
 

@@ -209,7 +209,7 @@ impl Year<'_> {
             2 => 2,
             _ => u32::MAX,
         };
-        let is_lost = self.settings.has_faults && random.chance(3) && calendar_leaves_time(now);
+        let is_lost = self.settings.has_faults && random.chance(3) && is_given_up_in_time(now);
         let sid = format!("RE{}", &self.calls[call].sid[2..]);
         self.provider.records().insert_recording(ProviderRecording {
             sid: sid.clone(),
@@ -300,7 +300,7 @@ impl Year<'_> {
         }
         let answer = self.post(endpoint, form).await;
         if answer.status != 200 || !answer.content_type.starts_with("text/xml") || answer.verbs().is_empty() {
-            self.violate(Rule::CallerHearsNoFault, format!("{} at {endpoint}: {answer:?}", self.calls[call].sid));
+            self.report(Rule::CallerHearsNoFault, format!("{} at {endpoint}: {answer:?}", self.calls[call].sid));
         }
         self.acknowledged(call, content);
         Some(answer)
@@ -359,13 +359,13 @@ impl Year<'_> {
         match answer.status {
             200 => self.acknowledged(call, if has_message { Content::Message } else { Content::Nothing }),
             503 if !self.faults.is_durable() => self.figures.unsaved += 1,
-            _ => self.violate(Rule::CallerHearsNoFault, format!("{} at {endpoint}: {answer:?}", self.calls[call].sid)),
+            _ => self.report(Rule::CallerHearsNoFault, format!("{} at {endpoint}: {answer:?}", self.calls[call].sid)),
         }
     }
 }
 
-/// A message that its provider has lost is given up after sixty days, inside the time that is simulated.
-fn calendar_leaves_time(now: Timestamp) -> bool {
+/// Whether a message that its provider loses now is given up within the time that is simulated: that takes sixty days.
+fn is_given_up_in_time(now: Timestamp) -> bool {
     now < crate::harness::at("2026-12-20T00:00:00+03:00")
 }
 

@@ -197,11 +197,11 @@ pub async fn list_is_right(year: &mut Year<'_>) {
         for view in page.items {
             let callback = view.callback;
             if !ids.insert(callback.id) {
-                year.violate(Rule::ListedOnce, format!("callback {} stands on two pages", callback.id));
+                year.report(Rule::ListedOnce, format!("callback {} stands on two pages", callback.id));
             }
             let number = callback.number_to_dial().map(|number| (callback.line.to_string(), number.clone()));
             if let Some(number) = number.filter(|number| !numbers.insert(number.clone())) {
-                year.violate(Rule::ListedOnce, format!("{number:?} stands on the list twice"));
+                year.report(Rule::ListedOnce, format!("{number:?} stands on the list twice"));
             }
         }
         after = page.next;
@@ -212,7 +212,7 @@ pub async fn list_is_right(year: &mut Year<'_>) {
     for row in year.app.rows("SELECT id FROM callback WHERE closed_at IS NULL").await {
         let id: i64 = row.get(0);
         if !ids.contains(&id) {
-            year.violate(Rule::ListedOnce, format!("callback {id} is open and on no page"));
+            year.report(Rule::ListedOnce, format!("callback {id} is open and on no page"));
         }
     }
 }
@@ -225,7 +225,7 @@ struct Ledger<'a, 'b> {
 }
 
 impl Ledger<'_, '_> {
-    fn violate(&mut self, rule: Rule, what: String) {
+    fn report(&mut self, rule: Rule, what: String) {
         self.violations.push(Violation { rule, what });
     }
 
@@ -243,7 +243,7 @@ impl Ledger<'_, '_> {
             let rows = tables.calls.get(&call.sid).map_or(&[][..], Vec::as_slice);
             let [logged] = rows else {
                 if Self::is_due(call) || rows.len() > 1 {
-                    self.violate(Rule::LoggedOnce, format!("{} times in the log: {call:?}", rows.len()));
+                    self.report(Rule::LoggedOnce, format!("{} times in the log: {call:?}", rows.len()));
                 }
                 continue;
             };
@@ -251,11 +251,11 @@ impl Ledger<'_, '_> {
             self.totals.restored += usize::from(logged.restored_at.is_some());
             if logged.line.as_deref() != Some(call.line) || logged.caller != call.number {
                 let what = format!("on line {:?} with caller {:?}: {call:?}", logged.line, logged.caller);
-                self.violate(Rule::LoggedOnce, what);
+                self.report(Rule::LoggedOnce, what);
             }
         }
         for sid in tables.calls.keys().filter(|sid| !known.contains(sid.as_str())) {
-            self.violate(Rule::NothingInvented, format!("call {sid} was made by nobody"));
+            self.report(Rule::NothingInvented, format!("call {sid} was made by nobody"));
         }
     }
 
@@ -288,8 +288,8 @@ impl Ledger<'_, '_> {
         }
         let early = records.deleted_early.clone();
         drop(records);
-        faulty.into_iter().for_each(|what| self.violate(Rule::MessageStored, what));
-        early.into_iter().for_each(|sid| self.violate(Rule::DeletedWhenHeld, format!("{sid} was not here")));
+        faulty.into_iter().for_each(|what| self.report(Rule::MessageStored, what));
+        early.into_iter().for_each(|sid| self.report(Rule::DeletedWhenHeld, format!("{sid} was not here")));
     }
 
     fn callbacks(&mut self) {
@@ -310,11 +310,11 @@ impl Ledger<'_, '_> {
                     self.totals.need_callback += 1;
                     match id.and_then(|id| tables.entries.get(&id)) {
                         Some(entry) => self.callback(call, logged, entry),
-                        None => self.violate(Rule::HasCallback, format!("no entry: {call:?}")),
+                        None => self.report(Rule::HasCallback, format!("no entry: {call:?}")),
                     }
                 }
                 (false, Some(_)) if call.has_talked && !call.is_talk_reported => self.totals.unknown_talks += 1,
-                (false, Some(_)) => self.violate(Rule::NobodyWithoutNeed, format!("on the list: {call:?}")),
+                (false, Some(_)) => self.report(Rule::NobodyWithoutNeed, format!("on the list: {call:?}")),
                 (false, None) => {}
             }
         }
@@ -324,7 +324,7 @@ impl Ledger<'_, '_> {
             let promised = promises.get(&(entry.line.as_str(), entry.number.as_deref()));
             if !promised.is_some_and(|promised| promised.contains(&entry.due_at)) {
                 let what = format!("callback {id} is due at {}, which was promised to nobody", instant(entry.due_at));
-                self.violate(Rule::DueInTime, what);
+                self.report(Rule::DueInTime, what);
             }
         }
     }
@@ -334,12 +334,12 @@ impl Ledger<'_, '_> {
         if entry.line != call.line || entry.number.as_deref() != call.number_to_dial() {
             let what =
                 format!("the entry is of {} on {}: {call:?}", entry.number.as_deref().unwrap_or("-"), entry.line);
-            self.violate(Rule::HasCallback, what);
+            self.report(Rule::HasCallback, what);
         }
         let closed_at = entry.closed_at.unwrap_or(i64::MAX);
         let known_at = self.message_known_at(call).unwrap_or(call.started_at);
         if closed_at < known_at.as_millisecond() {
-            self.violate(Rule::NotPutAway, format!("the entry was closed at {}: {call:?}", instant(closed_at)));
+            self.report(Rule::NotPutAway, format!("the entry was closed at {}: {call:?}", instant(closed_at)));
         }
         // Who was called back before anybody knew of this call was not kept waiting by it.
         let is_answered_already = logged.restored_at.is_some_and(|restored_at| closed_at < restored_at);
@@ -347,7 +347,7 @@ impl Ledger<'_, '_> {
         let due_at = calendar::due_at(call.heard_at.unwrap_or(call.started_at)).as_millisecond();
         if entry.due_at > due_at && !is_answered_already {
             let what = format!("due at {} instead of {}: {call:?}", instant(entry.due_at), instant(due_at));
-            self.violate(Rule::DueInTime, what);
+            self.report(Rule::DueInTime, what);
         }
     }
 
@@ -368,14 +368,14 @@ impl Ledger<'_, '_> {
                 && self.tables.messages.values().flatten().any(|it| it.id == subject && it.state == "failed");
             if !is_given_up || is_leased || !is_of_lost_recording {
                 let error: Option<String> = row.get(5);
-                self.violate(Rule::NoJobLeft, format!("{kind} of {subject}, leased: {is_leased}, {error:?}"));
+                self.report(Rule::NoJobLeft, format!("{kind} of {subject}, leased: {is_leased}, {error:?}"));
             }
         }
         let spooled: Vec<String> =
             self.year.app.spool_names().into_iter().filter(|name| name.as_str() != "reserve").collect();
         let depth = self.year.app.store().spool_depth();
         if !spooled.is_empty() || depth != Default::default() {
-            self.violate(Rule::SpoolEmpty, format!("{depth:?}, {spooled:?}"));
+            self.report(Rule::SpoolEmpty, format!("{depth:?}, {spooled:?}"));
         }
     }
 }
