@@ -42,3 +42,4 @@ mod statements;
 mod transcripts;
 mod unmeasured;
 mod verifying;
+mod year;
