@@ -322,7 +322,7 @@ mod a_file {
             rename_database(app, "perezvon.db", "away.db");
             app.post("voice", &Form::call("CA1")).await;
             let page = madina.get("/callbacks").await.body;
-            assert!(page.contains("Список может быть неполным: 1 событие звонков ждёт базу данных."), "{page}");
+            assert!(page.contains("Список может быть неполным: 1\u{a0}событие звонков ждёт базу данных."), "{page}");
             assert!(!page.contains("Всех обзвонили"), "nobody knows that");
             rename_database(app, "away.db", "perezvon.db");
             assert_eq!(app.store().drain_spool().await, 1);
