@@ -319,12 +319,12 @@ mod a_file {
         async fn list_says_that_callers_may_be_missing(app) {
             let mut madina = app.browser("Мадина И.", Role::Officer).await;
             assert!(madina.get("/callbacks").await.body.contains("Всех обзвонили"));
-            rename_database(app, "perezvon.db", "away.db");
+            app.take_the_database_away().await;
             app.post("voice", &Form::call("CA1")).await;
             let page = madina.get("/callbacks").await.body;
             assert!(page.contains("Список может быть неполным: 1\u{a0}событие звонков ждёт базу данных."), "{page}");
             assert!(!page.contains("Всех обзвонили"), "nobody knows that");
-            rename_database(app, "away.db", "perezvon.db");
+            app.bring_the_database_back().await;
             assert_eq!(app.store().drain_spool().await, 1);
             assert!(!madina.get("/callbacks").await.body.contains("неполным"));
             app.leave_the_jobs().await;
