@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Parser;
 use perezvon::app::check::{self, Probe};
-use perezvon::app::cli::{Cli, Command, PbxCommand, ProviderCommand, WebhookCommand};
+use perezvon::app::cli::{Cli, Command, OfficerCommand, PbxCommand, ProviderCommand, TokenCommand, WebhookCommand};
 use perezvon::app::config::{self, Config, Mistakes};
 use perezvon::app::{
     backup, demo, hours, house, pbx, people, provider, reconcile, replay, serve, telemetry, verify, webhook_verify,
@@ -61,8 +61,22 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
             let probes = probes(&mut config).await;
             return check::run(config, now, probes, out).await;
         }
-        Command::Officer(command) => people::officer(&command, &open(&load()?).await?, now, out).await?,
-        Command::Token(command) => people::token(&command, &open(&load()?).await?, now, out).await?,
+        Command::Officer(command) => {
+            let config = load()?;
+            let store = match &command {
+                OfficerCommand::Add { .. } => open_or_make(&config).await?,
+                _ => open(&config).await?,
+            };
+            people::officer(&command, &store, now, out).await?;
+        }
+        Command::Token(command) => {
+            let config = load()?;
+            let store = match &command {
+                TokenCommand::Add { .. } => open_or_make(&config).await?,
+                _ => open(&config).await?,
+            };
+            people::token(&command, &store, now, out).await?;
+        }
         Command::Reconcile(args) => {
             let config = load()?;
             let store = open(&config).await?;
@@ -82,7 +96,7 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
             return webhook_verify::run(&args, &body, now, out);
         }
         Command::Backup(args) => return backup::make(&load()?, &args.into, now, out).await,
-        Command::Restore(args) => return backup::restore(&load()?, &args.backup, out).await,
+        Command::Restore(args) => return backup::restore(&load()?, &args.backup, now, out).await,
         Command::Verify(args) => {
             if let Some(folder) = &args.backup {
                 return backup::verify(folder, out).await;
@@ -106,15 +120,28 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
     Ok(true)
 }
 
+/// Opens the database that is there. A file that the service misses is not made behind its back.
 async fn open(config: &Config) -> anyhow::Result<Store> {
-    Store::open(&config.storage.database, config.lines.clone())
-        .await
-        .with_context(|| format!("база данных {} не открывается", config.storage.database_shown()))
+    if let Some(missing) = config.storage.missing_database() {
+        anyhow::bail!(missing);
+    }
+    let opened = Store::open_existing(&config.storage.database, config.lines.clone()).await;
+    opened.with_context(|| cannot_be_opened(config))
 }
 
-/// The lines with what the school changed since. A database that is not there yet has no changes, and is not made.
+/// The same for a command that may be the first of all.
+async fn open_or_make(config: &Config) -> anyhow::Result<Store> {
+    let opened = Store::open(&config.storage.database, config.lines.clone()).await;
+    opened.with_context(|| cannot_be_opened(config))
+}
+
+fn cannot_be_opened(config: &Config) -> String {
+    format!("база данных {} не открывается", config.storage.database_shown())
+}
+
+/// The lines with what the school changed since. A database that is not there yet has no changes.
 async fn take_the_hours_of_now(config: &mut Config) {
-    if config.storage.database_file().is_some_and(|file| !file.exists()) {
+    if config.storage.missing_database().is_some() {
         return;
     }
     match open(config).await {
@@ -135,7 +162,19 @@ fn calendar(config: &Config, line: Option<&str>) -> anyhow::Result<Calendar> {
 /// From the store come the lines as the school has them now.
 async fn probes(config: &mut Result<Config, Mistakes>) -> Vec<Probe> {
     let Ok(config) = config else { return Vec::new() };
-    let result = match open(config).await {
+    let mut probes = Vec::new();
+    // Of a file that is not there the look at the disk speaks.
+    if config.storage.missing_database().is_none() {
+        probes.push(Probe { name: "База данных".to_owned(), result: probe_database(config).await });
+    }
+    if let Some(mail) = &config.mail {
+        probes.push(Probe { name: "Почта".to_owned(), result: try_mail(mail).await });
+    }
+    probes
+}
+
+async fn probe_database(config: &mut Config) -> Result<String, String> {
+    match open(config).await {
         Ok(store) => {
             config.lines = store.lines();
             let officers = store.officers().await;
@@ -144,10 +183,5 @@ async fn probes(config: &mut Result<Config, Mistakes>) -> Vec<Probe> {
                 .map_err(|error| error.to_string())
         }
         Err(error) => Err(format!("{error:#}")),
-    };
-    let mut probes = vec![Probe { name: "База данных".to_owned(), result }];
-    if let Some(mail) = &config.mail {
-        probes.push(Probe { name: "Почта".to_owned(), result: try_mail(mail).await });
     }
-    probes
 }

@@ -6,8 +6,9 @@ use std::path::Path;
 use anyhow::{Context, bail};
 
 use super::config::{Config, reason};
+use crate::core::officer::Actor;
 use crate::jobs::backup::{self, BackupError, BackupRequest, MadeBy, Manifest, ManifestError, Problem, RestoringError};
-use crate::store::RestoreError;
+use crate::store::{AuditEntry, RestoreError, SchemaError, StoreError, audit_without_migrating};
 use crate::time::Timestamp;
 
 /// Problems that are listed one by one.
@@ -15,8 +16,8 @@ const MAX_LISTED: usize = 20;
 
 /// Makes a backup below `into`. `false`: it is whole, but recordings were missing before it was made.
 pub async fn make(config: &Config, into: &Path, now: Timestamp, out: &mut dyn Write) -> anyhow::Result<bool> {
-    if let Some(file) = config.storage.database_file().filter(|file| !file.exists()) {
-        bail!("базы данных {} нет: копировать нечего. Проверьте storage.database и текущую папку", file.display());
+    if let Some(missing) = config.storage.missing_database() {
+        bail!(missing);
     }
     let request = BackupRequest {
         database: config.storage.database.clone(),
@@ -27,16 +28,33 @@ pub async fn make(config: &Config, into: &Path, now: Timestamp, out: &mut dyn Wr
         zone: config.default_calendar.time_zone().clone(),
     };
     let made = backup::make(&request).await.map_err(|error| match error {
+        BackupError::AmongRecordings(folder) => anyhow::anyhow!(
+            "копия не сделана: папка {} лежит в папке записей. Укажите другую, лучше на другом диске",
+            folder.display()
+        ),
         BackupError::Io { path, source } => {
             anyhow::anyhow!("копия не сделана: {}: {}", path.display(), reason(&source))
         }
         BackupError::Store(error) => {
-            anyhow::anyhow!("копия не сделана: база {}: {error}", config.storage.database_shown())
+            anyhow::anyhow!("копия не сделана: база {}: {}", config.storage.database_shown(), store_in_words(&error))
         }
-        error => anyhow::anyhow!("копия не сделана, записанное не прочиталось обратно: {error}. Проверьте диск"),
+        BackupError::Manifest(error) => {
+            anyhow::anyhow!(
+                "копия не сделана, записанное не прочиталось обратно: {}. Проверьте диск",
+                not_a_backup(into, &error)
+            )
+        }
+        BackupError::Damaged(problems) => {
+            let problems: Vec<String> = problems.iter().take(MAX_LISTED).map(ToString::to_string).collect();
+            anyhow::anyhow!(
+                "копия не сделана, записанное не прочиталось обратно: {}. Проверьте диск",
+                problems.join("; ")
+            )
+        }
     })?;
     let manifest = &made.manifest;
     writeln!(out, "✓ Копия: {}", made.folder.display())?;
+    write_into_audit(config, "backup", &made.folder, now, out).await?;
     describe(manifest, out)?;
     if made.linked > 0 {
         writeln!(out, "  Записей общих с прежней копией (места не занимают): {}", made.linked)?;
@@ -56,7 +74,7 @@ pub async fn make(config: &Config, into: &Path, now: Timestamp, out: &mut dyn Wr
 }
 
 /// Restores the backup in `folder` into the configured database and recordings folder, both empty.
-pub async fn restore(config: &Config, folder: &Path, out: &mut dyn Write) -> anyhow::Result<bool> {
+pub async fn restore(config: &Config, folder: &Path, now: Timestamp, out: &mut dyn Write) -> anyhow::Result<bool> {
     let storage = &config.storage;
     let (database, recordings) = (storage.database_shown(), storage.recordings.display());
     let restored = match backup::restore(folder, &storage.database, &storage.recordings).await {
@@ -79,15 +97,17 @@ pub async fn restore(config: &Config, folder: &Path, out: &mut dyn Write) -> any
                 "в базе {database} уже есть таблицы другой версии ({found}, а в копии {wanted}), ничего не изменено. \
                  Укажите новую: storage.database"
             ),
-            RestoringError::Database(RestoreError::NewerSchema { known, wanted }) => format!(
-                "копия сделана более новой программой (версия таблиц {wanted}, эта знает до {known}). Обновите perezvon"
-            ),
             RestoringError::Io { path, source } => format!(
                 "восстановление прервано: {}: {}. Исправьте и запустите его ещё раз: оно начнётся сначала",
                 path.display(),
                 reason(&source)
             ),
-            error => format!("восстановление прервано: {error}. Запустите его ещё раз: оно начнётся сначала"),
+            error => {
+                format!(
+                    "восстановление прервано: {}. Запустите его ещё раз: оно начнётся сначала",
+                    why_broken_off(&error)
+                )
+            }
         }),
     };
     if restored.was_unfinished {
@@ -95,10 +115,62 @@ pub async fn restore(config: &Config, folder: &Path, out: &mut dyn Write) -> any
     }
     describe(&restored.manifest, out)?;
     writeln!(out, "✓ База {database} и папка записей {recordings} восстановлены и сверены с копией.")?;
+    write_into_audit(config, "restore", folder, now, out).await?;
     for name in restored.manifest.defects.iter().take(MAX_LISTED) {
         writeln!(out, "! {name}: этой записи не было уже при копировании")?;
     }
     Ok(true)
+}
+
+/// What the command did stands in the audit of the database. That it could not be written costs no backup.
+async fn write_into_audit(
+    config: &Config,
+    action: &'static str,
+    folder: &Path,
+    now: Timestamp,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
+    let entry = AuditEntry {
+        by: Actor::command_line(),
+        action,
+        object: format!("backup {name}"),
+        detail: folder.display().to_string(),
+        address: String::new(),
+    };
+    if let Err(error) = audit_without_migrating(&config.storage.database, &entry, now).await {
+        writeln!(out, "! В журнал действий это не записано: {}.", store_in_words(&error))?;
+    }
+    Ok(())
+}
+
+/// For the end of a sentence. What the database says of itself is quoted as it is.
+fn why_broken_off(error: &RestoringError) -> String {
+    match error {
+        RestoringError::TableDiffers { table, found, wanted } => {
+            format!("в таблице {table} не то, что в копии (строк {found} из {wanted})")
+        }
+        RestoringError::ReferencesDiffer { .. } => "ссылки между таблицами не те, что в копии".to_owned(),
+        RestoringError::Database(RestoreError::OtherTable(table)) => {
+            format!("таблица {table} в копии не такая, как в её версии таблиц")
+        }
+        RestoringError::Database(RestoreError::BadLine { table, line }) => {
+            format!("строка {line} таблицы {table} в копии не подходит к её столбцам")
+        }
+        RestoringError::Database(RestoreError::Store(error)) => store_in_words(error),
+        error => format!("«{error}»"),
+    }
+}
+
+fn store_in_words(error: &StoreError) -> String {
+    match error {
+        StoreError::UnfinishedRestore => {
+            "в ней незаконченное восстановление, закончите его: perezvon restore".to_owned()
+        }
+        StoreError::Gone => "её файла нет на месте".to_owned(),
+        StoreError::Unavailable(error) => format!("база данных недоступна, она отвечает «{error}»"),
+        error => format!("база данных отвечает «{error}»"),
+    }
 }
 
 /// Reads the backup in `folder` again. `false`: something is missing or changed.
@@ -153,10 +225,48 @@ fn not_a_backup(folder: &Path, error: &ManifestError) -> String {
         ManifestError::Missing => {
             format!("{folder} не резервная копия, или она не закончена: нет файла {}", backup::MANIFEST)
         }
+        ManifestError::Link => format!("копия {folder} повреждена: {} не файл, а ссылка", backup::MANIFEST),
         ManifestError::Io(error) => format!("{folder} не читается: {}", reason(error)),
-        ManifestError::Damaged(what) => format!("копия {folder} повреждена: {what}"),
+        ManifestError::Malformed(_) => format!("копия {folder} повреждена: {} не разобрать", backup::MANIFEST),
+        ManifestError::OtherFormat(format) => format!("{folder} не копия этой программы, а «{format}»"),
+        ManifestError::Outside(name) => format!("копия {folder} повреждена: имя {name:?} ведёт за её пределы"),
+        ManifestError::Undescribed(table) => format!("копия {folder} повреждена: таблица {table:?} не описана"),
+        ManifestError::OtherTables(names) => {
+            format!("копия {folder} повреждена: таблицы не те, что должны быть ({}). Возьмите другую", names.join(", "))
+        }
+        ManifestError::Schema(SchemaError::Newer { known, wanted }) => format!(
+            "копия {folder} сделана более новой программой (версия таблиц {wanted}, эта знает до {known}). Обновите perezvon"
+        ),
+        ManifestError::Schema(SchemaError::Unknown(version)) => {
+            format!("копия {folder} повреждена: версии таблиц {version} никогда не было")
+        }
+        ManifestError::Schema(SchemaError::Store(error)) => {
+            format!("копия {folder} не проверена: {}", store_in_words(error))
+        }
         ManifestError::Newer(version) => {
             format!("копия {folder} сделана более новой программой (формат {version}). Обновите perezvon")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn broken_off_restore_is_told_in_russian() {
+        let table = || "call".to_owned();
+        let errors = [
+            RestoringError::TableDiffers { table: table(), found: 3, wanted: 5 },
+            RestoringError::ReferencesDiffer { found: [].into(), wanted: [].into() },
+            RestoreError::OtherTable(table()).into(),
+            RestoreError::BadLine { table: table(), line: 7 }.into(),
+            StoreError::UnfinishedRestore.into(),
+            StoreError::Gone.into(),
+        ];
+        for error in errors {
+            let told = why_broken_off(&error).replace("call", "").replace("perezvon restore", "");
+            assert!(!told.contains(|c: char| c.is_ascii_alphabetic()), "{told}");
         }
     }
 }

@@ -9,7 +9,7 @@ mod providers;
 
 use std::collections::HashSet;
 use std::io::Write;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 
 use super::config::{Config, Mistakes, ProviderConfig, Storage, reason};
@@ -17,7 +17,7 @@ use crate::core::calendar::Calendar;
 use crate::core::greetings::{GreetingKind, PATIENCE_MS};
 use crate::core::line::Line;
 use crate::core::phone::Telephone;
-use crate::jobs::backup::BackupSettings;
+use crate::jobs::backup::{BackupSettings, lies_within};
 use crate::providers::twiml::Settings;
 use crate::time::{TimeZone, Timestamp};
 
@@ -52,6 +52,7 @@ pub async fn run(
             report.source(&config);
             report.calendars(&config, now);
             report.disk(&config.storage).await;
+            report.second_place(&config.storage);
             report.backup(&config).await;
             for line in config.lines.iter() {
                 report.line(line, &config, now);
@@ -125,6 +126,28 @@ impl Report {
         }
     }
 
+    /// Where calls are saved when neither the database nor the folder of recordings takes them.
+    fn second_place(&mut self, storage: &Storage) {
+        let folder = storage.emergency_folder();
+        let name = folder.display();
+        match try_second_place(&folder) {
+            Err(error) => self.fair(format!(
+                "Вторая папка для отложенных звонков {name} недоступна: {}. {} или укажите другую: storage.emergency.",
+                reason(&error),
+                mend(&error)
+            )),
+            Ok(disk) if disk.is_memory => self.fair(format!(
+                "Вторая папка для отложенных звонков {name} в памяти: выключение сервера она не переживёт. Укажите папку на \
+                 диске: storage.emergency."
+            )),
+            Ok(disk) if Some(disk.device) == device(&storage.recordings) => self.fair(format!(
+                "Вторая папка для отложенных звонков {name} на том же диске, что и записи: если он заполнится или откажет, \
+                 откажут обе. Укажите папку на другом диске: storage.emergency."
+            )),
+            Ok(_) => self.good(format!("Вторая папка для отложенных звонков {name} доступна для записи.")),
+        }
+    }
+
     /// Each different calendar once: most lines share one.
     fn calendars(&mut self, config: &Config, now: Timestamp) {
         let common = ("Календарь".to_owned(), &config.default_calendar);
@@ -146,10 +169,10 @@ impl Report {
         match made.and(writable(recordings).await) {
             Ok(()) => self.good(format!("Папка записей {} доступна для записи.", recordings.display())),
             Err(error) => self.bad(format!(
-                "Папка записей {} недоступна: {}. Создайте её и дайте службе право писать в неё или укажите другую: \
-                 storage.recordings.",
+                "Папка записей {} недоступна: {}. {} или укажите другую: storage.recordings.",
                 recordings.display(),
-                reason(&error)
+                reason(&error),
+                mend(&error)
             )),
         }
         let Some(file) = storage.database_file() else {
@@ -162,12 +185,17 @@ impl Report {
         };
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         match writable(folder).await {
+            Ok(()) if !file.exists() => self.fair(format!(
+                "База данных {}: файла ещё нет, его сделает служба при первом запуске. Если служба уже работала, остановите её и \
+                 верните файл на место или исправьте storage.database.",
+                file.display()
+            )),
             Ok(()) => self.good(format!("База данных {}: папка доступна для записи.", file.display())),
             Err(error) => self.bad(format!(
-                "В папку базы данных {} нельзя писать: {}. Создайте её и дайте службе право писать в неё или укажите \
-                 другую: storage.database.",
+                "В папку базы данных {} нельзя писать: {}. {} или укажите другую: storage.database.",
                 folder.display(),
-                reason(&error)
+                reason(&error),
+                mend(&error)
             )),
         }
     }
@@ -179,6 +207,13 @@ impl Report {
                  perezvon backup.",
             );
         };
+        if lies_within(folder, &config.storage.recordings) {
+            return self.bad(format!(
+                "Папка резервных копий {} лежит в папке записей, копии в неё не делаются. Укажите другую, лучше на другом \
+                 диске: backup.folder.",
+                folder.display()
+            ));
+        }
         let made = tokio::fs::create_dir_all(folder).await;
         match made.and(writable(folder).await) {
             Ok(()) => self.good(format!(
@@ -189,15 +224,14 @@ impl Report {
             )),
             Err(error) => {
                 return self.bad(format!(
-                    "Папка резервных копий {} недоступна: {}. Создайте её и дайте службе право писать в неё или укажите \
-                     другую: backup.folder.",
+                    "Папка резервных копий {} недоступна: {}. {} или укажите другую: backup.folder.",
                     folder.display(),
-                    reason(&error)
+                    reason(&error),
+                    mend(&error)
                 ));
             }
         }
-        let disk = |path: &Path| std::fs::metadata(path).ok().map(|it| it.dev());
-        if disk(folder).is_some() && disk(folder) == disk(&config.storage.recordings) {
+        if device(folder).is_some() && device(folder) == device(&config.storage.recordings) {
             self.fair(
                 "Папка резервных копий на том же диске, что и записи: поломки диска копия не переживёт. Укажите папку на \
                  другом диске: backup.folder.",
@@ -316,8 +350,57 @@ fn when(at: Timestamp, zone: &TimeZone) -> String {
     format!("{day}, {}, {}:{:02}", local.strftime("%d.%m.%Y"), local.hour(), local.minute())
 }
 
+/// The disk of a folder.
+struct Disk {
+    device: u64,
+    /// A file system in memory, as the temporary folder of many systems.
+    is_memory: bool,
+}
+
+/// Writes into the second folder of the spool, and leaves nothing behind. Like the service it makes the folder, but not the
+/// one above.
+fn try_second_place(folder: &Path) -> std::io::Result<Disk> {
+    const TMPFS: u64 = 0x0102_1994;
+    const RAMFS: u64 = 0x8584_58F6;
+    let is_new = !folder.exists();
+    if is_new {
+        std::fs::DirBuilder::new().mode(0o700).create(folder)?;
+    }
+    let tried = || {
+        let file = folder.join(probe_name());
+        std::fs::write(&file, b"")?;
+        std::fs::remove_file(&file)?;
+        // The width of the number differs between machines.
+        let kind = rustix::fs::statfs(folder)?.f_type as u64 & 0xFFFF_FFFF;
+        Ok(Disk { device: std::fs::metadata(folder)?.dev(), is_memory: kind == TMPFS || kind == RAMFS })
+    };
+    let disk = tried();
+    if is_new {
+        std::fs::remove_dir(folder)?;
+    }
+    disk
+}
+
+fn device(path: &Path) -> Option<u64> {
+    std::fs::metadata(path).ok().map(|it| it.dev())
+}
+
+/// What helps against an error of writing: the beginning of a sentence that goes on with «или».
+fn mend(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::ReadOnlyFilesystem => "Подключите диск для записи",
+        std::io::ErrorKind::StorageFull => "Освободите место",
+        std::io::ErrorKind::PermissionDenied => "Дайте службе право писать в неё",
+        _ => "Создайте её и дайте службе право писать в неё",
+    }
+}
+
+fn probe_name() -> String {
+    format!(".perezvon-check-{}", std::process::id())
+}
+
 async fn writable(folder: &Path) -> std::io::Result<()> {
-    let file = folder.join(format!(".perezvon-check-{}", std::process::id()));
+    let file = folder.join(probe_name());
     tokio::fs::write(&file, b"").await?;
     tokio::fs::remove_file(&file).await
 }

@@ -1,6 +1,7 @@
 //! The wiring: a configuration and a clock become a running house.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,12 +19,12 @@ use crate::providers::asterisk::Asterisk;
 use crate::providers::twiml::Twiml;
 use crate::providers::{Provider, Providers};
 use crate::recordings::{Folder, Joiner};
-use crate::store::{Purpose, Store, StoreError};
+use crate::store::{Instance, Purpose, Store, StoreError};
 use crate::time::{Clock, Heartbeat};
 use crate::web::{House, Parts};
 
-/// Timeout of the database at the start. One that comes later is opened when it comes.
-const DATABASE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Timeout of the database at the start: callers wait meanwhile. One that comes later is opened when it comes.
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(1);
 const GOING_ON: &str = "Callers get the offer to leave a message, and their calls are spooled until it is there";
 
 /// Everything below the socket: what handlers and the worker use.
@@ -31,6 +32,16 @@ pub struct Built {
     pub house: House,
     pub worker: Worker,
     pub store: Store,
+}
+
+/// Where deliveries are spooled, at first, in an emergency, and by an older version. A rehearsal has folders of its own:
+/// invented callers never come to a real list, and real ones never to that of a rehearsal.
+fn spool_folders(storage: &Storage, rehearse: bool) -> [PathBuf; 3] {
+    let end = if rehearse { "-rehearsal" } else { "" };
+    let mut emergency = storage.emergency_folder().into_os_string();
+    emergency.push(end);
+    let beside_recordings = |name: &str| storage.recordings.join(format!("{name}{end}"));
+    [beside_recordings(".spool"), emergency.into(), beside_recordings(".late")]
 }
 
 /// Opens the database and the folder and puts the parts together. Nothing runs yet but the writer.
@@ -45,9 +56,11 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
         error!(error = %failed, "The folder of recordings cannot be written: {failed}. {GOING_ON}");
         Folder::unchecked(recordings)
     });
+    let [spool, emergency, former] = spool_folders(&config.storage, rehearse);
     let store = Store::begin(&config.storage.database, config.lines.clone(), purpose)
         .with_context(|| format!("база данных {database} не открывается"))?
-        .with_spool(&recordings.join(".spool"), &config.storage.emergency_folder(), &recordings.join(".late"));
+        .with_spool(&spool, &emergency, &former)
+        .with_instance(Instance::take(&recordings.join(".instances")));
     match tokio::time::timeout(DATABASE_TIMEOUT, store.ready()).await {
         Ok(Ok(())) => {}
         Ok(Err(StoreError::WrongPurpose { is_rehearsal: false })) => {

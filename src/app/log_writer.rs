@@ -1,7 +1,9 @@
 //! Where log lines go: through a bounded queue to a thread of its own that writes them. A log that cannot be written, or that
 //! nobody reads any more, costs its lines and nothing else: no request waits for it, and none fails.
 
+use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -55,6 +57,11 @@ impl LogWriter {
         }
         let _ = written.recv_timeout(deadline.saturating_duration_since(Instant::now()));
     }
+}
+
+/// The same output without its lock, so that one who waits for a reader keeps nobody else from it.
+pub fn duplicate(output: impl AsFd) -> io::Result<File> {
+    Ok(File::from(output.as_fd().try_clone_to_owned()?))
 }
 
 fn write_all(mut output: impl Write, commands: &Receiver<Command>) {

@@ -2,7 +2,7 @@
 //! that were saved elsewhere (`--spool`).
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -43,28 +43,46 @@ pub async fn into(config: &Config, source: &Store, url: &str, out: &mut dyn Writ
 pub async fn spool(path: &Path, store: &Store, stdin: &mut dyn BufRead, out: &mut dyn Write) -> anyhow::Result<bool> {
     let (mut applied, mut others, mut failures) = (0, 0, 0);
     for line in lines(path, stdin)? {
-        let Ok(delivery) = read_spooled(&line) else {
-            others += usize::from(!line.trim().is_empty());
+        let Some(delivery) = spooled_part(&line) else {
+            others += usize::from(!line.trim_ascii().is_empty());
             continue;
+        };
+        let delivery = match str::from_utf8(delivery).map_err(io::Error::other).and_then(read_spooled) {
+            Ok(delivery) => delivery,
+            Err(broken) => {
+                failures += 1;
+                writeln!(out, "Строка похожа на сохранённое событие и не читается (обрезана?): {broken}")?;
+                continue;
+            }
         };
         let received_at = delivery.received_at;
         match store.deliver(delivery).await {
             Ok(_) => applied += 1,
             Err(failed) => {
                 failures += 1;
-                writeln!(out, "Не внесён звонок, принятый {received_at}: {failed}")?;
+                writeln!(out, "Не внесено событие, принятое {received_at}: {failed}")?;
             }
         }
     }
-    writeln!(out, "Внесено: {applied}. Не внесено: {failures}. Пропущено других строк: {others}.")?;
-    Ok(failures == 0)
+    writeln!(out, "Внесено событий: {applied}. Не внесено: {failures}. Пропущено других строк: {others}.")?;
+    if applied == 0 && failures == 0 {
+        writeln!(out, "Сохранённых событий здесь нет.")?;
+    }
+    Ok(failures == 0 && applied > 0)
+}
+
+/// The spooled delivery in a line. The journal of the system puts its own words before it.
+fn spooled_part(line: &[u8]) -> Option<&[u8]> {
+    const BEGINNING: &[u8] = br#"{"provider":"#;
+    let at = line.windows(BEGINNING.len()).position(|window| window == BEGINNING)?;
+    Some(line[at..].trim_ascii_end())
 }
 
 /// All lines of a file, of the files of a folder in the order of their names, or of standard input (`-`).
-fn lines(path: &Path, stdin: &mut dyn BufRead) -> anyhow::Result<Vec<String>> {
+fn lines(path: &Path, stdin: &mut dyn BufRead) -> anyhow::Result<Vec<Vec<u8>>> {
     let cannot_read = || format!("{} не читается", path.display());
     if path == Path::new("-") {
-        return stdin.lines().collect::<Result<_, _>>().with_context(cannot_read);
+        return stdin.split(b'\n').collect::<Result<_, _>>().with_context(cannot_read);
     }
     let mut files = vec![path.to_owned()];
     if path.is_dir() {
@@ -77,7 +95,7 @@ fn lines(path: &Path, stdin: &mut dyn BufRead) -> anyhow::Result<Vec<String>> {
     let mut lines = Vec::new();
     for file in files {
         let reader = BufReader::new(fs::File::open(&file).with_context(cannot_read)?);
-        for line in reader.lines() {
+        for line in reader.split(b'\n') {
             lines.push(line.with_context(cannot_read)?);
         }
     }

@@ -1,6 +1,10 @@
 //! `perezvon serve`: the service until somebody asks it to end.
 
-use std::io::Write;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use tokio::net::TcpListener;
@@ -9,9 +13,15 @@ use tracing::{error, info, warn};
 
 use super::config::Config;
 use super::house;
+use super::log_writer::duplicate;
 use crate::time::{Clock, Timestamp};
 
-/// Runs until SIGTERM or SIGINT, then finishes what is in hand.
+/// What can be printed nowhere else lies in this file of the working folder.
+const UNSAVED_FILE: &str = "perezvon-unsaved.jsonl";
+/// Timeout of writing it to one place.
+const PRINT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Runs until SIGTERM or SIGINT, then finishes what is in hand. SIGHUP and SIGQUIT do the same.
 pub async fn run(config: Config, rehearse_at: Option<Timestamp>) -> anyhow::Result<()> {
     let clock = rehearse_at.map_or(Clock::System, Clock::starting_at);
     let address = config.server.listen;
@@ -24,9 +34,13 @@ pub async fn run(config: Config, rehearse_at: Option<Timestamp>) -> anyhow::Resu
     if config.providers.is_empty() {
         warn!("No provider is configured: nobody can call. See perezvon.example.toml, [[providers]]");
     }
-    if built.store.officers().await.is_ok_and(|officers| officers.is_empty()) {
-        warn!("Nobody can sign in yet: perezvon officer add NAME --login LOGIN --role admin");
-    }
+    // Beside the work: a database that does not answer would keep callers waiting.
+    let store = built.store.clone();
+    tokio::spawn(async move {
+        if store.officers().await.is_ok_and(|officers| officers.is_empty()) {
+            warn!("Nobody can sign in yet: perezvon officer add NAME --login LOGIN --role admin");
+        }
+    });
     let mut running = house::run(built, listener)?;
     info!(address = %running.address, "Listening at http://{}", running.address);
     let ended = tokio::select! {
@@ -43,10 +57,8 @@ pub async fn run(config: Config, rehearse_at: Option<Timestamp>) -> anyhow::Resu
             "{} deliveries could be saved nowhere and follow here. Take them in: perezvon replay --spool FILE",
             unsaved.len()
         );
-        let text = unsaved.join("\n") + "\n";
-        // Straight to the descriptor: the log may drop lines, these may not.
-        let _ = std::io::stderr().lock().write_all(text.as_bytes());
-        bail!("не сохранено звонков: {}", unsaved.len());
+        print_unsaved(&unsaved);
+        bail!("не сохранено событий звонков: {}", unsaved.len());
     }
     info!("Ended");
     match ended {
@@ -55,13 +67,43 @@ pub async fn run(config: Config, rehearse_at: Option<Timestamp>) -> anyhow::Resu
     }
 }
 
+/// Writes the lines to the first of these that takes them all: standard error, standard output, a file in the working folder.
+/// One that nobody reads any more holds up the end for some seconds.
+fn print_unsaved(lines: &[String]) {
+    let text: Arc<str> = (lines.join("\n") + "\n").into();
+    // Straight to the descriptor: the log may drop lines, these may not.
+    let places: [fn(&str) -> io::Result<()>; 3] = [
+        |text| duplicate(io::stderr())?.write_all(text.as_bytes()),
+        |text| duplicate(io::stdout())?.write_all(text.as_bytes()),
+        |text| {
+            let mut options = std::fs::OpenOptions::new();
+            let mut file = options.create(true).append(true).mode(0o600).open(UNSAVED_FILE)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        },
+    ];
+    for place in places {
+        let (done, written) = mpsc::channel();
+        let text = text.clone();
+        thread::spawn(move || done.send(place(&text)));
+        if matches!(written.recv_timeout(PRINT_TIMEOUT), Ok(Ok(()))) {
+            return;
+        }
+    }
+}
+
 /// Returns when the process is asked to end.
 pub async fn wait_for_the_end() -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // A terminal that is closed, and the key for leaving a core: what memory alone holds must not end with them.
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut quit = signal(SignalKind::quit())?;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        _ = hangup.recv() => {}
+        _ = quit.recv() => {}
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tracing::error;
 use tracing_subscriber::EnvFilter;
 
-use super::log_writer::LogWriter;
+use super::log_writer::{LogWriter, duplicate};
 
 /// What is told unless somebody asks for other things. The library of sessions warns of every session that has run out, and
 /// tells errors that we tell ourselves.
@@ -18,7 +18,11 @@ const TOLD: &str = "warn,perezvon=info,tower_sessions=error,tower_sessions_core=
 /// usual syntax of filters; by default the diary of the house and warnings of the libraries. Panics are logged as errors.
 pub fn start_logs() -> LogWriter {
     let filter = EnvFilter::try_from_env("PEREZVON_LOG").unwrap_or_else(|_| EnvFilter::new(TOLD));
-    let writer = LogWriter::new(std::io::stderr());
+    // Where it cannot be duplicated it is closed, and its lines are lost anyway.
+    let writer = match duplicate(std::io::stderr()) {
+        Ok(output) => LogWriter::new(output),
+        Err(_) => LogWriter::new(std::io::stderr()),
+    };
     // The subscriber must not complain on standard error of a line that it could not write: that panics where it is closed.
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer.clone()).log_internal_errors(false);
     let started = match std::io::IsTerminal::is_terminal(&std::io::stderr()) {

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::time::Duration;
 
-use crate::jobs::{Orphan, Worker};
+use super::config::reason;
+use crate::jobs::{NotAdopted, Orphan, Worker};
 use crate::recordings::{Checksum, Folder, ReadError, RecordingName};
 use crate::store::Store;
 
@@ -30,7 +31,7 @@ pub async fn run_both_ways(worker: &Worker, adopt: bool, out: &mut dyn Write) ->
         match orphan {
             Orphan::OfMessage { voicemail_id, name } if adopt => match worker.adopt(*voicemail_id, name).await {
                 Ok(()) => writeln!(out, "✓ {name}: запись присоединена к своему сообщению")?,
-                Err(error) => writeln!(out, "! {name}: присоединить не удалось: {error}")?,
+                Err(error) => writeln!(out, "! {name}: присоединить не удалось: {}", not_adopted(&error))?,
             },
             Orphan::Arrived { voicemail_id, name } if adopt => {
                 worker.adopt_arrived(*voicemail_id).await?;
@@ -54,6 +55,14 @@ pub async fn run_both_ways(worker: &Worker, adopt: bool, out: &mut dyn Write) ->
         )?;
     }
     Ok(rows.is_whole)
+}
+
+fn not_adopted(error: &NotAdopted) -> String {
+    match error {
+        NotAdopted::Unreadable(error) => format!("файл не читается («{error}»)"),
+        NotAdopted::Store(error) => format!("база данных отвечает «{error}»"),
+        NotAdopted::NotWaiting => "его сообщение больше не ждёт записи".to_owned(),
+    }
 }
 
 struct Rows {
@@ -107,11 +116,12 @@ async fn rows_to_files(store: &Store, folder: &Folder, out: &mut dyn Write) -> a
 }
 
 async fn check(folder: &Folder, name: &str, sha256: &[u8]) -> Result<(), String> {
-    let name: RecordingName = name.parse().map_err(|error| format!("{error}"))?;
+    let name: RecordingName = name.parse().map_err(|_| "такого имени у записи быть не может".to_owned())?;
     match folder.checksum(&name).await {
         Ok(Checksum(found)) if found[..] == *sha256 => Ok(()),
         Ok(found) => Err(format!("файл изменился, контрольная сумма теперь {found}")),
         Err(ReadError::Missing(_)) => Err("файла нет".to_owned()),
-        Err(error) => Err(format!("файл не читается: {error}")),
+        Err(ReadError::Io { source, .. }) => Err(format!("файл не читается: {}", reason(&source))),
+        Err(ReadError::BeyondEnd { .. }) => Err("файл короче, чем был".to_owned()),
     }
 }

@@ -235,6 +235,11 @@ impl Action {
             _ => false,
         }
     }
+
+    /// Whether somebody is to call then, so that it depends on the siblings.
+    pub fn depends_on_siblings(&self) -> bool {
+        self.claims() || matches!(self, Self::HandOver { .. })
+    }
 }
 
 /// Why an officer's action was refused. Nothing has changed then.
@@ -293,7 +298,7 @@ pub struct Bench<'a> {
     pub vain_on_two_days: bool,
     /// Whether the two reasons of the regulation may be used.
     pub regulation_reasons: bool,
-    /// Other open callbacks of the same number; only claiming looks at them.
+    /// Other open callbacks of the same number, where [`Action::depends_on_siblings`].
     pub siblings: &'a [Sibling],
 }
 
@@ -371,6 +376,11 @@ impl Callback {
     /// One number is called by one officer at a time, whatever the line. Who holds this callback already was asked before.
     /// `true`: a colleague holds a sibling, and this officer goes on.
     fn check_siblings(&self, action: &Action, bench: &Bench<'_>) -> Result<bool, Refusal> {
+        if let Action::HandOver { to } = action {
+            // Nobody asks the recipient: his colleague may get this callback too, or release the other one.
+            let holder = Sibling::held_by_colleague(bench.siblings, to, bench.now);
+            return holder.map_or(Ok(false), |holder| Err(Refusal::HeldOnOtherLine(Box::new(holder))));
+        }
         let is_mine = self.desk.state.holder(bench.now).is_some_and(|holder| holder.id == bench.by.id);
         if !action.claims() || is_mine {
             return Ok(false);

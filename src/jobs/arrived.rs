@@ -4,7 +4,7 @@ use tracing::{error, warn};
 
 use super::Worker;
 use super::fetch::{LARGEST_RECORDING, Missed};
-use crate::recordings::{self, BadRecordingName, Kept, ReadError, RecordingName};
+use crate::recordings::{self, BadRecordingName, Kept, Mended, ReadError, RecordingName};
 use crate::store::{StoreError, Voicemail, VoicemailState};
 
 impl Worker {
@@ -19,7 +19,10 @@ impl Worker {
             Err(failed) => return Err(Missed::Unreadable(failed.to_string())),
         };
         let (bytes, broke_off) = match recordings::with_true_lengths(&bytes) {
-            Some(mended) => (mended, "the exchange broke off in the middle of the recording".to_owned()),
+            Some(Mended { bytes, broke_off: true }) => {
+                (bytes, "the exchange broke off in the middle of the recording".to_owned())
+            }
+            Some(Mended { bytes, broke_off: false }) => (bytes, String::new()),
             None => (bytes, String::new()),
         };
         // What is no sound is kept all the same: it is all there is of a caller's message.

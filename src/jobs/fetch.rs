@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use reqwest::{Response, StatusCode, Url};
 use tracing::{info, warn};
 
@@ -138,7 +139,7 @@ impl Worker {
     /// earlier try. A whole one is preferred.
     async fn in_the_folder(&self, voicemail: &Voicemail) -> Result<Option<Examined>, Missed> {
         let mut found = None;
-        for extension in recordings::EXTENSIONS {
+        for extension in recordings::extensions() {
             let name = RecordingName::of(voicemail.id, voicemail.received_at, extension)
                 .map_err(|bad| Missed::Unreadable(bad.to_string()))?;
             let file = match self.folder.kept(&name).await {
@@ -155,16 +156,31 @@ impl Worker {
         Ok(found)
     }
 
-    /// Measures a file of ours and looks for what is missing. `broke_off`: what is known of that already.
+    /// Measures a file of ours and looks for what is missing. `broke_off`: what is known of that already. A header that is
+    /// silent about the length, or too modest, is set right: no player finds the rest otherwise, and the original goes.
     pub(super) async fn examine(
         &self,
         voicemail: &Voicemail,
         file: Kept,
         broke_off: String,
     ) -> Result<Examined, Missed> {
-        let analysis = self.analyse(&file.name).await.map_err(Missed::Unreadable)?;
+        let bytes = Bytes::from(self.read(&file.name).await?);
+        let measured = bytes.clone();
+        let analysis = measured_apart(move || recordings::analyse(&measured)).await.map_err(Missed::Unreadable)?;
         let damage = if broke_off.is_empty() { damage(&analysis, voicemail.provider_seconds) } else { broke_off };
-        Ok(Examined { file, analysis, damage })
+        let mut examined = Examined { file, analysis, damage };
+        if examined.is_whole()
+            && let Some(mended) = recordings::with_true_lengths(&bytes)
+        {
+            let mut incoming = self.folder.begin(examined.file.name, u64::MAX).await.map_err(Missed::Disk)?;
+            incoming.write(&mended.bytes).await.map_err(Missed::Disk)?;
+            examined.file = incoming.finish().await.map_err(Missed::Disk)?;
+        }
+        Ok(examined)
+    }
+
+    async fn read(&self, name: &RecordingName) -> Result<Vec<u8>, Missed> {
+        self.folder.read(name).await.map_err(|error| Missed::Unreadable(error.to_string()))
     }
 
     async fn download(&self, archive: &dyn Archive, voicemail: &Voicemail, now: Timestamp) -> Result<Kept, Missed> {
@@ -174,7 +190,8 @@ impl Worker {
         }
         let broke_off = |error: reqwest::Error| Missed::Http(error.into());
         let mut beginning = Vec::new();
-        while beginning.len() < 64 {
+        let only_zeros = |beginning: &[u8]| beginning.iter().all(|byte| *byte == 0);
+        while beginning.len() < 64 || (beginning.len() < recordings::MAX_ZEROS && only_zeros(&beginning)) {
             match response.chunk().await.map_err(broke_off)? {
                 Some(chunk) => beginning.extend_from_slice(&chunk),
                 None => break,
@@ -211,7 +228,7 @@ impl Worker {
         let (missed, ask_anew) = match told {
             Ok(mut request) => {
                 let ask_anew = request.fallback.take();
-                match self.http.fetch(archive, request).await {
+                match self.http.fetch(archive, request, LARGEST_RECORDING).await {
                     Ok(response) => return Ok(response),
                     Err(failed) if failed.status().is_some_and(may_have_expired) => (Missed::Http(failed), ask_anew),
                     Err(failed) => return Err(Missed::Http(failed)),
@@ -226,7 +243,7 @@ impl Worker {
         let Some(fresh) = self.fresh_address(archive, voicemail, ask_anew, now).await? else { return Err(missed) };
         let request =
             archive.recording_request(call_id, &voicemail.recording_id, Some(&fresh)).map_err(Missed::Forbidden)?;
-        self.http.fetch(archive, request).await.map_err(Missed::Http)
+        self.http.fetch(archive, request, LARGEST_RECORDING).await.map_err(Missed::Http)
     }
 
     /// Where the recording lies now, among the recordings of its call. Its id may be one of our making, the end of the
@@ -339,7 +356,7 @@ impl Worker {
 
     /// Takes away what earlier tries have left under the other names of the message that is kept as `name`.
     async fn forget_other_files(&self, voicemail: &Voicemail, name: &RecordingName) {
-        for extension in recordings::EXTENSIONS {
+        for extension in recordings::extensions() {
             let Ok(other) = RecordingName::of(voicemail.id, voicemail.received_at, extension) else { continue };
             if other != *name
                 && let Err(failed) = self.folder.remove(&other).await
@@ -347,11 +364,6 @@ impl Worker {
                 warn!(voicemail.id, error = %failed, "A file that is not needed any more stays");
             }
         }
-    }
-
-    async fn analyse(&self, name: &RecordingName) -> Result<Result<Analysis, Unplayable>, String> {
-        let bytes = self.folder.read(name).await.map_err(|error| error.to_string())?;
-        measured_apart(move || recordings::analyse(&bytes)).await
     }
 
     async fn missed(&self, job: &Job, voicemail: &Voicemail, missed: Missed, now: Timestamp) -> Ended {
@@ -529,7 +541,7 @@ fn stored_sound(examined: Examined) -> StoredSound {
                 name,
                 format: match (unplayable, container) {
                     (Unplayable::Unsupported(format), _) => format,
-                    (_, Some(container)) => container.name().to_owned(),
+                    (_, Some(container)) => container.extension().to_owned(),
                     (_, None) => "unknown".to_owned(),
                 },
                 content_type: container.map_or("application/octet-stream", Container::content_type).to_owned(),

@@ -12,8 +12,14 @@ use rustls::{ClientConfig, RootCertStore};
 use crate::providers::{ApiRequest, Archive, FetchRequest, is_public};
 use crate::time::{SignedDuration, Timestamp};
 
-/// The longest a whole download may take.
-const WITHIN: Duration = Duration::from_secs(120);
+/// Timeout of a question to a provider's REST interface, with its answer.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(120);
+/// A download of any recording may take as long as this, and the largest as long as it takes at [`MIN_BYTES_PER_SECOND`].
+const MIN_DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(3600);
+/// A download that goes on more slowly is given up: 64 kbit/s, a telephone line's worth.
+const MIN_BYTES_PER_SECOND: u64 = 8000;
+/// A host that sends nothing for this long has gone.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// The same of a question to the exchange, for which an officer waits.
 const EXCHANGE_CONNECTS_WITHIN: Duration = Duration::from_secs(3);
 const EXCHANGE_ANSWERS_WITHIN: Duration = Duration::from_secs(5);
@@ -47,6 +53,11 @@ impl HttpError {
             Self::Status { status, .. } => Some(*status),
             _ => None,
         }
+    }
+
+    /// Whether the provider does not want to be asked so, at any time.
+    pub fn is_rejection(&self) -> bool {
+        self.status().is_some_and(|status| status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS)
     }
 
     /// Whether the provider says that there is no such thing, or no more.
@@ -116,7 +127,10 @@ impl Http {
     }
 
     fn public() -> Client {
-        let client = client_builder().connect_timeout(Duration::from_secs(10)).timeout(WITHIN);
+        let client = client_builder()
+            .connect_timeout(Duration::from_secs(10))
+            .read_timeout(READ_TIMEOUT)
+            .timeout(QUESTION_TIMEOUT);
         built(client.dns_resolver(Arc::new(PublicNames)))
     }
 
@@ -126,12 +140,17 @@ impl Http {
         built(client.pool_max_idle_per_host(0))
     }
 
-    /// Begins a download. Redirects are followed only where the provider's configuration allows, and the credentials
+    /// Begins a download of at most `max_bytes`. Redirects are followed only where the provider's configuration allows, and the credentials
     /// go along only where it says so.
-    pub(super) async fn fetch(&self, archive: &dyn Archive, request: FetchRequest) -> Result<Response, HttpError> {
+    pub(super) async fn fetch(
+        &self,
+        archive: &dyn Archive,
+        request: FetchRequest,
+        max_bytes: u64,
+    ) -> Result<Response, HttpError> {
         let (mut url, mut authorization) = (request.url, request.authorization);
         for _ in 0..=MOST_REDIRECTS {
-            let mut get = self.public.get(url.clone());
+            let mut get = self.public.get(url.clone()).timeout(download_timeout(max_bytes));
             if let Some(authorization) = &authorization {
                 get = get.header(AUTHORIZATION, authorization);
             }
@@ -214,6 +233,12 @@ fn asked(client: &Client, request: &ApiRequest) -> RequestBuilder {
     }
 }
 
+/// Timeout of a whole download. A long message over a thin uplink takes its time: a host that has gone is known by its
+/// silence.
+fn download_timeout(max_bytes: u64) -> Duration {
+    Duration::from_secs(max_bytes / MIN_BYTES_PER_SECOND).max(MIN_DOWNLOAD_TIMEOUT)
+}
+
 async fn whole(mut response: Response) -> Result<Vec<u8>, HttpError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
@@ -256,6 +281,16 @@ impl Resolve for PublicNames {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Ten minutes of 8 kHz, 16 bit are 9.6 MB.
+    #[test]
+    fn long_message_arrives_over_a_thin_uplink() {
+        let takes = |kilobits_per_second: u64| Duration::from_secs(9_600_000 * 8 / 1000 / kilobits_per_second);
+        assert!(takes(64) > QUESTION_TIMEOUT, "as long as a question may take is not enough");
+        assert!(takes(64) < download_timeout(9_600_000));
+        assert_eq!(download_timeout(1000), Duration::from_secs(3600));
+        assert!(download_timeout(128 * 1024 * 1024) > Duration::from_secs(4 * 3600));
+    }
 
     #[test]
     fn retry_after_is_seconds_or_an_http_date() {

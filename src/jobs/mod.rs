@@ -16,7 +16,8 @@ mod replay;
 mod transcribe;
 mod upkeep;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -31,16 +32,18 @@ pub use self::mail::{MailSecurity, MailSettings, Mailbox, MailboxError, mailbox,
 pub use self::reconcile_provider::{LookEnd, LookReport, Reconciler};
 pub use self::replay::{Replayed, replay};
 pub use self::transcribe::{Transcriber, TranscriptionSettings};
-use self::upkeep::Outage;
+use self::upkeep::{INTEGRITY_CHECK_INTERVAL, Outage};
 use crate::providers::Providers;
 use crate::recordings::Folder;
-use crate::store::{Job, JobKind, Store, StoreError};
+use crate::store::{Job, JobKind, JobPool, Store, StoreError};
 use crate::time::{Clock, Heartbeat, SignedDuration, Timestamp, elapsed_ms};
 
 /// How often the worker looks for work.
 const TICK: Duration = Duration::from_secs(1);
-/// How many jobs run at once. A school's uplink is thin.
+/// How many jobs run at once where somebody waits for the end of all.
 const AT_ONCE: u32 = 4;
+/// How many downloads from one host, or questions to one provider, run at once: the other slots are for other hosts.
+const MAX_IN_LANE: usize = 2;
 /// How long the jobs in hand may take to end when the program stops. A second try is safe.
 const PARTING: Duration = Duration::from_secs(5);
 /// Ticks between two looks at calls nobody told the end of.
@@ -48,6 +51,9 @@ const SWEEP_EVERY: u32 = 60;
 
 /// A provider may shorten our pauses to this, and not further however often it asks.
 const SHORT_PAUSE: SignedDuration = SignedDuration::from_mins(1);
+
+/// Interval of renewing the lease of a job that goes on; a lease is longer.
+const LEASE_RENEWAL_INTERVAL: Duration = Duration::from_secs(4 * 60);
 
 /// A step of the machine's clock larger than this is a jump, not the work of its steering.
 const JUMP_MS: i64 = 30_000;
@@ -131,7 +137,9 @@ impl Worker {
         let mut looked = (self.clock.now(), Instant::now());
         let mut in_hand = JoinSet::new();
         let mut outage = Outage::default();
+        let slots = Slots::default();
         let mut has_resumed = false;
+        let mut checked: Option<Instant> = None;
         loop {
             tokio::select! {
                 _ = ticks.tick() => {
@@ -154,7 +162,9 @@ impl Worker {
                     if tick.is_multiple_of(SWEEP_EVERY) {
                         self.sweep().await;
                         self.store.tend_spool(self.clock.now()).await;
-                        if self.integrity_check_is_due().await {
+                        let is_checked = checked.is_some_and(|at| at.elapsed() < INTEGRITY_CHECK_INTERVAL);
+                        if !is_checked && self.integrity_check_is_due().await {
+                            checked = Some(Instant::now());
                             let worker = self.clone();
                             in_hand.spawn(async move { worker.check_integrity().await });
                         }
@@ -173,7 +183,8 @@ impl Worker {
                 _ = stop.changed() => break,
             }
             self.heartbeat.beat();
-            if let Err(failed) = self.take_in_hand(&mut in_hand).await {
+            // What this instance left in the middle is given back first.
+            if has_resumed && let Err(failed) = self.take_in_hand(&slots, &mut in_hand).await {
                 warn!(error = %failed, "The queue cannot be read; trying again");
             }
         }
@@ -183,18 +194,32 @@ impl Worker {
             }
         };
         if tokio::time::timeout(PARTING, all_ended).await.is_err() {
-            warn!(jobs = in_hand.len(), "Jobs are broken off; they are tried again after their lease");
+            warn!(jobs = in_hand.len(), "Jobs are broken off; they are tried again at the next start");
             in_hand.shutdown().await;
+        }
+        if let Err(failed) = self.store.give_leases_back().await {
+            warn!(error = %failed, "The jobs in hand wait for the next start, or ten minutes");
         }
     }
 
-    /// Begins as many of the jobs that are due as there are hands free.
-    async fn take_in_hand(&self, in_hand: &mut JoinSet<Result<(), StoreError>>) -> Result<(), StoreError> {
-        let free = AT_ONCE.saturating_sub(u32::try_from(in_hand.len()).unwrap_or(u32::MAX));
-        if free == 0 {
-            return Ok(());
+    /// Begins as many of the jobs that are due as their pools have free slots.
+    async fn take_in_hand(
+        &self,
+        slots: &Slots,
+        in_hand: &mut JoinSet<Result<(), StoreError>>,
+    ) -> Result<(), StoreError> {
+        for pool in JobPool::ALL {
+            while slots.taken(pool) < pool.size() {
+                let job = self.store.lease_one(pool, &slots.full_lanes(pool), self.clock.now()).await?;
+                let Some(job) = job else { break };
+                let (worker, slot) = (self.clone(), slots.take(pool, job.lane.clone()));
+                in_hand.spawn(async move {
+                    let _slot = slot;
+                    worker.work(&job).await
+                });
+            }
         }
-        for (job, turn) in self.lease(free).await? {
+        if let Some((job, turn)) = self.lease_transcription().await? {
             let worker = self.clone();
             in_hand.spawn(async move {
                 let _turn = turn;
@@ -262,7 +287,7 @@ impl Worker {
 
     async fn work(&self, job: &Job) -> Result<(), StoreError> {
         let ended = match job.kind {
-            JobKind::FetchRecording => self.fetch_recording(job).await,
+            JobKind::FetchRecording => self.keeping_lease(job, self.fetch_recording(job)).await,
             JobKind::DeleteRecording => self.delete_recording(job).await,
             JobKind::ReconcileCall => self.reconcile_call(job).await,
             JobKind::ReconcileProvider => self.reconcile_provider(job).await,
@@ -291,10 +316,28 @@ impl Worker {
         }
     }
 
+    /// Does a job that may take longer than its lease, and renews the lease meanwhile.
+    async fn keeping_lease<T>(&self, job: &Job, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        let mut renewals = tokio::time::interval(LEASE_RENEWAL_INTERVAL);
+        renewals.tick().await;
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                _ = renewals.tick() => {
+                    if let Err(failed) = self.store.renew_job_lease(job.id, self.clock.now()).await {
+                        warn!(error = %failed, "The lease of a job could not be renewed; it may be begun twice");
+                    }
+                }
+            }
+        }
+    }
+
     /// What must be looked at once when the service starts. Whoever mends the access to a provider has everything of it
     /// tried again, what was given up too.
     pub async fn resume(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
+        self.store.give_leases_back().await?;
         self.store.move_jobs_near(now).await?;
         for provider in self.providers.iter() {
             let Some(archive) = provider.archive() else { continue };
@@ -330,6 +373,52 @@ impl Worker {
     }
 }
 
+/// A job in hand: its pool, and its lane if it has one.
+type InHand = (JobPool, Option<String>);
+
+/// All jobs in hand.
+#[derive(Clone, Default)]
+struct Slots(Arc<Mutex<Vec<InHand>>>);
+
+/// One job in hand, until this is dropped.
+struct Slot {
+    slots: Slots,
+    job: InHand,
+}
+
+impl Slots {
+    fn all(&self) -> MutexGuard<'_, Vec<InHand>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn taken(&self, pool: JobPool) -> usize {
+        self.all().iter().filter(|(taken, _)| *taken == pool).count()
+    }
+
+    fn full_lanes(&self, pool: JobPool) -> Vec<String> {
+        let mut counts = BTreeMap::<String, usize>::new();
+        for lane in self.all().iter().filter(|(taken, _)| *taken == pool).filter_map(|(_, lane)| lane.clone()) {
+            *counts.entry(lane).or_default() += 1;
+        }
+        counts.into_iter().filter(|(_, count)| *count >= MAX_IN_LANE).map(|(lane, _)| lane).collect()
+    }
+
+    fn take(&self, pool: JobPool, lane: Option<String>) -> Slot {
+        let job = (pool, lane);
+        self.all().push(job.clone());
+        Slot { slots: self.clone(), job }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut all = self.slots.all();
+        if let Some(at) = all.iter().position(|job| *job == self.job) {
+            all.swap_remove(at);
+        }
+    }
+}
+
 /// A job whose end could not be written keeps its lease and is tried again after it.
 fn told(ended: Result<Result<(), StoreError>, JoinError>) {
     match ended {
@@ -358,9 +447,30 @@ mod tests {
 
     fn pauses(kind: JobKind) -> Vec<SignedDuration> {
         let at = Timestamp::UNIX_EPOCH;
-        let job =
-            Job { id: 1, kind, subject: 1, created_at: at, run_at: at, attempts: 0, last_error: None, same_error: 0 };
+        let job = Job {
+            id: 1,
+            kind,
+            subject: 1,
+            lane: None,
+            created_at: at,
+            run_at: at,
+            attempts: 0,
+            last_error: None,
+            same_error: 0,
+        };
         (0..20).map(|attempts| pause_after(&Job { attempts, ..job.clone() })).collect()
+    }
+
+    #[test]
+    fn a_lane_is_full_with_two_and_free_again_after_them() {
+        let slots = Slots::default();
+        let _other = slots.take(JobPool::Downloads, Some("b".to_owned()));
+        let slow = [0; 2].map(|_| slots.take(JobPool::Downloads, Some("a".to_owned())));
+        let _nowhere = [0; 3].map(|_| slots.take(JobPool::Downloads, None));
+        assert_eq!((slots.full_lanes(JobPool::Downloads), slots.taken(JobPool::Downloads)), (vec!["a".to_owned()], 6));
+        assert_eq!((slots.full_lanes(JobPool::Calls), slots.taken(JobPool::Calls)), (vec![], 0));
+        drop(slow);
+        assert_eq!((slots.full_lanes(JobPool::Downloads), slots.taken(JobPool::Downloads)), (vec![], 4));
     }
 
     #[test]

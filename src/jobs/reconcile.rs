@@ -5,9 +5,9 @@ use tracing::{error, info, warn};
 
 use super::{Ended, Worker};
 use crate::core::call::{Call, CallEvent, Fact};
-use crate::providers::Archive;
+use crate::providers::{Archive, legs_of};
 use crate::recordings::RecordingName;
-use crate::store::{Delivery, Job, JobKind, OWN, StoreError};
+use crate::store::{Delivery, Job, OWN, StoreError};
 use crate::time::{SignedDuration, Timestamp, elapsed_ms};
 
 /// A call of whose end nobody told for this long is asked about.
@@ -16,6 +16,9 @@ const SILENT_FOR: SignedDuration = SignedDuration::from_mins(30);
 const LONGEST_CALL_MS: i64 = 4 * 3_600_000;
 /// A provider that does not answer is asked for this long.
 const ASK_FOR_MS: i64 = 24 * 3_600_000;
+
+/// The endpoint of deliveries with the officers' telephones that were rung within a call.
+pub(super) const LEGS: &str = "legs";
 
 impl Worker {
     /// What is looked at once a minute. Each part by itself: one that fails keeps no other from its work.
@@ -40,7 +43,7 @@ impl Worker {
     async fn ask_about_silent_calls(&self, now: Timestamp) -> Result<(), StoreError> {
         let before = now.checked_sub(SILENT_FOR).unwrap_or(now);
         for call in self.store.calls_going_on(before).await? {
-            self.store.plan_job(JobKind::ReconcileCall, call.id, now).await?;
+            self.store.plan_question(&call, now).await?;
         }
         Ok(())
     }
@@ -88,6 +91,7 @@ impl Worker {
             self.http.ask(archive.recordings_of_call_request(sid)).await.map_err(|failed| self.later(&failed))?;
         let events = archive.parse_recordings(&list, &call.key, now).map_err(|bad| Ended::Later(bad.to_string()))?;
         self.take_in(call, "recordings", list, events, now).await?;
+        self.ask_about_talk(archive, call, now).await?;
         match self.http.ask(archive.call_request(sid)).await {
             Ok(state) => {
                 let events = archive.parse_call(&state, &call.key, now).map_err(|bad| Ended::Later(bad.to_string()))?;
@@ -99,6 +103,23 @@ impl Worker {
             }
             Err(failed) => Err(self.later(&failed)),
         }
+    }
+
+    /// Asks whether an officer talked in a call in which officers were rung, before its end is known: without that webhook
+    /// the call would count as missed.
+    async fn ask_about_talk(&self, archive: &dyn Archive, call: &Call, now: Timestamp) -> Result<(), Ended> {
+        let may_have_rung =
+            call.is_inbound() && call.ringing.is_none() && call.decision.as_ref().is_some_and(|it| it.open);
+        let Some(listing) = archive.listing().ok().filter(|_| may_have_rung) else { return Ok(()) };
+        let sid = &call.key.provider_call_id;
+        let json = match self.http.ask(listing.legs_request(sid)).await {
+            Ok(json) => json,
+            // It cannot be asked for this: the call is judged without.
+            Err(failed) if failed.is_rejection() => return Ok(()),
+            Err(failed) => return Err(self.later(&failed)),
+        };
+        let page = listing.parse_call_page(&json, now).map_err(|bad| Ended::Later(bad.to_string()))?;
+        self.take_in(call, LEGS, json, legs_of(page, sid), now).await
     }
 
     /// Delivers the events that tell something new about the call.

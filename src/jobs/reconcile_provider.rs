@@ -7,17 +7,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
+use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use super::http::HttpError;
 use super::{Ended, Http, Worker};
-use crate::core::call::{CallEvent, CallKey, Fact};
+use crate::core::call::{CallEvent, CallKey, Fact, Ringing};
 use crate::core::line::Lines;
 use crate::providers::{
     ApiRequest, ForbiddenUrl, List, ListedCall, ListedKind, ListedRecording, Listing, Malformed, Page, Provider,
-    Providers, listing_of,
+    Providers, legs_of, listing_of,
 };
-use crate::store::{Delivery, Job, KnownCall, Look, LookPlace, Reconciliation, Store, StoreError};
+use crate::store::{Delivery, Job, KnownCall, Look, LookPlace, OWN, Reconciliation, Store, StoreError};
 use crate::time::{Clock, SignedDuration, Timestamp, elapsed_ms};
 
 /// The interval between two looks.
@@ -39,15 +40,25 @@ const MAX_LOOK_AGE_MS: i64 = 24 * 3_600_000;
 /// Pages read in one go, and how long that may take. The rest follows in the next go.
 const MAX_PAGES: u32 = 50;
 const LOOK_TIMEOUT: Duration = Duration::from_secs(180);
-/// The callback of a recording that is younger than this may still be on its way.
-const RECORDING_GRACE_MS: i64 = 5 * 60_000;
+/// The webhook about a recording, or about a talk, that is younger than this may still be on its way.
+const WEBHOOK_GRACE_MS: i64 = 5 * 60_000;
+/// The officers' telephones are rung no later than this after a call began.
+const MAX_RINGING_MS: i64 = 30 * 60_000;
 /// Looks that have failed for this long raise an alarm.
 const FAILING_ALARM_MS: i64 = 2 * 3_600_000;
 
-/// The endpoint of deliveries that a look makes.
-const RESTORED: &str = "restored";
+/// The endpoint of deliveries that a look makes; their body is a [`RestoredBody`].
+pub(super) const RESTORED: &str = "restored";
 const CALLS: &str = "calls";
 const RECORDINGS: &str = "recordings";
+
+/// What a look brought in, as the inbox keeps it. A replay applies the events as they are.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct RestoredBody {
+    pub events: Vec<CallEvent>,
+    /// The entry of the provider's list; `null` where the events are of officers' telephones.
+    listed: serde_json::Value,
+}
 
 /// Compares providers' lists with ours; for the worker and for the command line.
 #[derive(Clone)]
@@ -119,7 +130,7 @@ impl Worker {
     }
 
     pub(super) async fn reconcile_provider(&self, job: &Job) -> Ended {
-        let row = match self.store.reconciliation_of(job.subject).await {
+        let row = match self.store.reconciliation_of(job.subject, self.clock.now()).await {
             Ok(Some(row)) => row,
             Ok(None) => return Ended::Done,
             Err(failed) => return failed.into(),
@@ -148,10 +159,13 @@ impl Reconciler {
         listed
     }
 
-    /// Where a provider stands. The first time its first day of service is settled.
+    /// Where a provider stands. The first time its first day of service is settled, and anew if a clock that ran ahead has
+    /// settled it.
     async fn row(&self, provider: &str, now: Timestamp) -> Result<Reconciliation, StoreError> {
         loop {
-            if let Some(row) = self.store.reconciliation(provider).await? {
+            if let Some(row) = self.store.reconciliation(provider, now).await?
+                && row.service_since <= now
+            {
                 return Ok(row);
             }
             let first = self.store.first_delivery_at(provider).await?.map_or(now, |at| at.min(now));
@@ -171,11 +185,13 @@ impl Reconciler {
     ) -> Result<LookReport, StoreError> {
         let now = self.clock.now();
         let row = self.row(provider.name(), now).await?;
-        let from = begin_of_look(&row, since, wide, now);
+        let last = self.store.last_delivery_at(provider.name(), now).await?;
+        let from = begin_of_look(&row, since, last, wide, now);
         let unfinished = row
             .look
             .clone()
-            .filter(|look| look.next.is_some() && look.from <= from && elapsed_ms(look.to, now) < MAX_LOOK_AGE_MS);
+            .filter(|look| look.next.is_some() && look.from <= from && look.to <= now)
+            .filter(|look| elapsed_ms(look.to, now) < MAX_LOOK_AGE_MS);
         let first = LookPlace { list: CALLS.to_owned(), address: None };
         let goes_on = unfinished.is_some();
         let look = unfinished.unwrap_or(Look { from, to: now, listed: 0, known: 0, restored: 0, next: Some(first) });
@@ -192,6 +208,7 @@ impl Reconciler {
             lease,
             look,
             goes_on,
+            begins_at: None,
             legs: HashMap::new(),
             restored: HashSet::new(),
             known: HashSet::new(),
@@ -202,14 +219,24 @@ impl Reconciler {
     }
 }
 
-/// Where a look begins. Never before our first day of service, unless somebody says since when.
-fn begin_of_look(row: &Reconciliation, since: Option<Timestamp>, wide: bool, now: Timestamp) -> Timestamp {
+/// Where a look begins. Never before our first day of service, unless somebody says since when. Where nothing is known to be
+/// compared, it goes back over several days, and further if the last webhook of the provider, at `last`, is older.
+fn begin_of_look(
+    row: &Reconciliation,
+    since: Option<Timestamp>,
+    last: Option<Timestamp>,
+    wide: bool,
+    now: Timestamp,
+) -> Timestamp {
     let before = |at: Timestamp, span: SignedDuration| at.checked_sub(span).unwrap_or(Timestamp::MIN);
     let horizon = before(now, MAX_LOOK_BACK);
     if let Some(since) = since {
         return since.clamp(horizon, now);
     }
-    let narrow = row.covered_until.map_or(before(now, WIDE), |until| before(until, OVERLAP));
+    let narrow = match row.covered_until {
+        Some(until) => before(until, OVERLAP),
+        None => last.map_or(now, |last| before(last, OVERLAP)).min(before(now, WIDE)),
+    };
     let from = if wide { narrow.min(before(now, WIDE)) } else { narrow };
     from.max(row.service_since).clamp(horizon, now)
 }
@@ -231,6 +258,17 @@ impl From<StoreError> for Stop {
     }
 }
 
+/// An officer's telephone that was rung.
+struct Leg {
+    ringing: CallEvent,
+}
+
+impl Leg {
+    fn is_talk(&self) -> bool {
+        matches!(self.ringing.fact, Fact::Rang { ringing: Ringing::Answered, .. })
+    }
+}
+
 /// A look under way.
 struct Run<'a> {
     reconciler: &'a Reconciler,
@@ -242,8 +280,10 @@ struct Run<'a> {
     look: Look,
     /// An earlier go has read some of its pages.
     goes_on: bool,
-    /// How ringing the officers ended, by the call in which they were rung: lists have it before that call.
-    legs: HashMap<String, Vec<CallEvent>>,
+    /// When the first call that this go has read began.
+    begins_at: Option<Timestamp>,
+    /// The officers' telephones that were rung, by the call in which they were rung: lists have them before that call.
+    legs: HashMap<String, Vec<Leg>>,
     /// Calls that this look has restored, by the provider's id.
     restored: HashSet<String>,
     /// Calls that it has counted as known.
@@ -285,6 +325,7 @@ impl Run<'_> {
             List::Calls => {
                 let page = self.listing.parse_call_page(&json, now).map_err(Stop::Malformed)?;
                 let next = self.next_address(&page, |call| call.started_at);
+                self.begins_at = self.begins_at.or_else(|| page.entries.iter().find_map(|call| call.started_at));
                 self.take_in_calls(page.entries, now).await?;
                 next
             }
@@ -318,14 +359,16 @@ impl Run<'_> {
             match std::mem::replace(&mut call.kind, ListedKind::Outbound) {
                 ListedKind::Inbound if self.concerns_us(&call) => ours.push(call),
                 ListedKind::Leg { parent_call_id: Some(parent), ringing: Some(ringing) } => {
-                    self.legs.entry(parent).or_default().push(ringing);
+                    self.legs.entry(parent).or_default().push(Leg { ringing });
                 }
                 ListedKind::Inbound | ListedKind::Leg { .. } | ListedKind::Outbound => {}
             }
         }
         ours.sort_by_key(|call| call.started_at);
-        let ids: Vec<String> = ours.iter().map(|call| call.provider_call_id.clone()).collect();
+        let ids: Vec<String> =
+            ours.iter().map(|call| call.provider_call_id.clone()).chain(self.legs.keys().cloned()).collect();
         let known = self.reconciler.store.known_calls(&self.provider, &ids).await?;
+        self.take_in_talks(&known, now).await?;
         for call in ours {
             if self.restored.contains(&call.provider_call_id) {
                 continue;
@@ -343,8 +386,8 @@ impl Run<'_> {
                 }
                 Some(_) => {}
                 None => {
-                    let legs = self.legs.remove(&call.provider_call_id).unwrap_or_default();
-                    let events = call.events.into_iter().chain(legs).collect();
+                    let legs = self.legs_of(&call, now).await?;
+                    let events = call.events.into_iter().chain(legs.iter().map(|leg| leg.ringing.clone())).collect();
                     self.deliver(&call.provider_call_id, call.json, events, true, now).await?;
                     self.restored.insert(call.provider_call_id);
                     self.look.listed += 1;
@@ -355,10 +398,64 @@ impl Run<'_> {
         // A list in another order: the call came first.
         let late: Vec<String> = self.legs.keys().filter(|id| self.restored.contains(*id)).cloned().collect();
         for provider_call_id in late {
-            let events = self.legs.remove(&provider_call_id).unwrap_or_default();
-            self.deliver(&provider_call_id, Vec::new(), events, false, now).await?;
+            let legs = self.legs.remove(&provider_call_id).unwrap_or_default();
+            self.deliver_legs(&provider_call_id, legs, now).await?;
         }
         Ok(())
+    }
+
+    /// Talks of calls that we have and of which no webhook told how the ringing ended: without them such a call counts as
+    /// missed, and its caller is called back for nothing.
+    async fn take_in_talks(&mut self, known: &HashMap<String, KnownCall>, now: Timestamp) -> Result<(), Stop> {
+        for (provider_call_id, call) in known {
+            let Some(legs) = self.legs.remove(provider_call_id) else { continue };
+            let is_restored = self.restored.contains(provider_call_id) || self.has_restored(call);
+            let is_due = |leg: &Leg| is_restored || elapsed_ms(leg.ringing.at, now) >= WEBHOOK_GRACE_MS;
+            if call.has_ringing || !legs.iter().any(|leg| leg.is_talk() && is_due(leg)) {
+                continue;
+            }
+            self.deliver_legs(provider_call_id, legs, now).await?;
+            if !is_restored {
+                self.count_as_restored(provider_call_id, call);
+            }
+        }
+        Ok(())
+    }
+
+    /// The officers' telephones that were rung in a call. Where an earlier go has read the pages before it, they may have
+    /// been there, and it has forgotten them.
+    async fn legs_of(&mut self, call: &ListedCall, now: Timestamp) -> Result<Vec<Leg>, Stop> {
+        let legs = self.legs.remove(&call.provider_call_id).unwrap_or_default();
+        let is_near =
+            call.started_at.zip(self.begins_at).is_none_or(|(at, begin)| elapsed_ms(at, begin) < MAX_RINGING_MS);
+        if !self.goes_on || !legs.is_empty() || !is_near {
+            return Ok(legs);
+        }
+        let request = self.listing.legs_request(&call.provider_call_id);
+        let json = match self.reconciler.http.ask(request).await {
+            Ok(json) => json,
+            // It cannot be asked for this: the call is judged without.
+            Err(failed) if failed.is_rejection() => return Ok(legs),
+            Err(failed) => return Err(Stop::Http(failed)),
+        };
+        let page = self.listing.parse_call_page(&json, now).map_err(Stop::Malformed)?;
+        Ok(legs_of(page, &call.provider_call_id).into_iter().map(|ringing| Leg { ringing }).collect())
+    }
+
+    async fn deliver_legs(&self, provider_call_id: &str, legs: Vec<Leg>, now: Timestamp) -> Result<(), StoreError> {
+        let events = legs.into_iter().map(|leg| leg.ringing).collect();
+        self.deliver(provider_call_id, Vec::new(), events, false, now).await
+    }
+
+    /// A call that we have, of which this look has brought in what no webhook told.
+    fn count_as_restored(&mut self, provider_call_id: &str, call: &KnownCall) {
+        if self.known.remove(&call.id) {
+            self.look.known -= 1;
+        } else {
+            self.look.listed += 1;
+        }
+        self.look.restored += 1;
+        self.restored.insert(provider_call_id.to_owned());
     }
 
     /// Whether an earlier go of this look brought in the call.
@@ -390,17 +487,12 @@ impl Run<'_> {
                 _ => 0,
             };
             let age_ms = created_at.map_or(i64::MAX, |at| elapsed_ms(at, now) - i64::from(length_seconds) * 1000);
-            if !is_restored && age_ms < RECORDING_GRACE_MS {
+            if !is_restored && age_ms < WEBHOOK_GRACE_MS {
                 continue;
             }
             self.deliver(&provider_call_id, json, vec![event], false, now).await?;
             if !is_restored {
-                match self.known.remove(&call.id) {
-                    true => self.look.known -= 1,
-                    false => self.look.listed += 1,
-                }
-                self.look.restored += 1;
-                self.restored.insert(provider_call_id);
+                self.count_as_restored(&provider_call_id, call);
             }
         }
         Ok(())
@@ -417,16 +509,17 @@ impl Run<'_> {
     ) -> Result<(), StoreError> {
         events.push(CallEvent { at: now, fact: Fact::Restored });
         let key = CallKey { provider: self.provider.clone(), provider_call_id: provider_call_id.to_owned() };
+        let body = RestoredBody { events, listed: serde_json::from_slice(&json).unwrap_or_default() };
         let delivery = Delivery {
             provider: self.provider.clone(),
             endpoint: RESTORED.to_owned(),
-            method: "OWN".to_owned(),
+            method: OWN.to_owned(),
             target: String::new(),
             content_type: "application/json".to_owned(),
-            body: json.into(),
+            body: serde_json::to_vec(&body).expect("plain fields always become JSON").into(),
             received_at: now,
             key: Some(key),
-            events,
+            events: body.events,
             can_be_asked,
         };
         self.reconciler.store.deliver(delivery).await.map(drop)

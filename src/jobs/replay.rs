@@ -3,10 +3,12 @@
 //!
 //! What comes out equal, and what cannot, is written in ARCHITECTURE.md («Replay»).
 
+use super::reconcile::LEGS;
+use super::reconcile_provider::{RESTORED, RestoredBody};
 use crate::core::call::{CallEvent, CallKey, Fact};
 use crate::core::changes::Changes;
-use crate::providers::{Malformed, Provider, Providers, RawRequest};
-use crate::store::{Delivery, InboxDelivery, Store, StoreError};
+use crate::providers::{Malformed, Provider, Providers, RawRequest, legs_of};
+use crate::store::{Delivery, InboxDelivery, OWN, Store, StoreError};
 
 /// Reasons that are listed one by one.
 const MAX_REASONS: usize = 20;
@@ -83,7 +85,7 @@ type Read = (Option<CallKey>, Vec<CallEvent>, bool);
 
 fn read(kept: &InboxDelivery, providers: &Providers) -> Result<Read, NotReadable> {
     let provider = providers.get(&kept.provider).ok_or_else(|| NotReadable::NoProvider(kept.provider.clone()))?;
-    if kept.method == "OWN" {
+    if kept.method == OWN {
         return Ok((kept.key.clone(), events_of_ours(kept, provider)?, false));
     }
     let request = RawRequest {
@@ -97,7 +99,7 @@ fn read(kept: &InboxDelivery, providers: &Providers) -> Result<Read, NotReadable
     Ok((parsed.key, parsed.events, provider.archive().is_some()))
 }
 
-/// What we asked the provider for ourselves: see `reconcile.rs`.
+/// What we asked the provider for ourselves: see `reconcile.rs` and `reconcile_provider.rs`.
 fn events_of_ours(kept: &InboxDelivery, provider: &dyn Provider) -> Result<Vec<CallEvent>, NotReadable> {
     let nothing_to_ask = || NotReadable::NothingToAsk(kept.endpoint.clone());
     let key = kept.key.as_ref().ok_or_else(nothing_to_ask)?;
@@ -107,6 +109,16 @@ fn events_of_ours(kept: &InboxDelivery, provider: &dyn Provider) -> Result<Vec<C
         // The provider had forgotten the call.
         "call" if kept.body.is_empty() => Ok(ended()),
         "call" => Ok(provider.archive().ok_or_else(nothing_to_ask)?.parse_call(&kept.body, key, kept.received_at)?),
+        RESTORED => {
+            let body: RestoredBody =
+                serde_json::from_slice(&kept.body).map_err(|error| Malformed::Json(error.to_string()))?;
+            Ok(body.events)
+        }
+        LEGS => {
+            let listing = provider.archive().and_then(|archive| archive.listing().ok()).ok_or_else(nothing_to_ask)?;
+            let page = listing.parse_call_page(&kept.body, kept.received_at)?;
+            Ok(legs_of(page, &key.provider_call_id))
+        }
         "recordings" => {
             Ok(provider.archive().ok_or_else(nothing_to_ask)?.parse_recordings(&kept.body, key, kept.received_at)?)
         }

@@ -16,6 +16,9 @@ const OUTAGE_BEFORE_MAIL: Duration = Duration::from_secs(120);
 const OUTAGE_MAIL_INTERVAL: Duration = Duration::from_secs(3600);
 /// The whole database is read at this hour of the school's clock, when nobody calls.
 const INTEGRITY_HOUR: i8 = 2;
+/// Interval of the checks that one night may see. A database that cannot take down when it was checked is not checked each
+/// minute.
+pub(super) const INTEGRITY_CHECK_INTERVAL: Duration = Duration::from_secs(2 * 3600);
 /// Kept in `meta`: when the whole database was read last.
 const INTEGRITY_CHECKED_AT: &str = "integrity_checked_at";
 
@@ -34,7 +37,7 @@ pub(super) struct Outage {
 impl Outage {
     /// Whether a letter is due now: at once where deliveries are in memory alone, after a while where they are durable.
     fn is_mail_due(&mut self, depth: SpoolDepth, now: Instant) -> bool {
-        if depth == SpoolDepth::default() {
+        if depth.is_empty() {
             *self = Self::default();
             return false;
         }
@@ -67,19 +70,22 @@ impl Worker {
             return;
         }
         error!(spooled = depth.durable, in_memory = depth.in_memory, "Calls wait for the database");
-        let Some(settings) = self.mail.clone().filter(|settings| !settings.alarms_to.is_empty()) else { return };
-        let now = self.clock.now();
+        let worker = self.clone();
         tokio::spawn(async move {
-            if let Err(failed) =
-                send_notice(&settings, "Перезвон: звонки не попадают в базу данных", &outage_text(depth), now).await
-            {
-                warn!(error = %failed, "The letter about the outage could not be sent: {failed}");
-            }
+            worker.mail_notice("Перезвон: звонки не попадают в базу данных", &outage_text(depth)).await
         });
     }
 
+    /// Sends a letter to whoever gets alarms, past the database. It is not repeated when it fails.
+    async fn mail_notice(&self, subject: &str, text: &str) {
+        let Some(settings) = self.mail.as_ref().filter(|settings| !settings.alarms_to.is_empty()) else { return };
+        if let Err(failed) = send_notice(settings, subject, text, self.clock.now()).await {
+            warn!(error = %failed, "A letter about the database could not be sent: {failed}");
+        }
+    }
+
     /// Once a night.
-    pub(super) async fn integrity_check_is_due(&self) -> bool {
+    pub async fn integrity_check_is_due(&self) -> bool {
         let now = self.clock.now();
         let hour = now.to_zoned(self.store.lines().default_calendar().time_zone().clone()).hour();
         if hour != INTEGRITY_HOUR {
@@ -87,25 +93,31 @@ impl Worker {
         }
         let checked_at = self.store.meta(INTEGRITY_CHECKED_AT).await.ok().flatten();
         let checked_at = checked_at.and_then(|text| text.parse::<Timestamp>().ok());
-        checked_at.is_none_or(|at| now.duration_since(at) > SignedDuration::from_hours(2))
+        // An instant after now was written by a clock that ran ahead.
+        checked_at.is_none_or(|at| at > now || now.duration_since(at) > SignedDuration::from_hours(2))
     }
 
     /// Reads the whole database; an alarm says what is wrong, and goes when nothing is any more.
     pub async fn check_integrity(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
-        self.store.set_meta(INTEGRITY_CHECKED_AT, &now.to_string()).await?;
         let faults = self.store.integrity_faults().await?;
         if faults.is_empty() {
             info!("The database is whole");
-            return self.store.clear_alarm("database_damaged", "", now).await;
+            self.store.clear_alarm("database_damaged", "", now).await?;
+        } else {
+            error!(faults = faults.join("; "), "The database is damaged");
+            // It may be too damaged to take the alarm.
+            if let Err(failed) = self.store.raise_alarm("database_damaged", "", DATABASE_DAMAGED, now).await {
+                error!(error = %failed, "The alarm about the damaged database could not be saved: {failed}");
+                self.mail_notice("Перезвон: база данных повреждена", DATABASE_DAMAGED).await;
+            }
         }
-        error!(faults = faults.join("; "), "The database is damaged");
-        self.store.raise_alarm("database_damaged", "", DATABASE_DAMAGED, now).await
+        self.store.set_meta(INTEGRITY_CHECKED_AT, &now.to_string()).await
     }
 }
 
 fn outage_text(depth: SpoolDepth) -> String {
-    let SpoolDepth { durable, in_memory } = depth;
+    let SpoolDepth { durable, in_memory, .. } = depth;
     let mut text = format!(
         "База данных не принимает звонки. Звонящим предлагают оставить сообщение. Сохранено на диске и ждёт: {durable}.\n"
     );
@@ -125,7 +137,7 @@ mod tests {
     #[test]
     fn outage_is_mailed_once_an_hour() {
         let mut outage = Outage::default();
-        let (start, durable) = (Instant::now(), SpoolDepth { durable: 3, in_memory: 0 });
+        let (start, durable) = (Instant::now(), SpoolDepth { durable: 3, ..SpoolDepth::default() });
         let mut is_due = |depth, seconds| outage.is_mail_due(depth, start + Duration::from_secs(seconds));
         assert!(!is_due(durable, 0) && !is_due(durable, 119));
         assert!(is_due(durable, 120));
@@ -137,7 +149,7 @@ mod tests {
 
     #[test]
     fn loss_that_threatens_is_mailed_at_once() {
-        let in_memory = SpoolDepth { durable: 0, in_memory: 1 };
+        let in_memory = SpoolDepth { in_memory: 1, ..SpoolDepth::default() };
         assert!(Outage::default().is_mail_due(in_memory, Instant::now()));
         assert!(outage_text(in_memory).contains("Не выключайте службу"));
     }

@@ -268,6 +268,10 @@ pub trait Listing: Send + Sync {
     /// The first page of a list, of what is not older than `since`. A provider may list more than that.
     fn list_request(&self, list: List, since: Timestamp) -> ApiRequest;
 
+    /// The first page of the officers' telephones that were rung within a call, for [`Listing::parse_call_page`]. A provider
+    /// may list more than that: see [`legs_of`].
+    fn legs_request(&self, provider_call_id: &str) -> ApiRequest;
+
     /// The page at an address that an earlier page gave.
     ///
     /// # Errors
@@ -321,6 +325,15 @@ impl NoListing {
 /// When they are not.
 pub fn listing_of(provider: &dyn Provider) -> Result<&dyn Listing, NoListing> {
     provider.archive().ok_or(NoListing::RepeatsItself)?.listing()
+}
+
+/// How ringing the officers within one call ended, from a page that may list other calls too.
+pub fn legs_of(page: Page<ListedCall>, provider_call_id: &str) -> Vec<CallEvent> {
+    let ringing = |call: ListedCall| match call.kind {
+        ListedKind::Leg { parent_call_id: Some(parent), ringing } if parent == provider_call_id => ringing,
+        _ => None,
+    };
+    page.entries.into_iter().filter_map(ringing).collect()
 }
 
 /// One page of a list.

@@ -19,7 +19,13 @@ pub enum Damage {
     /// The header states 0: the exchange crashed in mid-recording. All that follows was taken as sound.
     #[error("the header states no length, {found_bytes} bytes of sound follow")]
     LengthMissing { found_bytes: u64 },
-    /// The file was cut, or its writer did not know the length in advance. All that is there was taken.
+    /// The header states a length that no recording has: its writer did not know it in advance. All that follows was taken.
+    #[error("the header leaves the length open, {found_bytes} bytes of sound follow")]
+    LengthUnknown { found_bytes: u64 },
+    /// More sound follows the stated end: as samples, as a second chunk or as a second file. It was taken too.
+    #[error("the header states {stated_bytes} bytes of sound, {found_bytes} are there in all")]
+    MoreThanStated { stated_bytes: u64, found_bytes: u64 },
+    /// The file was cut. All that is there was taken.
     #[error("the header states {stated_bytes} bytes of sound, {found_bytes} are there")]
     LengthBeyondEnd { stated_bytes: u64, found_bytes: u64 },
     #[error("the sound ends in mid-frame, {extra_bytes} bytes left out")]
@@ -30,12 +36,21 @@ pub enum Damage {
     Undecodable { packets: u64 },
     #[error("the file breaks off: {reason}")]
     CutShort { reason: String },
+    /// An MP3 with fewer frames than its own tag counts.
+    #[error("its tag counts {stated} frames of sound, {found} are there")]
+    FramesMissing { stated: u64, found: u64 },
 }
 
 impl Damage {
     /// Whether some of the sound may be lost; the rest are quirks of whoever wrote the file.
     pub fn is_loss(&self) -> bool {
-        matches!(self, Self::Undecodable { .. } | Self::CutShort { .. } | Self::LengthBeyondEnd { .. })
+        matches!(
+            self,
+            Self::Undecodable { .. }
+                | Self::CutShort { .. }
+                | Self::LengthBeyondEnd { .. }
+                | Self::FramesMissing { .. }
+        )
     }
 }
 
@@ -121,6 +136,7 @@ fn measure_source(source: Source<'_>, limit_ms: i64, mut hear: impl FnMut(&[i16]
 mod tests {
     use std::io::Cursor;
 
+    use super::super::container::{Container, sniff};
     use super::super::meter::PEAK_COUNT;
     use super::super::tone;
     use super::*;
@@ -242,8 +258,52 @@ mod tests {
                 // An Ogg page lost its end: it is dropped whole, and this short file has only one page of sound.
                 let most = measure(&whole[..whole.len() * 3 / 4]).unwrap_or_else(|error| panic!("{name}: {error}"));
                 assert!((1_000..1_400).contains(&most.length_ms), "{name}: {} ms", most.length_ms);
-                assert!(name.ends_with("mp3") || !most.damage.is_empty(), "{name}");
+                assert!(most.damage.iter().any(Damage::is_loss), "{name}");
             }
+        }
+    }
+
+    #[test]
+    fn the_frames_of_an_mp3_count_and_not_its_tag() {
+        let whole = file("voice.mp3");
+        let tag_at = whole.windows(4).position(|four| four == b"Xing" || four == b"Info").expect("a tag");
+        for stated in [0_u32, 1, 7] {
+            let mut bytes = whole.clone();
+            bytes[tag_at + 8..tag_at + 12].copy_from_slice(&stated.to_be_bytes());
+            let analysis = analyse(&bytes).unwrap();
+            assert!((1_500..1_800).contains(&analysis.sound.length_ms), "{stated}: {} ms", analysis.sound.length_ms);
+            assert!(analysis.has_speech && !analysis.sound.damage.iter().any(Damage::is_loss), "{stated}");
+        }
+    }
+
+    #[test]
+    fn zeros_before_an_mp3_are_passed_over() {
+        let bytes = [&[0; 500][..], &file("voice.mp3")].concat();
+        assert_eq!(sniff(&bytes), Ok(Container::Mp3));
+        assert_eq!(measure(&bytes).unwrap().length_ms, 1_500);
+    }
+
+    #[test]
+    fn sound_that_cannot_be_measured_is_named() {
+        let mut wav = tone::wav_bytes(&[1; 800]);
+        for (tag, name) in [(0x31, "wav/gsm"), (0x11, "wav/adpcm_ima"), (0x55, "wav/mp3")] {
+            wav[20] = tag;
+            assert_eq!(measure(&wav), Err(Unplayable::Unsupported(name.to_owned())));
+        }
+        let mut ogg = b"OggS\0\x02".to_vec();
+        ogg.resize(28, 0);
+        ogg.extend(b"Speex   1.2");
+        ogg.resize(400, 0);
+        for (bytes, name) in [
+            (&b"#!AMR\n\x04"[..], "amr"),
+            (b"FORM\0\0\0\x20AIFFCOMM", "aiff"),
+            (b".snd\0\0\0\x2c", "au"),
+            (b"\x1a\x45\xdf\xa3\x9f\x42", "webm"),
+            (b"RIFX\0\0\0\x20WAVEfmt ", "rifx"),
+            (&[0xff, 0xf5, 0xe8, 0xc4], "mp2"),
+            (&ogg, "ogg/speex"),
+        ] {
+            assert_eq!(measure(bytes), Err(Unplayable::Unsupported(name.to_owned())));
         }
     }
 

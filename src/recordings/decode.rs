@@ -15,7 +15,8 @@ use symphonia::core::units::{Duration, Timestamp};
 use symphonia::default::formats::{FlacReader, IsoMp4Reader, MpaReader, OggReader};
 
 use super::analyse::Damage;
-use super::container::{Container, Unplayable, sniff};
+use super::container::{Container, Unplayable, sniff, zeros};
+use super::mpeg::{Frame, Frames};
 use super::wav::{Coding, Wav};
 
 /// Rates and channels that a recording may have; a header outside of them is nonsense.
@@ -35,6 +36,8 @@ pub struct Source<'a> {
     pub sample_rate: u32,
     pub channels: u16,
     stream: Stream<'a>,
+    /// What was seen to be wrong before a sample was read.
+    damage: Vec<Damage>,
 }
 
 enum Stream<'a> {
@@ -50,11 +53,39 @@ impl<'a> Source<'a> {
         let options = FormatOptions::default;
         match container {
             Container::Wav => Self::open_wav(Wav::read(bytes)?),
-            Container::Mp3 => Self::open_packets(container, MpaReader::try_new(stream(after_id3(bytes)), options())),
+            Container::Mp3 => Self::open_mp3(after_id3(&bytes[zeros(bytes)..])),
+            Container::Ogg if bytes.get(28..36) == Some(b"Speex   ") => {
+                Err(Unplayable::Unsupported("ogg/speex".into()))
+            }
             Container::Ogg => Self::open_packets(container, OggReader::try_new(stream(bytes), options())),
             Container::Flac => Self::open_packets(container, FlacReader::try_new(stream(bytes), options())),
             Container::Mp4 => Self::open_packets(container, IsoMp4Reader::try_new(stream(bytes), options())),
+            Container::Amr
+            | Container::AmrWideband
+            | Container::Aiff
+            | Container::Au
+            | Container::Aac
+            | Container::Caf
+            | Container::Rifx
+            | Container::Webm
+            | Container::Wma => Err(Unplayable::Unsupported(container.extension().into())),
         }
+    }
+
+    /// A tag that counts fewer frames than are there is left out, or the decoder would believe it.
+    fn open_mp3(bytes: &'a [u8]) -> Result<Self, Unplayable> {
+        if let Some(layer) = Frame::read(bytes).map(|frame| frame.layer).filter(|layer| *layer != 3) {
+            return Err(Unplayable::Unsupported(format!("mp{layer}")));
+        }
+        let frames = Frames::count(bytes);
+        let believed = |frames: &Frames| frames.stated.is_none_or(|stated| stated + 1 >= frames.found);
+        let sound_at = frames.filter(|frames| !believed(frames)).map_or(0, |frames| frames.sound_at);
+        let reader = MpaReader::try_new(stream(&bytes[sound_at..]), FormatOptions::default());
+        let mut source = Self::open_packets(Container::Mp3, reader)?;
+        if let Some(Frames { found, stated: Some(stated), .. }) = frames.filter(|frames| frames.lost().is_some()) {
+            source.damage.push(Damage::FramesMissing { stated, found });
+        }
+        Ok(source)
     }
 
     /// Gives all samples to `hear`, mono; of several channels the louder one of each piece, so that a caller on one
@@ -71,7 +102,8 @@ impl<'a> Source<'a> {
     fn read_pieces(self, limit_ms: i64, mut hear: impl FnMut(&mut Piece)) -> Result<Vec<Damage>, Unplayable> {
         let limit = Limit { frames: limit_ms.unsigned_abs() * u64::from(self.sample_rate) / 1_000, limit_ms };
         let mut piece = Piece { channels: usize::from(self.channels), ..Piece::default() };
-        match self.stream {
+        let mut damage = self.damage;
+        damage.extend(match self.stream {
             Stream::Pcm(wav) => {
                 limit.check((wav.data.len() / wav.frame_bytes()) as u64)?;
                 for bytes in wav.data.chunks(PIECE_FRAMES * wav.frame_bytes()) {
@@ -79,7 +111,7 @@ impl<'a> Source<'a> {
                     piece.interleaved.extend(bytes.chunks_exact(2).map(|two| i16::from_le_bytes([two[0], two[1]])));
                     hear(&mut piece);
                 }
-                Ok(wav.damage)
+                wav.damage
             }
             Stream::Coded(wav, mut decoder) => {
                 limit.check((wav.data.len() / wav.frame_bytes()) as u64)?;
@@ -90,10 +122,11 @@ impl<'a> Source<'a> {
                     decoded.copy_to_vec_interleaved(&mut piece.interleaved);
                     hear(&mut piece);
                 }
-                Ok(wav.damage)
+                wav.damage
             }
-            Stream::Packets(packets) => packets.read(&limit, &mut piece, hear),
-        }
+            Stream::Packets(packets) => packets.read(&limit, &mut piece, hear)?,
+        });
+        Ok(damage)
     }
 
     fn open_wav(wav: Wav<'a>) -> Result<Self, Unplayable> {
@@ -120,7 +153,7 @@ impl<'a> Source<'a> {
                 Stream::Coded(wav, decoder_for(&parameters, format)?)
             }
         };
-        Ok(Self { container: Container::Wav, format, sample_rate, channels, stream })
+        Ok(Self { container: Container::Wav, format, sample_rate, channels, stream, damage: Vec::new() })
     }
 
     fn open_packets<R: FormatReader + 'a>(container: Container, reader: Result<R, Error>) -> Result<Self, Unplayable> {
@@ -142,7 +175,8 @@ impl<'a> Source<'a> {
         check_shape(sample_rate, channels)?;
         let decoder = decoder_for(parameters, format)?;
         let packets = Packets { track: track.id, sample_rate, decoder, reader };
-        Ok(Self { container, format, sample_rate, channels, stream: Stream::Packets(packets) })
+        let stream = Stream::Packets(packets);
+        Ok(Self { container, format, sample_rate, channels, stream, damage: Vec::new() })
     }
 }
 

@@ -4,6 +4,7 @@
 //! that believes the header, hound included, finds no sample there. So the chunks are walked here, and hound is asked
 //! for a second opinion where nothing seems wrong.
 
+use std::borrow::Cow;
 use std::io::Cursor;
 
 use super::analyse::Damage;
@@ -54,27 +55,50 @@ impl Coding {
             (3, 32) => Ok(Self::F32),
             (6, 8) => Ok(Self::Alaw),
             (7, 8) => Ok(Self::Mulaw),
+            (0x02, _) => Err(Unplayable::Unsupported("wav/adpcm_ms".into())),
+            (0x11, _) => Err(Unplayable::Unsupported("wav/adpcm_ima".into())),
             (0x31, _) => Err(Unplayable::Unsupported("wav/gsm".into())),
+            (0x50, _) => Err(Unplayable::Unsupported("wav/mp2".into())),
+            (0x55, _) => Err(Unplayable::Unsupported("wav/mp3".into())),
             _ => Err(Unplayable::Unsupported(format!("wav with format tag {tag} and {bits} bits"))),
         }
     }
 }
 
-/// The same file with the lengths of its header set right, if they are wrong: 0 after a crash of Asterisk in mid-recording,
-/// or more than is there. No player finds a second in such a file otherwise. `None`: nothing to mend.
-pub fn with_true_lengths(bytes: &[u8]) -> Option<Vec<u8>> {
+/// A length no recording has: what a writer states that cannot go back to the header, as ffmpeg into a pipe (0xFFFFFFFF),
+/// sox (0x7FFFF000) and others (0x7FFFFFFF).
+const UNKNOWN_LENGTH: usize = 0x7fff_0000;
+
+/// What follows the sound without being a chunk is sound from this length on; shorter, it is rubbish.
+const LEAST_MORE_MS: usize = 250;
+
+/// A file whose header tells the truth now.
+pub struct Mended {
+    pub bytes: Vec<u8>,
+    /// The lengths were 0, or more than is there: whoever wrote it was interrupted, or something is missing.
+    pub broke_off: bool,
+}
+
+/// The same file with the lengths of its header set right, if they are wrong: no player finds more sound in it than they say.
+/// `None`: nothing to mend.
+pub fn with_true_lengths(bytes: &[u8]) -> Option<Mended> {
     let wav = Wav::read(bytes).ok()?;
-    let wrong = |damage: &Damage| matches!(damage, Damage::LengthMissing { .. } | Damage::LengthBeyondEnd { .. });
-    if !wav.damage.iter().any(wrong) {
+    let has = |is: fn(&Damage) -> bool| wav.damage.iter().any(is);
+    let broke_off = has(|it| matches!(it, Damage::LengthMissing { .. } | Damage::LengthBeyondEnd { .. }));
+    let is_wrong = broke_off || has(|it| matches!(it, Damage::LengthUnknown { .. } | Damage::MoreThanStated { .. }));
+    // RF64 has its lengths elsewhere.
+    if !is_wrong || !bytes.starts_with(b"RIFF") {
         return None;
     }
-    let start = wav.data.as_ptr() as usize - bytes.as_ptr() as usize;
-    let mut mended = bytes[..start + wav.data.len()].to_vec();
+    let mut mended = [&bytes[..wav.starts_at], &wav.data].concat();
+    if wav.data.len() % 2 == 1 {
+        mended.push(0);
+    }
     let riff_bytes = u32::try_from(mended.len() - 8).ok()?;
     let data_bytes = u32::try_from(wav.data.len()).ok()?;
     mended[4..8].copy_from_slice(&riff_bytes.to_le_bytes());
-    mended[start - 4..start].copy_from_slice(&data_bytes.to_le_bytes());
-    Some(mended)
+    mended[wav.starts_at - 4..wav.starts_at].copy_from_slice(&data_bytes.to_le_bytes());
+    Some(Mended { bytes: mended, broke_off })
 }
 
 /// A WAV file whose header was understood. `data` holds whole frames only.
@@ -83,8 +107,10 @@ pub struct Wav<'a> {
     pub coding: Coding,
     pub sample_rate: u32,
     pub channels: u16,
-    pub data: &'a [u8],
+    pub data: Cow<'a, [u8]>,
     pub damage: Vec<Damage>,
+    /// Where its sound begins.
+    starts_at: usize,
 }
 
 impl<'a> Wav<'a> {
@@ -96,8 +122,10 @@ impl<'a> Wav<'a> {
             let stated = u32::from_le_bytes([header[4], header[5], header[6], header[7]]) as usize;
             if &header[..4] == b"data" {
                 let (coding, channels, sample_rate) = format.ok_or_else(|| broken("sound before its format"))?;
-                let mut wav = Wav { coding, sample_rate, channels, data: body, damage: Vec::new() };
-                wav.cut_to(stated);
+                let starts_at = bytes.len() - body.len();
+                let mut wav =
+                    Wav { coding, sample_rate, channels, data: Cow::Borrowed(body), damage: Vec::new(), starts_at };
+                wav.cut_to(body, stated);
                 wav.ask_hound(bytes);
                 return Ok(wav);
             }
@@ -115,25 +143,65 @@ impl<'a> Wav<'a> {
         self.coding.sample_bytes() * usize::from(self.channels)
     }
 
-    /// Keeps the stated length where it is possible, else all that is there, and only whole frames of it.
-    fn cut_to(&mut self, stated: usize) {
-        let found = self.data.len();
+    /// Keeps the stated length where it is possible, with what sound follows it all the same, else all that is there; and
+    /// only whole frames of it.
+    fn cut_to(&mut self, body: &'a [u8], stated: usize) {
+        let found = body.len();
+        let (stated_bytes, found_bytes) = (stated as u64, found as u64);
         if stated == 0 && found > 0 {
-            self.damage.push(Damage::LengthMissing { found_bytes: found as u64 });
+            self.damage.push(Damage::LengthMissing { found_bytes });
+        } else if stated > found && stated >= UNKNOWN_LENGTH {
+            self.damage.push(Damage::LengthUnknown { found_bytes });
         } else if stated > found {
-            self.damage.push(Damage::LengthBeyondEnd { stated_bytes: stated as u64, found_bytes: found as u64 });
+            self.damage.push(Damage::LengthBeyondEnd { stated_bytes, found_bytes });
         } else {
-            self.data = &self.data[..stated];
+            let more = self.more_sound(body.get(stated + stated % 2..).unwrap_or_default());
+            self.data = match more.is_empty() {
+                true => Cow::Borrowed(&body[..stated]),
+                false => Cow::Owned([&[&body[..stated]], &more[..]].concat().concat()),
+            };
+            if !more.is_empty() {
+                self.damage.push(Damage::MoreThanStated { stated_bytes, found_bytes: self.data.len() as u64 });
+            }
         }
         let extra = self.data.len() % self.frame_bytes();
         if extra > 0 {
             self.damage.push(Damage::PartialFrame { extra_bytes: extra as u64 });
-            self.data = &self.data[..self.data.len() - extra];
+            let whole = self.data.len() - extra;
+            match &mut self.data {
+                Cow::Borrowed(data) => *data = &data[..whole],
+                Cow::Owned(data) => data.truncate(whole),
+            }
         }
     }
 
+    /// Sound behind the stated end: a second chunk of it, a second file, or simply samples. Other chunks are no sound.
+    fn more_sound(&self, mut rest: &'a [u8]) -> Vec<&'a [u8]> {
+        let mut more = Vec::new();
+        let least = self.sample_rate as usize * self.frame_bytes() * LEAST_MORE_MS / 1_000;
+        while let Some((header, body)) = rest.split_at_checked(8) {
+            let stated = u32::from_le_bytes([header[4], header[5], header[6], header[7]]) as usize;
+            let is_chunk = header[..4].iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ');
+            rest = match (&header[..4], body.get(..stated)) {
+                (b"RIFF", _) if body.starts_with(b"WAVE") => &body[4..],
+                (b"data", piece) => {
+                    more.push(piece.unwrap_or(body));
+                    body.get(stated + stated % 2..).unwrap_or_default()
+                }
+                (_, Some(_)) if is_chunk => body.get(stated + stated % 2..).unwrap_or_default(),
+                _ => {
+                    more.extend(Some(rest).filter(|rest| !is_chunk && rest.len() >= least.max(1)));
+                    &[]
+                }
+            };
+        }
+        more.retain(|piece| !piece.is_empty());
+        more
+    }
+
     fn ask_hound(&mut self, bytes: &[u8]) {
-        if !self.damage.is_empty() || matches!(self.coding, Coding::Alaw | Coding::Mulaw) {
+        if !self.damage.is_empty() || !bytes.starts_with(b"RIFF") || matches!(self.coding, Coding::Alaw | Coding::Mulaw)
+        {
             return; // hound refuses both laws, and would only repeat the damage already seen
         }
         let doubt = match hound::WavReader::new(Cursor::new(bytes)) {
@@ -209,6 +277,76 @@ mod tests {
         bytes[40..44].copy_from_slice(&15_999_u32.to_le_bytes());
         let wav = Wav::read(&bytes).unwrap();
         assert_eq!((wav.data.len(), wav.damage), (15_998, vec![Damage::PartialFrame { extra_bytes: 1 }]));
+    }
+
+    fn with_length(stated: u32) -> Vec<u8> {
+        let mut bytes = voice();
+        bytes[4..8].copy_from_slice(&stated.saturating_add(36).to_le_bytes());
+        bytes[40..44].copy_from_slice(&stated.to_le_bytes());
+        bytes
+    }
+
+    #[test]
+    fn a_streamed_file_is_whole_and_gets_its_length() {
+        for stated in [u32::MAX, 0x7fff_ffff, 0x7fff_f000, 0xffff_ffdb] {
+            let bytes = with_length(stated);
+            let wav = Wav::read(&bytes).unwrap();
+            assert_eq!(
+                (wav.data.len(), &wav.damage[..]),
+                (16_000, &[Damage::LengthUnknown { found_bytes: 16_000 }][..])
+            );
+            assert!(!wav.damage[0].is_loss());
+            let mended = with_true_lengths(&bytes).unwrap();
+            assert_eq!((mended.bytes, mended.broke_off), (voice(), false), "{stated:x}");
+        }
+        let rf64 = [b"RF64", &with_length(u32::MAX)[4..]].concat();
+        assert_eq!(Wav::read(&rf64).unwrap().data.len(), 16_000);
+        assert!(with_true_lengths(&rf64).is_none());
+    }
+
+    #[test]
+    fn sound_behind_the_stated_end_is_kept() {
+        let (whole, half) = (voice(), 44 + 8_000);
+        let too_short = with_length(8_000);
+        let header = [b"data", &8_000_u32.to_le_bytes()[..]].concat();
+        let two_chunks = [&too_short[..half], &header, &whole[half..]].concat();
+        let two_files = [&too_short[..half], &too_short[..44], &whole[half..]].concat();
+        let with_a_note = [&too_short[..half], b"LIST\x04\0\0\0INFO", &header, &whole[half..]].concat();
+        for (what, bytes) in [
+            ("samples", too_short),
+            ("a second chunk", two_chunks),
+            ("a second file", two_files),
+            ("a chunk behind a note", with_a_note),
+        ] {
+            let wav = Wav::read(&bytes).unwrap();
+            let more = Damage::MoreThanStated { stated_bytes: 8_000, found_bytes: 16_000 };
+            assert_eq!((wav.data.len(), &wav.damage[..]), (16_000, &[more][..]), "{what}");
+            assert_eq!(with_true_lengths(&bytes).unwrap().bytes, whole, "{what}");
+        }
+    }
+
+    #[test]
+    fn padding_and_rubbish_behind_the_sound_are_no_sound() {
+        for behind in [&b"\0"[..], &[0x95; 300], b"id3 \x10\0\0\0ID3", b"TAGTitle"] {
+            let bytes = [&voice(), behind].concat();
+            let wav = Wav::read(&bytes).unwrap();
+            assert_eq!((wav.data.len(), wav.damage.iter().any(Damage::is_loss)), (16_000, false), "{behind:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_format_chunk_and_odd_chunks_are_no_damage() {
+        let plain = voice();
+        // The extensible form, with two bytes more than it needs: hound refuses it.
+        let mut format = plain[20..36].to_vec();
+        format[..2].copy_from_slice(&0xfffe_u16.to_le_bytes());
+        format
+            .extend([24, 0, 16, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71, 0, 0]);
+        let odd = b"note\x03\0\0\0abc\0";
+        let bytes = [&plain[..16], &42_u32.to_le_bytes()[..], &format, odd, &plain[36..]].concat();
+        let wav = Wav::read(&bytes).unwrap();
+        assert_eq!((wav.coding, wav.data.len()), (Coding::S16, 16_000));
+        assert!(!wav.damage.iter().any(Damage::is_loss), "{:?}", wav.damage);
     }
 
     #[test]

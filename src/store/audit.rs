@@ -1,8 +1,10 @@
 //! Who did what and when. Rows are only ever added.
 
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Connection};
 
-use super::ids::first_id_at;
+use super::database;
+use super::ids::{Ids, first_id_at};
 use super::sql::{Columns, statements};
 use super::writer::Writing;
 use super::{Result, Store};
@@ -113,6 +115,17 @@ pub(super) async fn keep(
     now: Timestamp,
 ) -> Result<()> {
     let id = writing.new_id(now);
+    insert(writing.sql, id, by, action, [object, detail, address], now).await
+}
+
+async fn insert(
+    connection: &mut AnyConnection,
+    id: i64,
+    by: &Actor,
+    action: &str,
+    [object, detail, address]: [&str; 3],
+    now: Timestamp,
+) -> Result<()> {
     sqlx::query(KEEP_AUDIT)
         .bind(id)
         .bind(now.as_millisecond())
@@ -122,8 +135,18 @@ pub(super) async fn keep(
         .bind(object.to_owned())
         .bind(detail.to_owned())
         .bind(address.to_owned())
-        .execute(&mut *writing.sql)
+        .execute(connection)
         .await?;
+    Ok(())
+}
+
+/// Writes a line into the audit of a database of any version, for a command that does not bring its schema up to date.
+pub async fn audit_without_migrating(url: &str, entry: &AuditEntry, now: Timestamp) -> Result<()> {
+    sqlx::any::install_default_drivers();
+    let mut connection = database::connect(&database::connect_options(url)?).await?;
+    let AuditEntry { by, action, object, detail, address } = entry;
+    insert(&mut connection, Ids::new().next(now), by, action, [object, detail, address], now).await?;
+    connection.close().await?;
     Ok(())
 }
 

@@ -112,11 +112,13 @@ pub struct LastBackup {
 }
 
 impl Store {
-    /// `None`: there has never been one.
-    pub async fn last_backup(&self) -> Result<Option<LastBackup>> {
+    /// `None`: there has never been one. One of an instant after `now` was written by a clock that ran ahead, and its age is
+    /// unknown: it counts as none.
+    pub async fn last_backup(&self, now: Timestamp) -> Result<Option<LastBackup>> {
         let text = self.meta(LAST_BACKUP).await?;
         // What another version of the program wrote is as good as none: the next night writes it anew.
-        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+        let last = text.and_then(|text| serde_json::from_str::<LastBackup>(&text).ok());
+        Ok(last.filter(|last| last.made_at <= now))
     }
 
     pub async fn set_last_backup(&self, last: &LastBackup) -> Result<()> {
@@ -229,6 +231,42 @@ impl Present {
     }
 }
 
+/// Why it is not known which tables a backup must have.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    #[error("this program knows the schema up to {known}, the backup has the schema {wanted}")]
+    Newer { known: i64, wanted: i64 },
+    #[error("there has never been a schema {0}")]
+    Unknown(i64),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The tables that a backup of this schema has, by name: read from a database in memory that is brought up to it.
+pub async fn tables_of_schema(version: i64) -> Result<Vec<Table>, SchemaError> {
+    let known = super::MIGRATIONS.last().map_or(0, |(version, ..)| *version);
+    if version > known {
+        return Err(SchemaError::Newer { known, wanted: version });
+    }
+    if super::MIGRATIONS.iter().all(|(it, ..)| *it != version) {
+        return Err(SchemaError::Unknown(version));
+    }
+    sqlx::any::install_default_drivers();
+    let mut connection = AnyConnection::connect("sqlite::memory:").await.map_err(StoreError::from)?;
+    migrate_to(version, &mut connection).await?;
+    let tables = tables(&mut connection).await?;
+    connection.close().await.map_err(StoreError::from)?;
+    Ok(tables.into_iter().filter(|table| !LEFT_OUT.contains(&table.name.as_str())).collect())
+}
+
+async fn migrate_to(version: i64, connection: &mut AnyConnection) -> Result<()> {
+    let mut migrator = super::migrator(connection.backend_name());
+    migrator.migrations =
+        migrator.migrations.iter().filter(|it| it.version <= version).cloned().collect::<Vec<_>>().into();
+    let migrated = migrator.run_direct(None, connection, false).await;
+    Ok(migrated.map_err(|error| sqlx::Error::Migrate(Box::new(error)))?)
+}
+
 /// Why a database cannot take a backup.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
@@ -236,8 +274,6 @@ pub enum RestoreError {
     NotEmpty(String),
     #[error("the database has the schema {found}, the backup the schema {wanted}")]
     OtherSchema { found: i64, wanted: i64 },
-    #[error("this program knows the schema up to {known}, the backup has the schema {wanted}")]
-    NewerSchema { known: i64, wanted: i64 },
     #[error("the backup's table {0} is not that of its schema")]
     OtherTable(String),
     #[error("line {line} of the table {table} does not fit its columns")]
@@ -261,16 +297,13 @@ pub struct Restoring {
 }
 
 impl Restoring {
-    /// Makes the schema in an empty database, or begins anew where a restore was broken off.
+    /// Makes the schema in an empty database, or begins anew where a restore was broken off. The schema is one that
+    /// [`tables_of_schema`] knows.
     ///
     /// # Errors
     /// Where there is anything else, and then nothing is changed.
     pub async fn begin(url: &str, schema_version: i64) -> Result<Self, RestoreError> {
         sqlx::any::install_default_drivers();
-        let known = super::MIGRATIONS.last().map_or(0, |(version, ..)| *version);
-        if schema_version > known {
-            return Err(RestoreError::NewerSchema { known, wanted: schema_version });
-        }
         if let Some(file) = database::sqlite_file(url) {
             database::make_for_this_user_alone(&file);
         }
@@ -278,18 +311,7 @@ impl Restoring {
         let was_unfinished = is_unfinished(&mut connection).await;
         let found = tables(&mut connection).await?;
         if found.is_empty() {
-            let mut migrator = super::migrator(connection.backend_name());
-            migrator.migrations = migrator
-                .migrations
-                .iter()
-                .filter(|it| it.version <= schema_version)
-                .cloned()
-                .collect::<Vec<_>>()
-                .into();
-            migrator
-                .run_direct(None, &mut connection, false)
-                .await
-                .map_err(|error| sqlx::Error::Migrate(Box::new(error)))?;
+            migrate_to(schema_version, &mut connection).await?;
         } else {
             if !was_unfinished {
                 let says_nothing = |table: &&Table| {

@@ -68,7 +68,8 @@ impl Store {
         .await
     }
 
-    /// Calls that began before `before` and of whose end nobody told: oldest first, at most 50.
+    /// Calls that began before `before`, of whose end nobody told and about which nobody is asked yet: oldest first, at most
+    /// 100, so that none of them waits behind those that are asked about again and again.
     pub async fn calls_going_on(&self, before: Timestamp) -> Result<Vec<Call>> {
         let rows = sqlx::query(LIST_GOING_ON).bind(before.as_millisecond()).fetch_all(&self.readers).await?;
         rows.iter().map(read).collect()
@@ -202,8 +203,9 @@ statements! {
     LIST_GOING_ON = "
         SELECT * FROM call
         WHERE ended_at IS NULL AND started_at < $1
+          AND NOT EXISTS (SELECT 1 FROM job WHERE job.kind = 'reconcile_call' AND job.subject = call.id)
         ORDER BY started_at, id
-        LIMIT 50";
+        LIMIT 100";
 }
 
 /// The calls a batch touches. Their keys are held already.

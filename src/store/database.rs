@@ -27,8 +27,11 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// What the database is to be for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// A command works with whatever is there.
+    /// A command works with whatever is there, and makes an SQLite file where there is none.
     Any,
+    /// The same for a command that makes no file: one that it made in the place of a file taken away for a while would be
+    /// taken for the school's database.
+    Existing,
     /// The school's telephone: never the database of a rehearsal.
     Calls,
     /// An empty database, which is marked with these words, or one of an earlier rehearsal.
@@ -118,7 +121,9 @@ impl Database {
     /// is the first. A missing file is made only for the first.
     pub async fn connect(&mut self) -> Result<(AnyConnection, bool)> {
         match &self.file {
-            Some(file) if self.identity.is_none() => make_for_this_user_alone(file),
+            Some(file) if self.identity.is_none() && self.purpose != Purpose::Existing => {
+                make_for_this_user_alone(file)
+            }
             Some(file) if !file.exists() => return Err(StoreError::Gone),
             _ => {}
         }
@@ -170,7 +175,9 @@ impl Database {
         let mark: Option<String> =
             sqlx::query_scalar(READ_META).bind(REHEARSAL).fetch_optional(&mut *connection).await?;
         match (&self.purpose, mark) {
-            (Purpose::Any, _) | (Purpose::Calls, None) | (Purpose::Rehearsal { .. }, Some(_)) => Ok(()),
+            (Purpose::Any | Purpose::Existing, _) | (Purpose::Calls, None) | (Purpose::Rehearsal { .. }, Some(_)) => {
+                Ok(())
+            }
             (Purpose::Calls, Some(_)) => Err(StoreError::WrongPurpose { is_rehearsal: true }),
             (Purpose::Rehearsal { started }, None) => {
                 // People and tokens may be there already.

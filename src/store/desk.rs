@@ -240,7 +240,7 @@ pub(super) async fn act(
         siblings: &[],
     };
     let siblings;
-    if action.claims() {
+    if action.depends_on_siblings() {
         siblings = siblings_of(writing.sql, std::slice::from_ref(&callback)).await?.remove(&callback.id);
         bench.siblings = siblings.as_deref().unwrap_or_default();
     } else {

@@ -11,7 +11,7 @@ use super::calls::{self, LOAD_CALLS, SAVE_CALLS};
 use super::ids::Ids;
 use super::jobs::{self, JobKind, NewJob};
 use super::sql::{Column, Columns, ManyRows};
-use super::{Result, alarms, openings, voicemails};
+use super::{Result, alarms, openings, siblings, voicemails};
 use crate::core::call::{Call, CallEvent, CallKey, DERIVED_ID, Direction, Fact, Outcome, RecordingState, TEST_CALL};
 use crate::core::line::{LineId, Lines};
 use crate::core::phone::PhoneNumber;
@@ -98,6 +98,7 @@ pub(super) async fn ingest(
         }
     }
     let now = deliveries.iter().map(|delivery| delivery.received_at).max().expect("the batch is not empty");
+    lock_numbers_talked_to(connection, &calls).await?;
     recognise_waiting_callers(connection, &mut calls).await?;
     bring_late_messages(connection, &mut calls).await?;
     join_callbacks_closed_since(connection, &mut calls).await?;
@@ -502,10 +503,15 @@ async fn tell_rare_things(
             // However the number is packed, it is one alarm.
             let number = PhoneNumber::parse(dialled).ok();
             let dialled = number.as_ref().map_or(dialled, PhoneNumber::e164);
-            let told = format!(
-                "Звонок на номер «{dialled}», которого нет в настройках. Звонящему предложено оставить сообщение. \
-                 Впишите номер в технические номера нужной линии."
-            );
+            let told = match dialled {
+                "" => "Звонок без номера, на который звонили: оператор связи его не передал. Звонящему предложено оставить \
+                       сообщение. Проверьте подключение у оператора."
+                    .to_owned(),
+                dialled => format!(
+                    "Звонок на номер «{dialled}», которого нет в настройках. Звонящему предложено оставить сообщение. \
+                     Впишите номер в технические номера нужной линии."
+                ),
+            };
             alarms::raise(connection, ids.next(now), "unknown_line", dialled, &told, now).await?;
         }
         if folded.newly(Call::was_talked)
@@ -532,6 +538,13 @@ async fn tell_rare_things(
         }
     }
     Ok(())
+}
+
+/// A talk writes into the callbacks of its number on all lines, as officers do: it queues with them for the number first.
+async fn lock_numbers_talked_to(connection: &mut AnyConnection, calls: &BTreeMap<CallKey, Folded>) -> Result<()> {
+    let talked = calls.values().filter(|folded| folded.newly(Call::was_talked));
+    let numbers = talked.filter_map(|folded| Some(waiter(&folded.call)?.1)).collect();
+    siblings::lock_numbers(connection, numbers).await
 }
 
 super::sql::statements! {

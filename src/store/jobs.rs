@@ -6,6 +6,7 @@ use url::Url;
 use super::ids::Ids;
 use super::sql::{Column, Columns, ManyRows, statements};
 use super::{Result, Store, StoreError};
+use crate::core::call::Call;
 use crate::time::{SignedDuration, Timestamp};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -69,12 +70,51 @@ impl JobKind {
     }
 }
 
+/// Workers that only run jobs of some kinds, so that a slow host keeps nobody else waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobPool {
+    Downloads,
+    /// Questions and requests to a provider's interface.
+    Questions,
+    /// An officer waits for these.
+    Calls,
+    Mail,
+}
+
+impl JobPool {
+    pub const ALL: [Self; 4] = [Self::Calls, Self::Downloads, Self::Questions, Self::Mail];
+
+    /// How many of its jobs run at once. A school's uplink is thin.
+    pub fn size(self) -> usize {
+        match self {
+            Self::Downloads => 6,
+            Self::Questions | Self::Calls => 4,
+            Self::Mail => 2,
+        }
+    }
+
+    /// Which jobs it runs; transcriptions have a queue of their own.
+    fn kinds(self) -> [JobKind; 3] {
+        match self {
+            Self::Downloads => [JobKind::FetchRecording; 3],
+            Self::Questions => [JobKind::ReconcileCall, JobKind::ReconcileProvider, JobKind::DeleteRecording],
+            Self::Calls => [JobKind::PlaceCall, JobKind::EndPlacedCall, JobKind::EndPlacedCall],
+            Self::Mail => [JobKind::SendMail; 3],
+        }
+    }
+}
+
+/// At most this many lanes are full while a slot of their pool is free.
+const MAX_FULL_LANES: usize = 3;
+
 /// A job in the hands of a worker, until its lease ends.
 #[derive(Clone, Debug)]
 pub struct Job {
     pub id: i64,
     pub kind: JobKind,
     pub subject: i64,
+    /// Whose slowness it shares.
+    pub lane: Option<String>,
     pub created_at: Timestamp,
     /// When it was due. If the row says otherwise when the job ends, somebody planned it anew meanwhile.
     pub run_at: Timestamp,
@@ -183,7 +223,7 @@ impl Store {
     /// Takes up to `limit` jobs whose time has come, oldest first, and holds them for ten minutes. Messages to be written
     /// down are left to [`Store::lease_transcription`].
     pub async fn lease_jobs(&self, limit: u32, now: Timestamp) -> Result<Vec<Job>> {
-        self.lease((ANY_JOB_DUE, LEASE_JOBS), limit, now).await
+        self.lease((ANY_JOB_DUE, LEASE_JOBS), i64::from(limit), now).await
     }
 
     /// Takes the message that has waited longest to be written down, in the same way. The speech server takes one at a
@@ -195,12 +235,64 @@ impl Store {
     async fn lease(
         &self,
         (any_due, lease): (&'static str, &'static str),
-        limit: u32,
+        limit: i64,
         now: Timestamp,
     ) -> Result<Vec<Job>> {
         if sqlx::query(any_due).bind(now.as_millisecond()).fetch_optional(&self.readers).await?.is_none() {
             return Ok(Vec::new());
         }
+        self.take_leases(lease, limit, now).await
+    }
+
+    /// Leases the job of this pool that has been due for longest, of those whose lane is not full.
+    pub async fn lease_one(&self, pool: JobPool, full_lanes: &[String], now: Timestamp) -> Result<Option<Job>> {
+        let due = sqlx::query(DUE_IN_POOL).bind(now.as_millisecond());
+        let due = pool.kinds().into_iter().fold(due, |due, kind| due.bind(kind.as_str()));
+        let lane = |n: usize| full_lanes.get(n).cloned().unwrap_or_default();
+        let due = (0..MAX_FULL_LANES).fold(due, |due, n| due.bind(lane(n)));
+        let Some(row) = due.fetch_optional(&self.readers).await? else { return Ok(None) };
+        let id: i64 = Columns::of("job", &row).get("id")?;
+        // Another instance may be faster: there is another tick.
+        Ok(self.take_leases(LEASE_BY_ID, id, now).await?.pop())
+    }
+
+    fn instance_name(&self) -> Option<String> {
+        self.instance.as_ref().map(|instance| instance.name().to_owned())
+    }
+
+    /// Holds a job that is still being done for another lease.
+    pub async fn renew_job_lease(&self, id: i64, now: Timestamp) -> Result<()> {
+        let instance = self.instance_name();
+        let until = now.checked_add(LEASE).unwrap_or(now);
+        self.write(move |writing| {
+            Box::pin(async move {
+                sqlx::query(RENEW_LEASE)
+                    .bind(id)
+                    .bind(until.as_millisecond())
+                    .bind(instance)
+                    .execute(writing.sql)
+                    .await?;
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await
+    }
+
+    /// Gives back all leases of this instance: nothing that it began is still being done.
+    pub async fn give_leases_back(&self) -> Result<()> {
+        let instance = self.instance_name();
+        self.write(move |writing| {
+            Box::pin(async move {
+                sqlx::query(GIVE_BACK).bind(instance).execute(writing.sql).await?;
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await
+    }
+
+    /// `which`: the third parameter of the statement.
+    async fn take_leases(&self, lease: &'static str, which: i64, now: Timestamp) -> Result<Vec<Job>> {
+        let instance = self.instance_name();
         let until = now.checked_add(LEASE).unwrap_or(now);
         let call_until = now.checked_add(LEASE_OF_A_CALL).unwrap_or(now);
         self.write(move |writing| {
@@ -208,8 +300,9 @@ impl Store {
                 let rows = sqlx::query(lease)
                     .bind(now.as_millisecond())
                     .bind(until.as_millisecond())
-                    .bind(i64::from(limit))
+                    .bind(which)
                     .bind(call_until.as_millisecond())
+                    .bind(instance)
                     .fetch_all(writing.sql)
                     .await?;
                 rows.iter()
@@ -220,6 +313,7 @@ impl Store {
                             id: columns.get("id")?,
                             kind: columns.parsed("kind", kind)?,
                             subject: columns.get("subject")?,
+                            lane: columns.get("lane")?,
                             created_at: columns.time("created_at")?,
                             run_at: columns.time("run_at")?,
                             same_error: columns.get("same_error")?,
@@ -239,6 +333,19 @@ impl Store {
             Box::pin(async move {
                 let id = writing.new_id(now);
                 plan_one(writing.sql, id, kind, subject, now).await
+            })
+        })
+        .await
+    }
+
+    /// Plans to ask the provider about a call, unless that is planned already.
+    pub async fn plan_question(&self, call: &Call, now: Timestamp) -> Result<()> {
+        let lane = Some(call.key.provider.to_string());
+        let job = NewJob { kind: JobKind::ReconcileCall, subject: call.id, lane };
+        self.write(move |mut writing| {
+            Box::pin(async move {
+                let id = writing.new_id(now);
+                plan_in_lane(writing.sql, id, &job, now).await
             })
         })
         .await
@@ -366,8 +473,25 @@ statements! {
         WHERE given_up_at IS NULL AND run_at <= $1 AND (leased_until IS NULL OR leased_until <= $1)
           AND kind = 'transcribe'
         LIMIT 1";
+    DUE_IN_POOL = "
+        SELECT id FROM job
+        WHERE given_up_at IS NULL AND run_at <= $1 AND (leased_until IS NULL OR leased_until <= $1)
+          AND kind IN ($2, $3, $4) AND COALESCE(lane, 'none') NOT IN ($5, $6, $7)
+        ORDER BY run_at, id
+        LIMIT 1";
+    LEASE_BY_ID = "
+        UPDATE job SET leased_by = $5,
+            leased_until = CASE WHEN kind = 'place_call' THEN CAST($4 AS BIGINT) ELSE CAST($2 AS BIGINT) END
+        WHERE id = $3 AND given_up_at IS NULL AND run_at <= $1 AND (leased_until IS NULL OR leased_until <= $1)
+        RETURNING id, kind, subject, lane, created_at, run_at, attempts, last_error, same_error";
+    RENEW_LEASE = "
+        UPDATE job SET leased_until = $2
+        WHERE id = $1 AND leased_until IS NOT NULL AND COALESCE(leased_by, '') = COALESCE(CAST($3 AS TEXT), '')";
+    GIVE_BACK = "
+        UPDATE job SET leased_until = NULL, leased_by = NULL
+        WHERE leased_by = $1 AND leased_until IS NOT NULL";
     LEASE_JOBS = "
-        UPDATE job SET leased_until = CASE WHEN kind = 'place_call' THEN CAST($4 AS BIGINT) ELSE CAST($2 AS BIGINT) END
+        UPDATE job SET leased_by = $5, leased_until = CASE WHEN kind = 'place_call' THEN CAST($4 AS BIGINT) ELSE CAST($2 AS BIGINT) END
         WHERE id IN (
             SELECT id FROM job
             WHERE given_up_at IS NULL AND run_at <= $1 AND (leased_until IS NULL OR leased_until <= $1)
@@ -375,9 +499,9 @@ statements! {
             ORDER BY run_at, id
             LIMIT $3)
           AND (leased_until IS NULL OR leased_until <= $1)
-        RETURNING id, kind, subject, created_at, run_at, attempts, last_error, same_error";
+        RETURNING id, kind, subject, lane, created_at, run_at, attempts, last_error, same_error";
     LEASE_TRANSCRIPTION = "
-        UPDATE job SET leased_until = $2
+        UPDATE job SET leased_by = $5, leased_until = CASE WHEN kind = 'place_call' THEN CAST($4 AS BIGINT) ELSE CAST($2 AS BIGINT) END
         WHERE id IN (
             SELECT id FROM job
             WHERE given_up_at IS NULL AND run_at <= $1 AND (leased_until IS NULL OR leased_until <= $1)
@@ -385,7 +509,7 @@ statements! {
             ORDER BY run_at, id
             LIMIT $3)
           AND (leased_until IS NULL OR leased_until <= $1)
-        RETURNING id, kind, subject, created_at, run_at, attempts, last_error, same_error";
+        RETURNING id, kind, subject, lane, created_at, run_at, attempts, last_error, same_error";
     FINISH_JOB = "DELETE FROM job WHERE id = $1";
     RETRY_JOB = "
         UPDATE job
@@ -402,7 +526,7 @@ statements! {
         UPDATE job SET run_at = CAST($1 AS BIGINT) + run_at - planned_at, planned_at = $1
         WHERE given_up_at IS NULL AND planned_at > $1";
     BRING_JOBS_NEAR = "UPDATE job SET run_at = $1 WHERE given_up_at IS NULL AND run_at > $1";
-    FREE_FAR_LEASES = "UPDATE job SET leased_until = NULL WHERE leased_until > $1";
+    FREE_FAR_LEASES = "UPDATE job SET leased_until = NULL, leased_by = NULL WHERE leased_until > $1";
     MAKE_JOBS_NO_YOUNGER_THAN_NOW = "UPDATE job SET created_at = $1 WHERE created_at > $1";
     NEXT_JOB_AT = "
         SELECT id, run_at FROM job

@@ -22,6 +22,7 @@ mod factors;
 mod hours;
 mod ids;
 mod ingest;
+mod instance;
 mod invitations;
 mod jobs;
 mod log;
@@ -53,10 +54,10 @@ use tokio::sync::{Mutex, mpsc};
 
 pub use alarms::Alarm;
 pub use attempts::Attempt;
-pub use audit::{AuditEntry, AuditFilter, AuditRow};
+pub use audit::{AuditEntry, AuditFilter, AuditRow, audit_without_migrating};
 pub use backup::{
-    ColumnKind, LEFT_OUT, LastBackup, MAX_BACKUP_AGE, Present, PromptFiles, RestoreError, Restoring, Snapshot, Table,
-    TableColumn, TableContent, VoicemailFile,
+    ColumnKind, LEFT_OUT, LastBackup, MAX_BACKUP_AGE, Present, PromptFiles, RestoreError, Restoring, SchemaError,
+    Snapshot, Table, TableColumn, TableContent, VoicemailFile, tables_of_schema,
 };
 pub use callback_list::{CallBrief, CallbackPage, CallbackView, ListFilter, ListPeriod, StateFilter, Step};
 pub use calls::{CallView, KeptDelivery};
@@ -67,8 +68,9 @@ pub use desk_page::{DeskFilter, DeskPart, Standing};
 pub use factors::Factor;
 pub use hours::{ChangedHours, HoursChange, HoursEffect, HoursError};
 pub use ingest::{Delivery, Kept, OWN};
+pub use instance::Instance;
 pub use invitations::Invitation;
-pub use jobs::{Job, JobKind, JobsSummary, MAX_PAUSE};
+pub use jobs::{Job, JobKind, JobPool, JobsSummary, MAX_PAUSE};
 pub use log::{CallFilter, CallPage, Found, LogEntry, Resolution, Solved};
 pub use mail::{Mail, MailKind, MailPlan, NewMail, Waiting};
 pub use news::Told;
@@ -104,7 +106,7 @@ pub enum StoreError {
     /// A commit did not end in time: the connection hangs. Worth trying again.
     #[error("the database does not answer")]
     TimedOut,
-    /// The file of the database is gone from its place. It is not made anew while the service runs: whoever took it away may
+    /// The file of the database is not in its place. It is not made anew while the service runs: whoever took it away may
     /// bring it back.
     #[error("the file of the database is gone")]
     Gone,
@@ -156,16 +158,28 @@ pub struct Store {
     is_sqlite: bool,
     lines: LiveLines,
     news: news::News,
+    /// In whose name leases are taken here. `None` for a command: nobody takes them back.
+    instance: Option<Arc<Instance>>,
     /// One renewal at a time: an older reading must not come after a newer one.
     renewing: Arc<Mutex<()>>,
 }
 
 impl Store {
-    /// Opens the database (`sqlite:FILE` is made if it is not there, or `postgres://…`) for a command: it must be there.
+    /// Opens the database (`sqlite:FILE` is made if it is not there, or `postgres://…`) for a command: it must answer.
     /// `configured` are the lines without what the school changed since: they decide which line a call belongs to, and open
     /// or closed.
     pub async fn open(url: &str, configured: Lines) -> Result<Self> {
         let store = Self::begin(url, configured, Purpose::Any)?;
+        store.ready().await?;
+        Ok(store)
+    }
+
+    /// The same, and never makes a file.
+    ///
+    /// # Errors
+    /// [`StoreError::Gone`] where the file is not there.
+    pub async fn open_existing(url: &str, configured: Lines) -> Result<Self> {
+        let store = Self::begin(url, configured, Purpose::Existing)?;
         store.ready().await?;
         Ok(store)
     }
@@ -185,7 +199,7 @@ impl Store {
         let news = news::News::new(!is_sqlite);
         tokio::spawn(writer::run(database, inbox, lines.clone(), news.clone()));
         let (renewing, spool) = (Arc::default(), Arc::new(spool::Spool::without_disk()));
-        Ok(Self { readers, writer: sender, spool, connected, is_sqlite, lines, news, renewing })
+        Ok(Self { readers, writer: sender, spool, connected, is_sqlite, lines, news, instance: None, renewing })
     }
 
     /// Whether the database is there and of the right purpose, with the lines as the school has them.
@@ -207,6 +221,11 @@ impl Store {
     /// Whether the writer has found another database in the place of the one it knew since this was asked last.
     pub fn take_replaced(&self) -> bool {
         self.connected.take_replaced()
+    }
+
+    /// Takes leases in the name of this instance.
+    pub fn with_instance(self, instance: Instance) -> Self {
+        Self { instance: Some(Arc::new(instance)), ..self }
     }
 
     /// The lines as the school has them now. One request or job takes them once and keeps to them.
@@ -249,20 +268,42 @@ impl Store {
         Ok(())
     }
 
-    /// What a check of the whole database finds, in the engine's words; empty if all is well. Takes as long as reading all
-    /// of it.
+    /// What a check of the whole database finds, in the engine's words; empty if all is well. A database that is too damaged to
+    /// be checked is a finding too. Takes as long as reading all of it.
     pub async fn integrity_faults(&self) -> Result<Vec<String>> {
+        match self.look_for_faults().await {
+            Err(StoreError::Unavailable(failed)) if self.is_damage(&failed) => Ok(vec![failed.to_string()]),
+            found => found,
+        }
+    }
+
+    /// On a connection of its own: the pool tries again for as long as a connection cannot be prepared, and forgets why.
+    async fn look_for_faults(&self) -> Result<Vec<String>> {
+        let mut connection = database::connect(&self.readers.connect_options()).await?;
         if self.is_sqlite {
-            let found: Vec<String> = sqlx::query_scalar("PRAGMA quick_check(10)").fetch_all(&self.readers).await?;
+            let found: Vec<String> = sqlx::query_scalar("PRAGMA quick_check(10)").fetch_all(&mut connection).await?;
             return Ok(found.into_iter().filter(|line| line != "ok").collect());
         }
         let mut faults = Vec::new();
         for (name, statement) in COUNT_MAIN_TABLES {
-            if let Err(failed) = sqlx::query(*statement).execute(&self.readers).await {
-                faults.push(format!("{name}: {failed}"));
+            match sqlx::query(*statement).execute(&mut connection).await {
+                Ok(_) => {}
+                Err(failed) if self.is_damage(&failed) => faults.push(format!("{name}: {failed}")),
+                Err(failed) => return Err(failed.into()),
             }
         }
         Ok(faults)
+    }
+
+    /// Whether an error says that the database cannot be read where it lies, and not that it is away or busy.
+    fn is_damage(&self, error: &sqlx::Error) -> bool {
+        let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default();
+        if self.is_sqlite {
+            // The lower byte of SQLITE_IOERR, SQLITE_CORRUPT and SQLITE_NOTADB.
+            return code.parse::<u32>().is_ok_and(|code| matches!(code & 0xFF, 10 | 11 | 26));
+        }
+        // Internal errors, among them damaged data, and errors of the disk.
+        code.starts_with("XX") || code.starts_with("58")
     }
 
     /// Requests that wait for the writer, for metrics.

@@ -6,7 +6,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::sql::{Column, Columns, ManyRows, statements};
-use super::{Result, Store, StoreError, audit, jobs};
+use super::{OWN, Result, Store, StoreError, audit, jobs};
 use crate::core::officer::Actor;
 use crate::time::{SignedDuration, Timestamp};
 
@@ -60,21 +60,25 @@ pub struct KnownCall {
     pub id: i64,
     /// See [`crate::core::call::Call::restored_at`].
     pub restored_at: Option<Timestamp>,
+    /// Whether we know how ringing the officers ended.
+    pub has_ringing: bool,
 }
 
 /// A look that has not gone on for this long is taken for dead.
 const LEASE: SignedDuration = SignedDuration::from_mins(5);
 
 impl Store {
-    /// How the provider stands, if it was ever to be asked.
-    pub async fn reconciliation(&self, provider: &str) -> Result<Option<Reconciliation>> {
+    /// How the provider stands, if it was ever to be asked. Instants after `now` were written by a clock that ran ahead:
+    /// they count as unknown.
+    pub async fn reconciliation(&self, provider: &str, now: Timestamp) -> Result<Option<Reconciliation>> {
         let row = sqlx::query(READ_RECONCILIATION).bind(provider.to_owned()).fetch_optional(&self.readers).await?;
-        row.as_ref().map(read).transpose()
+        row.map(|row| read(&row, now)).transpose()
     }
 
-    pub async fn reconciliation_of(&self, id: i64) -> Result<Option<Reconciliation>> {
+    /// The same by the id of the row.
+    pub async fn reconciliation_of(&self, id: i64, now: Timestamp) -> Result<Option<Reconciliation>> {
         let row = sqlx::query(READ_RECONCILIATION_BY_ID).bind(id).fetch_optional(&self.readers).await?;
-        row.as_ref().map(read).transpose()
+        row.map(|row| read(&row, now)).transpose()
     }
 
     /// When the first webhook of a provider came.
@@ -83,7 +87,18 @@ impl Store {
         row.map(|row| Columns::of("delivery", &row).time("received_at")).transpose()
     }
 
-    /// Begins the row of a provider. The first one written stays.
+    /// When the newest webhook of a provider up to `now` came.
+    pub async fn last_delivery_at(&self, provider: &str, now: Timestamp) -> Result<Option<Timestamp>> {
+        let row = sqlx::query(LAST_DELIVERY)
+            .bind(provider.to_owned())
+            .bind(now.as_millisecond())
+            .bind(OWN)
+            .fetch_optional(&self.readers)
+            .await?;
+        row.map(|row| Columns::of("delivery", &row).time("received_at")).transpose()
+    }
+
+    /// Begins the row of a provider. The first one written stays, unless its first day of service is later than this one.
     pub async fn begin_reconciliation(&self, provider: &str, service_since: Timestamp, now: Timestamp) -> Result<()> {
         let provider = provider.to_owned();
         self.write(move |mut writing| {
@@ -216,7 +231,7 @@ impl Store {
 
     /// «Сверить с оператором»: a look over several days, as soon as the worker has a hand free.
     pub async fn request_look(&self, provider: &str, by: &Actor, address: &str, now: Timestamp) -> Result<()> {
-        let Some(row) = self.reconciliation(provider).await? else { return Ok(()) };
+        let Some(row) = self.reconciliation(provider, now).await? else { return Ok(()) };
         let (by, address) = (by.clone(), address.to_owned());
         self.write(move |mut writing| {
             Box::pin(async move {
@@ -249,8 +264,11 @@ impl Store {
         rows.iter()
             .map(|row| {
                 let columns = Columns::of("call_key", row);
-                let call =
-                    KnownCall { id: columns.get("call_id")?, restored_at: columns.optional_time("restored_at")? };
+                let call = KnownCall {
+                    id: columns.get("call_id")?,
+                    restored_at: columns.optional_time("restored_at")?,
+                    has_ringing: columns.get::<Option<String>>("ringing")?.is_some(),
+                };
                 Ok((columns.get("provider_call_id")?, call))
             })
             .collect()
@@ -272,8 +290,9 @@ fn until(now: Timestamp) -> Timestamp {
     now.checked_add(LEASE).unwrap_or(now)
 }
 
-fn read(row: &AnyRow) -> Result<Reconciliation> {
+fn read(row: &AnyRow, now: Timestamp) -> Result<Reconciliation> {
     let columns = Columns::of("reconciliation", row);
+    let past = |column| Ok::<_, StoreError>(columns.optional_time(column)?.filter(|at| *at <= now));
     let span = columns.optional_time("look_from")?.zip(columns.optional_time("look_to")?);
     let list: Option<String> = columns.get("next_list")?;
     let address: Option<String> = columns.get("next_address")?;
@@ -292,11 +311,11 @@ fn read(row: &AnyRow) -> Result<Reconciliation> {
         id: columns.get("id")?,
         provider: columns.get("provider")?,
         service_since: columns.time("service_since")?,
-        covered_until: columns.optional_time("covered_until")?,
-        widely_covered_at: columns.optional_time("widely_covered_at")?,
+        covered_until: past("covered_until")?,
+        widely_covered_at: past("widely_covered_at")?,
         look,
-        ended_at: columns.optional_time("ended_at")?,
-        failing_since: columns.optional_time("failing_since")?,
+        ended_at: past("ended_at")?,
+        failing_since: past("failing_since")?,
         error: columns.get("error")?,
     })
 }
@@ -304,7 +323,7 @@ fn read(row: &AnyRow) -> Result<Reconciliation> {
 const KNOWN_CALLS: ManyRows = ManyRows {
     name: "KNOWN_CALLS",
     head: "SELECT call_key.provider_call_id AS provider_call_id, call_key.call_id AS call_id,
-        call.restored_at AS restored_at",
+        call.restored_at AS restored_at, call.ringing AS ringing",
     columns: &[Column::Text, Column::Text],
     tail: "JOIN call_key ON call_key.provider = column1 AND call_key.provider_call_id = column2
         LEFT JOIN call ON call.id = call_key.call_id",
@@ -327,10 +346,15 @@ statements! {
     READ_RECONCILIATION = "SELECT * FROM reconciliation WHERE provider = $1";
     READ_RECONCILIATION_BY_ID = "SELECT * FROM reconciliation WHERE id = $1";
     FIRST_DELIVERY = "SELECT id, received_at FROM delivery WHERE provider = $1 ORDER BY id LIMIT 1";
+    LAST_DELIVERY = "
+        SELECT id, received_at FROM delivery
+        WHERE provider = $1 AND received_at <= $2 AND method <> $3
+        ORDER BY id DESC LIMIT 1";
     BEGIN_RECONCILIATION = "
         INSERT INTO reconciliation (id, provider, service_since, listed, known, restored)
         VALUES ($1, $2, $3, 0, 0, 0)
-        ON CONFLICT (provider) DO NOTHING";
+        ON CONFLICT (provider) DO UPDATE SET service_since = excluded.service_since
+        WHERE reconciliation.service_since > excluded.service_since";
     /// A turn that ends later than any can was taken by a clock that ran ahead.
     LEASE_LOOK = "
         UPDATE reconciliation SET lease_id = $4, leased_until = $3
@@ -349,7 +373,8 @@ statements! {
         WHERE id = $1 AND lease_id = $2";
     FAIL_LOOK = "
         UPDATE reconciliation
-        SET error = $3, failing_since = COALESCE(failing_since, $4), lease_id = NULL, leased_until = NULL
+        SET error = $3, failing_since = CASE WHEN failing_since <= $4 THEN failing_since ELSE $4 END,
+            lease_id = NULL, leased_until = NULL
         WHERE id = $1 AND lease_id = $2";
     FORGET_PLACE = "UPDATE reconciliation SET next_list = NULL, next_address = NULL WHERE id = $1";
     PAUSE_LOOK = "UPDATE reconciliation SET lease_id = NULL, leased_until = NULL WHERE id = $1 AND lease_id = $2";

@@ -1,6 +1,6 @@
 //! Callbacks of one number on several lines: who holds them, and the outcome of one proposed to the others (R26).
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use sqlx::AnyConnection;
 
@@ -18,6 +18,19 @@ use crate::time::Timestamp;
 pub(super) async fn lock_number(connection: &mut AnyConnection, callback_id: i64) -> Result<()> {
     if connection.backend_name() != "SQLite" {
         sqlx::query(LOCK_NUMBER).bind(callback_id).execute(connection).await?;
+    }
+    Ok(())
+}
+
+/// The same for numbers of which the callbacks are not known yet, in one order for all who do so.
+pub(super) async fn lock_numbers(connection: &mut AnyConnection, numbers: BTreeSet<String>) -> Result<()> {
+    if connection.backend_name() == "SQLite" {
+        return Ok(());
+    }
+    let tails: BTreeSet<&str> =
+        numbers.iter().filter_map(|number| number.get(number.len().checked_sub(3)?..)).collect();
+    for tail in tails {
+        sqlx::query(LOCK_TAIL).bind(tail.to_owned()).execute(&mut *connection).await?;
     }
     Ok(())
 }
@@ -128,6 +141,7 @@ statements! {
         SELECT SUBSTR(callback_number, LENGTH(callback_number) - 2) FROM callback
         WHERE id = $1 AND callback_number IS NOT NULL
         ON CONFLICT (tail) DO UPDATE SET tail = excluded.tail";
+    LOCK_TAIL = "INSERT INTO number_lock (tail) VALUES ($1) ON CONFLICT (tail) DO UPDATE SET tail = excluded.tail";
     /// Whoever sees the sibling's page from before has to look again. A callback that is put off as long already needs no
     /// proposal to put it off, and neither does one that an officer holds: he decides himself.
     PROPOSE_OUTCOME = "

@@ -6,7 +6,7 @@
 
 mod disk;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,13 +16,17 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tracing::{error, info, warn};
 
-use self::disk::Disk;
 pub use self::disk::from_line;
+use self::disk::{Disk, ReadError};
 use super::{Delivery, Kept, Store, StoreError};
-use crate::time::Timestamp;
+use crate::time::{Timestamp, elapsed_ms};
 
-/// The most that memory holds of what no disk takes: a week of a school's calls.
-const MAX_IN_MEMORY: usize = 10_000;
+/// The most that memory holds of what no disk takes, bytes: a week of a school's calls.
+const MAX_IN_MEMORY_BYTES: usize = 64 * 1024 * 1024;
+/// What a delivery occupies beside its texts.
+const DELIVERY_BYTES: usize = 2048;
+/// After this long a file that the database does not take is told of.
+const STUCK_MS: i64 = 3_600_000;
 /// Timeout of writing a file. A disk that hangs may be why the database does; what takes longer goes on behind the answer.
 const WRITE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Applied at once: they share a commit.
@@ -34,6 +38,8 @@ const DATABASE_WAS_AWAY: &str = "База данных какое-то врем�
     звонки теперь в журнале и в списке. Проверьте место на диске и журнал службы за это время.";
 const SET_ASIDE: &str = "Звонок, пришедший при неисправной базе данных, внести в неё не удалось. Он отложен в папку .spool \
     внутри папки записей. Найдите звонившего у провайдера и покажите файл администратору.";
+const STUCK: &str = "Звонок, принятый при неисправной базе данных, больше часа не удаётся внести в неё. Он лежит в папке .spool \
+    внутри папки записей, в журнал и в список он ещё не попал. Причина стоит в журнале службы.";
 const LOST: &str = "В прошлый раз служба остановилась, не сумев записать на диск часть звонков: он был полон или недоступен для \
     записи. Они напечатаны в журнале службы, внесите их: perezvon replay --spool ФАЙЛ. Сверьте и список звонков у оператора.";
 
@@ -56,15 +62,79 @@ pub struct SpoolDepth {
     pub durable: usize,
     /// In memory alone.
     pub in_memory: usize,
+    /// In files that the database can never take: they wait for somebody to look at them.
+    pub set_aside: usize,
+}
+
+impl SpoolDepth {
+    /// Whether nothing waits for the database.
+    pub fn is_empty(self) -> bool {
+        self.durable == 0 && self.in_memory == 0
+    }
+}
+
+/// A delivery that is nowhere durable.
+struct Unsaved {
+    delivery: Delivery,
+    /// The writer has it and has not answered yet.
+    is_in_writer: bool,
+}
+
+/// What no disk takes, in the order in which it came.
+#[derive(Default)]
+struct Memory {
+    deliveries: BTreeMap<u64, Unsaved>,
+    next: u64,
+    bytes: usize,
+}
+
+impl Memory {
+    /// The place of the delivery, and the oldest that had to give way to it.
+    fn push(&mut self, delivery: Delivery, is_in_writer: bool) -> (u64, Vec<Delivery>) {
+        self.bytes += size_of(&delivery);
+        let place = self.next;
+        self.next += 1;
+        self.deliveries.insert(place, Unsaved { delivery, is_in_writer });
+        let mut dropped = Vec::new();
+        while self.bytes > MAX_IN_MEMORY_BYTES
+            && let Some((_, oldest)) = self.deliveries.pop_first()
+        {
+            self.bytes -= size_of(&oldest.delivery);
+            dropped.push(oldest.delivery);
+        }
+        (place, dropped)
+    }
+
+    fn remove(&mut self, place: u64) {
+        if let Some(saved) = self.deliveries.remove(&place) {
+            self.bytes -= size_of(&saved.delivery);
+        }
+    }
+}
+
+fn size_of(delivery: &Delivery) -> usize {
+    DELIVERY_BYTES + delivery.body.len() + delivery.target.len()
 }
 
 /// `None` for a store without a disk of its own, as commands and tests have it.
 pub(super) struct Spool {
     disk: Option<Arc<Disk>>,
-    in_memory: Mutex<VecDeque<Delivery>>,
+    in_memory: Mutex<Memory>,
     /// Files whose delivery still waits for the writer: a second copy behind it would be work for nothing.
     in_writer: Mutex<BTreeSet<PathBuf>>,
+    /// Files that stay where they are: each is reported once.
+    troubled: Mutex<BTreeMap<PathBuf, Trouble>>,
     durable: AtomicUsize,
+    set_aside: AtomicUsize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    /// The database has it, and it cannot be removed.
+    Applied,
+    Unreadable,
+    /// The database can never take it, and it cannot be set aside.
+    Hopeless,
 }
 
 impl Spool {
@@ -77,11 +147,13 @@ impl Spool {
             disk: disk.map(Arc::new),
             in_memory: Mutex::default(),
             in_writer: Mutex::default(),
+            troubled: Mutex::default(),
             durable: AtomicUsize::new(0),
+            set_aside: AtomicUsize::new(0),
         }
     }
 
-    fn in_memory(&self) -> MutexGuard<'_, VecDeque<Delivery>> {
+    fn in_memory(&self) -> MutexGuard<'_, Memory> {
         self.in_memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -89,14 +161,23 @@ impl Spool {
         self.in_writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn troubled(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Trouble>> {
+        self.troubled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn depth(&self) -> SpoolDepth {
-        SpoolDepth { durable: self.durable.load(Ordering::Relaxed), in_memory: self.in_memory().len() }
+        SpoolDepth {
+            durable: self.durable.load(Ordering::Relaxed),
+            in_memory: self.in_memory().deliveries.len(),
+            set_aside: self.set_aside.load(Ordering::Relaxed),
+        }
     }
 
     fn count(&self) {
-        let SpoolDepth { durable, in_memory } = self.depth();
+        let SpoolDepth { durable, in_memory, set_aside } = self.depth();
         metrics::gauge!("perezvon_deliveries_spooled").set(durable as f64);
         metrics::gauge!("perezvon_deliveries_in_memory").set(in_memory as f64);
+        metrics::gauge!("perezvon_deliveries_set_aside").set(set_aside as f64);
     }
 
     /// The file of the delivery, once it is durable.
@@ -120,24 +201,36 @@ impl Spool {
         }
     }
 
-    fn remember(&self, delivery: Delivery) {
-        let mut in_memory = self.in_memory();
-        if in_memory.len() == MAX_IN_MEMORY {
-            error!("More than {MAX_IN_MEMORY} deliveries are in memory alone; the oldest is lost");
+    /// Holds in memory what no disk takes. The answer is its place.
+    fn remember(&self, delivery: Delivery, is_in_writer: bool) -> u64 {
+        let (place, dropped) = self.in_memory().push(delivery, is_in_writer);
+        for delivery in dropped {
+            let line = disk::to_line(&delivery).unwrap_or_default();
+            error!("Memory is full of deliveries that no disk takes; the oldest is here alone: {line}");
             metrics::counter!("perezvon_deliveries_lost_total").increment(1);
-            in_memory.pop_front();
         }
-        in_memory.push_back(delivery);
-        drop(in_memory);
+        self.count();
+        place
+    }
+
+    fn forget(&self, place: u64) {
+        self.in_memory().remove(place);
         self.count();
     }
 
+    /// Removes the file of a delivery that the database has.
     async fn remove(&self, path: PathBuf) {
         match tokio::fs::remove_file(&path).await {
             Ok(()) => self.uncount(),
             Err(missing) if missing.kind() == io::ErrorKind::NotFound => {}
-            Err(failed) => warn!(error = %failed, "A spooled file is applied and cannot be removed: {failed}"),
+            Err(failed) => {
+                if self.troubled().insert(path.clone(), Trouble::Applied) != Some(Trouble::Applied) {
+                    warn!(error = %failed, "A spooled file is applied and cannot be removed: {failed}");
+                }
+                return;
+            }
         }
+        self.troubled().remove(&path);
     }
 
     fn uncount(&self) {
@@ -152,8 +245,8 @@ impl Store {
     /// # Errors
     /// Never for a disk that fails now: it is tried again at each delivery.
     pub fn with_spool(mut self, folder: &Path, emergency: &Path, former: &Path) -> Self {
-        let disk = Disk::new(folder.to_owned(), emergency.to_owned());
-        if let Err(failed) = disk.prepare().and_then(|()| disk::take_over(former, folder)) {
+        let disk = Disk::new(folder.to_owned(), emergency.to_owned(), former.to_owned());
+        if let Err(failed) = disk.prepare() {
             error!(error = %failed, "The spool {} cannot be prepared: {failed}", folder.display());
         }
         self.spool = Arc::new(Spool::on(Some(disk)));
@@ -170,7 +263,7 @@ impl Store {
                 return match self.spool.write(&delivery).await {
                     Some(_) => Accepted::Spooled(failed),
                     None => {
-                        self.spool.remember(delivery);
+                        self.spool.remember(delivery, false);
                         Accepted::InMemory(failed)
                     }
                 };
@@ -181,17 +274,23 @@ impl Store {
         let file = self.spool.write(&delivery).await;
         let is_durable = file.is_some();
         self.spool.in_writer().extend(file.clone());
+        let place = file.is_none().then(|| self.spool.remember(delivery, true));
         let store = self.clone();
         tokio::spawn(async move {
             let applied = applying.await.is_ok();
-            match file {
-                Some(path) => {
-                    if applied {
-                        store.spool.remove(path.clone()).await;
-                    }
-                    store.spool.in_writer().remove(&path);
+            if let Some(path) = file {
+                if applied {
+                    store.spool.remove(path.clone()).await;
                 }
-                None if !applied => store.spool.remember(delivery),
+                store.spool.in_writer().remove(&path);
+            }
+            match place {
+                Some(place) if applied => store.spool.forget(place),
+                Some(place) => {
+                    if let Some(unsaved) = store.spool.in_memory().deliveries.get_mut(&place) {
+                        unsaved.is_in_writer = false;
+                    }
+                }
                 None => {}
             }
         });
@@ -217,9 +316,10 @@ impl Store {
 
     async fn drain_files(&self) -> (usize, Option<Timestamp>) {
         let Some(disk) = self.spool.disk.clone() else { return (0, None) };
-        let listing = tokio::task::spawn_blocking(move || disk.spooled()).await;
-        let mut files = listing.unwrap_or_default();
+        let listing = tokio::task::spawn_blocking(move || (disk.spooled(), disk.count_set_aside())).await;
+        let (mut files, set_aside) = listing.unwrap_or_default();
         self.spool.durable.store(files.len(), Ordering::Relaxed);
+        self.spool.set_aside.store(set_aside, Ordering::Relaxed);
         self.spool.count();
         {
             let in_writer = self.spool.in_writer();
@@ -235,27 +335,39 @@ impl Store {
             since = since.or(taken.iter().flatten().copied().min());
             let count = taken.iter().flatten().count();
             applied += count;
-            // The database is still away. One that it can never take lets those beside it pass.
-            if count == 0 {
+            // Those that the database can never take let the ones behind them pass.
+            if count == 0 && self.ping_writer().await.is_err() {
                 break;
             }
         }
         (applied, since)
     }
 
-    /// When the delivery was received, if the database has it now.
+    /// When the delivery was received, if the database has got it now.
     async fn apply_file(&self, path: &Path) -> Option<Timestamp> {
+        if self.spool.troubled().get(path) == Some(&Trouble::Applied) {
+            self.spool.remove(path.to_owned()).await;
+            return None;
+        }
         let reading = path.to_owned();
-        let read = tokio::task::spawn_blocking(move || disk::read(&reading)).await.map_err(io::Error::other).flatten();
+        let read = tokio::task::spawn_blocking(move || disk::read(&reading)).await;
+        let read = read.unwrap_or_else(|died| Err(ReadError::Unreadable(io::Error::other(died))));
         let delivery = match read {
             Ok(delivery) => delivery,
-            Err(missing) if missing.kind() == io::ErrorKind::NotFound => return None,
-            Err(failed) => {
-                error!(error = %failed, "{} is no delivery and is set aside: {failed}", path.display());
-                self.set_aside(path).await;
+            Err(ReadError::Unreadable(failed)) => {
+                if failed.kind() != io::ErrorKind::NotFound
+                    && self.spool.troubled().insert(path.to_owned(), Trouble::Unreadable).is_none()
+                {
+                    error!(error = %failed, "{} cannot be read; trying again: {failed}", path.display());
+                }
+                return None;
+            }
+            Err(failed @ ReadError::NoDelivery(_)) => {
+                self.set_aside(path, &failed.to_string(), None).await;
                 return None;
             }
         };
+        self.spool.troubled().remove(path);
         let received_at = delivery.received_at;
         match self.deliver(delivery).await {
             Ok(_) => {
@@ -263,66 +375,91 @@ impl Store {
                 Some(received_at)
             }
             Err(failed @ StoreError::Corrupt { .. }) => {
-                error!(error = %failed, "A spooled delivery cannot be applied and is set aside: {failed}");
-                self.set_aside(path).await;
-                self.alarm_of_ours("late", SET_ASIDE, received_at).await;
+                self.set_aside(path, &failed.to_string(), Some(received_at)).await;
                 None
             }
             Err(_) => None,
         }
     }
 
-    async fn set_aside(&self, path: &Path) {
-        let path = path.to_owned();
-        match tokio::task::spawn_blocking(move || disk::set_aside(&path)).await.map_err(io::Error::other).flatten() {
-            Ok(()) => self.spool.uncount(),
+    /// Puts away what can never be applied, and tells of it. Without `received_at` the name of the file says when it came.
+    async fn set_aside(&self, path: &Path, why: &str, received_at: Option<Timestamp>) {
+        if self.spool.troubled().insert(path.to_owned(), Trouble::Hopeless) != Some(Trouble::Hopeless) {
+            error!(error = why, "{} cannot be applied and is set aside: {why}", path.display());
+            let at = received_at.or_else(|| disk::received_at(path)).unwrap_or(Timestamp::UNIX_EPOCH);
+            self.alarm_of_ours("late", SET_ASIDE, at).await;
+        }
+        let moved = path.to_owned();
+        match tokio::task::spawn_blocking(move || disk::set_aside(&moved)).await.map_err(io::Error::other).flatten() {
+            Ok(()) => {
+                self.spool.troubled().remove(path);
+                self.spool.set_aside.fetch_add(1, Ordering::Relaxed);
+                self.spool.uncount();
+            }
             Err(failed) => warn!(error = %failed, "A spooled file could not be set aside: {failed}"),
         }
     }
 
+    /// Each delivery stays where it is until the database or a disk has it: whoever breaks off loses none.
     async fn drain_memory(&self) -> (usize, Option<Timestamp>) {
         let (mut applied, mut since) = (0, None);
-        loop {
-            let Some(delivery) = self.spool.in_memory().pop_front() else { break };
+        let places: Vec<u64> = {
+            let in_memory = self.spool.in_memory();
+            let waiting = in_memory.deliveries.iter().filter(|(_, unsaved)| !unsaved.is_in_writer);
+            waiting.map(|(place, _)| *place).collect()
+        };
+        let mut has_database = !places.is_empty() && self.ping_writer().await.is_ok();
+        for place in places {
+            let delivery = self.spool.in_memory().deliveries.get(&place).map(|unsaved| unsaved.delivery.clone());
+            let Some(delivery) = delivery else { continue };
             let received_at = delivery.received_at;
-            if self.deliver(delivery.clone()).await.is_ok() {
+            has_database = has_database && self.deliver(delivery.clone()).await.is_ok();
+            if has_database {
                 applied += 1;
                 since.get_or_insert(received_at);
             } else if self.spool.write(&delivery).await.is_none() {
-                self.spool.in_memory().push_front(delivery);
                 break;
             }
+            self.spool.forget(place);
         }
-        self.spool.count();
         (applied, since)
     }
 
     /// The last attempt of a service that stops: what neither the database nor a disk takes, as lines for
     /// `perezvon replay --spool`. The next start raises an alarm about them where any disk could remember that.
     pub async fn drain_spool_at_stop(&self) -> Vec<String> {
-        if self.spool.depth() == SpoolDepth::default() {
+        if self.spool.depth().is_empty() {
             return Vec::new();
         }
         let _ = tokio::time::timeout(LAST_ATTEMPT_TIMEOUT, self.drain_spool()).await;
-        let left = std::mem::take(&mut *self.spool.in_memory());
-        let lines: Vec<String> = left.iter().filter_map(|delivery| disk::to_line(delivery).ok()).collect();
+        let left = std::mem::take(&mut *self.spool.in_memory()).deliveries;
+        let lines: Vec<String> = left.values().filter_map(|unsaved| disk::to_line(&unsaved.delivery).ok()).collect();
         if let Some(disk) = self.spool.disk.clone().filter(|_| !lines.is_empty()) {
             let _ = tokio::task::spawn_blocking(move || disk.remember_loss()).await;
         }
         lines
     }
 
-    /// What a start and each minute after it does for the spool: an alarm about what an earlier life lost, and the reserve
-    /// filled up again once the disk has room.
+    /// What a start and each minute after it does for the spool: alarms about what an earlier life lost and about files that
+    /// stay, and the reserve filled up again once the disk has room.
     pub async fn tend_spool(&self, now: Timestamp) {
         let Some(disk) = self.spool.disk.clone() else { return };
-        let lost = tokio::task::spawn_blocking(move || {
-            if disk.spooled().is_empty() {
-                let _ = disk.refill_reserve();
+        let looked = tokio::task::spawn_blocking(move || {
+            let oldest = disk.spooled().into_iter().next();
+            if oldest.is_none() {
+                let _ = disk.tend();
             }
-            disk.lost_before().then_some(disk)
+            (oldest, disk.lost_before().then_some(disk))
         });
-        if let Ok(Some(disk)) = lost.await
+        let Ok((oldest, lost)) = looked.await else { return };
+        if let Some(path) = oldest
+            && self.spool.troubled().get(&path) != Some(&Trouble::Applied)
+            && disk::received_at(&path).is_some_and(|at| elapsed_ms(at, now) >= STUCK_MS)
+            && self.ping_writer().await.is_ok()
+        {
+            self.alarm_of_ours("stuck", STUCK, now).await;
+        }
+        if let Some(disk) = lost
             && self.raise_alarm("we_failed", "lost deliveries", LOST, now).await.is_ok()
         {
             let _ = tokio::task::spawn_blocking(move || disk.forget_loss()).await;

@@ -3,11 +3,11 @@
 use super::callbacks::{Undoable, hold, keep_step};
 use super::desk::{ActError, keep};
 use super::ids::first_id_at;
-use super::siblings::{self, lock_number};
+use super::siblings::{self, lock_number, siblings_of};
 use super::sql::{Columns, statements};
 use super::writer::Writing;
 use super::{Store, audit};
-use crate::core::callback::{Callback, HistoryEntry};
+use crate::core::callback::{Callback, HistoryEntry, Sibling, State};
 use crate::core::officer::Actor;
 use crate::time::Timestamp;
 
@@ -102,6 +102,13 @@ async fn take_back(
     let entry =
         HistoryEntry { at: now, by: by.clone(), kind: "undo", outcome: None, note: step.kind, before: callback.desk };
     callback.desk = desk;
+    // Nobody gets a number back that a colleague has begun to work on since, on another line.
+    if let State::Claimed { by, .. } = &callback.desk.state
+        && let Some(siblings) = siblings_of(writing.sql, std::slice::from_ref(&callback)).await?.get(&callback.id)
+        && Sibling::held_by_colleague(siblings, by, now).is_some()
+    {
+        callback.desk.state = State::Open;
+    }
     callback.proposed_call_id = callback.proposed_call_id.or(dropped_proposal);
     callback.proposed_callback_id = callback.proposed_callback_id.or(dropped_outcome);
     callback.version += 1;

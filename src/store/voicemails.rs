@@ -96,10 +96,17 @@ pub struct StoredSound {
     pub speech_ms: i64,
     /// dBFS times ten.
     pub loudness_centibels: i64,
-    /// 200 values 0–255 for the picture.
+    /// 200 values 0–255 for the picture; none if it could not be measured.
     pub peaks: Vec<u8>,
     /// What was wrong with the file, in words; empty if nothing.
     pub damage: String,
+}
+
+impl StoredSound {
+    /// How long it is. `None`: it could not be measured, which says nothing about what is in it.
+    pub fn measured_ms(&self) -> Option<i64> {
+        (!self.peaks.is_empty()).then_some(self.length_ms)
+    }
 }
 
 impl Store {

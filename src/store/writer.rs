@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use sqlx::{AnyConnection, Connection};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{error, warn};
+use tracing::{debug, warn};
 
 use super::database::Database;
 use super::ids::Ids;
@@ -210,7 +210,7 @@ impl Writer {
                         false => Err(failed.clone()),
                     };
                     if let Err(failed) = &alone {
-                        error!(error = %failed, provider = %delivery.provider, "A delivery could not be kept");
+                        debug!(error = %failed, provider = %delivery.provider, "A delivery is not in the database");
                     }
                     // One delivery went in, so one comes out.
                     let _ = answer.send(alone.map(|mut kept| kept.remove(0)));

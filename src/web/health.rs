@@ -16,8 +16,9 @@ use tokio::time::timeout;
 
 use super::House;
 use crate::core::line::{LineId, Lines};
+use crate::providers::listing_of;
 use crate::store::StoreError;
-use crate::time::elapsed_ms;
+use crate::time::{Timestamp, elapsed_ms};
 
 /// A part that has not answered within this time is not ready.
 const READY_WITHIN: Duration = Duration::from_secs(2);
@@ -25,6 +26,9 @@ const READY_WITHIN: Duration = Duration::from_secs(2);
 const SEEN_FOR: Duration = Duration::from_secs(5);
 /// The worker looks for work every second, but first finishes what it has in hand, and a message may come slowly.
 const WORKER_SILENT_FOR: Duration = Duration::from_secs(15 * 60);
+
+/// Lists are compared hourly: when the last look ended longer ago than this, somebody should know.
+pub(super) const MAX_RECONCILED_AGE_MS: i64 = 3 * 3_600_000;
 
 /// With less room than this nothing is ready: SQLite and the spool need some.
 const MIN_FREE_BYTES: u64 = 32 * 1024 * 1024;
@@ -73,7 +77,8 @@ async fn healthz(State(house): State<House>) -> Response {
     }
 }
 
-/// 200 if calls can be saved, messages stored and callbacks followed up, else 503 with what is wrong.
+/// 200 if calls can be saved, messages stored and callbacks followed up, else 503 with what is wrong. `degraded` lists what
+/// works less well than it should: nobody is turned away for it.
 async fn readyz(State(house): State<House>, Extension(seen): Extension<Seen>) -> Response {
     let (database, tables) = tokio::join!(database(&house), tables(&house, &seen));
     let (recordings, free) = tokio::join!(recordings(&house, &seen), timeout(READY_WITHIN, house.folder.free_bytes()));
@@ -98,6 +103,7 @@ async fn readyz(State(house): State<House>, Extension(seen): Extension<Seen>) ->
     let jobs = timeout(READY_WITHIN, house.store.jobs_summary()).await.ok().and_then(Result::ok);
     let oldest_job = jobs.map(|jobs| jobs.waiting.iter().map(|(_, _, made_at)| *made_at).min());
     let now = house.clock.now();
+    let reconciled = timeout(READY_WITHIN, reconciled(&house, now)).await.unwrap_or_default();
     let mut answer = serde_json::Map::new();
     for (name, part) in parts {
         answer.insert(name.to_owned(), part.err().unwrap_or_else(|| "ok".to_owned()).into());
@@ -105,10 +111,41 @@ async fn readyz(State(house): State<House>, Extension(seen): Extension<Seen>) ->
     answer.insert("free_bytes".to_owned(), json!(free_bytes));
     answer.insert("spooled".to_owned(), json!(depth.durable));
     answer.insert("in_memory".to_owned(), json!(depth.in_memory));
+    answer.insert("set_aside".to_owned(), json!(depth.set_aside));
     let age = oldest_job.map(|made_at| made_at.map_or(0, |made_at| elapsed_ms(made_at, now) / 1000));
     answer.insert("oldest_job_seconds".to_owned(), json!(age));
+    let is_old =
+        |provider: &Reconciled| provider.is_listed && provider.age_ms.is_none_or(|age| age > MAX_RECONCILED_AGE_MS);
+    let degraded: Vec<String> =
+        reconciled.iter().filter(|it| is_old(it)).map(|it| format!("reconciliation {}", it.name)).collect();
+    let ages: serde_json::Map<_, _> =
+        reconciled.into_iter().map(|it| (it.name, json!(it.age_ms.map(|age| age / 1000)))).collect();
+    answer.insert("reconciled_seconds_ago".to_owned(), ages.into());
+    answer.insert("degraded".to_owned(), json!(degraded));
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(answer)).into_response()
+}
+
+/// How a provider's lists were compared with ours.
+struct Reconciled {
+    name: String,
+    /// Whether it has lists, and is asked for them.
+    is_listed: bool,
+    /// How long ago the last complete look ended; `None` if none has ended, or if there are no lists.
+    age_ms: Option<i64>,
+}
+
+/// All providers by name. Where the database does not answer the ages are unknown.
+async fn reconciled(house: &House, now: Timestamp) -> Vec<Reconciled> {
+    let mut reconciled = Vec::new();
+    for provider in house.providers.iter() {
+        let is_listed = !house.rehearsal && listing_of(provider).is_ok();
+        let row = if is_listed { house.store.reconciliation(provider.name(), now).await.ok().flatten() } else { None };
+        let age_ms = row.and_then(|row| row.ended_at).map(|at| elapsed_ms(at, now));
+        reconciled.push(Reconciled { name: provider.name().to_string(), is_listed, age_ms });
+    }
+    reconciled.sort_by(|one, other| one.name.cmp(&other.name));
+    reconciled
 }
 
 /// Whether the worker looks for work.
@@ -145,10 +182,13 @@ async fn recordings(house: &House, seen: &Seen) -> Result<(), String> {
     timeout(READY_WITHIN, looking).await.unwrap_or_else(|_| Err("the disk does not answer".to_owned()))
 }
 
+/// Always answers: what counts while the database is away is needed most then. Gauges that are read from it keep their last
+/// values, and `perezvon_database_up` says so.
 async fn scrape(State(house): State<House>) -> Response {
-    if let Err(error) = measure(&house).await {
-        return (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response();
-    }
+    metrics::gauge!("perezvon_writer_waiting").set(house.store.waiting() as f64);
+    let measured = async { timeout(READY_WITHIN, measure(&house)).await.is_ok_and(|measured| measured.is_ok()) };
+    let (measured, database) = tokio::join!(measured, database(&house));
+    metrics::gauge!("perezvon_database_up").set(f64::from(u8::from(measured && database.is_ok())));
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], house.metrics.render()).into_response()
 }
 
@@ -167,8 +207,7 @@ async fn measure(house: &House) -> Result<(), StoreError> {
         metrics::gauge!("perezvon_jobs_oldest_seconds", "kind" => kind.as_str()).set(oldest as f64 / 1000.0);
     }
     metrics::gauge!("perezvon_jobs_given_up").set(jobs.given_up.iter().map(|(_, number)| number).sum::<i64>() as f64);
-    metrics::gauge!("perezvon_writer_waiting").set(house.store.waiting() as f64);
-    if let Some(last) = house.store.last_backup().await? {
+    if let Some(last) = house.store.last_backup(now).await? {
         metrics::gauge!("perezvon_backup_age_seconds").set(elapsed_ms(last.made_at, now) as f64 / 1000.0);
         metrics::gauge!("perezvon_backup_bytes").set(last.size_bytes as f64);
     }

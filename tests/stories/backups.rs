@@ -4,14 +4,15 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use perezvon::app::backup;
 use perezvon::app::config::{self, Config};
 use perezvon::app::demo::{CallPlan, Ending};
+use perezvon::app::{backup, check};
 use perezvon::core::greetings::GreetingKind;
 use perezvon::core::officer::{Actor, Role};
 use perezvon::jobs::backup::{MANIFEST, Manifest, backups_in};
 use perezvon::recordings::tone;
 use perezvon::store::{LEFT_OUT, Restoring, Snapshot, Store, StoreError};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection};
 
 use crate::greetings::draft;
 use crate::harness::{
@@ -64,7 +65,7 @@ async fn back_up(app: &App) -> PathBuf {
 /// Restores; the answer is what was printed, or the error.
 async fn restore(config: &Config, from: &Path) -> Result<String, String> {
     let mut out = Vec::new();
-    let done = backup::restore(config, from, &mut out).await;
+    let done = backup::restore(config, from, friday("20:00"), &mut out).await;
     let printed = String::from_utf8(out).unwrap();
     match done {
         Ok(true) => Ok(printed),
@@ -73,13 +74,14 @@ async fn restore(config: &Config, from: &Path) -> Result<String, String> {
     }
 }
 
-/// Name, rows and digest of every table of a database, in order.
+/// Name, rows and digest of every table of a database, in order. The audit is left out: it says that a backup was made, or
+/// restored, after it was copied.
 async fn contents(database: &str) -> Vec<(String, u64, [u8; 32])> {
     let mut snapshot = Snapshot::open(database).await.unwrap();
     let (sender, mut receiver) = tokio::sync::mpsc::channel(4);
     let draining = tokio::spawn(async move { while receiver.recv().await.is_some() {} });
     let mut contents = Vec::new();
-    for table in snapshot.tables.clone() {
+    for table in snapshot.tables.clone().into_iter().filter(|table| table.name != "audit") {
         let content = snapshot.read_table(&table, &sender).await.unwrap();
         contents.push((table.name, content.rows, content.digest));
     }
@@ -105,8 +107,10 @@ fn recordings(folder: &Path) -> Vec<(String, Vec<u8>)> {
             let path = entry.unwrap().path();
             match path.is_dir() {
                 true => enter(&path, root, found),
-                // Room that the spool keeps for itself.
-                false if path.ends_with(".spool/reserve") => {}
+                // Room that the spool keeps for itself, and the names of the instances that run.
+                false
+                    if path.ends_with(".spool/reserve")
+                        || path.parent().is_some_and(|it| it.ends_with(".instances")) => {}
                 false => {
                     let name = path.strip_prefix(root).unwrap().display().to_string();
                     found.push((name, fs::read(&path).unwrap()));
@@ -121,7 +125,12 @@ fn recordings(folder: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 fn text(manifest: &Manifest) -> Vec<(String, u64, [u8; 32])> {
-    manifest.tables.iter().map(|entry| (entry.table.name.clone(), entry.rows, entry.content().digest)).collect()
+    manifest
+        .tables
+        .iter()
+        .filter(|entry| entry.table.name != "audit")
+        .map(|entry| (entry.table.name.clone(), entry.rows, entry.content().digest))
+        .collect()
 }
 
 fn other(engine: Engine) -> Engine {
@@ -265,6 +274,82 @@ stories! {
         drop_again(config).await;
     }
 
+    async fn backup_without_the_tables_of_its_schema_is_refused(app) {
+        let folder = back_up(app).await;
+        let config = empty(app, app.engine, "restored").await;
+        let whole = fs::read(folder.join(MANIFEST)).unwrap();
+        type Change = fn(&mut Manifest);
+        let changes: [Change; 7] = [
+            |manifest| manifest.tables.clear(),
+            |manifest| manifest.tables.retain(|entry| entry.table.name != "callback"),
+            |manifest| manifest.tables.push(manifest.tables[0].clone()),
+            |manifest| manifest.tables[0].table.name.push('s'),
+            |manifest| manifest.schema_version = -1,
+            |manifest| manifest.schema_version = 1,
+            |manifest| manifest.schema_version = 999,
+        ];
+        for (n, change) in changes.into_iter().enumerate() {
+            let mut manifest: Manifest = serde_json::from_slice(&whole).unwrap();
+            change(&mut manifest);
+            fs::write(folder.join(MANIFEST), serde_json::to_vec(&manifest).unwrap()).unwrap();
+            assert_ne!(wrong_with(&folder).await, "", "{n}");
+            assert!(restore(&config, &folder).await.is_err(), "{n}");
+            assert!(!config.storage.recordings.exists());
+        }
+        fs::write(folder.join(MANIFEST), whole).unwrap();
+        assert_eq!(wrong_with(&folder).await, "");
+        restore(&config, &folder).await.unwrap();
+        drop_again(config).await;
+    }
+
+    async fn links_in_a_backup_are_refused(app) {
+        with_messages(app).await;
+        let folder = back_up(app).await;
+        let config = empty(app, app.engine, "restored").await;
+        let recording = Manifest::read(&folder).unwrap().recordings().next().unwrap().1.name.clone();
+        for name in ["tables/call.jsonl.gz", "tables", &recording, "recordings", MANIFEST] {
+            let (place, elsewhere) = (folder.join(name), app.folder.path().join("moved"));
+            fs::rename(&place, &elsewhere).unwrap();
+            std::os::unix::fs::symlink(&elsewhere, &place).unwrap();
+            assert!(wrong_with(&folder).await.contains("ссылка"), "{name}");
+            assert!(restore(&config, &folder).await.unwrap_err().contains("ссылка"), "{name}");
+            fs::remove_file(&place).unwrap();
+            fs::rename(&elsewhere, &place).unwrap();
+        }
+        assert_eq!(wrong_with(&folder).await, "");
+        drop_again(config).await;
+    }
+
+    async fn backup_among_the_recordings_is_refused(app) {
+        let recordings = app.folder.path().join("recordings");
+        let link = app.folder.path().join("link");
+        std::os::unix::fs::symlink(&recordings, &link).unwrap();
+        for into in [recordings.clone(), recordings.join("backups/new"), link.join("backups")] {
+            let refused = backup::make(&here(app), &into, app.now(), &mut Vec::new()).await.unwrap_err().to_string();
+            assert!(refused.contains("лежит в папке записей"), "{refused}");
+            assert!(!recordings.join("backups").exists());
+            let text = format!("{}\n[backup]\nfolder = \"{}\"", app.config_text(), into.display());
+            let (config, mut out) = (config::parse(&text, None, []).unwrap(), Vec::new());
+            assert!(!check::run(Ok(config), app.now(), Vec::new(), &mut out).await.unwrap());
+            let printed = String::from_utf8(out).unwrap();
+            assert!(printed.contains("лежит в папке записей, копии в неё не делаются"), "{printed}");
+        }
+    }
+
+    async fn commands_about_backups_stand_in_the_audit(app) {
+        let folder = back_up(app).await;
+        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        let of = |action| format!("SELECT object FROM audit WHERE action = '{action}' AND actor_id = 'command_line'");
+        assert_eq!(app.text(&of("backup")).await, format!("backup {name}"));
+        let config = empty(app, app.engine, "restored").await;
+        restore(&config, &folder).await.unwrap();
+        let mut restored = AnyConnection::connect(&config.storage.database).await.unwrap();
+        let object: String = sqlx::query_scalar(AssertSqlSafe(of("restore"))).fetch_one(&mut restored).await.unwrap();
+        assert_eq!(object, format!("backup {name}"));
+        restored.close().await.unwrap();
+        drop_again(config).await;
+    }
+
     async fn restore_goes_into_an_empty_place_only(app) {
         with_messages(app).await;
         let folder = back_up(app).await;
@@ -374,6 +459,24 @@ stories! {
         assert!(metrics.contains("perezvon_backup_age_seconds 60"), "{metrics}");
     }
 
+    async fn clock_that_ran_ahead_ends_no_nightly_backups(app) {
+        with_messages(app).await;
+        nightly(app, 2).await;
+        for year in ["2036", "2037"] {
+            app.clock.set(at(&format!("{year}-11-20T20:00:00+03:00")));
+            assert!(app.worker().back_up_if_due().await.unwrap());
+        }
+        app.clock.set(friday("20:00"));
+        let page = app.browser("Завуч", Role::Admin).await.get("/health-ui").await.body;
+        assert!(page.contains("ещё не сделана"), "{page}");
+        for day in ["20", "21", "22"] {
+            app.clock.set(at(&format!("2026-11-{day}T20:00:00+03:00")));
+            assert!(app.worker().back_up_if_due().await.unwrap(), "{day}");
+        }
+        let years = backups_in(&backups(app)).unwrap().into_iter().map(|it| it.created_at.to_string());
+        assert_eq!(years.map(|at| at[..10].to_owned()).collect::<Vec<_>>(), ["2026-11-21", "2026-11-22"]);
+    }
+
     async fn nightly_backup_that_fails_raises_an_alarm_until_one_is_good(app) {
         with_messages(app).await;
         nightly(app, 2).await;
@@ -473,7 +576,8 @@ fn killed_backup_leaves_nothing_that_looks_whole() {
         command.args(["--config", config.to_str().unwrap()]).args(words).stdout(Stdio::null());
         command
     };
-    assert!(perezvon(&["officer", "list"]).status().unwrap().success(), "the database is made");
+    let add = ["officer", "add", "Зарема", "--login", "zarema", "--role", "admin"];
+    assert!(perezvon(&add).status().unwrap().success(), "the database is made");
     // A pipe that nobody writes to: reading it never ends.
     fs::create_dir_all(at("recordings/.late")).unwrap();
     let pipe = at("recordings/.late/1.json");

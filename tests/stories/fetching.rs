@@ -406,15 +406,38 @@ stories! {
         app.leave_the_jobs().await;
     }
 
-    async fn a_fetch_cut_off_by_a_crash_is_done_again_after_its_lease(app) {
+    /// It once waited for ten minutes after every restart.
+    async fn a_fetch_cut_off_by_a_crash_is_done_again_at_the_next_start(app) {
         a_message(app).await;
-        let leased = app.store().lease_jobs(10, app.now()).await.unwrap();
-        assert!(!leased.is_empty());
+        assert!(!app.store().lease_jobs(10, app.now()).await.unwrap().is_empty());
+        assert_eq!(app.run_jobs().await, 0, "it is in hand");
+        app.crash().await;
         app.restart(|_| ()).await;
-        assert_eq!(app.run_jobs().await, 0, "somebody may still be at it");
-        app.advance_minutes(10);
         app.run_jobs().await;
         assert_eq!(voicemail(app).await.state, VoicemailState::Stored);
+    }
+
+    async fn nobody_takes_the_jobs_of_another_living_instance(app) {
+        a_message(app).await;
+        let (store, worker) = app.second_house().await;
+        assert!(!store.lease_jobs(10, app.now()).await.unwrap().is_empty());
+        app.restart(|_| ()).await;
+        assert_eq!(app.run_jobs().await, 0, "the other one is at it");
+        drop(worker);
+        store.close().await;
+        app.advance_minutes(10);
+        app.run_jobs().await;
+        assert_eq!(voicemail(app).await.state, VoicemailState::Stored, "it never came back");
+    }
+
+    async fn a_worker_that_stops_gives_its_jobs_back(app) {
+        a_message(app).await;
+        assert!(!app.store().lease_jobs(10, app.now()).await.unwrap().is_empty());
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        stop.send(true).unwrap();
+        app.worker().run(stopped).await;
+        assert_eq!(app.number("SELECT COUNT(*) FROM job WHERE leased_until IS NOT NULL").await, 0);
+        app.leave_the_jobs().await;
     }
 
     async fn a_message_of_a_provider_that_is_configured_no_longer_waits_with_an_alarm(app) {

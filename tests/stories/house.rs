@@ -9,6 +9,53 @@ fn madina() -> Actor {
     Actor::officer(101, "Мадина И.")
 }
 
+/// The service misses a file that was taken away for a while; one made in its place would be taken for it.
+#[test]
+fn commands_that_read_make_no_database() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name).display().to_string();
+    let (config, database) = (at("perezvon.toml"), at("perezvon.db"));
+    let text = format!(
+        "[storage]\ndatabase = \"sqlite:{database}\"\nrecordings = \"{}\"\nemergency = \"{}\"\n",
+        at("recordings"),
+        at("emergency")
+    );
+    std::fs::write(&config, text).unwrap();
+    let run = |words: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_perezvon"));
+        command.args(["--config", &config]).args(words.split(' ')).stdin(std::process::Stdio::null());
+        command.output().expect("the program is there")
+    };
+    let (other, backups) = (at("other.db"), at("backups"));
+    for words in [
+        "check",
+        "verify",
+        "officer list",
+        "officer reset zarema",
+        "officer disable zarema",
+        "token list",
+        "token revoke 1",
+        "reconcile",
+        &format!("replay --into sqlite:{other}"),
+        "replay --spool -",
+        &format!("backup {backups}"),
+    ] {
+        let done = run(words);
+        assert!(!std::path::Path::new(&database).exists(), "{words}");
+        let (printed, error) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        if words == "check" {
+            assert!(printed.contains("файла ещё нет"), "{printed}");
+        } else {
+            assert!(
+                !done.status.success() && error.contains(&format!("базы данных {database} нет")),
+                "{words}: {error}"
+            );
+        }
+    }
+    assert!(run("officer add Зарема --login zarema --role admin").status.success());
+    assert!(run("officer list").status.success());
+}
+
 stories! {
     async fn a_test_call_goes_the_whole_way_and_leaves_nobody_on_the_list(app) {
         let mut admin = app.browser("Завуч", Role::Admin).await;
@@ -73,6 +120,14 @@ stories! {
         let sheet = admin.get("/audit.csv").await;
         assert!(sheet.content_type.starts_with("text/csv"));
         assert!(sheet.body.contains("'=HYPERLINK"), "a formula stays text: {}", sheet.body);
+        app.leave_the_jobs().await;
+    }
+
+    async fn call_without_a_dialled_number_is_told_in_words(app) {
+        app.post("voice", &Form::call("CA1").without("To")).await;
+        app.post("status", &Form::call("CA1").without("To").status("completed")).await;
+        let told: Vec<String> = app.alarms().await.into_iter().map(|alarm| alarm.told).collect();
+        assert!(told.len() == 1 && told[0].starts_with("Звонок без номера, на который звонили"), "{told:?}");
         app.leave_the_jobs().await;
     }
 

@@ -40,4 +40,6 @@ mod siblings;
 mod spool;
 mod statements;
 mod transcripts;
+mod unmeasured;
 mod verifying;
+mod year;

@@ -118,7 +118,7 @@ stories! {
         app.sql(&format!("UPDATE voicemail SET url = '{url}/RE'")).await;
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let working = tokio::spawn(app.worker().run(stopped));
-        while app.number("SELECT COUNT(*) FROM job WHERE leased_until IS NOT NULL").await < 4 {
+        while app.number("SELECT COUNT(*) FROM job WHERE leased_until IS NOT NULL").await < 2 {
             tokio::task::yield_now().await;
         }
         app.take_the_database_away().await;

@@ -103,4 +103,25 @@ stories! {
         app.run_all_jobs().await;
         assert_eq!(app.counts().await, before);
     }
+
+    /// With the interface away, the oldest fifty alone were asked about, and the list stayed empty for hours.
+    async fn every_call_without_an_end_reaches_the_list_in_time(app) {
+        app.restart(|setup| setup.api_base = "http://127.0.0.1:1".to_owned()).await;
+        for n in 0..220 {
+            app.post("voice", &Form::call(&format!("CA{n}")).from(&format!("+7928000{n:04}"))).await;
+        }
+        app.advance_minutes(31);
+        for _ in 0..3 {
+            app.worker().sweep().await;
+            app.run_jobs().await;
+            app.advance_minutes(1);
+        }
+        assert_eq!(app.number("SELECT COUNT(*) FROM job WHERE kind = 'reconcile_call'").await, 220, "all are asked about");
+        for _ in 0..45 {
+            app.advance_minutes(5);
+            app.run_jobs().await;
+        }
+        assert_eq!(app.callbacks().await.len(), 220, "after four hours they have ended");
+        app.leave_the_jobs().await;
+    }
 }

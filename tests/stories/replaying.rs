@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use perezvon::app::demo::{CallPlan, Ending, Numbers, Purpose, friday_evening};
+use perezvon::app::demo::{CallPlan, Ending, HeldCall, Numbers, Purpose, friday_evening};
 use perezvon::app::{config, replay};
 use perezvon::core::calendar::HoursStep;
 use perezvon::core::line::LineId;
@@ -28,7 +28,7 @@ const DERIVED: [(&str, &str); 5] = [
              CAST(started_at AS TEXT), CAST(answered_at AS TEXT), CAST(ended_at AS TEXT), ringing,
              CAST(talk_seconds AS TEXT), keyed_digits, CAST(keyed_at AS TEXT), CAST(message_over_at AS TEXT), recordings,
              outcome, day_rule, time_state, calendar_version, CAST(promise_starts_at AS TEXT),
-             CAST(promise_ends_at AS TEXT), CAST(waiting_since AS TEXT),
+             CAST(promise_ends_at AS TEXT), CAST(waiting_since AS TEXT), CAST(restored_at AS TEXT),
              CASE WHEN callback_id IS NULL THEN 'no callback' ELSE 'a callback' END
          FROM call",
     ),
@@ -93,6 +93,31 @@ stories! {
         app.worker().sweep().await;
         app.run_all_jobs().await;
         replay_is_equal(app).await;
+    }
+
+    async fn replay_knows_what_looks_have_restored(app) {
+        app.clock.set(friday("17:00"));
+        let held = |caller, time| HeldCall::new(caller, PARENTS, friday(time));
+        app.exchange.hold_call(held("+79280000001", "14:00").leaving(9_000));
+        app.exchange.hold_call(held("+79280000002", "14:10"));
+        let leg = |parent: &str| HeldCall {
+            direction: "outbound-dial",
+            parent: Some(parent.to_owned()),
+            ..HeldCall::new("+79280000003", "+79280000055", friday("14:20:05"))
+        };
+        let answered = app.exchange.hold_call(held("+79280000003", "14:20"));
+        app.exchange.hold_call(leg(&answered));
+        let known = app.exchange.hold_call(held("+79280000004", "14:20"));
+        app.exchange.hold_call(leg(&known));
+        app.post("voice", &Form::call(&known).from("+79280000004")).await;
+        app.worker().plan_looks(true).await.unwrap();
+        app.run_all_jobs().await;
+        for sid in [answered, known] {
+            let call = app.call(&sid).await;
+            assert!(call.was_talked() && call.restored_at.is_some(), "{call:?}");
+        }
+        replay_is_equal(app).await;
+        app.leave_the_jobs().await;
     }
 
     /// The hours of the instant decide, not those of today; and what we asked for ourselves counts like what was sent.

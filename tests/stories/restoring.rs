@@ -37,7 +37,7 @@ async fn look_at_start(app: &App) {
 }
 
 async fn standing(app: &App) -> Reconciliation {
-    app.store().reconciliation("twilio").await.unwrap().expect("a look was begun")
+    app.store().reconciliation("twilio", app.now()).await.unwrap().expect("a look was begun")
 }
 
 fn missed(caller: &str, time: &str) -> HeldCall {
@@ -46,6 +46,23 @@ fn missed(caller: &str, time: &str) -> HeldCall {
 
 async fn alarms_of(app: &App, kind: &str) -> Vec<String> {
     app.alarms().await.into_iter().filter(|alarm| alarm.kind == kind).map(|alarm| alarm.told).collect()
+}
+
+/// An officer was talking when the service went down, so that all webhooks after the first were lost.
+async fn talk_without_its_end(app: &App) -> String {
+    let sid = app.exchange.hold_call(missed("+79280000001", "14:00"));
+    app.exchange.hold_call(leg(&sid, "14:00:05"));
+    assert_eq!(app.post("voice", &Form::call(&sid)).await.verbs()[0], "Dial");
+    sid
+}
+
+/// An officer's telephone that was rung within a call and picked up.
+fn leg(parent: &str, time: &str) -> HeldCall {
+    HeldCall {
+        direction: "outbound-dial",
+        parent: Some(parent.to_owned()),
+        ..HeldCall::new("+79280000001", "+79280000055", friday(time))
+    }
 }
 
 /// Ten calls to our lines between 11:00 and 17:00 that reach nobody, and four that are not for us to call back.
@@ -269,14 +286,49 @@ stories! {
 
     async fn an_officer_who_answered_is_known_by_his_leg(app) {
         let sid = app.exchange.hold_call(missed("+79280000001", "14:00"));
-        app.exchange.hold_call(HeldCall {
-            direction: "outbound-dial",
-            parent: Some(sid.clone()),
-            ..HeldCall::new("+79280000001", "+79280000055", friday("14:00:05"))
-        });
+        app.exchange.hold_call(leg(&sid, "14:00:05"));
         assert_eq!(counts(app).await, [1, 0, 1]);
         assert_eq!(app.call(&sid).await.outcome(), Outcome::Answered);
         assert!(app.callbacks().await.is_empty());
+    }
+
+    async fn talk_read_before_an_error_is_known_after_it(app) {
+        let sid = app.exchange.hold_call(missed("+79280000001", "14:00"));
+        app.exchange.hold_call(leg(&sid, "14:00:05"));
+        let faults = RestFaults { page_size: Some(1), good_pages: 1, list_errors: 1, ..RestFaults::default() };
+        app.exchange.set_faults(faults);
+        assert!(!ask(app, None).await.1, "the page with the officer's leg is read, that with the call is not");
+        app.restart(|_| {}).await;
+        assert_eq!(counts(app).await, [1, 0, 1]);
+        assert_eq!(app.call(&sid).await.outcome(), Outcome::Answered);
+        assert!(app.callbacks().await.is_empty(), "nobody is called back who was talked to");
+        app.leave_the_jobs().await;
+    }
+
+    async fn lost_talk_of_a_known_call_is_found_by_a_look(app) {
+        app.clock.set(friday("14:00"));
+        let sid = talk_without_its_end(app).await;
+        app.clock.set(friday("14:03"));
+        assert_eq!(counts(app).await, [1, 1, 0], "its webhook may still be on its way");
+        app.clock.set(friday("14:20"));
+        assert_eq!(counts(app).await, [1, 0, 1]);
+        assert_eq!(app.call(&sid).await.outcome(), Outcome::Answered);
+        assert_eq!(counts(app).await, [1, 1, 0], "it is news once");
+        app.advance_minutes(31);
+        app.worker().sweep().await;
+        app.run_all_jobs().await;
+        assert_eq!(app.call(&sid).await.outcome(), Outcome::Answered);
+        assert!(app.callbacks().await.is_empty(), "nobody is called back who was talked to");
+    }
+
+    async fn lost_talk_is_asked_about_before_a_call_counts_as_missed(app) {
+        app.clock.set(friday("14:00"));
+        let sid = talk_without_its_end(app).await;
+        app.advance_minutes(31);
+        app.worker().sweep().await;
+        app.run_all_jobs().await;
+        assert_eq!(app.call(&sid).await.outcome(), Outcome::Answered);
+        assert!(app.call(&sid).await.ended_at.is_some() && app.callbacks().await.is_empty());
     }
 
     async fn an_earlier_call_of_a_caller_who_waits_brings_its_earlier_promise(app) {
@@ -299,6 +351,29 @@ stories! {
         app.worker().plan_looks(false).await.unwrap();
         assert_eq!(app.run_jobs().await, 1);
         assert_eq!(standing(app).await.covered_until, Some(app.now()));
+    }
+
+    async fn clock_that_ran_ahead_ends_no_reconciliation(app) {
+        app.clock.set(at("2036-11-20T14:00:00+03:00"));
+        look_at_start(app).await;
+        app.clock.set(friday("14:00"));
+        app.exchange.hold_call(missed("+79280000001", "13:00"));
+        app.worker().plan_looks(false).await.unwrap();
+        assert_eq!(app.run_jobs().await, 1, "a look is due");
+        assert_eq!(standing(app).await.covered_until, Some(friday("14:00")));
+        assert_eq!(app.callbacks().await.len(), 1);
+        app.sql("UPDATE reconciliation SET covered_until = 4000000000000, widely_covered_at = 4000000000000").await;
+        app.exchange.hold_call(missed("+79280000002", "13:30"));
+        app.worker().plan_looks(false).await.unwrap();
+        app.run_jobs().await;
+        assert_eq!(app.callbacks().await.len(), 2);
+        app.exchange.hold_call(missed("+79280000003", "13:40"));
+        assert_eq!(counts(app).await, [3, 2, 1], "the command knows it too");
+        app.sql("UPDATE reconciliation SET failing_since = 4000000000000").await;
+        app.exchange.set_faults(RestFaults { list_errors: 1, ..RestFaults::default() });
+        assert!(!ask(app, None).await.1);
+        assert_eq!(standing(app).await.failing_since, Some(friday("14:00")));
+        app.leave_the_jobs().await;
     }
 
     async fn the_nightly_look_goes_back_over_several_days(app) {
@@ -334,6 +409,27 @@ stories! {
         let call: Value = serde_json::from_str(&senior.get(&format!("/api/v1/calls/{id}")).await.body).unwrap();
         assert_eq!(call["restored"], true);
         app.leave_the_jobs().await;
+    }
+
+    async fn readiness_says_how_old_the_last_look_is(app) {
+        let readyz = async || -> Value { serde_json::from_str(&app.get("/readyz").await.body).unwrap() };
+        app.worker().heartbeat.beat();
+        let never = readyz().await;
+        assert!(never["reconciled_seconds_ago"]["twilio"].is_null(), "{never}");
+        assert_eq!(never["degraded"], serde_json::json!(["reconciliation twilio"]));
+        look_at_start(app).await;
+        app.advance_minutes(10);
+        let now = readyz().await;
+        assert_eq!((&now["reconciled_seconds_ago"]["twilio"], &now["degraded"]), (&600.into(), &serde_json::json!([])));
+        app.advance_minutes(171);
+        app.worker().heartbeat.beat();
+        assert_eq!(readyz().await["degraded"], serde_json::json!(["reconciliation twilio"]));
+        assert_eq!(app.get("/readyz").await.status, 200, "callers are answered all the same");
+        let page = app.browser("Мадина", Role::Senior).await.get("/health-ui").await.body;
+        assert!(page.contains("сверка должна идти каждый час"), "{page}");
+        app.restart(|setup| setup.api_base = "https://api.somleng.org/2010-04-01".to_owned()).await;
+        let without = readyz().await;
+        assert!(without["reconciled_seconds_ago"]["twilio"].is_null() && without["degraded"] == serde_json::json!([]));
     }
 
     async fn a_provider_without_lists_is_named_in_words(app) {

@@ -261,4 +261,28 @@ stories! {
         app.run_all_jobs().await;
         assert_eq!(voicemail(app).await.state, VoicemailState::Stored);
     }
+
+    /// Four recordings at a byte a second once stopped everything for two minutes, the telephones of officers too.
+    async fn a_host_that_says_nothing_holds_up_no_other(app) {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let slow = format!("http://{}", silent.local_addr().unwrap());
+        for n in 1..=8 {
+            let form = Form::call(&format!("CA{n}")).from(&format!("+7928000010{n}")).status("completed");
+            app.post("recording", &form.recording(&format!("RE{n}"), "7", &slow).with("RecordingStatus", "completed")).await;
+        }
+        let sid = a_message(app).await;
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let working = tokio::spawn(app.worker().run(stopped));
+        let done = async {
+            while app.exchange.counters().deleted != [sid.clone()] {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(30), done).await.expect("fetched and deleted beside the others");
+        let in_hand = "SELECT COUNT(*) FROM job WHERE kind = 'fetch_recording' AND leased_until IS NOT NULL";
+        assert_eq!(app.number(in_hand).await, 2, "of the slow host");
+        stop.send(true).unwrap();
+        working.await.unwrap();
+        app.leave_the_jobs().await;
+    }
 }

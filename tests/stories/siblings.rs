@@ -1,10 +1,13 @@
 //! One number that waits on both lines is called by one officer, once (R26).
 
+use std::time::Duration;
+
 use perezvon::core::callback::{Action, AttemptOutcome, Callback, Reason, Refusal, State};
 use perezvon::core::officer::Actor;
 use perezvon::store::{ActError, CallbackView};
+use sqlx::{AnyConnection, Connection};
 
-use crate::harness::{App, Form, PARENTS, STAFF, monday, stories};
+use crate::harness::{App, Engine, Form, PARENTS, STAFF, monday, patiently, stories};
 
 const CALLER: &str = "+79280000001";
 
@@ -217,6 +220,68 @@ stories! {
         app.act(staff, &madina(), done()).await.unwrap();
         app.act(staff, &aishat(), Action::Reopen).await.unwrap();
         assert_eq!(view(app, parents).await.callback.proposed_callback_id, None);
+    }
+
+    async fn nobody_gets_a_number_that_a_colleague_holds(app) {
+        let (staff, parents) = waits_on_both(app, CALLER).await;
+        app.act(staff, &madina(), Action::Claim).await.unwrap();
+        let confirmed = Action::Confirmed(Box::new(Action::Claim));
+        app.act(parents, &aishat(), confirmed).await.unwrap();
+        let third = Actor::officer(3, "Залина К.");
+        let handed = app.act(staff, &madina(), Action::HandOver { to: third.clone() }).await;
+        assert!(is_held_elsewhere(&handed), "{handed:?}");
+        app.act(staff, &madina(), Action::HandOver { to: aishat() }).await.expect("one officer has both");
+        let handed = app.act(staff, &aishat(), Action::HandOver { to: third }).await;
+        assert!(is_held_elsewhere(&handed), "what she keeps is not released with it: {handed:?}");
+    }
+
+    async fn undo_gives_no_number_back_that_a_colleague_holds(app) {
+        let (staff, parents) = waits_on_both(app, CALLER).await;
+        app.act(staff, &madina(), Action::Dial).await.unwrap();
+        app.act(staff, &madina(), done()).await.unwrap();
+        app.act(parents, &aishat(), Action::Dial).await.expect("the other one is closed");
+        let back = app.store().undo_last(&madina(), monday("00:00"), app.now()).await.unwrap();
+        assert_eq!(back.desk.state, State::Open);
+        assert!(is_held_elsewhere(&app.act(staff, &madina(), Action::Dial).await));
+    }
+
+    async fn a_talk_queues_for_the_number_with_officers(app) {
+        let (staff, parents) = waits_on_both(app, CALLER).await;
+        app.clock.set(monday("09:05"));
+        let form = Form::call("CA9").from(CALLER).to(STAFF);
+        app.post("voice", &form).await;
+        let talked = form.with("DialCallStatus", "completed").with("DialCallDuration", "60");
+        if app.engine == Engine::Postgres {
+            // Another instance is in the middle of an officer's step.
+            let mut officer = AnyConnection::connect(&app.database).await.unwrap();
+            let mut step = officer.begin().await.unwrap();
+            for statement in [
+                "INSERT INTO number_lock (tail) VALUES ('001') ON CONFLICT (tail) DO UPDATE SET tail = excluded.tail",
+                &format!("UPDATE callback SET version = version + 1 WHERE id = {parents}"),
+            ] {
+                sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut *step).await.unwrap();
+            }
+            let waits = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database()
+                AND wait_event_type = 'Lock' AND query LIKE '%number_lock%'";
+            tokio::join!(app.post("dialled/0", &talked), async {
+                patiently("the talk to queue", async {
+                    while app.number(waits).await == 0 {
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
+                })
+                .await;
+                let other = format!("UPDATE callback SET version = version + 1 WHERE id = {staff}");
+                sqlx::query(sqlx::AssertSqlSafe(other)).execute(&mut *step).await.expect("no deadlock");
+                step.commit().await.unwrap();
+            });
+        } else {
+            app.post("dialled/0", &talked).await;
+        }
+        let call = Some(app.call("CA9").await.id);
+        for id in [staff, parents] {
+            assert_eq!(view(app, id).await.callback.proposed_call_id, call);
+        }
+        app.leave_the_jobs().await;
     }
 
     async fn a_number_just_tried_is_not_dialled_again_at_once(app) {

@@ -1,7 +1,7 @@
 //! Acknowledged means durable, whatever is broken (R20), and the service answers from its first second (R21).
 
-use std::io::Write;
 use std::net::TcpListener;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
@@ -10,9 +10,12 @@ use perezvon::app::{config, house, replay};
 use perezvon::core::call::Outcome;
 use perezvon::core::officer::Role;
 use perezvon::providers::twiml::form_signature;
+use perezvon::store::SpoolDepth;
 use sqlx::{AnyConnection, Connection};
 
-use crate::harness::{App, Engine, Form, TOKEN, patiently, stories, stories_on_sqlite};
+use crate::harness::{
+    App, Engine, Form, MailServer, Program, TOKEN, at, friday, patiently, stories, stories_on_sqlite,
+};
 
 fn ended(sid: &str) -> Form {
     Form::call(sid).status("completed")
@@ -31,6 +34,19 @@ fn rename_database(app: &App, from: &str, to: &str) {
             std::fs::rename(from, to).unwrap();
         }
     }
+}
+
+const PAGE_BYTES: u64 = 4096;
+
+fn read_page(app: &App, page: u64) -> Vec<u8> {
+    let database = std::fs::read(file(app)).unwrap();
+    database[((page - 1) * PAGE_BYTES) as usize..][..PAGE_BYTES as usize].to_vec()
+}
+
+/// Writes a page of the file behind the back of SQLite.
+fn write_page(app: &App, page: u64, bytes: &[u8]) {
+    let database = std::fs::OpenOptions::new().write(true).open(file(app)).unwrap();
+    database.write_all_at(bytes, (page - 1) * PAGE_BYTES).unwrap();
 }
 
 async fn count_calls(file: &Path) -> i64 {
@@ -111,8 +127,62 @@ stories! {
         // As a log has them: among other lines, and perhaps twice.
         let log = format!("{{\"level\":\"ERROR\"}}\n{}\n\n{}\n", printed.join("\n"), printed[0]);
         let (all, said) = replay(app, &log).await;
-        assert!(all && said.contains("Внесено: 3. Не внесено: 0. Пропущено других строк: 1."), "{said}");
+        assert!(all && said.contains("Внесено событий: 3. Не внесено: 0. Пропущено других строк: 1."), "{said}");
         assert_eq!(app.callback().await.caller.unwrap().e164(), "+79280000001");
+        assert_eq!(app.count("call").await, 1);
+        app.leave_the_jobs().await;
+    }
+
+    /// A commit that hangs takes longer than the last attempt of a stop.
+    async fn drain_that_is_broken_off_loses_nothing(app) {
+        app.take_the_database_away().await;
+        app.block_the_spool();
+        for sid in ["CA1", "CA2"] {
+            assert!(app.post("voice", &Form::call(sid)).await.offers_to_record());
+        }
+        let store = app.store();
+        for turns in 0..200 {
+            tokio::select! {
+                biased;
+                _ = store.drain_spool() => {}
+                () = async { for _ in 0..turns { tokio::task::yield_now().await } } => {}
+            }
+            assert_eq!(store.spool_depth().in_memory, 2, "broken off after {turns} turns");
+        }
+        assert_eq!(app.store().drain_spool_at_stop().await.len(), 2);
+        app.unblock_the_spool();
+        app.bring_the_database_back().await;
+    }
+
+    async fn what_is_no_delivery_is_set_aside_and_told_of(app) {
+        app.restart(|_| ()).await;
+        let spool = app.folder.path().join("recordings/.spool");
+        std::fs::write(spool.join("001763656200000-00.json"), "{\"provider\":\"twilio\"").unwrap();
+        assert_eq!(app.store().drain_spool().await, 0);
+        assert_eq!(app.alarm_kinds().await, ["we_failed"]);
+        assert!(app.spool_names().contains(&"001763656200000-00.set_aside".to_owned()));
+        assert_eq!(app.store().spool_depth(), SpoolDepth { set_aside: 1, ..SpoolDepth::default() });
+        assert!(app.get("/readyz").await.body.contains("\"set_aside\":1"));
+        app.restart(|_| ()).await;
+        app.store().drain_spool().await;
+        assert_eq!(app.store().spool_depth().set_aside, 1, "a restart forgets nothing");
+    }
+
+    /// It was passed over in silence, with status 0.
+    async fn lines_of_a_journal_are_taken_in(app) {
+        app.take_the_database_away().await;
+        app.block_the_spool();
+        app.post("voice", &Form::call("CA1")).await;
+        let line = app.store().drain_spool_at_stop().await.remove(0);
+        app.unblock_the_spool();
+        app.bring_the_database_back().await;
+        let journal = format!("Nov 30 07:05:34 host perezvon[123]: {line}\r\n");
+        let (all, said) = replay(app, &journal).await;
+        assert!(all && said.contains("Внесено событий: 1. Не внесено: 0."), "{said}");
+        let (all, said) = replay(app, &journal[..journal.len() / 2]).await;
+        assert!(!all && said.contains("Внесено событий: 0. Не внесено: 1."), "{said}");
+        let (all, said) = replay(app, "Nov 30 07:05:34 host perezvon[123]: Ended\n").await;
+        assert!(!all && said.contains("Сохранённых событий здесь нет."), "{said}");
         assert_eq!(app.count("call").await, 1);
         app.leave_the_jobs().await;
     }
@@ -189,10 +259,34 @@ stories! {
         app.restart(|_| ()).await;
     }
 
-    async fn damaged_database_raises_an_alarm_and_a_whole_one_clears_it(app) {
-        app.store().raise_alarm("database_damaged", "", "Повреждена.", app.now()).await.unwrap();
+    async fn metrics_are_there_while_the_database_is_away(app) {
+        let up = app.get("/metrics").await;
+        assert!(up.status == 200 && up.body.contains("perezvon_database_up 1"), "{up:?}");
+        match app.engine {
+            Engine::Postgres => app.take_the_database_away().await,
+            Engine::Sqlite => rename_database(app, "perezvon.db", "away.db"),
+        }
+        app.post("voice", &Form::call("CA1")).await;
+        let down = app.get("/metrics").await;
+        assert!(down.status == 200 && down.body.contains("perezvon_database_up 0"), "{down:?}");
+        assert!(down.body.contains("perezvon_deliveries_spooled"), "{down:?}");
+        match app.engine {
+            Engine::Postgres => app.bring_the_database_back().await,
+            Engine::Sqlite => rename_database(app, "away.db", "perezvon.db"),
+        }
+        app.store().drain_spool().await;
+        assert!(app.get("/metrics").await.body.contains("perezvon_database_up 1"));
+        app.leave_the_jobs().await;
+    }
+
+    async fn clock_that_ran_ahead_ends_no_check_of_the_database(app) {
+        app.clock.set(at("2036-11-20T02:30:00+03:00"));
         app.worker().check_integrity().await.unwrap();
-        assert_eq!(app.alarm_kinds().await, [""; 0]);
+        assert!(!app.worker().integrity_check_is_due().await, "it was just now");
+        app.clock.set(friday("02:30"));
+        assert!(app.worker().integrity_check_is_due().await);
+        app.worker().check_integrity().await.unwrap();
+        assert!(!app.worker().integrity_check_is_due().await);
     }
 
     async fn health_page_counts_what_waits_for_the_database(app) {
@@ -219,6 +313,20 @@ mod a_file {
             rename_database(app, "away.db", "perezvon.db");
             assert_eq!(app.store().drain_spool().await, 2);
             assert!(app.find("CA0").await.is_some() && app.find("CA1").await.is_some());
+            app.leave_the_jobs().await;
+        }
+
+        async fn list_says_that_callers_may_be_missing(app) {
+            let mut madina = app.browser("Мадина И.", Role::Officer).await;
+            assert!(madina.get("/callbacks").await.body.contains("Всех обзвонили"));
+            app.take_the_database_away().await;
+            app.post("voice", &Form::call("CA1")).await;
+            let page = madina.get("/callbacks").await.body;
+            assert!(page.contains("Список может быть неполным: 1\u{a0}событие звонков ждёт базу данных."), "{page}");
+            assert!(!page.contains("Всех обзвонили"), "nobody knows that");
+            app.bring_the_database_back().await;
+            assert_eq!(app.store().drain_spool().await, 1);
+            assert!(!madina.get("/callbacks").await.body.contains("неполным"));
             app.leave_the_jobs().await;
         }
 
@@ -265,6 +373,75 @@ mod a_file {
             }
         }
 
+        /// A server that has been cut off refuses nobody and answers nobody.
+        async fn first_webhook_is_answered_while_the_database_is_silent(app) {
+            let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+            let database = format!("postgres://perezvon@{}/perezvon", silent.local_addr().unwrap());
+            let text = app.config_text().replace(&app.database, &database).replace("recordings\"", "of_program\"");
+            let config = app.folder.path().join("program.toml");
+            std::fs::write(&config, text.replace("[server]", "[server]\nlisten = \"127.0.0.1:0\"")).unwrap();
+            let started = std::time::Instant::now();
+            let program = Program::start(&config);
+            let listens_after = started.elapsed();
+            let form = Form::call("CA1");
+            let signature = form_signature(TOKEN, "https://calls.example.org/webhooks/twilio/voice", &form.0);
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let request = client
+                .post(format!("http://{}/webhooks/twilio/voice", program.address))
+                .header("content-type", "application/x-www-form-urlencoded")
+                .header("x-twilio-signature", signature.to_string());
+            let answer = request.body(form.encoded()).send().await.unwrap();
+            assert_eq!(answer.status(), 200);
+            assert!(answer.text().await.unwrap().contains("<Record"), "a call that cannot be looked up gets the offer");
+            // Providers wait five seconds; whoever asked for the officers first took that long by itself.
+            assert!(listens_after < Duration::from_secs(5), "{listens_after:?}");
+        }
+
+        async fn damaged_database_raises_an_alarm_and_a_whole_one_clears_it(app) {
+            for n in 0..30 {
+                app.post("status", &ended(&format!("CA{n}")).from(&format!("+792800000{n:02}"))).await;
+            }
+            let page = app.number("SELECT rootpage FROM sqlite_master WHERE name = 'callback'").await as u64;
+            app.leave_the_jobs().await;
+            app.sql("PRAGMA wal_checkpoint(TRUNCATE)").await;
+            app.crash().await;
+            let whole = read_page(app, page);
+            write_page(app, page, &[0x5A; 4096]);
+            app.restart(|_| ()).await;
+            app.worker().check_integrity().await.unwrap();
+            assert_eq!(app.alarm_kinds().await, ["database_damaged"]);
+            app.crash().await;
+            write_page(app, page, &whole);
+            app.restart(|_| ()).await;
+            app.worker().check_integrity().await.unwrap();
+            assert_eq!(app.alarm_kinds().await, [""; 0]);
+        }
+
+        /// The check itself fails, and there is no place for an alarm.
+        async fn database_too_damaged_for_an_alarm_is_told_by_mail(app) {
+            app.post("status", &ended("CA1")).await;
+            app.leave_the_jobs().await;
+            app.sql("PRAGMA wal_checkpoint(TRUNCATE)").await;
+            app.crash().await;
+            // The last page of the list of tables.
+            let root = read_page(app, 1);
+            assert_eq!(root[100], 5, "the list of tables has several pages");
+            let page = u64::from(u32::from_be_bytes(root[108..112].try_into().unwrap()));
+            let whole = read_page(app, page);
+            write_page(app, page, &[0x5A; 4096]);
+            let server = MailServer::start().await;
+            let address = server.address;
+            let mail = format!("[mail]\nsmtp = \"smtp://{address}\"\nfrom = \"perezvon@school.example\"\nalarms_to = [\"admin@school.example\"]");
+            app.restart(|setup| setup.tables = mail).await;
+            assert!(app.worker().check_integrity().await.is_err(), "it cannot even note when it was checked");
+            let letter = server.only();
+            assert_eq!(letter.subject(), "Перезвон: база данных повреждена");
+            assert!(letter.text().contains("восстановите"), "{}", letter.text());
+            app.crash().await;
+            write_page(app, page, &whole);
+            app.restart(|setup| setup.tables.clear()).await;
+        }
+
         async fn corrupt_page_of_a_main_table_is_not_ready(app) {
             app.worker().heartbeat.beat();
             for n in 0..30 {
@@ -275,10 +452,7 @@ mod a_file {
             app.leave_the_jobs().await;
             app.sql("PRAGMA wal_checkpoint(TRUNCATE)").await;
             app.crash().await;
-            let mut database = std::fs::OpenOptions::new().write(true).open(file(app)).unwrap();
-            std::io::Seek::seek(&mut database, std::io::SeekFrom::Start((page - 1) * 4096)).unwrap();
-            database.write_all(&[0x5A; 4096]).unwrap();
-            drop(database);
+            write_page(app, page, &[0x5A; 4096]);
             app.restart(|_| ()).await;
             app.worker().heartbeat.beat();
             let ready = app.get("/readyz").await;

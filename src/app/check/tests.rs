@@ -36,6 +36,40 @@ async fn the_schools_own_values_need_no_mending_and_the_blank_term_is_told() {
     assert!(text.contains("! Подключений к операторам связи нет"), "{text}");
 }
 
+/// The second place of a service, and what the check says of it.
+async fn second_place(emergency: &Path) -> String {
+    let text = format!("[storage]\nemergency = \"{}\"", emergency.display());
+    let (sound, text) = report(&text, "2026-11-20T12:00:00+03:00", vec![]).await;
+    assert!(sound, "the first place is there: {text}");
+    text.lines().find(|line| line.contains("Вторая папка")).unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn second_place_that_cannot_help_is_told() {
+    let memory = Path::new("/dev/shm/perezvon-check-of-a-test");
+    let told = second_place(memory).await;
+    assert!(told.starts_with('!') && told.contains("в памяти") && !memory.exists(), "{told}");
+    let folder = tempfile::tempdir().unwrap();
+    let told = second_place(&folder.path().join("second")).await;
+    assert!(told.starts_with('!') && told.contains("на том же диске, что и записи"), "{told}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind");
+    let told = second_place(&folder.path().join("missing/second")).await;
+    assert!(told.starts_with('!') && told.contains("недоступна: нет такого файла или папки"), "{told}");
+}
+
+#[test]
+fn second_place_outlives_a_restart_of_the_machine() {
+    let storage = config::parse("", None, []).unwrap().storage;
+    assert!(storage.emergency_folder().starts_with("/var/tmp"), "{:?}", storage.emergency_folder());
+}
+
+#[test]
+fn remedy_fits_the_error() {
+    let read_only = std::io::Error::from(std::io::ErrorKind::ReadOnlyFilesystem);
+    assert!(!mend(&read_only).contains("Создайте"));
+    assert!(mend(&std::io::ErrorKind::NotFound.into()).contains("Создайте"));
+}
+
 #[tokio::test]
 async fn an_extension_that_no_provider_can_ring_must_be_mended() {
     let line = "[[lines]]\nid = \"a\"\nnumber = \"89288328088\"\nring = [\"101\"]\n";

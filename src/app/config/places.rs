@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use url::{Host, Url};
@@ -25,19 +25,22 @@ pub struct Storage {
     /// `sqlite:perezvon.db`, `postgres://…`: may hold a password, so it is not printed as it is.
     pub database: String,
     pub recordings: PathBuf,
-    /// The second folder of the spool. Unset: one of the system's temporary folder.
+    /// The second folder of the spool. Unset: see [`Storage::emergency_folder`].
     pub emergency: Option<PathBuf>,
 }
 
 impl Storage {
     /// Where deliveries are spooled when the folder of recordings cannot be written: the same after a restart, and another
-    /// for another service on this machine.
+    /// for another service on this machine. By default below `/var/tmp`, which outlives a restart of the machine; the
+    /// system's temporary folder is often in memory.
     pub fn emergency_folder(&self) -> PathBuf {
         let of_this_service = || {
             let recordings = std::path::absolute(&self.recordings).unwrap_or_else(|_| self.recordings.clone());
             let digest = Sha256::digest(recordings.as_os_str().as_encoded_bytes());
             let name: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-            std::env::temp_dir().join(format!("perezvon-spool-{name}"))
+            let lasting = Path::new("/var/tmp");
+            let folder = if lasting.is_dir() { lasting.to_owned() } else { std::env::temp_dir() };
+            folder.join(format!("perezvon-spool-{name}"))
         };
         self.emergency.clone().unwrap_or_else(of_this_service)
     }
@@ -51,6 +54,12 @@ impl Storage {
             }
             _ => self.database.split('?').next().unwrap_or_default().to_owned(),
         }
+    }
+
+    /// Why a command that makes no database cannot work: the file is not there.
+    pub fn missing_database(&self) -> Option<String> {
+        let file = self.database_file().filter(|file| !file.exists())?;
+        Some(format!("базы данных {} нет. Проверьте storage.database и текущую папку", file.display()))
     }
 
     /// The file of an SQLite database; `None` for PostgreSQL and for a database in memory.

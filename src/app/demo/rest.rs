@@ -54,7 +54,7 @@ pub struct Counters {
     /// Requests without the right name and password.
     pub refused: u32,
     pub deleted: Vec<String>,
-    /// Pages of lists handed out.
+    /// Pages of lists handed out, those of the legs of one call apart.
     pub pages: u32,
 }
 
@@ -221,6 +221,7 @@ async fn list_calls(State(archive): State<Archive>, Query(asked): Asked) -> Resp
     let mut found: Vec<_> = kept
         .calls
         .values()
+        .filter(|call| wanted("ParentCallSid", call.parent_sid.as_deref().unwrap_or_default()))
         .filter(|call| wanted("From", &call.from) && wanted("To", &call.to) && wanted("Status", call.status))
         .filter(|call| call.started_at >= since)
         .cloned()
@@ -267,7 +268,9 @@ impl Archive {
             }
             None => {}
         }
-        kept.counters.pages += 1;
+        if !asked.contains_key("ParentCallSid") {
+            kept.counters.pages += 1;
+        }
         let number = |name: &str| asked.get(name).and_then(|text| text.parse::<usize>().ok());
         let wanted = number("PageSize").unwrap_or(50).clamp(1, 1000);
         let size = kept.faults.page_size.map_or(wanted, |size| size.min(wanted));

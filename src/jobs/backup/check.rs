@@ -19,6 +19,8 @@ pub enum Problem {
     Missing(String),
     Changed(String),
     Unreadable(String, String),
+    /// It, or a folder on the way to it, is a link: what it leads to may be anything, and another thing later.
+    Link(String),
     /// The file is as it was written, and yet not the table that was counted.
     OtherRows(String),
 }
@@ -29,6 +31,7 @@ impl fmt::Display for Problem {
             Self::Missing(name) => write!(formatter, "{name}: файла нет"),
             Self::Changed(name) => write!(formatter, "{name}: файл изменился"),
             Self::Unreadable(name, error) => write!(formatter, "{name}: файл не читается: {error}"),
+            Self::Link(name) => write!(formatter, "{name}: ссылка вместо файла"),
             Self::OtherRows(name) => write!(formatter, "{name}: строки таблицы не те, что были посчитаны"),
         }
     }
@@ -63,14 +66,19 @@ pub(super) fn check(
 impl Problem {
     fn is_about(&self, file: &str) -> bool {
         match self {
-            Self::Missing(name) | Self::Changed(name) | Self::Unreadable(name, _) | Self::OtherRows(name) => {
-                name == file
-            }
+            Self::Missing(name)
+            | Self::Changed(name)
+            | Self::Unreadable(name, _)
+            | Self::Link(name)
+            | Self::OtherRows(name) => name == file,
         }
     }
 }
 
 pub(super) fn check_file(folder: &Path, file: &FileEntry) -> Option<Problem> {
+    if files::is_behind_link(folder, &file.name) {
+        return Some(Problem::Link(file.name.clone()));
+    }
     match files::sum(&folder.join(&file.name)) {
         Ok((size, sha256)) if size == file.size && sha256 == file.sha256.0 => None,
         Ok(_) => Some(Problem::Changed(file.name.clone())),

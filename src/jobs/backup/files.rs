@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
@@ -20,6 +20,30 @@ pub(super) fn copy(from: &Path, to: &Path) -> io::Result<Sum> {
     make_folders(to.parent().unwrap_or(to))?;
     let mut copy = create(to)?;
     read_all(&mut source, |chunk| copy.write_all(chunk))
+}
+
+/// Whether the file of this name below `folder`, or a folder on the way to it, is a link.
+pub(super) fn is_behind_link(folder: &Path, name: &str) -> bool {
+    let mut path = folder.to_owned();
+    Path::new(name).components().any(|part| {
+        path.push(part);
+        path.is_symlink()
+    })
+}
+
+/// Whether `path`, which need not be there, is `folder` or lies below it, whatever links lead there.
+pub fn lies_within(path: &Path, folder: &Path) -> bool {
+    without_links(path).starts_with(without_links(folder))
+}
+
+/// The path without links, as far as it is there.
+fn without_links(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let found = path.ancestors().find_map(|ancestor| Some((ancestor, fs::canonicalize(ancestor).ok()?)));
+    match found {
+        Some((ancestor, real)) => real.join(path.strip_prefix(ancestor).unwrap_or(Path::new(""))),
+        None => path,
+    }
 }
 
 /// Makes or empties a file that nobody else may read.

@@ -58,6 +58,9 @@ pub struct Made {
 
 #[derive(Debug, Error)]
 pub enum BackupError {
+    /// Each backup would be taken for recordings of nobody's, and would go with them.
+    #[error("{0} lies in the folder of the recordings")]
+    AmongRecordings(PathBuf),
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: io::Error },
     #[error("the database: {0}")]
@@ -78,6 +81,9 @@ impl BackupError {
 /// Makes a backup while the service runs, in this process or in another.
 pub async fn make(request: &BackupRequest) -> Result<Made, BackupError> {
     let into = &request.into;
+    if files::lies_within(into, &request.recordings) {
+        return Err(BackupError::AmongRecordings(into.clone()));
+    }
     files::make_folders(into).map_err(BackupError::at(into))?;
     sweep(into).map_err(BackupError::at(into))?;
     let made = Unfinished::create(request)?;

@@ -1,6 +1,6 @@
 //! What a backup says of itself, in `manifest.json`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -8,8 +8,9 @@ use std::path::{Component, Path, PathBuf};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
 
+use super::files::is_behind_link;
 use crate::recordings::Checksum;
-use crate::store::{Table, TableContent};
+use crate::store::{SchemaError, Table, TableContent};
 use crate::time::Timestamp;
 
 pub const MANIFEST: &str = "manifest.json";
@@ -95,10 +96,22 @@ impl<'de> Deserialize<'de> for Sha256Hex {
 pub enum ManifestError {
     #[error("there is no {MANIFEST}: this is no backup, or one that was not finished")]
     Missing,
+    #[error("{MANIFEST} is a link")]
+    Link,
     #[error("{MANIFEST} cannot be read: {0}")]
     Io(#[source] io::Error),
     #[error("{MANIFEST} is damaged: {0}")]
-    Damaged(String),
+    Malformed(#[source] serde_json::Error),
+    #[error("{MANIFEST} is of another format: {0:?}")]
+    OtherFormat(String),
+    #[error("{0:?} is no name inside a backup")]
+    Outside(String),
+    #[error("the table {0:?} is not described")]
+    Undescribed(String),
+    #[error("the tables are not those of the schema: {}", .0.join(", "))]
+    OtherTables(Vec<String>),
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
     #[error("the backup has the format {0}, and this program reads up to {FORMAT_VERSION}")]
     Newer(u32),
 }
@@ -122,6 +135,9 @@ impl Manifest {
 
     /// Reads the manifest of the backup in `folder`. No name in it leads out of the backup.
     pub fn read(folder: &Path) -> Result<Self, ManifestError> {
+        if is_behind_link(folder, MANIFEST) {
+            return Err(ManifestError::Link);
+        }
         let text = match fs::read(folder.join(MANIFEST)) {
             Ok(text) => text,
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -129,16 +145,15 @@ impl Manifest {
             }
             Err(error) => return Err(ManifestError::Io(error)),
         };
-        let manifest: Self =
-            serde_json::from_slice(&text).map_err(|error| ManifestError::Damaged(error.to_string()))?;
+        let manifest: Self = serde_json::from_slice(&text).map_err(ManifestError::Malformed)?;
         if manifest.format != FORMAT {
-            return Err(ManifestError::Damaged(format!("its format is {:?}", manifest.format)));
+            return Err(ManifestError::OtherFormat(manifest.format));
         }
         if manifest.format_version > FORMAT_VERSION {
             return Err(ManifestError::Newer(manifest.format_version));
         }
         if let Some(file) = manifest.files.iter().find(|file| !leads_inside(&file.name)) {
-            return Err(ManifestError::Damaged(format!("{:?} is no name inside a backup", file.name)));
+            return Err(ManifestError::Outside(file.name.clone()));
         }
         for TableEntry { table, file, .. } in &manifest.tables {
             let names = table.columns.iter().map(|column| &column.name).chain([&table.name]);
@@ -147,10 +162,19 @@ impl Manifest {
                     && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
             };
             if !names.into_iter().all(is_plain) || !manifest.files.iter().any(|known| known.name == *file) {
-                return Err(ManifestError::Damaged(format!("the table {:?} is not described", table.name)));
+                return Err(ManifestError::Undescribed(table.name.clone()));
             }
         }
         Ok(manifest)
+    }
+
+    /// Whether every table of the schema is here, each once and with its columns, and no other.
+    pub(super) fn check_tables(&self, wanted: &[Table]) -> Result<(), ManifestError> {
+        let count = |table: &Table| self.tables.iter().filter(|entry| entry.table == *table).count();
+        let wrong = wanted.iter().filter(|table| count(table) != 1);
+        let unknown = self.tables.iter().map(|entry| &entry.table).filter(|table| !wanted.contains(table));
+        let names: BTreeSet<String> = wrong.chain(unknown).map(|table| table.name.clone()).collect();
+        if names.is_empty() { Ok(()) } else { Err(ManifestError::OtherTables(names.into_iter().collect())) }
     }
 
     /// All files together.
@@ -214,7 +238,7 @@ mod tests {
         assert!(write(&manifest).is_ok());
         for name in ["../perezvon.db", "/etc/passwd", "recordings/../../x", ""] {
             manifest.files = vec![FileEntry { name: name.to_owned(), size: 1, sha256: Sha256Hex(Checksum([0; 32])) }];
-            assert!(matches!(write(&manifest), Err(ManifestError::Damaged(_))), "{name}");
+            assert!(matches!(write(&manifest), Err(ManifestError::Outside(_))), "{name}");
         }
         manifest.files.clear();
         manifest.format_version = FORMAT_VERSION + 1;

@@ -20,7 +20,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::store::tables_of_schema;
+
 pub use check::Problem;
+pub use files::lies_within;
 pub use make::{BackupError, BackupRequest, Made, make};
 pub use manifest::{BackupSummary, FileEntry, MANIFEST, MadeBy, Manifest, ManifestError, TableEntry, backups_in};
 pub use nightly::{BackupSettings, NightlyBackup};
@@ -29,11 +32,13 @@ pub use restore::{Restored, RestoringError, restore};
 /// Reads a whole backup again. The answer is what is wrong with it.
 ///
 /// # Errors
-/// When it has no manifest that can be read.
+/// When it has no manifest that can be read, or one whose tables are not those of its schema.
 pub async fn verify(folder: &Path) -> Result<(Manifest, Vec<Problem>), ManifestError> {
+    let of = folder.to_owned();
+    let manifest = blocking(move |_| Manifest::read(&of)).await?;
+    manifest.check_tables(&tables_of_schema(manifest.schema_version).await?)?;
     let folder = folder.to_owned();
     blocking(move |stop| {
-        let manifest = Manifest::read(&folder)?;
         let problems = check::check(&folder, &manifest, &HashSet::new(), stop);
         Ok((manifest, problems))
     })

@@ -83,12 +83,13 @@ impl Worker {
             }
             return Ok(false);
         };
-        let last = self.store.last_backup().await?;
+        let last = self.store.last_backup(now).await?;
         self.watch_backup_age(&nightly, last.as_ref(), now).await?;
         let lines = self.store.lines();
         let zone = lines.default_calendar().time_zone();
         let is_due = last.is_none_or(|last| last.made_at < nightly.last_due(zone, now));
-        let is_paused = nightly.tries().failed_at.is_some_and(|at| elapsed_ms(at, now) < RETRY_PAUSE_MS);
+        let failed_at = nightly.tries().failed_at.filter(|at| *at <= now);
+        let is_paused = failed_at.is_some_and(|at| elapsed_ms(at, now) < RETRY_PAUSE_MS);
         if !is_due || is_paused {
             return Ok(false);
         }
@@ -146,7 +147,7 @@ impl Worker {
             }
         }
         let (folder, newest, keep) = (nightly.settings.folder.clone(), made.folder.clone(), nightly.settings.keep);
-        match blocking(move |_| prune(&folder, &newest, keep)).await {
+        match blocking(move |_| prune(&folder, &newest, keep, now)).await {
             Ok(0) => {}
             Ok(count) => info!(count, "Deleted {count} old backups"),
             Err(failed) => warn!(error = %failed, "Old backups could not be deleted: {failed}"),
@@ -160,8 +161,12 @@ impl Worker {
         last: Option<&LastBackup>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let looked_since = *nightly.tries().first_looked_at.get_or_insert(now);
-        let since = last.map_or(looked_since, |last| last.made_at);
+        let since = {
+            let mut tries = nightly.tries();
+            let looked_since = tries.first_looked_at.map_or(now, |at| at.min(now));
+            tries.first_looked_at = Some(looked_since);
+            last.map_or(looked_since, |last| last.made_at)
+        };
         if now.duration_since(since) <= MAX_BACKUP_AGE {
             return Ok(());
         }
@@ -171,9 +176,12 @@ impl Worker {
 }
 
 /// Deletes the oldest backups of the night beyond `keep`. Whatever else lies there stays, and so does `newest`, which is good.
-fn prune(folder: &Path, newest: &Path, keep: usize) -> io::Result<usize> {
-    let nightly = |backup: BackupSummary| (backup.made_by == MadeBy::Nightly).then_some(backup.folder);
-    let backups: Vec<PathBuf> = backups_in(folder)?.into_iter().filter_map(nightly).collect();
+/// Backups of instants after `now` were made before the clock was put right: they are the oldest.
+fn prune(folder: &Path, newest: &Path, keep: usize, now: Timestamp) -> io::Result<usize> {
+    let nightly = |backup: BackupSummary| (backup.made_by == MadeBy::Nightly).then_some(backup);
+    let mut backups: Vec<BackupSummary> = backups_in(folder)?.into_iter().filter_map(nightly).collect();
+    backups.sort_by_key(|backup| backup.created_at <= now);
+    let backups: Vec<PathBuf> = backups.into_iter().map(|backup| backup.folder).collect();
     let too_many = backups.len().saturating_sub(keep.max(1));
     let mut deleted = 0;
     for path in backups.iter().take(too_many).filter(|path| *path != newest) {
@@ -188,6 +196,7 @@ fn prune(folder: &Path, newest: &Path, keep: usize) -> io::Result<usize> {
 
 fn reason_in_russian(failed: &BackupError, folder: &Path) -> String {
     match failed {
+        BackupError::AmongRecordings(folder) => format!("папка {} лежит в папке записей", folder.display()),
         BackupError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
             format!("в папке {} нет места", folder.display())
         }

@@ -47,8 +47,11 @@ pub enum RestoringError {
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: io::Error },
     /// The database keeps its mark.
-    #[error("what was restored is not what the backup holds: {0}")]
-    Differs(String),
+    #[error("the table {table} has {found} rows of {wanted}, or other contents")]
+    TableDiffers { table: String, found: u64, wanted: u64 },
+    /// The database keeps its mark.
+    #[error("the references between the tables are {found:?} instead of {wanted:?}")]
+    ReferencesDiffer { found: BTreeMap<String, i64>, wanted: BTreeMap<String, i64> },
 }
 
 impl From<StoreError> for RestoringError {
@@ -112,6 +115,7 @@ fn files_in_the_way(recordings: &Path, manifest: &Manifest) -> Result<InTheWay, 
     for name in files_below(recordings).map_err(RestoringError::at(recordings))? {
         match name.as_str() {
             name if name.starts_with(".partial/") || name.ends_with(PARTIAL) || name == SPOOL_RESERVE => {}
+            name if name.starts_with(".instances/") => {}
             name if known.contains(name) => in_the_way.of_this_backup = Some(name.to_owned()),
             name => in_the_way.foreign = Some(name.to_owned()),
         }
@@ -195,13 +199,13 @@ async fn compare(restoring: &mut Restoring, manifest: &Manifest) -> Result<(), R
     for entry in &manifest.tables {
         let found = restoring.content(&entry.table).await?;
         if found != entry.content() {
-            let (name, rows) = (&entry.table.name, entry.rows);
-            return Err(RestoringError::Differs(format!("{name}: {} rows of {rows}, or other contents", found.rows)));
+            let (table, wanted) = (entry.table.name.clone(), entry.rows);
+            return Err(RestoringError::TableDiffers { table, found: found.rows, wanted });
         }
     }
     let dangling: BTreeMap<String, i64> = restoring.dangling().await?.into_iter().collect();
-    match dangling == manifest.dangling {
-        true => Ok(()),
-        false => Err(RestoringError::Differs(format!("references: {dangling:?} instead of {:?}", manifest.dangling))),
+    if dangling == manifest.dangling {
+        return Ok(());
     }
+    Err(RestoringError::ReferencesDiffer { found: dangling, wanted: manifest.dangling.clone() })
 }

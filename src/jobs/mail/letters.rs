@@ -222,6 +222,9 @@ impl<'a> Desk<'a> {
             0 => {}
             attempts => entry.push_str(&format!(", попыток {attempts}")),
         }
+        for sibling in &view.siblings {
+            entry.push_str(&format!(", ждёт также на линии «{}»", self.lines.by_id(&sibling.line).title));
+        }
         if self.personal_data
             && let Some(summary) = callback.desk.notes.summary.as_deref().filter(|summary| !summary.trim().is_empty())
         {

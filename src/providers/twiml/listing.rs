@@ -43,6 +43,16 @@ pub(super) fn list_request(provider: &Twiml, list: List, since: Timestamp) -> Ap
     rest::request(provider, "GET", &format!("{resource}?{query}"))
 }
 
+/// Telnyx may pass the filter over; whoever reads the page sees whose legs it lists.
+pub(super) fn legs_request(provider: &Twiml, provider_call_id: &str) -> ApiRequest {
+    let resource = if provider.settings.signature == Signature::Telnyx { "Calls" } else { "Calls.json" };
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("ParentCallSid", provider_call_id)
+        .append_pair("PageSize", PAGE_SIZE)
+        .finish();
+    rest::request(provider, "GET", &format!("{resource}?{query}"))
+}
+
 pub(super) fn page_request(provider: &Twiml, address: &str) -> Result<ApiRequest, ForbiddenUrl> {
     let url = Url::parse(address).map_err(|_| ForbiddenUrl::Unreadable)?;
     if !url.username().is_empty() || url.password().is_some() {

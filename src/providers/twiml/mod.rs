@@ -233,6 +233,10 @@ impl Listing for Twiml {
         listing::list_request(self, list, since)
     }
 
+    fn legs_request(&self, provider_call_id: &str) -> ApiRequest {
+        listing::legs_request(self, provider_call_id)
+    }
+
     fn page_request(&self, address: &str) -> Result<ApiRequest, ForbiddenUrl> {
         listing::page_request(self, address)
     }

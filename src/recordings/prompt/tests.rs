@@ -178,7 +178,7 @@ fn what_is_no_greeting_is_refused_by_name() {
         (Vec::new(), NoGreeting::Empty),
         (b"<!doctype html><title>404</title>".to_vec(), NoGreeting::NotSound),
         (b"PK\x03\x04\x14\0\x06\0".to_vec(), NoGreeting::NotSound),
-        (b"\x1a\x45\xdf\xa3webm".to_vec(), NoGreeting::NotSound),
+        (b"\x1a\x45\xdf\xa3webm".to_vec(), NoGreeting::Unsupported("webm".to_owned())),
         (fixture("voice-opus.ogg"), NoGreeting::Unsupported("ogg/opus".to_owned())),
         (fixture("no-sound.mp4"), NoGreeting::NoSoundTrack),
         (wav(1, 8_000, vec![0.0; 16_000]), NoGreeting::Silent),

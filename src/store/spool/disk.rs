@@ -5,7 +5,7 @@
 //! all.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -32,6 +32,9 @@ const RESERVE_BYTES: u64 = 4 * 1024 * 1024;
 /// Given back at once: enough for a file and its name, and little for others to take away.
 const RESERVE_STEP: u64 = 64 * 1024;
 
+/// The largest spooled file that is read: more than the largest body in base64 with the events of it.
+const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
+
 /// Writes a new file so that it is whole or absent after a power cut.
 type WriteFile = fn(&Path, &[u8]) -> io::Result<()>;
 
@@ -39,6 +42,8 @@ type WriteFile = fn(&Path, &[u8]) -> io::Result<()>;
 pub(super) struct Disk {
     /// In the order in which they are tried.
     folders: Vec<PathBuf>,
+    /// Where an older version spooled.
+    former: PathBuf,
     /// One at a time: two that give back the reserve at once would give back too much.
     reserve: Mutex<()>,
     write_file: WriteFile,
@@ -46,26 +51,49 @@ pub(super) struct Disk {
 
 impl Disk {
     /// `folder` stands beside the recordings; `emergency` may stand where everybody may write.
-    pub fn new(folder: PathBuf, emergency: PathBuf) -> Self {
-        Self { folders: vec![folder, emergency], reserve: Mutex::default(), write_file: write_durably }
+    pub fn new(folder: PathBuf, emergency: PathBuf, former: PathBuf) -> Self {
+        Self { folders: vec![folder, emergency], former, reserve: Mutex::default(), write_file: write_durably }
     }
 
     /// A disk that fails as a test wants.
     #[cfg(test)]
     pub fn failing(folder: PathBuf, emergency: PathBuf, write_file: WriteFile) -> Self {
-        Self { write_file, ..Self::new(folder, emergency) }
+        let former = folder.with_extension("former");
+        Self { write_file, ..Self::new(folder, emergency, former) }
     }
 
-    /// Makes the folders and the reserve where they are missing. What cannot be made now is tried again at each writing.
+    /// For a start: what an earlier life left half written is swept away, and the rest is done as by [`Disk::tend`].
     pub fn prepare(&self) -> io::Result<()> {
-        let folder = &self.folders[0];
-        make_folder(folder)?;
-        sweep_partial_files(folder)?;
-        self.refill_reserve()
+        let tended = self.tend();
+        let usable = self.folders.iter().filter(|folder| is_ours(folder));
+        usable.map(|folder| sweep_partial_files(folder)).fold(tended, Result::and)
+    }
+
+    /// Makes the first folder and the reserve where they are missing. One that fails holds up no other; the error is the first
+    /// one, and what cannot be done now is tried again later.
+    pub fn tend(&self) -> io::Result<()> {
+        let made = make_folder(&self.folders[0]);
+        let taken_over = self.take_over();
+        let refilled = self.refill_reserve();
+        made.and(taken_over).and(refilled)
+    }
+
+    /// Moves what an older version spooled under another name of the folder to where it is looked for now.
+    fn take_over(&self) -> io::Result<()> {
+        let files = match fs::read_dir(&self.former) {
+            Ok(files) => files,
+            Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(failed) => return Err(failed),
+        };
+        for file in files {
+            let path = file?.path();
+            fs::rename(&path, self.folders[0].join(path.file_name().unwrap_or_default()))?;
+        }
+        fs::remove_dir(&self.former)
     }
 
     /// Fills the reserve up again once there is room.
-    pub fn refill_reserve(&self) -> io::Result<()> {
+    fn refill_reserve(&self) -> io::Result<()> {
         let _turn = self.reserve.lock().unwrap_or_else(PoisonError::into_inner);
         let path = self.folders[0].join(RESERVE);
         let present = fs::metadata(&path).map_or(0, |metadata| metadata.len());
@@ -120,12 +148,20 @@ impl Disk {
 
     /// All spooled files, oldest first. A folder that cannot be read is left out.
     pub fn spooled(&self) -> Vec<PathBuf> {
-        let entries =
-            self.folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().filter_map(Result::ok);
-        let mut files: Vec<PathBuf> =
-            entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|it| it == SPOOLED)).collect();
+        let mut files = self.files(SPOOLED);
         files.sort_by(|a, b| a.file_name().cmp(&b.file_name()));
         files
+    }
+
+    /// How many files wait for somebody to look at them.
+    pub fn count_set_aside(&self) -> usize {
+        self.files(SET_ASIDE).len()
+    }
+
+    fn files(&self, extension: &str) -> Vec<PathBuf> {
+        let folders = self.folders.iter().filter(|folder| is_ours(folder));
+        let entries = folders.filter_map(|folder| fs::read_dir(folder).ok()).flatten().filter_map(Result::ok);
+        entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|it| it == extension)).collect()
     }
 
     /// Notes that deliveries were lost, for the next start. Renaming needs no room on a full disk.
@@ -149,18 +185,10 @@ impl Disk {
     }
 }
 
-/// Moves what an older version spooled under another name of the folder to where it is looked for now.
-pub(super) fn take_over(former: &Path, folder: &Path) -> io::Result<()> {
-    let files = match fs::read_dir(former) {
-        Ok(files) => files,
-        Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(failed) => return Err(failed),
-    };
-    for file in files {
-        let path = file?.path();
-        fs::rename(&path, folder.join(path.file_name().unwrap_or_default()))?;
-    }
-    fs::remove_dir(former)
+/// When the delivery of this file came, as its name says.
+pub(super) fn received_at(path: &Path) -> Option<Timestamp> {
+    let name = path.file_stem()?.to_str()?;
+    Timestamp::from_millisecond(name.split_once('-')?.0.parse().ok()?).ok()
 }
 
 /// Renames a file that the database can never take, for somebody to look at.
@@ -168,21 +196,35 @@ pub(super) fn set_aside(path: &Path) -> io::Result<()> {
     fs::rename(path, path.with_extension(SET_ASIDE))
 }
 
-/// Makes the folder for this user alone, for bodies of webhooks hold telephone numbers. One that is there already must not
-/// be open to others: in the system's temporary folder anybody could have made it. The folder above is not made: where it is
-/// missing, a disk is not mounted.
+/// Makes the folder for this user alone, for bodies of webhooks hold telephone numbers. The folder above is not made: where it
+/// is missing, a disk is not mounted.
 fn make_folder(folder: &Path) -> io::Result<()> {
     match fs::DirBuilder::new().mode(0o700).create(folder) {
+        Ok(()) => {
+            if let Some(parent) = folder.parent() {
+                File::open(parent)?.sync_all()?;
+            }
+        }
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
+        Err(_) => {}
     }
-    let metadata = fs::symlink_metadata(folder)?;
-    if metadata.is_dir() && metadata.mode() & 0o022 == 0 {
+    if is_ours(folder) {
         Ok(())
     } else {
         let reason = format!("{} is no folder of this user alone", folder.display());
         Err(io::Error::new(io::ErrorKind::PermissionDenied, reason))
     }
+}
+
+/// Whether nobody else can write there. In the system's temporary folder anybody could have made it: then it must be this
+/// user's own, or a stranger would invent calls.
+fn is_ours(folder: &Path) -> bool {
+    let Ok(metadata) = fs::symlink_metadata(folder) else { return false };
+    let is_public = |metadata: &fs::Metadata| metadata.mode() & 0o002 != 0;
+    let stands_in_public = folder.parent().and_then(|parent| fs::metadata(parent).ok()).is_none_or(|it| is_public(&it));
+    metadata.is_dir()
+        && metadata.mode() & 0o022 == 0
+        && (!stands_in_public || metadata.uid() == rustix::process::geteuid().as_raw())
 }
 
 fn sweep_partial_files(folder: &Path) -> io::Result<()> {
@@ -273,8 +315,36 @@ pub fn from_line(line: &str) -> io::Result<Delivery> {
     })
 }
 
-pub(super) fn read(path: &Path) -> io::Result<Delivery> {
-    from_line(&fs::read_to_string(path)?)
+/// Why a file gives no delivery.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReadError {
+    /// Now, perhaps not a moment later.
+    #[error(transparent)]
+    Unreadable(io::Error),
+    #[error("it is no spooled delivery: {0}")]
+    NoDelivery(io::Error),
+}
+
+/// Reads a spooled file; never waits for one that is no file.
+pub(super) fn read(path: &Path) -> Result<Delivery, ReadError> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let flags = i32::try_from(flags.bits()).unwrap_or(0);
+    let no_delivery = |reason: &str| ReadError::NoDelivery(io::Error::other(reason.to_owned()));
+    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Ok(file) => file,
+        Err(_) if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) => {
+            return Err(no_delivery("a link"));
+        }
+        Err(failed) => return Err(ReadError::Unreadable(failed)),
+    };
+    let metadata = file.metadata().map_err(ReadError::Unreadable)?;
+    if !metadata.is_file() || metadata.len() > MAX_FILE_BYTES {
+        return Err(no_delivery("no file of this size or kind is written here"));
+    }
+    let mut text = Vec::new();
+    file.take(MAX_FILE_BYTES).read_to_end(&mut text).map_err(ReadError::Unreadable)?;
+    let text = str::from_utf8(&text).map_err(|bad| ReadError::NoDelivery(io::Error::other(bad)))?;
+    from_line(text).map_err(ReadError::NoDelivery)
 }
 
 #[cfg(test)]
@@ -407,12 +477,46 @@ mod tests {
 
     #[test]
     fn files_of_an_older_version_are_taken_over() {
+        let (_root, disk) = on_disk(write_durably);
+        fs::create_dir(&disk.former).unwrap();
+        fs::write(disk.former.join("1.json"), "{}").unwrap();
+        disk.take_over().unwrap();
+        disk.take_over().unwrap();
+        assert!(disk.folders[0].join("1.json").exists() && !disk.former.exists());
+    }
+
+    #[test]
+    fn stranger_in_a_public_folder_invents_no_calls() {
+        use std::os::unix::fs::PermissionsExt;
         let (root, disk) = on_disk(write_durably);
-        let former = root.path().join(".late");
-        fs::create_dir(&former).unwrap();
-        fs::write(former.join("1.json"), "{}").unwrap();
-        take_over(&former, &disk.folders[0]).unwrap();
-        take_over(&former, &disk.folders[0]).unwrap();
-        assert!(disk.folders[0].join("1.json").exists() && !former.exists());
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+        let emergency = &disk.folders[1];
+        make_folder(emergency).unwrap();
+        fs::write(emergency.join("1.json"), "{}").unwrap();
+        assert_eq!(disk.spooled().len(), 1, "it is this user's own");
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(emergency, Some(65_534), None).unwrap();
+            assert_eq!(disk.spooled(), Vec::<PathBuf>::new());
+            assert!(make_folder(emergency).is_err());
+        } else {
+            eprintln!("ROOT NEEDED: a folder of another user cannot be made here");
+        }
+    }
+
+    #[test]
+    fn nothing_but_a_small_file_is_read() {
+        let (root, disk) = on_disk(write_durably);
+        let path = |name: &str| disk.folders[0].join(name);
+        fs::write(path("big"), vec![b'{'; MAX_FILE_BYTES as usize + 1]).unwrap();
+        fs::write(path("text"), "no delivery").unwrap();
+        fs::write(path("bytes"), [0xFF, 0xFE]).unwrap();
+        fs::create_dir(path("folder")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", path("link")).unwrap();
+        let pipe = path("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        for name in ["big", "text", "bytes", "folder", "link", "pipe"] {
+            assert!(matches!(read(&path(name)), Err(ReadError::NoDelivery(_))), "{name}");
+        }
+        assert!(matches!(read(&root.path().join("missing")), Err(ReadError::Unreadable(_))));
     }
 }

@@ -10,7 +10,7 @@ use crate::core::callback::{self, SiblingHolder, State};
 use crate::core::line::Lines;
 use crate::core::officer::Role;
 use crate::recordings::LEAST_SPEECH_MS;
-use crate::store::{self, CallbackView, KeptDelivery, Person, VoicemailState};
+use crate::store::{self, CallbackView, KeptDelivery, Person, StoredSound, VoicemailState};
 use crate::time::Timestamp;
 
 /// RFC 3339 with the offset of the line's zone.
@@ -256,9 +256,9 @@ pub struct Voicemail {
     pub received_at: Time,
     #[schema(schema_with = words::voicemail)]
     pub state: &'static str,
-    /// Measured; null while it is not stored.
+    /// Measured; null while it is not stored, and if it could not be measured.
     pub duration_ms: Option<i64>,
-    /// Whether a voice is heard in it; null while it is not stored.
+    /// Whether a voice is heard in it; null while it is not stored, and if it could not be measured: then listen to it.
     pub has_speech: Option<bool>,
     /// Null unless it is stored.
     pub audio_url: Option<String>,
@@ -273,13 +273,14 @@ pub struct Voicemail {
 impl Voicemail {
     pub fn of(voicemail: &store::Voicemail, calendar: &Calendar) -> Self {
         let stored = voicemail.sound.as_ref().filter(|_| voicemail.state == VoicemailState::Stored);
+        let measured_ms = stored.and_then(StoredSound::measured_ms);
         Self {
             id: voicemail.id.to_string(),
             call_id: voicemail.call_id.to_string(),
             received_at: Time::of(calendar, voicemail.received_at),
             state: voicemail.state.as_str(),
-            duration_ms: stored.map(|sound| sound.length_ms),
-            has_speech: stored.map(|sound| sound.speech_ms >= LEAST_SPEECH_MS),
+            duration_ms: measured_ms,
+            has_speech: stored.filter(|_| measured_ms.is_some()).map(|sound| sound.speech_ms >= LEAST_SPEECH_MS),
             audio_url: stored.map(|_| format!("/api/v1/voicemails/{}/audio", voicemail.id)),
             failure: voicemail.failure.clone(),
             transcript: voicemail.transcript.as_ref().map(|transcript| transcript.text.clone()),

@@ -23,7 +23,7 @@ use crate::core::call::{Call, Decision, Direction, RecordingState, Ringing};
 use crate::core::line::Line;
 use crate::core::officer::Role;
 use crate::recordings::RecordingName;
-use crate::store::{CallView, CallbackView, Person, Voicemail, VoicemailState};
+use crate::store::{CallView, CallbackView, Person, StoredSound, Voicemail, VoicemailState};
 use crate::time::{Timestamp, from_millisecond};
 use crate::web::{Error, House};
 
@@ -272,7 +272,7 @@ fn timeline(
     }
     for (recording_id, recording) in &call.recordings {
         let voicemail = voicemails.iter().find(|voicemail| voicemail.recording_id == *recording_id);
-        let measured = voicemail.and_then(|voicemail| voicemail.sound.as_ref()).map(|sound| sound.length_ms);
+        let measured = voicemail.and_then(|voicemail| voicemail.sound.as_ref()).and_then(StoredSound::measured_ms);
         let told = recording.length_seconds.map(|seconds| i64::from(seconds) * 1000);
         let words = match recording.state {
             RecordingState::Begun => "Запись началась".to_owned(),

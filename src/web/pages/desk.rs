@@ -67,6 +67,8 @@ struct DeskPage {
     /// The query of the forms and links: the view.
     view: String,
     alarms: Alarms,
+    /// Events that are not in the database yet, so that callers may be missing here.
+    incomplete: Option<String>,
     told: Option<(Option<i64>, String)>,
     undo: Option<Undo>,
     undone: Option<String>,
@@ -182,12 +184,14 @@ async fn draw(
             true => Alarms::open(store, &wall).await?,
             false => Alarms::default(),
         },
+        incomplete: headline::incomplete(store.spool_depth()),
         told: told.map(|told| (told.id, told.sentence)),
         undo,
         undone,
         more: more.map(|after| View { after, ..view.plain() }.address()),
         start: (!view.after.is_empty()).then(|| view.first_page().address()),
-        empty: match groups.is_empty() {
+        // Nobody knows yet whether everybody has been called.
+        empty: match groups.is_empty() && store.spool_depth().is_empty() {
             true => empty(&view, standing.last_closed, next_opening, &wall),
             false => Vec::new(),
         },

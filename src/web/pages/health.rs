@@ -32,6 +32,7 @@ const LOOKED_BACK_DAYS: i64 = 30;
 const LITTLE_BYTES: u64 = 500 * 1024 * 1024;
 /// Below this many days he has to think of something.
 const FEW_DAYS: u64 = 30;
+const DAYS_OF_A_YEAR: u64 = 365;
 const NO_ROOM: &str = "Освободите место сегодня: новые записи не поместятся.";
 /// A recording is usually here within two minutes.
 const LATE_MS: i64 = 10 * 60 * 1000;
@@ -211,8 +212,14 @@ fn spool(house: &House) -> Item {
     const TITLE: &str = "Отложенные звонки";
     let count = |number: usize| counted(number as i64, ["событие", "события", "событий"]);
     match house.store.spool_depth() {
-        SpoolDepth { durable: 0, in_memory: 0 } => Item::good(TITLE, "нет, всё в базе данных"),
-        SpoolDepth { durable, in_memory: 0 } => Item::fair(
+        SpoolDepth { durable: 0, in_memory: 0, set_aside: 0 } => Item::good(TITLE, "нет, всё в базе данных"),
+        SpoolDepth { durable: 0, in_memory: 0, set_aside } => Item::bad(
+            TITLE,
+            format!("не разобрано: {}", count(set_aside)),
+            "Файлы .set_aside лежат в папке .spool внутри папки записей или во второй папке, [storage] emergency. Найдите \
+             звонивших у оператора связи, покажите файлы администратору, потом уберите их.",
+        ),
+        SpoolDepth { durable, in_memory: 0, .. } => Item::fair(
             TITLE,
             format!("ждёт базу данных {}, сохранено на диске", count(durable)),
             "Ничего: они попадут в журнал и в список сами, как только база данных ответит.",
@@ -252,14 +259,14 @@ async fn reconciliations(house: &House, wall: &Wall<'_>) -> Result<Vec<Item>, St
             Err(why @ NoListing::RepeatsItself) => Item::good(title, why.in_words()),
             Err(why) => Item::fair(title, why.in_words(), "Сверяйте журнал с кабинетом оператора сами."),
             Ok(_) if house.rehearsal => Item::good(title, "в репетиции операторов не спрашиваем"),
-            Ok(_) => reconciliation(title, house.store.reconciliation(provider.name()).await?, wall),
+            Ok(_) => reconciliation(title, house.store.reconciliation(provider.name(), wall.now).await?, wall),
         });
     }
     Ok(items)
 }
 
 fn reconciliation(title: String, row: Option<Reconciliation>, wall: &Wall<'_>) -> Item {
-    const REMEDY: &str = "Проверьте ключи и связь с оператором. Служба пробует снова сама, пропавшее не потеряется.";
+    const REMEDY: &str = "Проверьте ключи и связь с оператором. Служба пробует снова сама, ничего не пропадёт.";
     let Some(row) = row else {
         return Item::good(title, "ещё не было, первая будет при запуске службы");
     };
@@ -268,6 +275,9 @@ fn reconciliation(title: String, row: Option<Reconciliation>, wall: &Wall<'_>) -
         (Some(error), _) => Item::fair(title, format!("{done}. Не удаётся: {error}"), REMEDY),
         (None, Some(look)) if look.next.is_some() => {
             Item::good(title, format!("{done}. Идёт: сверено звонков {}", look.listed))
+        }
+        (None, _) if row.ended_at.is_some_and(|at| elapsed_ms(at, wall.now) > health::MAX_RECONCILED_AGE_MS) => {
+            Item::fair(title, done, "Посмотрите журнал службы: сверка должна идти каждый час.")
         }
         (None, _) if row.widely_covered_at.is_none() => Item::good(title, format!("{done}. Идёт")),
         (None, Some(look)) => Item::good(
@@ -442,7 +452,7 @@ async fn backup(house: &House, clock: &Wall<'_>) -> Result<Item, StoreError> {
         let remedy = "Задайте папку ночных копий в настройках службы, как сказано в описании для администратора.";
         return Ok(Item::fair(TITLE, "сама по ночам не делается", remedy));
     }
-    let Some(last) = house.store.last_backup().await? else {
+    let Some(last) = house.store.last_backup(clock.now).await? else {
         return Ok(Item::fair(TITLE, "ещё не сделана", REMEDY));
     };
     let size = match last.size_bytes {
@@ -472,9 +482,9 @@ async fn disk(house: &House, now: Timestamp) -> Result<Item, StoreError> {
             format!("{room}, хватит на {}", counted(days as i64, ["день", "дня", "дней"])),
             "Освободите место или перенесите папку записей на больший диск.",
         ),
-        Some(days) => Item::good(
-            "Диск",
-            format!("{room}, хватит на {}", counted(days.min(9_999) as i64, ["день", "дня", "дней"])),
-        ),
+        Some(days) if days > DAYS_OF_A_YEAR => Item::good("Диск", format!("{room}, хватит больше чем на год")),
+        Some(days) => {
+            Item::good("Диск", format!("{room}, хватит на {}", counted(days as i64, ["день", "дня", "дней"])))
+        }
     })
 }

@@ -237,6 +237,7 @@ fn sounds(entry: &CallbackView) -> String {
         .iter()
         .filter(|message| message.state != VoicemailState::Erased)
         .map(|message| match &message.sound {
+            Some(sound) if sound.measured_ms().is_none() => "не измерено".to_owned(),
             Some(sound) if sound.speech_ms < LEAST_SPEECH_MS => "без речи".to_owned(),
             Some(sound) => length(sound.length_ms),
             None => "запись".to_owned(),

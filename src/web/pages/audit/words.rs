@@ -61,6 +61,8 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("seen", "предупреждение прочитано"),
     ("reconcile", "сверка с оператором"),
     ("test_call", "проверочный звонок"),
+    ("backup", "резервная копия"),
+    ("restore", "восстановление из копии"),
 ];
 
 pub(super) fn action(word: &str) -> String {
@@ -86,6 +88,7 @@ pub(super) fn object(object: &str) -> String {
         "token" => "ключ программы".to_owned(),
         "hours" => "календарь".to_owned(),
         "provider" => format!("оператор {name}"),
+        "backup" => format!("копия {name}"),
         _ => object.to_owned(),
     }
 }

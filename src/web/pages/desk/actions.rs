@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::calling::dialling;
 use super::choices::later;
 use super::draw;
-use super::siblings::question;
+use super::siblings::{only_to_holder, question};
 use super::told::{Faster, Told};
 use super::view::View;
 use crate::core::callback::{
@@ -157,6 +157,9 @@ pub(super) async fn act(
         false => None,
     };
     let asks = match &error {
+        ActError::Refused(Refusal::HeldOnOtherLine(holder)) if typed.verb == "hand-over" => {
+            Some(only_to_holder(holder, &present.line, &lines, &wall))
+        }
         ActError::Refused(Refusal::HeldOnOtherLine(holder)) => Some(question(holder, &present.line, &lines, &wall)),
         _ => None,
     };

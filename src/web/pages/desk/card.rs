@@ -177,7 +177,8 @@ impl Card {
             silent: voicemails.is_empty() && callback.channel == Channel::Telephone,
             messages: messages_of(voicemails, bench.person, &wall, Some(number.is_some())),
             earlier_messages: view.voicemails_count - voicemails.len() as i64,
-            also_brief: brief(&view, me, bench.lines, &wall).filter(|_| !closed && source.is_none()),
+            also_brief: brief(&view, me, bench.lines, &wall)
+                .filter(|_| matches!(hand, Hand::Nobody | Hand::Mine) && source.is_none()),
             jumps: jumps.map(|id| (id, format!("/callbacks/{id}"))).collect(),
             also,
             proposal: match outcome {

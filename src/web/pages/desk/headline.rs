@@ -1,7 +1,7 @@
 //! What stands above the list and in its place when it is empty: how much is left, until when, and what comes next.
 
 use super::view::View;
-use crate::store::Standing;
+use crate::store::{SpoolDepth, Standing};
 use crate::time::Timestamp;
 use crate::web::House;
 use crate::web::pages::words::{Wall, counted};
@@ -42,6 +42,13 @@ pub(super) fn summary(standing: &Standing, wall: &Wall<'_>) -> Vec<Part> {
         plain(format!("первый срок {}", if today { wall.clock(due_at) } else { wall.listed(due_at) }))
     }));
     parts
+}
+
+/// What is said while the database does not take calls.
+pub(super) fn incomplete(depth: SpoolDepth) -> Option<String> {
+    let count = (depth.durable + depth.in_memory) as i64;
+    let waits = counted(count, ["событие звонков ждёт", "события звонков ждут", "событий звонков ждут"]);
+    (count > 0).then(|| format!("Список может быть неполным: {waits} базу данных. Они появятся здесь сами."))
 }
 
 /// What an empty view says; `next`: when the next working period begins.

@@ -2,7 +2,7 @@
 
 use crate::core::officer::Role;
 use crate::recordings::LEAST_SPEECH_MS;
-use crate::store::{Person, Voicemail, VoicemailState};
+use crate::store::{Person, StoredSound, Voicemail, VoicemailState};
 use crate::time::elapsed_ms;
 use crate::web::pages::waveform;
 use crate::web::pages::words::{Wall, length};
@@ -75,6 +75,7 @@ impl Message {
     fn of(voicemail: &Voicemail, person: &Person, wall: &Wall<'_>, dialable: Option<bool>) -> Self {
         let stored = voicemail.state == VoicemailState::Stored;
         let sound = voicemail.sound.as_ref().filter(|_| stored);
+        let measured_ms = sound.and_then(StoredSound::measured_ms);
         let may_listen = person.role >= Role::Officer;
         let mut notes = Vec::new();
         let is_late = elapsed_ms(voicemail.received_at, wall.now) >= USUAL_DELAY_MS;
@@ -106,7 +107,9 @@ impl Message {
             VoicemailState::Stored => {}
         }
         if let Some(sound) = sound {
-            if sound.speech_ms < LEAST_SPEECH_MS {
+            if measured_ms.is_none() {
+                notes.push("Не удалось измерить, послушайте.".to_owned());
+            } else if sound.speech_ms < LEAST_SPEECH_MS {
                 let what = if sound.loudness_centibels < SILENCE_CENTIBELS {
                     "тишины"
                 } else {
@@ -125,11 +128,11 @@ impl Message {
         }
         Self {
             id: voicemail.id,
-            seconds: sound.map_or(0, |sound| (sound.length_ms + 999) / 1000),
+            seconds: measured_ms.map_or(0, |length_ms| (length_ms + 999) / 1000),
             received: wall.listed(voicemail.received_at),
-            length: sound.map_or_else(String::new, |sound| length(sound.length_ms)),
+            length: measured_ms.map_or_else(String::new, length),
             audio: sound.filter(|_| may_listen).map(|_| format!("/api/v1/voicemails/{}/audio", voicemail.id)),
-            wave: sound.filter(|_| may_listen).map(|sound| waveform::path(&sound.peaks)),
+            wave: sound.filter(|_| may_listen && measured_ms.is_some()).map(|sound| waveform::path(&sound.peaks)),
             view_box: waveform::view_box(),
             notes,
             retry: (may_be_tried && may_listen)
@@ -149,7 +152,7 @@ mod tests {
     use super::*;
     use crate::core::officer::Actor;
     use crate::core::phone::PhoneNumber;
-    use crate::store::{StoredSound, Transcript};
+    use crate::store::Transcript;
     use crate::time::{TimeZone, Timestamp};
 
     fn voicemail(caller: Option<&str>, text: &str) -> Voicemail {

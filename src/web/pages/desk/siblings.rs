@@ -64,6 +64,12 @@ pub(super) fn question(holder: &SiblingHolder, here: &LineId, lines: &Lines, wal
     format!("По этому номеру {held}. Подождите, чем кончится, или нажмите «Всё равно позвонить».")
 }
 
+/// Why it cannot be handed over to somebody else than the holder of its sibling.
+pub(super) fn only_to_holder(holder: &SiblingHolder, here: &LineId, lines: &Lines, wall: &Wall<'_>) -> String {
+    let held = holder_words(holder, here, lines, wall);
+    format!("Передать другому нельзя: по этому номеру {held}. Сначала пусть освободится то обращение.")
+}
+
 /// «ждёт также на линии «Сотрудники»», «ждёт также на линиях «Сотрудники», «Бухгалтерия»»: for one line of a list.
 pub(super) fn brief(view: &CallbackView, me: &Actor, lines: &Lines, wall: &Wall<'_>) -> Option<String> {
     let here = &view.callback.line;

@@ -3,7 +3,7 @@
 use super::super::words::length;
 use crate::core::calendar::Calendar;
 use crate::core::call::{Call, Direction, Outcome};
-use crate::store::{LogEntry, Resolution, Voicemail};
+use crate::store::{LogEntry, Resolution, StoredSound, Voicemail};
 use crate::time::elapsed_ms;
 
 const MINUTE_MS: i64 = 60_000;
@@ -31,9 +31,9 @@ pub(in crate::web::pages) fn lasted(call: &Call) -> String {
 
 /// The messages of a call that left any, else how long the call took, in milliseconds.
 pub(super) fn length_of(call: &Call, voicemails: &[Voicemail]) -> Option<i64> {
-    let message_ms = |voicemail: &Voicemail| match &voicemail.sound {
-        Some(sound) => Some(sound.length_ms),
-        None => voicemail.provider_seconds.map(|seconds| seconds * 1000),
+    let message_ms = |voicemail: &Voicemail| {
+        let measured_ms = voicemail.sound.as_ref().and_then(StoredSound::measured_ms);
+        measured_ms.or_else(|| voicemail.provider_seconds.map(|seconds| seconds * 1000))
     };
     let left = call.outcome() == Outcome::Voicemail;
     let messages: Option<i64> = voicemails.iter().filter(|_| left).map(message_ms).sum();

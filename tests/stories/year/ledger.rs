@@ -1,0 +1,385 @@
+//! The ledger of a year: what the provider and the callers know, against what the service made of it. It takes nothing on
+//! trust from the service but its rows and files.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+
+use perezvon::store::{ListFilter, ListPeriod, StateFilter};
+use perezvon::time::Timestamp;
+use sqlx::Row;
+
+use super::callers::Call;
+use super::{Figures, Year, calendar};
+
+/// What must hold of every year.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rule {
+    /// Every call of the provider to our lines is in the log once, on its line, with its caller.
+    LoggedOnce,
+    /// The log has no call that nobody made.
+    NothingInvented,
+    /// Every message is here, byte for byte, or an alarm says what is the matter with it.
+    MessageStored,
+    /// The provider deletes a recording only when we hold it whole.
+    DeletedWhenHeld,
+    /// Whoever needs to be called back has an entry of his line and number.
+    HasCallback,
+    /// The entry is due in the working period that was promised, or earlier.
+    DueInTime,
+    /// Nobody was put into an entry that was closed before he called, or before his message was known.
+    NotPutAway,
+    /// Whom an officer has talked with, and who cannot be called back, is not on the list.
+    NobodyWithoutNeed,
+    /// No number is dialled by two officers at once.
+    OneDialsAtATime,
+    /// Nobody stands on the list twice, and nobody who waits is missing there.
+    ListedOnce,
+    /// No job is left over, none is leased for ever.
+    NoJobLeft,
+    /// The spool is empty.
+    SpoolEmpty,
+    /// Whoever is connected gets a document, and every callback that is durable gets a good answer.
+    CallerHearsNoFault,
+}
+
+#[derive(Clone, Debug)]
+pub struct Violation {
+    pub rule: Rule,
+    pub what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.rule, self.what)
+    }
+}
+
+/// What the ledger counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    calls: usize,
+    restored: usize,
+    messages: usize,
+    stored: usize,
+    damaged: usize,
+    lost_by_provider: usize,
+    need_callback: usize,
+    callbacks: usize,
+    open: usize,
+    /// Entries of callers whose talk with an officer nobody could report.
+    unknown_talks: usize,
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { calls, restored, messages, stored, damaged, lost_by_provider, .. } = self;
+        writeln!(f, "{calls} calls logged once, {restored} of them found by asking")?;
+        writeln!(
+            f,
+            "{messages} messages: {stored} stored whole, {damaged} as cut as the provider has them and {lost_by_provider} lost \
+             by it, all with an alarm"
+        )?;
+        let Self { need_callback, callbacks, open, unknown_talks, .. } = self;
+        write!(
+            f,
+            "{need_callback} callers to call back in {callbacks} entries, {open} still open, {unknown_talks} entries of talks \
+             that nobody could report; lost: 0"
+        )
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { webhooks, unheard, unsaved, repeated, at_once, .. } = self;
+        writeln!(
+            f,
+            "{webhooks} webhooks, {unheard} never heard, {unsaved} answered with 503, {repeated} repeated, {at_once} twice at \
+             once"
+        )?;
+        let Self { kills, outages, blocked_spools, rest_faults, jobs, .. } = self;
+        writeln!(
+            f,
+            "{kills} kills, {outages} outages of the database, {blocked_spools} of the spool, {rest_faults} of the provider's \
+             interface, {jobs} jobs"
+        )?;
+        let Self { attempts, closed, contests, warned, trace, .. } = self;
+        write!(
+            f,
+            "{attempts} times dialled, {closed} entries closed, {contests} contests of two officers, {warned} kept from \
+             dialling; trace {trace:016x}"
+        )
+    }
+}
+
+struct LoggedCall {
+    line: Option<String>,
+    caller: Option<String>,
+    callback_id: Option<i64>,
+    restored_at: Option<i64>,
+}
+
+struct Entry {
+    line: String,
+    number: Option<String>,
+    due_at: i64,
+    closed_at: Option<i64>,
+}
+
+struct Message {
+    id: i64,
+    state: String,
+    name: Option<String>,
+}
+
+/// What the service has.
+struct Tables {
+    calls: HashMap<String, Vec<LoggedCall>>,
+    entries: HashMap<i64, Entry>,
+    messages: HashMap<String, Vec<Message>>,
+    /// Kind and subject of the alarms that are open.
+    alarms: BTreeSet<(String, String)>,
+}
+
+impl Tables {
+    async fn read(year: &Year<'_>) -> Self {
+        let mut tables =
+            Self { calls: HashMap::new(), entries: HashMap::new(), messages: HashMap::new(), alarms: BTreeSet::new() };
+        let calls = "SELECT provider_call_id, line, caller, callback_id, restored_at FROM call";
+        for row in year.app.rows(calls).await {
+            tables.calls.entry(row.get(0)).or_default().push(LoggedCall {
+                line: row.get(1),
+                caller: row.get(2),
+                callback_id: row.get(3),
+                restored_at: row.get(4),
+            });
+        }
+        let entries = "SELECT id, line, COALESCE(caller, callback_number) AS number, due_at, closed_at FROM callback";
+        for row in year.app.rows(entries).await {
+            let entry = Entry { line: row.get(1), number: row.get(2), due_at: row.get(3), closed_at: row.get(4) };
+            tables.entries.insert(row.get(0), entry);
+        }
+        for row in year.app.rows("SELECT recording_id, id, state, name FROM voicemail").await {
+            let message = Message { id: row.get(1), state: row.get(2), name: row.get(3) };
+            tables.messages.entry(row.get(0)).or_default().push(message);
+        }
+        for row in year.app.rows("SELECT kind, subject FROM alarm WHERE cleared_at IS NULL").await {
+            tables.alarms.insert((row.get(0), row.get(1)));
+        }
+        tables
+    }
+
+    fn has_alarm(&self, kind: &str, message: &Message) -> bool {
+        self.alarms.contains(&(kind.to_owned(), message.id.to_string()))
+    }
+}
+
+/// Compares everything. What was broken on the way is in the answer, too.
+pub async fn audit(year: &mut Year<'_>) -> (Totals, Vec<Violation>) {
+    list_is_right(year).await;
+    let tables = Tables::read(year).await;
+    let mut ledger = Ledger { year, tables: &tables, totals: Totals::default(), violations: Vec::new() };
+    ledger.calls();
+    ledger.messages();
+    ledger.callbacks();
+    ledger.leftovers().await;
+    let Ledger { totals, mut violations, .. } = ledger;
+    violations.extend(year.violations.iter().cloned());
+    (totals, violations)
+}
+
+/// The list as officers see it, all pages of it: nobody twice, nobody missing.
+pub async fn list_is_right(year: &mut Year<'_>) {
+    let (mut ids, mut numbers, mut after) = (BTreeSet::new(), BTreeSet::new(), None);
+    loop {
+        let filter =
+            ListFilter { period: ListPeriod::All, line: None, state: StateFilter::Unclosed, after, limit: 500 };
+        let page = year.app.store().callbacks(&filter).await.expect("the list can be read");
+        for view in page.items {
+            let callback = view.callback;
+            if !ids.insert(callback.id) {
+                year.report(Rule::ListedOnce, format!("callback {} stands on two pages", callback.id));
+            }
+            let number = callback.number_to_dial().map(|number| (callback.line.to_string(), number.clone()));
+            if let Some(number) = number.filter(|number| !numbers.insert(number.clone())) {
+                year.report(Rule::ListedOnce, format!("{number:?} stands on the list twice"));
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    for row in year.app.rows("SELECT id FROM callback WHERE closed_at IS NULL").await {
+        let id: i64 = row.get(0);
+        if !ids.contains(&id) {
+            year.report(Rule::ListedOnce, format!("callback {id} is open and on no page"));
+        }
+    }
+}
+
+struct Ledger<'a, 'b> {
+    year: &'a Year<'b>,
+    tables: &'a Tables,
+    totals: Totals,
+    violations: Vec<Violation>,
+}
+
+impl Ledger<'_, '_> {
+    fn report(&mut self, rule: Rule, what: String) {
+        self.violations.push(Violation { rule, what });
+    }
+
+    /// Whether the service must have this call: it is one of our lines, or it was reported. Of numbers that are not
+    /// configured the provider's list is not ours to take in.
+    fn is_due(call: &Call) -> bool {
+        call.line != "unknown" || call.is_reported
+    }
+
+    fn calls(&mut self) {
+        let tables = self.tables;
+        let mut known = BTreeSet::new();
+        for call in &self.year.calls {
+            known.insert(call.sid.as_str());
+            let rows = tables.calls.get(&call.sid).map_or(&[][..], Vec::as_slice);
+            let [logged] = rows else {
+                if Self::is_due(call) || rows.len() > 1 {
+                    self.report(Rule::LoggedOnce, format!("{} times in the log: {call:?}", rows.len()));
+                }
+                continue;
+            };
+            self.totals.calls += 1;
+            self.totals.restored += usize::from(logged.restored_at.is_some());
+            if logged.line.as_deref() != Some(call.line) || logged.caller != call.number {
+                let what = format!("on line {:?} with caller {:?}: {call:?}", logged.line, logged.caller);
+                self.report(Rule::LoggedOnce, what);
+            }
+        }
+        for sid in tables.calls.keys().filter(|sid| !known.contains(sid.as_str())) {
+            self.report(Rule::NothingInvented, format!("call {sid} was made by nobody"));
+        }
+    }
+
+    fn messages(&mut self) {
+        let tables = self.tables;
+        let records = self.year.provider.records();
+        let folder = self.year.app.folder.path().join("recordings");
+        let mut faulty: Vec<String> = Vec::new();
+        let due = self.year.calls.iter().filter(|call| Self::is_due(call)).flat_map(|call| &call.messages);
+        for sid in due {
+            self.totals.messages += 1;
+            let recording = records.recording(sid).expect("the provider recorded it");
+            let [message] = tables.messages.get(sid).map_or(&[][..], Vec::as_slice) else {
+                faulty.push(format!("{:?} rows of {recording:?}", tables.messages.get(sid).map(Vec::len)));
+                continue;
+            };
+            let bytes = message.name.as_ref().and_then(|name| std::fs::read(folder.join(name)).ok());
+            let is_whole = bytes.as_ref().is_some_and(|bytes| *bytes == recording.wav());
+            let is_deleted = recording.deleted_at.is_some();
+            match message.state.as_str() {
+                "stored" if is_whole && is_deleted => self.totals.stored += 1,
+                "stored" if bytes.is_some() && !is_deleted && tables.has_alarm("recording_damaged", message) => {
+                    self.totals.damaged += 1;
+                }
+                "failed" if recording.is_lost && tables.has_alarm("recording_lost", message) => {
+                    self.totals.lost_by_provider += 1;
+                }
+                state => faulty.push(format!("{state}, whole: {is_whole}, deleted: {is_deleted}: {recording:?}")),
+            }
+        }
+        let early = records.deleted_early.clone();
+        drop(records);
+        faulty.into_iter().for_each(|what| self.report(Rule::MessageStored, what));
+        early.into_iter().for_each(|sid| self.report(Rule::DeletedWhenHeld, format!("{sid} was not here")));
+    }
+
+    fn callbacks(&mut self) {
+        let tables = self.tables;
+        // When entries of each line and number may be due: their calls promise it.
+        let mut promises: HashMap<(&str, Option<&str>), BTreeSet<i64>> = HashMap::new();
+        for call in &self.year.calls {
+            let Some([logged]) = tables.calls.get(&call.sid).map(Vec::as_slice) else { continue };
+            let promised = promises.entry((call.line, call.number_to_dial())).or_default();
+            for at in [Some(call.started_at), call.heard_at].into_iter().flatten() {
+                promised.insert(calendar::due_at(at).as_millisecond());
+            }
+            if !Self::is_due(call) {
+                continue;
+            }
+            match (call.needs_callback(), logged.callback_id) {
+                (true, id) => {
+                    self.totals.need_callback += 1;
+                    match id.and_then(|id| tables.entries.get(&id)) {
+                        Some(entry) => self.callback(call, logged, entry),
+                        None => self.report(Rule::HasCallback, format!("no entry: {call:?}")),
+                    }
+                }
+                (false, Some(_)) if call.has_talked && !call.is_talk_reported => self.totals.unknown_talks += 1,
+                (false, Some(_)) => self.report(Rule::NobodyWithoutNeed, format!("on the list: {call:?}")),
+                (false, None) => {}
+            }
+        }
+        self.totals.callbacks = tables.entries.len();
+        self.totals.open = tables.entries.values().filter(|entry| entry.closed_at.is_none()).count();
+        for (id, entry) in &tables.entries {
+            let promised = promises.get(&(entry.line.as_str(), entry.number.as_deref()));
+            if !promised.is_some_and(|promised| promised.contains(&entry.due_at)) {
+                let what = format!("callback {id} is due at {}, which was promised to nobody", instant(entry.due_at));
+                self.report(Rule::DueInTime, what);
+            }
+        }
+    }
+
+    /// The entry of a call that needs one.
+    fn callback(&mut self, call: &Call, logged: &LoggedCall, entry: &Entry) {
+        if entry.line != call.line || entry.number.as_deref() != call.number_to_dial() {
+            let what =
+                format!("the entry is of {} on {}: {call:?}", entry.number.as_deref().unwrap_or("-"), entry.line);
+            self.report(Rule::HasCallback, what);
+        }
+        let closed_at = entry.closed_at.unwrap_or(i64::MAX);
+        let known_at = self.message_known_at(call).unwrap_or(call.started_at);
+        if closed_at < known_at.as_millisecond() {
+            self.report(Rule::NotPutAway, format!("the entry was closed at {}: {call:?}", instant(closed_at)));
+        }
+        // Who was called back before anybody knew of this call was not kept waiting by it.
+        let is_answered_already = logged.restored_at.is_some_and(|restored_at| closed_at < restored_at);
+        // A call that we heard of late may have seemed to begin then.
+        let due_at = calendar::due_at(call.heard_at.unwrap_or(call.started_at)).as_millisecond();
+        if entry.due_at > due_at && !is_answered_already {
+            let what = format!("due at {} instead of {}: {call:?}", instant(entry.due_at), instant(due_at));
+            self.report(Rule::DueInTime, what);
+        }
+    }
+
+    /// When the service can have known of the first message of this call at the earliest: by a webhook or by asking.
+    fn message_known_at(&self, call: &Call) -> Option<Timestamp> {
+        let records = self.year.provider.records();
+        let listed_at = call.messages.iter().filter_map(|sid| records.recording(sid)?.listed_at).min();
+        listed_at.into_iter().chain(call.message_reported_at).min()
+    }
+
+    async fn leftovers(&mut self) {
+        let jobs = "SELECT kind, subject, run_at, leased_until, given_up_at, last_error FROM job";
+        for row in self.year.app.rows(jobs).await {
+            let (kind, subject): (String, i64) = (row.get(0), row.get(1));
+            let (is_given_up, is_leased) =
+                (row.get::<Option<i64>, _>(4).is_some(), row.get::<Option<i64>, _>(3).is_some());
+            let is_of_lost_recording = kind == "fetch_recording"
+                && self.tables.messages.values().flatten().any(|it| it.id == subject && it.state == "failed");
+            if !is_given_up || is_leased || !is_of_lost_recording {
+                let error: Option<String> = row.get(5);
+                self.report(Rule::NoJobLeft, format!("{kind} of {subject}, leased: {is_leased}, {error:?}"));
+            }
+        }
+        let spooled: Vec<String> =
+            self.year.app.spool_names().into_iter().filter(|name| name.as_str() != "reserve").collect();
+        let depth = self.year.app.store().spool_depth();
+        if !spooled.is_empty() || depth != Default::default() {
+            self.report(Rule::SpoolEmpty, format!("{depth:?}, {spooled:?}"));
+        }
+    }
+}
+
+fn instant(ms: i64) -> String {
+    Timestamp::from_millisecond(ms).map_or_else(|_| "never".to_owned(), |at| at.to_string())
+}

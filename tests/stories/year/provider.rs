@@ -1,0 +1,442 @@
+//! The telephone provider of a year: what it has of calls and recordings, and its REST interface with faults of its own.
+//! Its records are the truth that the ledger compares the service with.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use perezvon::recordings::tone;
+use perezvon::time::{Clock, SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use sqlx::{AnyConnection, Connection};
+
+use super::random::{Random, mix};
+use crate::harness::ACCOUNT;
+
+/// How the REST interface answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestFault {
+    Nothing,
+    /// 401 to everything.
+    WrongPassword,
+    /// 500 to everything.
+    ServerErrors,
+    /// 429 with this `Retry-After`.
+    Busy(i64),
+    /// 503 with a `Retry-After` that names an instant so many seconds ahead.
+    BusyUntil(i64),
+    /// 500 to whoever asks for a list.
+    NoLists,
+    /// Lists of few entries a page.
+    SmallPages,
+    /// A page of some proxy instead of an answer.
+    Nonsense,
+    /// 404 to whoever asks for sound.
+    NoSound,
+    /// Sound breaks off in the middle.
+    BrokenSound,
+    /// Each answer takes so many seconds.
+    Slow(i64),
+}
+
+pub const REST_FAULTS: [RestFault; 10] = [
+    RestFault::WrongPassword,
+    RestFault::ServerErrors,
+    RestFault::Busy(600),
+    RestFault::BusyUntil(900),
+    RestFault::NoLists,
+    RestFault::SmallPages,
+    RestFault::Nonsense,
+    RestFault::NoSound,
+    RestFault::BrokenSound,
+    RestFault::Slow(20),
+];
+
+/// What the provider has of one call.
+#[derive(Clone, Debug)]
+pub struct ProviderCall {
+    pub sid: String,
+    pub from: String,
+    pub to: String,
+    pub forwarded_from: Option<String>,
+    pub started_at: Timestamp,
+    pub ended_at: Option<Timestamp>,
+    pub direction: &'static str,
+    pub parent: Option<String>,
+}
+
+/// What the provider has of one message.
+#[derive(Clone, Debug)]
+pub struct ProviderRecording {
+    pub sid: String,
+    pub call_sid: String,
+    pub started_at: Timestamp,
+    pub length_ms: u32,
+    /// Before that, there is no file yet.
+    pub ready_at: Timestamp,
+    /// So many answers are half of the file.
+    pub cuts: u32,
+    /// The provider has lost it.
+    pub is_lost: bool,
+    pub answers: u32,
+    /// When it first stood in a list that the service asked for.
+    pub listed_at: Option<Timestamp>,
+    pub deleted_at: Option<Timestamp>,
+}
+
+impl ProviderRecording {
+    /// The file: the same for the same recording, and for no other.
+    pub fn wav(&self) -> Vec<u8> {
+        let mut noise = Random::new(self.sid.bytes().fold(7, |seed, byte| mix(seed ^ u64::from(byte))));
+        let samples: Vec<i16> = (0..self.length_ms as usize * 8)
+            .map(|n| {
+                let loudness = if n / 800 % 3 == 2 { 600 } else { 9_000 };
+                (noise.below(2 * loudness) as i64 - loudness as i64) as i16
+            })
+            .collect();
+        tone::wav_bytes(&samples)
+    }
+
+    pub fn seconds(&self) -> u32 {
+        (self.length_ms + 500) / 1000
+    }
+}
+
+#[derive(Default)]
+pub struct Records {
+    calls: BTreeMap<(Timestamp, String), ProviderCall>,
+    started_at: HashMap<String, Timestamp>,
+    recordings: BTreeMap<(Timestamp, String), ProviderRecording>,
+    recorded_at: HashMap<String, Timestamp>,
+    recordings_of: HashMap<String, Vec<String>>,
+    pub fault: Option<RestFault>,
+    /// Recordings that were deleted before the service held them whole.
+    pub deleted_early: Vec<String>,
+    pub deleted: u64,
+    /// Requests that got no good answer.
+    pub refused: u64,
+    pub requests: u64,
+}
+
+impl Records {
+    pub fn insert_call(&mut self, call: ProviderCall) {
+        self.started_at.insert(call.sid.clone(), call.started_at);
+        self.calls.insert((call.started_at, call.sid.clone()), call);
+    }
+
+    pub fn end_call(&mut self, sid: &str, at: Timestamp) {
+        if let Some(call) = self.call_mut(sid) {
+            call.ended_at = Some(at);
+        }
+    }
+
+    fn call_mut(&mut self, sid: &str) -> Option<&mut ProviderCall> {
+        let at = *self.started_at.get(sid)?;
+        self.calls.get_mut(&(at, sid.to_owned()))
+    }
+
+    pub fn insert_recording(&mut self, recording: ProviderRecording) {
+        self.recorded_at.insert(recording.sid.clone(), recording.started_at);
+        self.recordings_of.entry(recording.call_sid.clone()).or_default().push(recording.sid.clone());
+        self.recordings.insert((recording.started_at, recording.sid.clone()), recording);
+    }
+
+    pub fn recording(&self, sid: &str) -> Option<&ProviderRecording> {
+        let at = *self.recorded_at.get(sid)?;
+        self.recordings.get(&(at, sid.to_owned()))
+    }
+
+    fn recording_mut(&mut self, sid: &str) -> Option<&mut ProviderRecording> {
+        let at = *self.recorded_at.get(sid)?;
+        self.recordings.get_mut(&(at, sid.to_owned()))
+    }
+
+    pub fn fault(&self) -> RestFault {
+        self.fault.unwrap_or(RestFault::Nothing)
+    }
+}
+
+/// The running provider. Its doors close when it is dropped.
+pub struct FakeProvider {
+    pub api_base: String,
+    interface: Interface,
+    serving: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+#[derive(Clone)]
+struct Interface {
+    records: Arc<Mutex<Records>>,
+    clock: Clock,
+    /// Looks into the tables and the folder of the service while it asks for a deletion.
+    witness: Arc<tokio::sync::Mutex<Option<AnyConnection>>>,
+    database: Arc<str>,
+    folder: Arc<PathBuf>,
+}
+
+impl FakeProvider {
+    pub async fn open(clock: Clock, database: &str, folder: PathBuf) -> Self {
+        let interface = Interface {
+            records: Arc::default(),
+            clock,
+            witness: Arc::default(),
+            database: database.into(),
+            folder: Arc::new(folder),
+        };
+        let account = format!("/2010-04-01/Accounts/{ACCOUNT}");
+        let router = Router::new()
+            .route(&format!("{account}/Recordings.json"), get(list_recordings))
+            .route(&format!("{account}/Recordings/{{name}}"), get(read_recording).delete(delete_recording))
+            .route(&format!("{account}/Calls.json"), get(list_calls))
+            .route(&format!("{account}/Calls/{{name}}"), get(read_call))
+            .with_state(interface.clone());
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a loopback port is free");
+        let api_base = format!("http://{}/2010-04-01", listener.local_addr().expect("it is bound"));
+        let serving = tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { api_base, interface, serving }
+    }
+
+    pub fn records(&self) -> MutexGuard<'_, Records> {
+        self.interface.records()
+    }
+
+    /// The address of a recording, as webhooks name it.
+    pub fn recording_url(&self, sid: &str) -> String {
+        format!("{}/Accounts/{ACCOUNT}/Recordings/{sid}", self.api_base)
+    }
+
+    pub async fn close(self) {
+        if let Some(witness) = self.interface.witness.lock().await.take() {
+            let _ = witness.close().await;
+        }
+    }
+}
+
+impl Drop for FakeProvider {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+impl Interface {
+    fn records(&self) -> MutexGuard<'_, Records> {
+        self.records.lock().expect("nobody panics over the records")
+    }
+
+    /// The answer of the fault, if it gives one: to a list, to sound, or to anything else.
+    fn fault_answer(&self, is_list: bool, is_sound: bool) -> Option<Response> {
+        let mut records = self.records();
+        records.requests += 1;
+        let answer = match records.fault() {
+            RestFault::WrongPassword => StatusCode::UNAUTHORIZED.into_response(),
+            RestFault::ServerErrors => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            RestFault::Busy(seconds) => {
+                (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds.to_string())]).into_response()
+            }
+            RestFault::BusyUntil(seconds) => {
+                let until = self.clock.now() + SignedDuration::from_secs(seconds);
+                let until = until.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+                (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, until)]).into_response()
+            }
+            RestFault::NoLists if is_list => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            RestFault::Nonsense => axum::response::Html("<!DOCTYPE html><p>Подождите").into_response(),
+            RestFault::Slow(seconds) => {
+                self.clock.advance(SignedDuration::from_secs(seconds));
+                return None;
+            }
+            RestFault::NoSound if is_sound => StatusCode::NOT_FOUND.into_response(),
+            _ => return None,
+        };
+        records.refused += 1;
+        Some(answer)
+    }
+
+    /// Whether the service holds this recording whole right now: its row says that it is stored, and its file has the bytes.
+    async fn is_held(&self, recording: &ProviderRecording) -> bool {
+        let mut witness = self.witness.lock().await;
+        for _ in 0..2 {
+            let connection = match witness.take() {
+                Some(connection) => connection,
+                None => AnyConnection::connect(&self.database).await.expect("the database is there"),
+            };
+            let connection = witness.insert(connection);
+            let found = sqlx::query_scalar::<_, String>(
+                "SELECT voicemail.name AS name FROM job JOIN voicemail ON voicemail.id = job.subject
+                 WHERE job.kind = 'delete_recording' AND voicemail.recording_id = $1 AND voicemail.state = 'stored'",
+            )
+            .bind(recording.sid.clone())
+            .fetch_optional(connection)
+            .await;
+            match found {
+                Ok(name) => {
+                    let bytes = name.and_then(|name| std::fs::read(self.folder.join(name)).ok());
+                    return bytes.is_some_and(|bytes| bytes == recording.wav());
+                }
+                // The connection broke in an outage of the database.
+                Err(_) => *witness = None,
+            }
+        }
+        false
+    }
+}
+
+type Question = Query<BTreeMap<String, String>>;
+
+async fn list_calls(State(interface): State<Interface>, Query(question): Question) -> Response {
+    if let Some(answer) = interface.fault_answer(true, false) {
+        return answer;
+    }
+    let (records, now) = (interface.records(), interface.clock.now());
+    let since = bound(&question, "StartTime>");
+    let entries = records.calls.range((since, String::new())..).rev().map(|(_, call)| call.describe(now));
+    page(&records, "Calls.json", "calls", &question, entries)
+}
+
+async fn list_recordings(State(interface): State<Interface>, Query(question): Question) -> Response {
+    if let Some(answer) = interface.fault_answer(true, false) {
+        return answer;
+    }
+    let (mut records, now) = (interface.records(), interface.clock.now());
+    let sids: Vec<String> = match question.get("CallSid") {
+        Some(call_sid) => records.recordings_of.get(call_sid).cloned().unwrap_or_default(),
+        None => {
+            let since = bound(&question, "DateCreated>");
+            records.recordings.range((since, String::new())..).rev().map(|((_, sid), _)| sid.clone()).collect()
+        }
+    };
+    let mut entries = Vec::new();
+    for sid in sids {
+        if let Some(recording) = records.recording_mut(&sid).filter(|recording| recording.is_listed(now)) {
+            if now >= recording.ready_at {
+                recording.listed_at.get_or_insert(now);
+            }
+            entries.push(recording.describe(now));
+        }
+    }
+    page(&records, "Recordings.json", "recordings", &question, entries.into_iter())
+}
+
+async fn read_call(State(interface): State<Interface>, Path(name): Path<String>) -> Response {
+    if let Some(answer) = interface.fault_answer(false, false) {
+        return answer;
+    }
+    let (mut records, now) = (interface.records(), interface.clock.now());
+    match records.call_mut(name.trim_end_matches(".json")) {
+        Some(call) => Json(call.describe(now)).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+async fn read_recording(State(interface): State<Interface>, Path(name): Path<String>) -> Response {
+    if let Some(answer) = interface.fault_answer(false, true) {
+        return answer;
+    }
+    let (mut records, now) = (interface.records(), interface.clock.now());
+    let fault = records.fault();
+    let Some(recording) = records.recording_mut(name.trim_end_matches(".wav")) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    if recording.is_lost || recording.deleted_at.is_some() || now < recording.ready_at {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    recording.answers += 1;
+    let wav = Bytes::from(recording.wav());
+    let half = wav.slice(..wav.len() / 2);
+    if fault == RestFault::BrokenSound {
+        let breaks = stream::once(async {
+            tokio::task::yield_now().await;
+            Err(std::io::Error::other("the connection breaks"))
+        });
+        let body = Body::from_stream(stream::iter([Ok(half)]).chain(breaks));
+        return ([(header::CONTENT_LENGTH, wav.len().to_string())], body).into_response();
+    }
+    let body = if recording.answers <= recording.cuts { half } else { wav };
+    ([(header::CONTENT_TYPE, "audio/x-wav")], body).into_response()
+}
+
+async fn delete_recording(State(interface): State<Interface>, Path(name): Path<String>) -> Response {
+    if let Some(answer) = interface.fault_answer(false, false) {
+        return answer;
+    }
+    let sid = name.trim_end_matches(".json");
+    let there = interface.records().recording(sid).filter(|recording| recording.deleted_at.is_none()).cloned();
+    let Some(recording) = there else { return StatusCode::NOT_FOUND.into_response() };
+    let is_held = interface.is_held(&recording).await;
+    let (mut records, now) = (interface.records(), interface.clock.now());
+    if !is_held {
+        records.deleted_early.push(sid.to_owned());
+    }
+    records.deleted += 1;
+    if let Some(recording) = records.recording_mut(sid) {
+        recording.deleted_at = Some(now);
+    }
+    StatusCode::NO_CONTENT.into_response()
+}
+
+/// A bound of a list: an instant, or a date.
+fn bound(question: &BTreeMap<String, String>, name: &str) -> Timestamp {
+    question.get(name).and_then(|text| text.parse().ok()).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// One page of a list that is newest first.
+fn page(
+    records: &Records,
+    resource: &str,
+    name: &str,
+    question: &BTreeMap<String, String>,
+    entries: impl Iterator<Item = Value>,
+) -> Response {
+    let number = |name: &str| question.get(name).and_then(|text| text.parse::<usize>().ok());
+    let size = if records.fault() == RestFault::SmallPages { 7 } else { number("PageSize").unwrap_or(50) };
+    let number = number("Page").unwrap_or(0);
+    let mut shown: Vec<Value> = entries.skip(number * size).take(size + 1).collect();
+    let next = (shown.len() > size).then(|| {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(question.iter().filter(|(name, _)| *name != "Page"));
+        query.append_pair("Page", &(number + 1).to_string());
+        format!("/2010-04-01/Accounts/{ACCOUNT}/{resource}?{}", query.finish())
+    });
+    shown.truncate(size);
+    Json(json!({ name: shown, "page": number, "page_size": size, "next_page_uri": next })).into_response()
+}
+
+fn rfc2822(at: Timestamp) -> String {
+    at.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
+}
+
+impl ProviderCall {
+    fn describe(&self, now: Timestamp) -> Value {
+        let ended_at = self.ended_at.filter(|at| *at <= now);
+        let seconds = ended_at.map(|at| at.duration_since(self.started_at).as_secs().to_string());
+        json!({
+            "sid": self.sid, "parent_call_sid": self.parent, "from": self.from, "to": self.to,
+            "forwarded_from": self.forwarded_from, "direction": self.direction,
+            "status": if ended_at.is_some() { "completed" } else { "in-progress" }, "duration": seconds,
+            "start_time": rfc2822(self.started_at), "end_time": ended_at.map(rfc2822),
+            "date_created": rfc2822(self.started_at),
+        })
+    }
+}
+
+impl ProviderRecording {
+    fn is_listed(&self, now: Timestamp) -> bool {
+        self.deleted_at.is_none() && self.started_at + SignedDuration::from_millis(self.length_ms.into()) <= now
+    }
+
+    fn describe(&self, now: Timestamp) -> Value {
+        let status = if now < self.ready_at { "processing" } else { "completed" };
+        json!({
+            "sid": self.sid, "call_sid": self.call_sid, "source": "RecordVerb", "status": status,
+            "duration": self.seconds().to_string(), "start_time": rfc2822(self.started_at),
+            "date_created": rfc2822(self.started_at),
+        })
+    }
+}
