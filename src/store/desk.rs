@@ -163,6 +163,8 @@ impl Store {
                     term_due_at: term_due_at(line, now),
                 };
                 let own_id = opening.id;
+                let number = opening.callback_number.iter().map(|number| number.e164().to_owned()).collect();
+                siblings::lock_numbers(writing.sql, number).await?;
                 let id = open_or_join(writing.sql, &[opening]).await?[0];
                 let callback = hold(writing.sql, id).await?.ok_or(ActError::NotFound(id))?;
                 let is_held = callback.desk.state.holder(now).is_some_and(|holder| holder.id != by.id);

@@ -122,14 +122,17 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether it may be the fault of one row, so that its neighbours in the batch deserve a turn of their own. Trying each
-    /// alone on a database that is away or locked would only make all wait longer.
+    /// Whether it may be the fault of one row, or of another instance that locked rows in another order, so that each of the
+    /// batch deserves a turn of its own. Trying each alone on a database that is away or locked would only make all wait longer.
     fn may_be_one_rows_fault(&self) -> bool {
         use sqlx::error::ErrorKind;
+        /// What PostgreSQL says of a deadlock and of two transactions that do not fit together.
+        const LOST_TO_ANOTHER: [&str; 2] = ["40P01", "40001"];
         match self {
             Self::Corrupt { .. } => true,
             Self::Unavailable(error) => error.as_database_error().is_some_and(|error| {
-                !matches!(error.kind(), ErrorKind::Other) || error.code().is_some_and(|code| code.starts_with("22"))
+                let is_one_rows = |code: &str| code.starts_with("22") || LOST_TO_ANOTHER.contains(&code);
+                !matches!(error.kind(), ErrorKind::Other) || error.code().is_some_and(|code| is_one_rows(&code))
             }),
             _ => false,
         }

@@ -5,9 +5,32 @@ use std::time::Duration;
 use perezvon::core::call::Outcome;
 use perezvon::store::SpoolDepth;
 
-use crate::harness::{Form, stories};
+use crate::harness::{Engine, Form, stories};
 
 stories! {
+    /// The other instance has won; the whole batch once went to the spool, and its callers got the offer instead of the officers.
+    async fn deadlock_with_another_instance_spools_nothing(app) {
+        if app.engine == Engine::Postgres {
+            for statement in [
+                "CREATE SEQUENCE deadlocks",
+                "CREATE FUNCTION deadlock_once() RETURNS trigger LANGUAGE plpgsql AS $$
+                    BEGIN
+                        IF nextval('deadlocks') = 1 THEN
+                            RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01';
+                        END IF;
+                        RETURN NEW;
+                    END $$",
+                "CREATE TRIGGER deadlocks BEFORE INSERT ON call_key FOR EACH ROW EXECUTE FUNCTION deadlock_once()",
+            ] {
+                app.sql(statement).await;
+            }
+        }
+        assert_eq!(app.post("status", &Form::call("CA1").status("completed")).await.status, 200);
+        assert_eq!(app.spooled_files(), 0);
+        assert!(app.find("CA1").await.is_some());
+        app.leave_the_jobs().await;
+    }
+
     async fn without_the_database_callers_get_the_offer(app) {
         app.post("voice", &Form::call("CA0").from("+79280000000")).await;
         app.take_the_database_away().await;
