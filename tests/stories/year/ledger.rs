@@ -355,7 +355,7 @@ impl Ledger<'_, '_> {
     fn message_known_at(&self, call: &Call) -> Option<Timestamp> {
         let records = self.year.provider.records();
         let listed_at = call.messages.iter().filter_map(|sid| records.recording(sid)?.listed_at).min();
-        listed_at.into_iter().chain(call.message_reported_at).min()
+        listed_at.into_iter().chain(call.message_heard_at).min()
     }
 
     async fn leftovers(&mut self) {
