@@ -58,7 +58,8 @@ impl fmt::Display for Violation {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     calls: usize,
-    restored: usize,
+    /// Of which no webhook ever arrived.
+    unheard: usize,
     messages: usize,
     stored: usize,
     damaged: usize,
@@ -74,8 +75,8 @@ pub struct Totals {
 
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { calls, restored, messages, stored, damaged, lost_by_provider, .. } = self;
-        writeln!(f, "{calls} calls logged once, {restored} of them found by asking")?;
+        let Self { calls, unheard, messages, stored, damaged, lost_by_provider, .. } = self;
+        writeln!(f, "{calls} calls logged once, {unheard} of them found by asking alone")?;
         writeln!(
             f,
             "{messages} messages: {stored} stored whole, {damaged} as cut as the provider has them and {lost_by_provider} lost \
@@ -261,7 +262,7 @@ impl Ledger<'_, '_> {
                 continue;
             };
             self.totals.calls += 1;
-            self.totals.restored += usize::from(logged.restored_at.is_some());
+            self.totals.unheard += usize::from(call.heard_at.is_none());
             if logged.line.as_deref() != Some(call.line) || logged.caller != call.number {
                 let what = format!("on line {:?} with caller {:?}: {call:?}", logged.line, logged.caller);
                 self.report(Rule::LoggedOnce, what);
