@@ -63,7 +63,7 @@ pub struct Call {
     /// When it first answered anything about the call.
     pub heard_at: Option<Timestamp>,
     pub is_reported: bool,
-    pub message_reported_at: Option<Timestamp>,
+    pub message_heard_at: Option<Timestamp>,
     pub is_talk_reported: bool,
     pub typed: Option<String>,
 }
@@ -138,7 +138,7 @@ pub fn invent(random: &mut Random, people: &[String], earlier: &[Call], at: Time
         messages: Vec::new(),
         heard_at: None,
         is_reported: false,
-        message_reported_at: None,
+        message_heard_at: None,
         is_talk_reported: false,
         typed: None,
     }

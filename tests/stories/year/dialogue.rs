@@ -310,12 +310,12 @@ impl Year<'_> {
         let (now, is_durable) = (self.now(), self.faults.is_durable());
         let call = &mut self.calls[call];
         call.heard_at = call.heard_at.or(Some(now));
+        if content == Content::Message {
+            call.message_heard_at = call.message_heard_at.or(Some(now));
+        }
         if is_durable {
             call.is_reported = true;
             call.is_talk_reported |= content == Content::Talk;
-            if content == Content::Message {
-                call.message_reported_at = call.message_reported_at.or(Some(now));
-            }
         }
     }
 

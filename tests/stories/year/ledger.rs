@@ -58,7 +58,8 @@ impl fmt::Display for Violation {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     calls: usize,
-    restored: usize,
+    /// Of which no webhook ever arrived.
+    unheard: usize,
     messages: usize,
     stored: usize,
     damaged: usize,
@@ -68,22 +69,24 @@ pub struct Totals {
     open: usize,
     /// Entries of callers whose talk with an officer nobody could report.
     unknown_talks: usize,
+    /// Entries of talks that came to light after the end of their call, and that propose to close.
+    late_talks: usize,
 }
 
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { calls, restored, messages, stored, damaged, lost_by_provider, .. } = self;
-        writeln!(f, "{calls} calls logged once, {restored} of them found by asking")?;
+        let Self { calls, unheard, messages, stored, damaged, lost_by_provider, .. } = self;
+        writeln!(f, "{calls} calls logged once, {unheard} of them found by asking alone")?;
         writeln!(
             f,
             "{messages} messages: {stored} stored whole, {damaged} as cut as the provider has them and {lost_by_provider} lost \
              by it, all with an alarm"
         )?;
-        let Self { need_callback, callbacks, open, unknown_talks, .. } = self;
+        let Self { need_callback, callbacks, open, unknown_talks, late_talks, .. } = self;
         write!(
             f,
             "{need_callback} callers to call back in {callbacks} entries, {open} still open, {unknown_talks} entries of talks \
-             that nobody could report; lost: 0"
+             that nobody could report, {late_talks} of talks that were reported late; lost: 0"
         )
     }
 }
@@ -112,6 +115,7 @@ impl fmt::Display for Figures {
 }
 
 struct LoggedCall {
+    id: i64,
     line: Option<String>,
     caller: Option<String>,
     callback_id: Option<i64>,
@@ -123,6 +127,7 @@ struct Entry {
     number: Option<String>,
     due_at: i64,
     closed_at: Option<i64>,
+    proposed_call_id: Option<i64>,
 }
 
 struct Message {
@@ -144,18 +149,27 @@ impl Tables {
     async fn read(year: &Year<'_>) -> Self {
         let mut tables =
             Self { calls: HashMap::new(), entries: HashMap::new(), messages: HashMap::new(), alarms: BTreeSet::new() };
-        let calls = "SELECT provider_call_id, line, caller, callback_id, restored_at FROM call";
+        let calls = "SELECT provider_call_id, line, caller, callback_id, restored_at, id FROM call";
         for row in year.app.rows(calls).await {
             tables.calls.entry(row.get(0)).or_default().push(LoggedCall {
                 line: row.get(1),
                 caller: row.get(2),
                 callback_id: row.get(3),
                 restored_at: row.get(4),
+                id: row.get(5),
             });
         }
-        let entries = "SELECT id, line, COALESCE(caller, callback_number) AS number, due_at, closed_at FROM callback";
+        let entries =
+            "SELECT id, line, COALESCE(caller, callback_number) AS number, due_at, closed_at, proposed_call_id
+                       FROM callback";
         for row in year.app.rows(entries).await {
-            let entry = Entry { line: row.get(1), number: row.get(2), due_at: row.get(3), closed_at: row.get(4) };
+            let entry = Entry {
+                line: row.get(1),
+                number: row.get(2),
+                due_at: row.get(3),
+                closed_at: row.get(4),
+                proposed_call_id: row.get(5),
+            };
             tables.entries.insert(row.get(0), entry);
         }
         for row in year.app.rows("SELECT recording_id, id, state, name FROM voicemail").await {
@@ -248,7 +262,7 @@ impl Ledger<'_, '_> {
                 continue;
             };
             self.totals.calls += 1;
-            self.totals.restored += usize::from(logged.restored_at.is_some());
+            self.totals.unheard += usize::from(call.heard_at.is_none());
             if logged.line.as_deref() != Some(call.line) || logged.caller != call.number {
                 let what = format!("on line {:?} with caller {:?}: {call:?}", logged.line, logged.caller);
                 self.report(Rule::LoggedOnce, what);
@@ -314,6 +328,13 @@ impl Ledger<'_, '_> {
                     }
                 }
                 (false, Some(_)) if call.has_talked && !call.is_talk_reported => self.totals.unknown_talks += 1,
+                // The talk waited in the spool while the end of the call did not: the entry proposes to close.
+                (false, Some(id))
+                    if call.has_talked
+                        && tables.entries.get(&id).is_some_and(|it| it.proposed_call_id == Some(logged.id)) =>
+                {
+                    self.totals.late_talks += 1;
+                }
                 (false, Some(_)) => self.report(Rule::NobodyWithoutNeed, format!("on the list: {call:?}")),
                 (false, None) => {}
             }
@@ -355,7 +376,7 @@ impl Ledger<'_, '_> {
     fn message_known_at(&self, call: &Call) -> Option<Timestamp> {
         let records = self.year.provider.records();
         let listed_at = call.messages.iter().filter_map(|sid| records.recording(sid)?.listed_at).min();
-        listed_at.into_iter().chain(call.message_reported_at).min()
+        listed_at.into_iter().chain(call.message_heard_at).min()
     }
 
     async fn leftovers(&mut self) {

@@ -73,7 +73,7 @@ impl Year<'_> {
         match self.app.next(&self.office.officers[officer].clone()).await {
             Ok(callback) => {
                 let (id, version) = (callback.id, callback.version);
-                self.trace(id.unsigned_abs() >> 10);
+                self.trace(callback.received_at.as_millisecond().unsigned_abs());
                 self.office.work[officer] = Some(Work { id, version, is_dialled: false });
                 self.random.between(20, 120)
             }
