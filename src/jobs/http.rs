@@ -9,7 +9,7 @@ use reqwest::header::{AUTHORIZATION, LOCATION, RETRY_AFTER};
 use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, Url};
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::providers::{ApiRequest, Archive, FetchRequest, is_public};
+use crate::providers::{ApiRequest, Archive, FetchRequest, Listing, is_public};
 use crate::time::{SignedDuration, Timestamp};
 
 /// Timeout of a question to a provider's REST interface, with its answer.
@@ -56,7 +56,7 @@ impl HttpError {
     }
 
     /// Whether the provider does not want to be asked so, at any time.
-    pub fn is_rejection(&self) -> bool {
+    fn is_rejection(&self) -> bool {
         self.status().is_some_and(|status| status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS)
     }
 
@@ -140,8 +140,8 @@ impl Http {
         built(client.pool_max_idle_per_host(0))
     }
 
-    /// Begins a download of at most `max_bytes`. Redirects are followed only where the provider's configuration allows, and the credentials
-    /// go along only where it says so.
+    /// Begins a download of at most `max_bytes`. Redirects are followed only where the provider's configuration allows, and the
+    /// credentials go along only where it says so.
     pub(super) async fn fetch(
         &self,
         archive: &dyn Archive,
@@ -182,6 +182,16 @@ impl Http {
         match response.status().is_success() {
             true => whole(response).await,
             false => Err(HttpError::of(&response)),
+        }
+    }
+
+    /// The list of officers' telephones that were rung in a call. `None`: the provider does not want to be asked so, and the
+    /// call is judged without.
+    pub(super) async fn ask_for_legs(&self, listing: &dyn Listing, sid: &str) -> Result<Option<Vec<u8>>, HttpError> {
+        match self.ask(listing.legs_request(sid)).await {
+            Ok(json) => Ok(Some(json)),
+            Err(failed) if failed.is_rejection() => Ok(None),
+            Err(failed) => Err(failed),
         }
     }
 

@@ -20,8 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tracing::{error, info, warn};
 
@@ -40,8 +39,6 @@ use crate::time::{Clock, Heartbeat, SignedDuration, Timestamp, elapsed_ms};
 
 /// How often the worker looks for work.
 const TICK: Duration = Duration::from_secs(1);
-/// How many jobs run at once where somebody waits for the end of all.
-const AT_ONCE: u32 = 4;
 /// How many downloads from one host, or questions to one provider, run at once: the other slots are for other hosts.
 const MAX_IN_LANE: usize = 2;
 /// How long the jobs in hand may take to end when the program stops. A second try is safe.
@@ -208,7 +205,7 @@ impl Worker {
         slots: &Slots,
         in_hand: &mut JoinSet<Result<(), StoreError>>,
     ) -> Result<(), StoreError> {
-        for pool in JobPool::ALL {
+        for pool in JobPool::WITH_SLOTS {
             while slots.taken(pool) < pool.size() {
                 let job = self.store.lease_one(pool, &slots.full_lanes(pool), self.clock.now()).await?;
                 let Some(job) = job else { break };
@@ -229,27 +226,18 @@ impl Worker {
         Ok(())
     }
 
-    /// Up to `free` jobs that are due, and at most one of them a message to be written down, with its turn.
-    async fn lease(&self, free: u32) -> Result<Vec<(Job, Option<OwnedSemaphorePermit>)>, StoreError> {
-        let jobs = self.store.lease_jobs(free, self.clock.now()).await?;
-        let mut jobs: Vec<_> = jobs.into_iter().map(|job| (job, None)).collect();
-        if jobs.len() < free as usize {
-            jobs.extend(self.lease_transcription().await?);
-        }
-        Ok(jobs)
-    }
-
     /// Runs every job whose time has come, until none is left: for whoever waits for the end of them. The answer is how many ran.
     pub async fn run_due(&self) -> Result<usize, StoreError> {
+        let (slots, mut in_hand) = (Slots::default(), JoinSet::new());
         let mut ran = 0;
         loop {
-            let jobs = self.lease(AT_ONCE).await?;
-            if jobs.is_empty() {
+            self.take_in_hand(&slots, &mut in_hand).await?;
+            if in_hand.is_empty() {
                 return Ok(ran);
             }
-            ran += jobs.len();
-            for written in join_all(jobs.iter().map(|(job, _turn)| self.work(job))).await {
-                written?;
+            while let Some(ended) = in_hand.join_next().await {
+                ended.unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()))?;
+                ran += 1;
             }
         }
     }

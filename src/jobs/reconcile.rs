@@ -112,12 +112,8 @@ impl Worker {
             call.is_inbound() && call.ringing.is_none() && call.decision.as_ref().is_some_and(|it| it.open);
         let Some(listing) = archive.listing().ok().filter(|_| may_have_rung) else { return Ok(()) };
         let sid = &call.key.provider_call_id;
-        let json = match self.http.ask(listing.legs_request(sid)).await {
-            Ok(json) => json,
-            // It cannot be asked for this: the call is judged without.
-            Err(failed) if failed.is_rejection() => return Ok(()),
-            Err(failed) => return Err(self.later(&failed)),
-        };
+        let json = self.http.ask_for_legs(listing, sid).await.map_err(|failed| self.later(&failed))?;
+        let Some(json) = json else { return Ok(()) };
         let page = listing.parse_call_page(&json, now).map_err(|bad| Ended::Later(bad.to_string()))?;
         self.take_in(call, LEGS, json, legs_of(page, sid), now).await
     }

@@ -258,15 +258,9 @@ impl From<StoreError> for Stop {
     }
 }
 
-/// An officer's telephone that was rung.
-struct Leg {
-    ringing: CallEvent,
-}
-
-impl Leg {
-    fn is_talk(&self) -> bool {
-        matches!(self.ringing.fact, Fact::Rang { ringing: Ringing::Answered, .. })
-    }
+/// Whether the officer whose telephone was rung took the call.
+fn is_talk(leg: &CallEvent) -> bool {
+    matches!(leg.fact, Fact::Rang { ringing: Ringing::Answered, .. })
 }
 
 /// A look under way.
@@ -283,7 +277,7 @@ struct Run<'a> {
     /// When the first call that this go has read began.
     begins_at: Option<Timestamp>,
     /// The officers' telephones that were rung, by the call in which they were rung: lists have them before that call.
-    legs: HashMap<String, Vec<Leg>>,
+    legs: HashMap<String, Vec<CallEvent>>,
     /// Calls that this look has restored, by the provider's id.
     restored: HashSet<String>,
     /// Calls that it has counted as known.
@@ -359,7 +353,7 @@ impl Run<'_> {
             match std::mem::replace(&mut call.kind, ListedKind::Outbound) {
                 ListedKind::Inbound if self.concerns_us(&call) => ours.push(call),
                 ListedKind::Leg { parent_call_id: Some(parent), ringing: Some(ringing) } => {
-                    self.legs.entry(parent).or_default().push(Leg { ringing });
+                    self.legs.entry(parent).or_default().push(ringing);
                 }
                 ListedKind::Inbound | ListedKind::Leg { .. } | ListedKind::Outbound => {}
             }
@@ -387,7 +381,7 @@ impl Run<'_> {
                 Some(_) => {}
                 None => {
                     let legs = self.legs_of(&call, now).await?;
-                    let events = call.events.into_iter().chain(legs.iter().map(|leg| leg.ringing.clone())).collect();
+                    let events = call.events.into_iter().chain(legs).collect();
                     self.deliver(&call.provider_call_id, call.json, events, true, now).await?;
                     self.restored.insert(call.provider_call_id);
                     self.look.listed += 1;
@@ -410,8 +404,8 @@ impl Run<'_> {
         for (provider_call_id, call) in known {
             let Some(legs) = self.legs.remove(provider_call_id) else { continue };
             let is_restored = self.restored.contains(provider_call_id) || self.has_restored(call);
-            let is_due = |leg: &Leg| is_restored || elapsed_ms(leg.ringing.at, now) >= WEBHOOK_GRACE_MS;
-            if call.has_ringing || !legs.iter().any(|leg| leg.is_talk() && is_due(leg)) {
+            let is_due = |leg: &CallEvent| is_restored || elapsed_ms(leg.at, now) >= WEBHOOK_GRACE_MS;
+            if call.has_ringing || !legs.iter().any(|leg| is_talk(leg) && is_due(leg)) {
                 continue;
             }
             self.deliver_legs(provider_call_id, legs, now).await?;
@@ -424,27 +418,27 @@ impl Run<'_> {
 
     /// The officers' telephones that were rung in a call. Where an earlier go has read the pages before it, they may have
     /// been there, and it has forgotten them.
-    async fn legs_of(&mut self, call: &ListedCall, now: Timestamp) -> Result<Vec<Leg>, Stop> {
+    async fn legs_of(&mut self, call: &ListedCall, now: Timestamp) -> Result<Vec<CallEvent>, Stop> {
         let legs = self.legs.remove(&call.provider_call_id).unwrap_or_default();
         let is_near =
             call.started_at.zip(self.begins_at).is_none_or(|(at, begin)| elapsed_ms(at, begin) < MAX_RINGING_MS);
         if !self.goes_on || !legs.is_empty() || !is_near {
             return Ok(legs);
         }
-        let request = self.listing.legs_request(&call.provider_call_id);
-        let json = match self.reconciler.http.ask(request).await {
-            Ok(json) => json,
-            // It cannot be asked for this: the call is judged without.
-            Err(failed) if failed.is_rejection() => return Ok(legs),
-            Err(failed) => return Err(Stop::Http(failed)),
-        };
+        let sid = &call.provider_call_id;
+        let json = self.reconciler.http.ask_for_legs(self.listing, sid).await.map_err(Stop::Http)?;
+        let Some(json) = json else { return Ok(legs) };
         let page = self.listing.parse_call_page(&json, now).map_err(Stop::Malformed)?;
-        Ok(legs_of(page, &call.provider_call_id).into_iter().map(|ringing| Leg { ringing }).collect())
+        Ok(legs_of(page, sid))
     }
 
-    async fn deliver_legs(&self, provider_call_id: &str, legs: Vec<Leg>, now: Timestamp) -> Result<(), StoreError> {
-        let events = legs.into_iter().map(|leg| leg.ringing).collect();
-        self.deliver(provider_call_id, Vec::new(), events, false, now).await
+    async fn deliver_legs(
+        &self,
+        provider_call_id: &str,
+        legs: Vec<CallEvent>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.deliver(provider_call_id, Vec::new(), legs, false, now).await
     }
 
     /// A call that we have, of which this look has brought in what no webhook told.

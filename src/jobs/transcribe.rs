@@ -15,7 +15,7 @@ use super::http::{HttpError, client_builder};
 use super::{Ended, Worker};
 use crate::core::transcript;
 use crate::recordings::{LEAST_SPEECH_MS, RecordingName};
-use crate::store::{Job, StoreError, StoredSound, VoicemailState};
+use crate::store::{Job, JobPool, StoreError, StoredSound, VoicemailState};
 
 /// The longest one message may take: ten minutes of speech on a slow machine. Shorter than a lease.
 const WITHIN: Duration = Duration::from_secs(300);
@@ -160,7 +160,7 @@ impl Worker {
             },
             None => None,
         };
-        Ok(self.store.lease_transcription(self.clock.now()).await?.map(|job| (job, turn)))
+        Ok(self.store.lease_one(JobPool::Transcriptions, &[], self.clock.now()).await?.map(|job| (job, turn)))
     }
 
     pub(super) async fn transcribe(&self, job: &Job) -> Ended {

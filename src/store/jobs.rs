@@ -79,10 +79,13 @@ pub enum JobPool {
     /// An officer waits for these.
     Calls,
     Mail,
+    /// The speech server takes one message at a time: whoever leases from this pool has its turn.
+    Transcriptions,
 }
 
 impl JobPool {
-    pub const ALL: [Self; 4] = [Self::Calls, Self::Downloads, Self::Questions, Self::Mail];
+    /// Those whose jobs need nothing but a free slot.
+    pub const WITH_SLOTS: [Self; 4] = [Self::Calls, Self::Downloads, Self::Questions, Self::Mail];
 
     /// How many of its jobs run at once. A school's uplink is thin.
     pub fn size(self) -> usize {
@@ -90,16 +93,18 @@ impl JobPool {
             Self::Downloads => 6,
             Self::Questions | Self::Calls => 4,
             Self::Mail => 2,
+            Self::Transcriptions => 1,
         }
     }
 
-    /// Which jobs it runs; transcriptions have a queue of their own.
+    /// Which jobs it runs.
     fn kinds(self) -> [JobKind; 3] {
         match self {
             Self::Downloads => [JobKind::FetchRecording; 3],
             Self::Questions => [JobKind::ReconcileCall, JobKind::ReconcileProvider, JobKind::DeleteRecording],
             Self::Calls => [JobKind::PlaceCall, JobKind::EndPlacedCall, JobKind::EndPlacedCall],
             Self::Mail => [JobKind::SendMail; 3],
+            Self::Transcriptions => [JobKind::Transcribe; 3],
         }
     }
 }
@@ -220,30 +225,6 @@ async fn plan_by(
 }
 
 impl Store {
-    /// Takes up to `limit` jobs whose time has come, oldest first, and holds them for ten minutes. Messages to be written
-    /// down are left to [`Store::lease_transcription`].
-    pub async fn lease_jobs(&self, limit: u32, now: Timestamp) -> Result<Vec<Job>> {
-        self.lease((ANY_JOB_DUE, LEASE_JOBS), i64::from(limit), now).await
-    }
-
-    /// Takes the message that has waited longest to be written down, in the same way. The speech server takes one at a
-    /// time: whoever asks has its turn, and those behind it wait untouched.
-    pub async fn lease_transcription(&self, now: Timestamp) -> Result<Option<Job>> {
-        Ok(self.lease((ANY_TRANSCRIPTION_DUE, LEASE_TRANSCRIPTION), 1, now).await?.pop())
-    }
-
-    async fn lease(
-        &self,
-        (any_due, lease): (&'static str, &'static str),
-        limit: i64,
-        now: Timestamp,
-    ) -> Result<Vec<Job>> {
-        if sqlx::query(any_due).bind(now.as_millisecond()).fetch_optional(&self.readers).await?.is_none() {
-            return Ok(Vec::new());
-        }
-        self.take_leases(lease, limit, now).await
-    }
-
     /// Leases the job of this pool that has been due for longest, of those whose lane is not full.
     pub async fn lease_one(&self, pool: JobPool, full_lanes: &[String], now: Timestamp) -> Result<Option<Job>> {
         let due = sqlx::query(DUE_IN_POOL).bind(now.as_millisecond());
@@ -463,16 +444,6 @@ statements! {
             created_at = CASE WHEN job.given_up_at IS NULL THEN job.created_at ELSE excluded.created_at END,
             run_at = excluded.run_at, planned_at = excluded.planned_at, lane = excluded.lane, attempts = 0,
             same_error = 0, given_up_at = NULL";
-    ANY_JOB_DUE = "
-        SELECT id FROM job
-        WHERE given_up_at IS NULL AND run_at <= $1 AND (leased_until IS NULL OR leased_until <= $1)
-          AND kind <> 'transcribe'
-        LIMIT 1";
-    ANY_TRANSCRIPTION_DUE = "
-        SELECT id FROM job
-        WHERE given_up_at IS NULL AND run_at <= $1 AND (leased_until IS NULL OR leased_until <= $1)
-          AND kind = 'transcribe'
-        LIMIT 1";
     DUE_IN_POOL = "
         SELECT id FROM job
         WHERE given_up_at IS NULL AND run_at <= $1 AND (leased_until IS NULL OR leased_until <= $1)
@@ -490,26 +461,6 @@ statements! {
     GIVE_BACK = "
         UPDATE job SET leased_until = NULL, leased_by = NULL
         WHERE leased_by = $1 AND leased_until IS NOT NULL";
-    LEASE_JOBS = "
-        UPDATE job SET leased_by = $5, leased_until = CASE WHEN kind = 'place_call' THEN CAST($4 AS BIGINT) ELSE CAST($2 AS BIGINT) END
-        WHERE id IN (
-            SELECT id FROM job
-            WHERE given_up_at IS NULL AND run_at <= $1 AND (leased_until IS NULL OR leased_until <= $1)
-              AND kind <> 'transcribe'
-            ORDER BY run_at, id
-            LIMIT $3)
-          AND (leased_until IS NULL OR leased_until <= $1)
-        RETURNING id, kind, subject, lane, created_at, run_at, attempts, last_error, same_error";
-    LEASE_TRANSCRIPTION = "
-        UPDATE job SET leased_by = $5, leased_until = CASE WHEN kind = 'place_call' THEN CAST($4 AS BIGINT) ELSE CAST($2 AS BIGINT) END
-        WHERE id IN (
-            SELECT id FROM job
-            WHERE given_up_at IS NULL AND run_at <= $1 AND (leased_until IS NULL OR leased_until <= $1)
-              AND kind = 'transcribe'
-            ORDER BY run_at, id
-            LIMIT $3)
-          AND (leased_until IS NULL OR leased_until <= $1)
-        RETURNING id, kind, subject, lane, created_at, run_at, attempts, last_error, same_error";
     FINISH_JOB = "DELETE FROM job WHERE id = $1";
     RETRY_JOB = "
         UPDATE job

@@ -18,7 +18,7 @@ use perezvon::core::phone::Telephone;
 use perezvon::store::{ActError, Dialling, OfficerChange};
 use perezvon::time::SignedDuration;
 
-use crate::harness::{App, Browser, Form, Page, STAFF, monday, stories};
+use crate::harness::{App, Browser, Form, Page, STAFF, lease_jobs, monday, stories};
 
 const CALLER: &str = "+79281112233";
 const TOKEN: &str = "token-of-the-exchange";
@@ -321,7 +321,7 @@ stories! {
         let ari = Ari::start(app).await;
         let mut madina = morning(app).await;
         press(app, &mut madina).await;
-        assert_eq!(app.store().lease_jobs(4, app.now()).await.unwrap().len(), 1);
+        assert_eq!(lease_jobs(&app.store(), app.now()).await.len(), 1);
         app.crash().await;
         app.restart(|_| {}).await;
         app.clock.advance(SignedDuration::from_secs(31));
@@ -338,7 +338,7 @@ stories! {
         let ari = Ari::start(app).await;
         let mut madina = morning(app).await;
         press(app, &mut madina).await;
-        let [job] = &app.store().lease_jobs(4, app.now()).await.unwrap()[..] else { panic!("one job") };
+        let [job] = &lease_jobs(&app.store(), app.now()).await[..] else { panic!("one job") };
         assert!(app.store().call_goes_out(job.subject, app.now()).await.unwrap().is_some());
         assert!(app.store().call_goes_out(job.subject, app.now()).await.unwrap().is_none(), "marked once");
         app.crash().await;

@@ -7,7 +7,7 @@ use perezvon::store::{Voicemail, VoicemailState};
 use perezvon::time::SignedDuration;
 use std::sync::{Arc, Mutex};
 
-use crate::harness::{App, Form, PARENTS, stories};
+use crate::harness::{App, Form, PARENTS, lease_jobs, stories};
 
 /// Someone calls over loopback and leaves a message of twelve seconds. The answer is the recording's id.
 pub(crate) async fn a_message(app: &App) -> String {
@@ -393,7 +393,7 @@ stories! {
         let a_year_ms = 365 * 24 * 3_600_000;
         app.advance_minutes(a_year_ms / 60_000);
         app.message_from("CA2", "+79280000002").await;
-        assert_eq!(app.store().lease_jobs(10, app.now()).await.unwrap().len(), 1);
+        assert_eq!(lease_jobs(&app.store(), app.now()).await.len(), 1);
         a_message(app).await;
         app.run_jobs().await;
         app.clock.set(right);
@@ -409,7 +409,7 @@ stories! {
     /// It once waited for ten minutes after every restart.
     async fn a_fetch_cut_off_by_a_crash_is_done_again_at_the_next_start(app) {
         a_message(app).await;
-        assert!(!app.store().lease_jobs(10, app.now()).await.unwrap().is_empty());
+        assert!(!lease_jobs(&app.store(), app.now()).await.is_empty());
         assert_eq!(app.run_jobs().await, 0, "it is in hand");
         app.crash().await;
         app.restart(|_| ()).await;
@@ -420,7 +420,7 @@ stories! {
     async fn nobody_takes_the_jobs_of_another_living_instance(app) {
         a_message(app).await;
         let (store, worker) = app.second_house().await;
-        assert!(!store.lease_jobs(10, app.now()).await.unwrap().is_empty());
+        assert!(!lease_jobs(&store, app.now()).await.is_empty());
         app.restart(|_| ()).await;
         assert_eq!(app.run_jobs().await, 0, "the other one is at it");
         drop(worker);
@@ -432,7 +432,7 @@ stories! {
 
     async fn a_worker_that_stops_gives_its_jobs_back(app) {
         a_message(app).await;
-        assert!(!app.store().lease_jobs(10, app.now()).await.unwrap().is_empty());
+        assert!(!lease_jobs(&app.store(), app.now()).await.is_empty());
         let (stop, stopped) = tokio::sync::watch::channel(false);
         stop.send(true).unwrap();
         app.worker().run(stopped).await;

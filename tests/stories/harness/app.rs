@@ -16,7 +16,9 @@ use perezvon::core::line::Lines;
 use perezvon::core::officer::Actor;
 use perezvon::jobs::Worker;
 use perezvon::providers::twiml::form_signature;
-use perezvon::store::{ActError, Alarm, CallView, CallbackView, ListFilter, ListPeriod, StateFilter, Store, Voicemail};
+use perezvon::store::{
+    ActError, Alarm, CallView, CallbackView, Job, JobPool, ListFilter, ListPeriod, StateFilter, Store, Voicemail,
+};
 use perezvon::time::{Clock, SignedDuration, Timestamp};
 use perezvon::web;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
@@ -509,6 +511,17 @@ impl App {
             Engine::Sqlite => self.sql("ALTER TABLE call_key_away RENAME TO call_key").await,
         }
     }
+}
+
+/// Leases all jobs whose time has come, as a worker does before it runs them.
+pub async fn lease_jobs(store: &Store, now: Timestamp) -> Vec<Job> {
+    let mut jobs = Vec::new();
+    for pool in JobPool::WITH_SLOTS {
+        while let Some(job) = store.lease_one(pool, &[], now).await.expect("the queue can be read") {
+            jobs.push(job);
+        }
+    }
+    jobs
 }
 
 /// A loopback port that leads to whatever house is open.

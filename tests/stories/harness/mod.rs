@@ -21,7 +21,7 @@ use std::pin::Pin;
 use futures_util::FutureExt;
 use perezvon::time::Timestamp;
 
-pub use app::{ACCOUNT, App, PARENTS, STAFF, TECHNICAL, TOKEN};
+pub use app::{ACCOUNT, App, PARENTS, STAFF, TECHNICAL, TOKEN, lease_jobs};
 pub use browser::{Browser, Page, hidden_fields};
 pub use call::{Call, Ending, patiently};
 pub use door::{Behind, Door};

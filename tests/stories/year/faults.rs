@@ -7,7 +7,7 @@ use perezvon::time::{SignedDuration, Timestamp};
 use super::dialogue::Callback;
 use super::provider::{REST_FAULTS, RestFault};
 use super::{BEGINS, Event, FAULTLESS_DAYS, Year};
-use crate::harness::at;
+use crate::harness::{at, lease_jobs};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -113,7 +113,7 @@ impl Year<'_> {
             Fault::Killed { with_jobs } if !self.faults.is_down => {
                 self.figures.kills += 1;
                 if with_jobs && !self.faults.is_database_away {
-                    self.app.store().lease_jobs(4, self.now()).await.expect("the database is there");
+                    lease_jobs(&self.app.store(), self.now()).await;
                 }
                 self.app.crash().await;
                 self.faults.is_down = true;
