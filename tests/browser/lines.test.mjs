@@ -76,6 +76,28 @@ test("a number just tried is put off with T, and L leads to the other line", asy
   await aishat.waitForFunction((id) => document.querySelector("details.card[open]").id !== id, shown);
 });
 
+// Two entries were unfolded then, and which one the keys meant nobody could tell.
+test("a list that was asked for before a step does not undo the step on the screen", async () => {
+  await aishat.goto(`/callbacks?show=all&at=${parents}`);
+  let release;
+  const held = new Promise((resolve) => (release = resolve));
+  await aishat.route(/keep=1/, async (route) => {
+    const response = await route.fetch();
+    await held;
+    await route.fulfill({ response });
+  });
+  const asked = aishat.waitForRequest(/keep=1/);
+  await madina.keyboard.press("Enter");
+  const request = await asked;
+  await aishat.keyboard.press("KeyL");
+  await aishat.waitForSelector(`#c${staff}[open]`);
+  release();
+  await (await request.response()).finished();
+  await aishat.evaluate(async () => (await fetch(location.href)).text());
+  const unfolded = await aishat.locator("details.card[open]").evaluateAll((cards) => cards.map((card) => card.id));
+  assert.deepEqual(unfolded, [`c${staff}`]);
+});
+
 for (const width of [360, 1366]) {
   test(`both lines fit a screen of ${width} px`, async () => {
     await madina.keyboard.press("Enter");

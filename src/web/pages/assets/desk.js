@@ -17,6 +17,8 @@ const focus = (element) => element?.focus({ preventScroll: true });
 
 /** An action is on its way. */
 let busy = false;
+/** How many actions there have been on this page. */
+let actions = 0;
 /** Keys pressed meanwhile: they mean the page that comes. */
 let ahead = [];
 
@@ -28,17 +30,18 @@ async function pageOf(answer) {
 
 /**
  * Fetches the present view and merges it: new entries wait behind «Новых: 2. Показать»; focus, scroll, sound, typed text
- * and the unfolded entry stay. Throws if the server does not answer with the list. While an action is on its way nothing
- * is done, since the answer to that is merged anyway.
+ * and the unfolded entry stay. Throws if the server does not answer with the list. Nothing is done while an action is on its
+ * way, nor with a view that is older than the answer to one: it would unfold what this officer has left.
  */
 export async function refresh() {
   if (busy) return;
+  const before = actions;
   const address = new URL(location.href);
   if (unfolded()) address.searchParams.set("at", unfolded().id.slice(1));
   address.searchParams.set("keep", "1");
   const answer = await fetch(address);
   const page = await pageOf(answer);
-  if (busy || !page) return;
+  if (busy || actions !== before || !page) return;
   if (!page.getElementById("list")) throw new Error(`the list is not there: ${answer.status}`);
   const card = document.activeElement?.closest(".card");
   merge(page, false);
@@ -48,6 +51,7 @@ export async function refresh() {
 /** Sends something of this officer's and takes the answer over. `true`: it was done. */
 async function go(address, form) {
   busy = true;
+  actions += 1;
   let done = false;
   try {
     const answer = await fetch(address, form && { method: "POST", body: new URLSearchParams(form) });
