@@ -3,31 +3,60 @@
 use std::time::Duration;
 
 use perezvon::core::call::Outcome;
+use perezvon::core::callback::Action;
+use perezvon::core::officer::Actor;
 use perezvon::store::SpoolDepth;
 
-use crate::harness::{Engine, Form, stories};
+use crate::harness::{App, Engine, Form, stories};
+
+/// Another instance wins the first contest for this table.
+async fn lose_once(app: &App, event: &str, code: &str) {
+    let statements = [
+        "CREATE SEQUENCE contests".to_owned(),
+        format!(
+            "CREATE FUNCTION lose_once() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN
+                    IF nextval('contests') = 1 THEN
+                        RAISE EXCEPTION 'another instance was first' USING ERRCODE = '{code}';
+                    END IF;
+                    RETURN NEW;
+                END $$"
+        ),
+        format!("CREATE TRIGGER contests BEFORE {event} FOR EACH ROW EXECUTE FUNCTION lose_once()"),
+    ];
+    for statement in statements.iter().filter(|_| app.engine == Engine::Postgres) {
+        app.sql(statement).await;
+    }
+}
 
 stories! {
-    /// The other instance has won; the whole batch once went to the spool, and its callers got the offer instead of the officers.
+    /// The whole batch once went to the spool, and its callers got the offer instead of the officers.
     async fn deadlock_with_another_instance_spools_nothing(app) {
-        if app.engine == Engine::Postgres {
-            for statement in [
-                "CREATE SEQUENCE deadlocks",
-                "CREATE FUNCTION deadlock_once() RETURNS trigger LANGUAGE plpgsql AS $$
-                    BEGIN
-                        IF nextval('deadlocks') = 1 THEN
-                            RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01';
-                        END IF;
-                        RETURN NEW;
-                    END $$",
-                "CREATE TRIGGER deadlocks BEFORE INSERT ON call_key FOR EACH ROW EXECUTE FUNCTION deadlock_once()",
-            ] {
-                app.sql(statement).await;
-            }
-        }
+        lose_once(app, "INSERT ON call_key", "40P01").await;
         assert_eq!(app.post("status", &Form::call("CA1").status("completed")).await.status, 200);
         assert_eq!(app.spooled_files(), 0);
         assert!(app.find("CA1").await.is_some());
+        app.leave_the_jobs().await;
+    }
+
+    /// He once got an error page, and did not know whether the caller was his.
+    async fn deadlock_costs_no_officer_his_step(app) {
+        app.post("status", &Form::call("CA1").status("completed")).await;
+        lose_once(app, "UPDATE ON callback", "40P01").await;
+        let officer = Actor::officer(1, "Мадина И.");
+        let claimed = app.act(app.callback().await.id, &officer, Action::Claim).await.unwrap();
+        assert_eq!(claimed.desk.state.as_str(), "claimed");
+        assert_eq!(app.number("SELECT COUNT(*) FROM callback_history WHERE kind = 'claim'").await, 1);
+        app.leave_the_jobs().await;
+    }
+
+    /// Instances whose ids share a remainder once gave an error page for each meeting.
+    async fn taken_id_costs_no_officer_his_step(app) {
+        app.post("status", &Form::call("CA1").status("completed")).await;
+        lose_once(app, "INSERT ON callback_history", "23505").await;
+        let officer = Actor::officer(1, "Мадина И.");
+        let claimed = app.act(app.callback().await.id, &officer, Action::Claim).await.unwrap();
+        assert_eq!(claimed.desk.state.as_str(), "claimed");
         app.leave_the_jobs().await;
     }
 
@@ -104,7 +133,7 @@ stories! {
     async fn a_delivery_that_takes_too_long_is_kept_once(app) {
         let lock = match app.engine {
             crate::harness::Engine::Sqlite => "BEGIN IMMEDIATE",
-            crate::harness::Engine::Postgres => "BEGIN; LOCK TABLE call_key IN ACCESS EXCLUSIVE MODE",
+            Engine::Postgres => "BEGIN; LOCK TABLE call_key IN ACCESS EXCLUSIVE MODE",
         };
         for statement in lock.split("; ") {
             app.sql(statement).await;
@@ -162,12 +191,12 @@ stories! {
 
     async fn a_database_that_is_away_fails_readiness_and_not_health(app) {
         app.worker().heartbeat.beat();
-        assert_eq!(app.get("/readyz").await.status, 200);
-        if app.engine == crate::harness::Engine::Postgres {
+        app.becomes_ready().await;
+        if app.engine == Engine::Postgres {
             app.take_the_database_away().await;
             assert_eq!((app.get("/readyz").await.status, app.get("/healthz").await.status), (503, 200));
             app.bring_the_database_back().await;
-            assert_eq!(app.get("/readyz").await.status, 200, "and readiness comes back by itself");
+            app.becomes_ready().await;
         }
     }
 
@@ -175,7 +204,7 @@ stories! {
         app.worker().heartbeat.beat();
         let lock = match app.engine {
             crate::harness::Engine::Sqlite => "BEGIN IMMEDIATE",
-            crate::harness::Engine::Postgres => "BEGIN; LOCK TABLE meta IN EXCLUSIVE MODE",
+            Engine::Postgres => "BEGIN; LOCK TABLE meta IN EXCLUSIVE MODE",
         };
         for statement in lock.split("; ") {
             app.sql(statement).await;
@@ -192,9 +221,7 @@ stories! {
         assert_eq!((answer.status, answer.body.contains("does not run")), (503, true), "{answer:?}");
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let working = tokio::spawn(app.worker().run(stopped));
-        while app.get("/readyz").await.status != 200 {
-            tokio::task::yield_now().await;
-        }
+        app.becomes_ready().await;
         stop.send(true).unwrap();
         working.await.unwrap();
         app.worker().heartbeat.stop();
@@ -217,7 +244,7 @@ stories! {
     async fn more_than_may_wait_for_the_writer_are_spooled(app) {
         let lock = match app.engine {
             crate::harness::Engine::Sqlite => "BEGIN IMMEDIATE",
-            crate::harness::Engine::Postgres => "BEGIN; LOCK TABLE call_key IN ACCESS EXCLUSIVE MODE",
+            Engine::Postgres => "BEGIN; LOCK TABLE call_key IN ACCESS EXCLUSIVE MODE",
         };
         for statement in lock.split("; ") {
             app.sql(statement).await;

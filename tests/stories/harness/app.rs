@@ -25,7 +25,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
 use tokio::sync::Mutex;
 use tower::ServiceExt;
 
-use super::{Answer, Engine, Form, friday, postgres};
+use super::{Answer, Engine, Form, friday, patiently, postgres};
 
 pub const ACCOUNT: &str = "AC00000000000000000000000000000001";
 pub const TOKEN: &str = "12345678901234567890123456789012";
@@ -212,6 +212,16 @@ impl App {
     /// Ends the house at once: what only its memory holds is gone.
     pub async fn crash(&self) {
         self.open.write().unwrap().take();
+    }
+
+    /// Returns when `/readyz` says so: it asks the database for two seconds, which a busy machine may need.
+    pub async fn becomes_ready(&self) {
+        patiently("readiness", async {
+            while self.get("/readyz").await.status != 200 {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        })
+        .await;
     }
 
     /// The spooled deliveries that wait for the database.

@@ -172,9 +172,11 @@ impl Exchange {
         files.map(|file| file.expect("it can be read").path()).collect()
     }
 
+    /// Errors of the system stand in it in the encoding of the machine, whatever that is.
     pub fn log(&self) -> String {
         ["console", "log"]
-            .map(|name| std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default())
+            .map(|name| std::fs::read(self.folder.path().join(name)).unwrap_or_default())
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
             .concat()
     }
 
