@@ -29,7 +29,7 @@ const TOKEN_FILE: &str = "perezvon-token";
 const ARI_FILE: &str = "perezvon-ari.conf";
 
 /// What the dialplan uses, beside what every exchange has.
-pub const MODULES: [&str; 24] = [
+pub const MODULES: [&str; 25] = [
     "pbx_config",
     "pbx_spool",
     "app_dial",
@@ -45,6 +45,7 @@ pub const MODULES: [&str; 24] = [
     "func_callerid",
     "func_cdr",
     "func_channel",
+    "func_cut",
     "func_dialplan",
     "func_env",
     "func_global",

@@ -1,7 +1,25 @@
 //! On Friday evening: everybody is offered to leave a message.
 
+use perezvon::store::CallbackView;
+
 use super::{PARENTS, School, comes_to_the_signal, leaves_a_message};
-use crate::harness::{Ending, STAFF, likeness, stories_on_sqlite, words};
+use crate::harness::{App, Ending, STAFF, likeness, stories_on_sqlite, words};
+
+/// Speaks, and types the number when asked for it, which is the one to dial then.
+async fn leaves_a_typed_number(app: &App, from: Option<&str>) -> CallbackView {
+    let school = School::on_friday(app, "19:30").await;
+    let call = school.exchange.dial(from, PARENTS).await;
+    comes_to_the_signal(&call).await;
+    call.say(&words(&["hello"])).await;
+    call.press("#").await;
+    call.hears_for_more(300).await;
+    call.press("89281112233#").await;
+    assert_eq!(call.is_over().await, Ending::TheyHungUp);
+    school.knows_of(1).await;
+    let row = school.row().await;
+    assert_eq!(row.callback.callback_number.as_ref().unwrap().e164(), "+79281112233");
+    row
+}
 
 stories_on_sqlite! {
     async fn the_caller_hears_the_greeting_of_the_house_and_is_heard(app) {
@@ -70,18 +88,27 @@ stories_on_sqlite! {
     }
 
     async fn who_withholds_the_number_is_asked_for_it_and_called_back_there(app) {
-        let school = School::on_friday(app, "19:30").await;
-        let call = school.exchange.dial(None, PARENTS).await;
-        comes_to_the_signal(&call).await;
-        call.say(&words(&["hello"])).await;
-        call.press("#").await;
-        call.hears_for_more(300).await;
-        call.press("89281112233#").await;
-        assert_eq!(call.is_over().await, Ending::TheyHungUp);
-        school.knows_of(1).await;
-        let row = school.row().await;
-        assert_eq!(row.callback.callback_number.as_ref().unwrap().e164(), "+79281112233");
+        let row = leaves_a_typed_number(app, None).await;
         assert_eq!((row.voicemails[0].caller.as_ref(), row.voicemails_count), (None, 1));
+    }
+
+    /// Whoever seems to call from the school's own number, or from a local one, cannot be called back there.
+    async fn caller_whose_number_cannot_be_dialled_is_asked_for_one(app) {
+        leaves_a_typed_number(app, Some(PARENTS)).await;
+        assert_eq!(app.alarm_kinds().await, ["own_number"], "the telephone company has to mend it");
+    }
+
+    async fn local_number_is_asked_for_a_whole_one(app) {
+        leaves_a_typed_number(app, Some("2345678")).await;
+    }
+
+    /// The digits of a parameter were once taken for the end of the number.
+    async fn parameters_are_no_part_of_the_number(app) {
+        let school = School::on_friday(app, "19:30").await;
+        let from = "<sip:+79281234567;ext=5;phone-context=+7@127.0.0.1>";
+        leaves_a_message(&school.exchange.dial_as(from, PARENTS, "").await, &words(&["hello"])).await;
+        school.knows_of(1).await;
+        assert_eq!(school.row().await.callback.caller.as_ref().unwrap().e164(), "+79281234567");
     }
 
     async fn who_withholds_the_number_and_only_speaks_is_on_the_list_without_one(app) {

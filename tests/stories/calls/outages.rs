@@ -20,6 +20,40 @@ stories_on_sqlite! {
         assert!(likeness(&said, &school.sound_of(&row.voicemails[0])) > 0.97);
     }
 
+    /// The service ends, the exchange is started anew meanwhile, and each of them knows what it was told before.
+    async fn away_for_six_hours_every_caller_is_on_the_list(app) {
+        let school = School::with(app, "19:30", &NO_TELEPHONES, "").await;
+        school.door.leads_to(Behind::Nobody).await;
+        let said = words(&["hello", "vm-tocallback"]);
+        leaves_a_message(&school.exchange.dial(Some("79281234567"), PARENTS).await, &said).await;
+        leaves_a_message(&school.exchange.dial(None, PARENTS).await, &said).await;
+        school.exchange.tries_in_vain(2).await;
+        app.crash().await;
+        school.exchange.kill();
+        school.exchange.start().await;
+        let silent = school.exchange.dial(Some("79281234568"), PARENTS).await;
+        silent.is_answered().await;
+        silent.hang_up().await;
+        school.exchange.tries_in_vain(5).await;
+        app.advance_minutes(6 * 60);
+        app.restart(|_| ()).await;
+        school.door.leads_to(Behind::Service(app.address)).await;
+        school.knows_of(3).await;
+        let waiting = app.callbacks().await;
+        let mut callers: Vec<_> = waiting
+            .iter()
+            .map(|row| (row.callback.caller.as_ref().map(|caller| caller.e164().to_owned()), row.voicemails_count))
+            .collect();
+        callers.sort();
+        assert_eq!(
+            callers,
+            [(None, 1), (Some("+79281234567".to_owned()), 1), (Some("+79281234568".to_owned()), 0)]
+        );
+        for message in waiting.iter().flat_map(|row| &row.voicemails) {
+            assert!(likeness(&said, &school.sound_of(message)) > 0.97);
+        }
+    }
+
     async fn away_in_working_time_the_officers_are_rung_all_the_same(app) {
         let day = "[\"00:00-24:00\"]";
         let days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"].map(|name| format!("{name} = {day}"));
