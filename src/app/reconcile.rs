@@ -128,6 +128,7 @@ fn sentence(report: &LookReport, calendar: &Calendar) -> String {
     );
     match error(&report.end) {
         None => format!("✓ {provider}: {counts}"),
+        Some(error) if !look.has_begun() => format!("✗ {provider}: ничего не сверено: {error}."),
         Some(error) => format!("✗ {provider}: {error}. Успели сверить {counts}"),
     }
 }

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use reqwest::StatusCode;
+use reqwest::{StatusCode, Url};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
@@ -40,6 +40,12 @@ const MAX_LOOK_AGE_MS: i64 = 24 * 3_600_000;
 /// Pages read in one go, and how long that may take. The rest follows in the next go.
 const MAX_PAGES: u32 = 50;
 const LOOK_TIMEOUT: Duration = Duration::from_secs(180);
+/// Pages in a row without an entry that is new to this go, after which a list counts as endless. An honest list repeats a
+/// page or two at most, when new calls push its entries down while it is read.
+const MAX_REPEATED_PAGES: u32 = 20;
+/// Pages of one list in one look, however many goes that takes: at a hundred entries a page more than 6,000 calls a day for
+/// as long as any look goes back. At ten seconds a page they are read before [`MAX_LOOK_AGE_MS`] begins the count anew.
+const MAX_LIST_PAGES: u32 = 5_000;
 /// The webhook about a recording, or about a talk, that is younger than this may still be on its way.
 const WEBHOOK_GRACE_MS: i64 = 5 * 60_000;
 /// The officers' telephones are rung no later than this after a call began.
@@ -49,8 +55,6 @@ const FAILING_ALARM_MS: i64 = 2 * 3_600_000;
 
 /// The endpoint of deliveries that a look makes; their body is a [`RestoredBody`].
 pub(super) const RESTORED: &str = "restored";
-const CALLS: &str = "calls";
-const RECORDINGS: &str = "recordings";
 
 /// What a look brought in, as the inbox keeps it. A replay applies the events as they are.
 #[derive(Debug, Serialize, Deserialize)]
@@ -192,9 +196,10 @@ impl Reconciler {
             .clone()
             .filter(|look| look.next.is_some() && look.from <= from && look.to <= now)
             .filter(|look| elapsed_ms(look.to, now) < MAX_LOOK_AGE_MS);
-        let first = LookPlace { list: CALLS.to_owned(), address: None };
         let goes_on = unfinished.is_some();
-        let look = unfinished.unwrap_or(Look { from, to: now, listed: 0, known: 0, restored: 0, next: Some(first) });
+        let first = Some(LookPlace::first());
+        let look = unfinished.unwrap_or(Look { from, to: now, listed: 0, known: 0, restored: 0, next: first });
+        let endless = look.next.as_ref().filter(|place| place.is_incomplete).map(|_| List::Calls);
         let name = provider.name().clone();
         let Some(lease) = self.store.lease_look(row.id, now).await? else {
             return Ok(LookReport { provider: name, look, end: LookEnd::Busy });
@@ -208,6 +213,10 @@ impl Reconciler {
             lease,
             look,
             goes_on,
+            pages: 0,
+            seen: HashSet::new(),
+            repeated_pages: 0,
+            endless,
             begins_at: None,
             legs: HashMap::new(),
             restored: HashSet::new(),
@@ -248,8 +257,13 @@ enum Stop {
     LostTurn,
     Http(HttpError),
     Malformed(Malformed),
-    Forbidden(ForbiddenUrl),
-    Circle,
+    /// The address of the next page may not be asked.
+    Forbidden {
+        why: ForbiddenUrl,
+        address: String,
+    },
+    /// The pages of a list have no end.
+    Endless(List),
 }
 
 impl From<StoreError> for Stop {
@@ -274,6 +288,14 @@ struct Run<'a> {
     look: Look,
     /// An earlier go has read some of its pages.
     goes_on: bool,
+    /// Pages that this go has read.
+    pages: u32,
+    /// Entries of the list that this go has read, by the provider's id.
+    seen: HashSet<String>,
+    /// The last pages, in a row, that had nothing but such entries.
+    repeated_pages: u32,
+    /// The list that does not end: it is left, and the look fails once the other list is read.
+    endless: Option<List>,
     /// When the first call that this go has read began.
     begins_at: Option<Timestamp>,
     /// The officers' telephones that were rung, by the call in which they were rung: lists have them before that call.
@@ -287,54 +309,84 @@ struct Run<'a> {
 /// Reads pages until the lists end, or as many as one go may have. `true`: the lists have ended.
 async fn run_pages(run: &mut Run<'_>) -> Result<bool, Stop> {
     let started = Instant::now();
-    let mut seen = HashSet::new();
-    for _ in 0..MAX_PAGES {
-        let Some(place) = run.look.next.clone() else { return Ok(true) };
-        if place.address.as_ref().is_some_and(|address| !seen.insert(address.clone())) {
-            return Err(Stop::Circle);
+    while let Some(place) = run.look.next.clone() {
+        let is_over = run.pages >= MAX_PAGES || started.elapsed() > LOOK_TIMEOUT;
+        // Pages that repeat themselves are counted to the end: the next go does not know what this one has seen.
+        if is_over && run.repeated_pages == 0 {
+            return Ok(false);
         }
         run.look.next = run.read_page(place).await?;
+        run.pages += 1;
         let now = run.reconciler.clock.now();
         if !run.reconciler.store.save_look(run.row.id, run.lease, &run.look, now).await? {
             return Err(Stop::LostTurn);
         }
-        if run.look.next.is_some() && started.elapsed() > LOOK_TIMEOUT {
-            break;
-        }
     }
-    Ok(run.look.next.is_none())
+    match run.endless {
+        Some(list) => Err(Stop::Endless(list)),
+        None => Ok(true),
+    }
 }
 
 impl Run<'_> {
     /// Reads one page and takes in what is missing. The answer is the place of the next one.
     async fn read_page(&mut self, place: LookPlace) -> Result<Option<LookPlace>, Stop> {
-        let list = if place.list == CALLS { List::Calls } else { List::Recordings };
+        let list = if place.list == LookPlace::CALLS { List::Calls } else { List::Recordings };
         let request: ApiRequest = match &place.address {
-            Some(address) => self.listing.page_request(address).map_err(Stop::Forbidden)?,
+            Some(address) => {
+                let forbidden = |why| Stop::Forbidden { why, address: address.clone() };
+                self.listing.page_request(address).map_err(forbidden)?
+            }
             None => self.listing.list_request(list, self.look.from),
         };
         let json = self.reconciler.http.ask(request).await.map_err(Stop::Http)?;
         let now = self.reconciler.clock.now();
-        let next = match list {
+        let (next, is_repeated) = match list {
             List::Calls => {
-                let page = self.listing.parse_call_page(&json, now).map_err(Stop::Malformed)?;
+                let mut page = self.listing.parse_call_page(&json, now).map_err(Stop::Malformed)?;
                 let next = self.next_address(&page, |call| call.started_at);
                 self.begins_at = self.begins_at.or_else(|| page.entries.iter().find_map(|call| call.started_at));
+                self.leave_out_seen(&mut page.entries, |call| call.provider_call_id.as_str());
+                let is_repeated = page.entries.is_empty();
                 self.take_in_calls(page.entries, now).await?;
-                next
+                (next, is_repeated)
             }
             List::Recordings => {
-                let page = self.listing.parse_recording_page(&json, now).map_err(Stop::Malformed)?;
+                let mut page = self.listing.parse_recording_page(&json, now).map_err(Stop::Malformed)?;
                 let next = self.next_address(&page, |recording| recording.created_at);
+                // A page of recordings that are no messages reads as an empty one, and may be as new as any.
+                let has_messages = !page.entries.is_empty();
+                self.leave_out_seen(&mut page.entries, |recording| recording.recording_id.as_str());
+                let is_repeated = has_messages && page.entries.is_empty();
                 self.take_in_recordings(page.entries, now).await?;
-                next
+                (next, is_repeated)
             }
         };
-        Ok(match (next, list) {
-            (Some(address), _) => Some(LookPlace { list: place.list, address: Some(address) }),
-            (None, List::Calls) => Some(LookPlace { list: RECORDINGS.to_owned(), address: None }),
-            (None, List::Recordings) => None,
-        })
+        self.repeated_pages = if is_repeated { self.repeated_pages + 1 } else { 0 };
+        Ok(self.next_place(place, list, next))
+    }
+
+    /// Where the look goes on after the page at `place`, which gave the address `next`. A list that does not end is left.
+    fn next_place(&mut self, place: LookPlace, list: List, next: Option<String>) -> Option<LookPlace> {
+        let pages = place.pages.saturating_add(1);
+        let has_too_many = self.repeated_pages >= MAX_REPEATED_PAGES || pages >= MAX_LIST_PAGES;
+        if next.is_some() && has_too_many {
+            self.endless = self.endless.or(Some(list));
+        }
+        match (next, list) {
+            (Some(address), _) if !has_too_many => Some(LookPlace { address: Some(address), pages, ..place }),
+            (_, List::Calls) => {
+                (self.seen, self.repeated_pages) = (HashSet::new(), 0);
+                let is_incomplete = self.endless.is_some();
+                Some(LookPlace { list: LookPlace::RECORDINGS.to_owned(), address: None, pages: 0, is_incomplete })
+            }
+            (_, List::Recordings) => None,
+        }
+    }
+
+    /// Leaves out the entries that this go has seen: what a list repeats is neither taken in nor counted again.
+    fn leave_out_seen<T>(&mut self, entries: &mut Vec<T>, id: impl Fn(&T) -> &str) {
+        entries.retain(|entry| self.seen.insert(id(entry).to_owned()));
     }
 
     /// The next page, unless the list has come to what is older than this look: a provider may list more than it was asked for.
@@ -369,11 +421,13 @@ impl Run<'_> {
             }
             match known.get(&call.provider_call_id) {
                 // Taken in, but not yet counted, before the service ended.
-                Some(known) if self.has_restored(known) => {
+                Some(known) if self.has_restored(known) && self.is_at_broken_page() => {
                     self.restored.insert(call.provider_call_id);
                     self.look.listed += 1;
                     self.look.restored += 1;
                 }
+                // An earlier go has counted it: the list repeats itself.
+                Some(known) if self.has_restored(known) => {}
                 Some(known) if self.known.insert(known.id) => {
                     self.look.listed += 1;
                     self.look.known += 1;
@@ -455,6 +509,11 @@ impl Run<'_> {
     /// Whether an earlier go of this look brought in the call.
     fn has_restored(&self, call: &KnownCall) -> bool {
         self.goes_on && call.restored_at.is_some_and(|at| at >= self.look.to)
+    }
+
+    /// Whether an earlier go may have taken in calls of this page without counting them.
+    fn is_at_broken_page(&self) -> bool {
+        self.pages == 0 && self.row.is_broken_off
     }
 
     fn concerns_us(&self, call: &ListedCall) -> bool {
@@ -539,7 +598,7 @@ impl Run<'_> {
             Err(Stop::LostTurn) => LookEnd::Busy,
             Err(Stop::Store(failed)) => {
                 // Best effort: the turn ends by itself after some minutes.
-                let _ = store.pause_look(row.id, *lease).await;
+                let _ = store.break_off_look(row.id, *lease).await;
                 return Err(failed);
             }
             Err(stop) => self.fail(stop, now).await?,
@@ -624,9 +683,28 @@ fn in_words(stop: &Stop) -> String {
         Stop::Http(HttpError::Unreachable(why)) => format!("оператор недоступен ({why})"),
         Stop::Http(other) => format!("ответ оператора не получен ({other})"),
         Stop::Malformed(why) => format!("список оператора не разобрать ({why})"),
-        Stop::Forbidden(why) => format!("следующая страница списка не на узле из api_base ({why})"),
-        Stop::Circle => "страницы списка идут по кругу".to_owned(),
+        Stop::Forbidden { why: ForbiddenUrl::WithCredentials, .. } => {
+            "в адресе следующей страницы списка есть имя или пароль, служба по нему не идёт".to_owned()
+        }
+        Stop::Forbidden { address, .. } => format!(
+            "следующая страница списка на {}, а служба спрашивает только узел и порт из api_base; если оператор переехал, \
+             исправьте api_base",
+            origin_of(address)
+        ),
+        Stop::Endless(list) => {
+            let list = match list {
+                List::Calls => "звонков",
+                List::Recordings => "записей",
+            };
+            format!("список {list} у оператора не кончается: страницы повторяются, или их больше {MAX_LIST_PAGES}")
+        }
         Stop::Store(failed) => format!("база данных недоступна ({failed})"),
         Stop::LostTurn => "идёт другая сверка".to_owned(),
     }
+}
+
+/// The scheme, host and port of an address, as `api_base` begins. The rest of it may be signed.
+fn origin_of(address: &str) -> String {
+    let Ok(url) = Url::parse(address) else { return "непонятном адресе".to_owned() };
+    url.origin().ascii_serialization().chars().take(100).collect()
 }

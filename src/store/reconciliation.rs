@@ -28,6 +28,9 @@ pub struct Reconciliation {
     pub ended_at: Option<Timestamp>,
     pub failing_since: Option<Timestamp>,
     pub error: Option<String>,
+    /// The last go of the look did not end at the end of a page: of the page it was reading, calls may be taken in that are
+    /// not counted.
+    pub is_broken_off: bool,
 }
 
 /// One look through a provider's lists.
@@ -45,13 +48,48 @@ pub struct Look {
     pub next: Option<LookPlace>,
 }
 
+impl Look {
+    /// Whether any page has been read.
+    pub fn has_begun(&self) -> bool {
+        self.next != Some(LookPlace::first())
+    }
+}
+
 /// A page of a look.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LookPlace {
-    /// `calls` or `recordings`.
+    /// [`LookPlace::CALLS`] or [`LookPlace::RECORDINGS`].
     pub list: String,
     /// `None` for the first page.
     pub address: Option<String>,
+    /// Pages of this list that the look has read.
+    pub pages: u32,
+    /// The list of calls did not end, so the look cannot end well.
+    pub is_incomplete: bool,
+}
+
+impl LookPlace {
+    pub const CALLS: &str = "calls";
+    pub const RECORDINGS: &str = "recordings";
+
+    /// Where every look begins.
+    pub fn first() -> Self {
+        Self { list: Self::CALLS.to_owned(), address: None, pages: 0, is_incomplete: false }
+    }
+
+    /// The text of the column `next_list`: `calls 12`, `recordings 3 incomplete`.
+    fn column_text(&self) -> String {
+        let mark = if self.is_incomplete { " incomplete" } else { "" };
+        format!("{} {}{mark}", self.list, self.pages)
+    }
+
+    /// Reads that text. Earlier versions wrote the name of the list alone.
+    fn from_column(text: &str, address: Option<String>) -> Option<Self> {
+        let mut words = text.split(' ');
+        let list = words.next()?.to_owned();
+        let pages = words.next().map_or(Some(0), |pages| pages.parse().ok())?;
+        Some(Self { list, address, pages, is_incomplete: words.next() == Some("incomplete") })
+    }
 }
 
 /// A call that we have.
@@ -66,6 +104,8 @@ pub struct KnownCall {
 
 /// A look that has not gone on for this long is taken for dead.
 const LEASE: SignedDuration = SignedDuration::from_mins(5);
+/// The clocks of two instances may differ by this much. A turn that seems to end later was taken by a clock that ran ahead.
+const MAX_CLOCK_DIFFERENCE: SignedDuration = SignedDuration::from_mins(1);
 
 impl Store {
     /// How the provider stands, if it was ever to be asked. Instants after `now` were written by a clock that ran ahead:
@@ -121,10 +161,16 @@ impl Store {
         self.write(move |mut writing| {
             Box::pin(async move {
                 let lease = writing.new_id(now);
-                let (now, until) = (now.as_millisecond(), until(now).as_millisecond());
-                let taken = sqlx::query(LEASE_LOOK).bind(id).bind(now).bind(until).bind(lease);
-                let taken = taken.execute(writing.sql).await?.rows_affected() == 1;
-                Ok::<_, StoreError>(taken.then_some(lease))
+                let latest = until(now).checked_add(MAX_CLOCK_DIFFERENCE).unwrap_or(Timestamp::MAX);
+                let taken = sqlx::query(LEASE_LOOK)
+                    .bind(id)
+                    .bind(now.as_millisecond())
+                    .bind(until(now).as_millisecond())
+                    .bind(lease)
+                    .bind(latest.as_millisecond())
+                    .execute(writing.sql)
+                    .await?;
+                Ok::<_, StoreError>((taken.rows_affected() == 1).then_some(lease))
             })
         })
         .await
@@ -136,7 +182,7 @@ impl Store {
         self.write(move |writing| {
             Box::pin(async move {
                 let (list, address) = match look.next {
-                    Some(place) => (Some(place.list), place.address),
+                    Some(place) => (Some(place.column_text()), place.address),
                     None => (None, None),
                 };
                 let saved = sqlx::query(SAVE_LOOK)
@@ -196,7 +242,7 @@ impl Store {
                     .execute(&mut *writing.sql)
                     .await?;
                 if starts_over {
-                    sqlx::query(FORGET_PLACE).bind(id).execute(writing.sql).await?;
+                    sqlx::query(FORGET_PLACE).bind(id).bind(lease).execute(writing.sql).await?;
                 }
                 Ok::<_, StoreError>(())
             })
@@ -204,11 +250,22 @@ impl Store {
         .await
     }
 
-    /// Frees the turn of a look that goes on later.
+    /// Frees the turn of a look that goes on later, with the page after the last one saved.
     pub async fn pause_look(&self, id: i64, lease: i64) -> Result<()> {
         self.write(move |writing| {
             Box::pin(async move {
                 sqlx::query(PAUSE_LOOK).bind(id).bind(lease).execute(writing.sql).await?;
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await
+    }
+
+    /// Frees the turn of a look that was broken off within a page.
+    pub async fn break_off_look(&self, id: i64, lease: i64) -> Result<()> {
+        self.write(move |writing| {
+            Box::pin(async move {
+                sqlx::query(BREAK_OFF_LOOK).bind(id).bind(lease).execute(writing.sql).await?;
                 Ok::<_, StoreError>(())
             })
         })
@@ -294,8 +351,8 @@ fn read(row: &AnyRow, now: Timestamp) -> Result<Reconciliation> {
     let columns = Columns::of("reconciliation", row);
     let past = |column| Ok::<_, StoreError>(columns.optional_time(column)?.filter(|at| *at <= now));
     let span = columns.optional_time("look_from")?.zip(columns.optional_time("look_to")?);
-    let list: Option<String> = columns.get("next_list")?;
     let address: Option<String> = columns.get("next_address")?;
+    let next = columns.optional_parsed("next_list", |text| LookPlace::from_column(text, address))?;
     let look = match span {
         Some((from, to)) => Some(Look {
             from,
@@ -303,7 +360,7 @@ fn read(row: &AnyRow, now: Timestamp) -> Result<Reconciliation> {
             listed: columns.get("listed")?,
             known: columns.get("known")?,
             restored: columns.get("restored")?,
-            next: list.map(|list| LookPlace { list, address }),
+            next,
         }),
         None => None,
     };
@@ -317,6 +374,7 @@ fn read(row: &AnyRow, now: Timestamp) -> Result<Reconciliation> {
         ended_at: past("ended_at")?,
         failing_since: past("failing_since")?,
         error: columns.get("error")?,
+        is_broken_off: columns.get::<Option<i64>>("lease_id")?.is_some(),
     })
 }
 
@@ -355,10 +413,10 @@ statements! {
         VALUES ($1, $2, $3, 0, 0, 0)
         ON CONFLICT (provider) DO UPDATE SET service_since = excluded.service_since
         WHERE reconciliation.service_since > excluded.service_since";
-    /// A turn that ends later than any can was taken by a clock that ran ahead.
+    /// A turn that ends after $5 was taken by a clock that ran ahead.
     LEASE_LOOK = "
         UPDATE reconciliation SET lease_id = $4, leased_until = $3
-        WHERE id = $1 AND (leased_until IS NULL OR leased_until <= $2 OR leased_until > $3)";
+        WHERE id = $1 AND (leased_until IS NULL OR leased_until <= $2 OR leased_until > $5)";
     SAVE_LOOK = "
         UPDATE reconciliation
         SET leased_until = $3, look_from = $4, look_to = $5, next_list = $6, next_address = $7, listed = $8,
@@ -371,12 +429,17 @@ statements! {
             ended_at = $5, next_list = NULL, next_address = NULL, failing_since = NULL, error = NULL,
             lease_id = NULL, leased_until = NULL
         WHERE id = $1 AND lease_id = $2";
+    /// The id of the turn stays as the mark that the look was broken off.
     FAIL_LOOK = "
         UPDATE reconciliation
         SET error = $3, failing_since = CASE WHEN failing_since <= $4 THEN failing_since ELSE $4 END,
-            lease_id = NULL, leased_until = NULL
+            leased_until = NULL
         WHERE id = $1 AND lease_id = $2";
-    FORGET_PLACE = "UPDATE reconciliation SET next_list = NULL, next_address = NULL WHERE id = $1";
+    /// Follows a failure, and only if nobody has taken the turn meanwhile.
+    FORGET_PLACE = "
+        UPDATE reconciliation SET next_list = NULL, next_address = NULL
+        WHERE id = $1 AND lease_id = $2";
     PAUSE_LOOK = "UPDATE reconciliation SET lease_id = NULL, leased_until = NULL WHERE id = $1 AND lease_id = $2";
+    BREAK_OFF_LOOK = "UPDATE reconciliation SET leased_until = NULL WHERE id = $1 AND lease_id = $2";
     WANT_WIDE_LOOK = "UPDATE reconciliation SET widely_covered_at = NULL WHERE id = $1";
 }
