@@ -11,6 +11,7 @@ mod postgres;
 mod program;
 mod rtp;
 mod sip;
+mod small_disk;
 mod smtp;
 mod sound;
 mod telephone;
@@ -29,6 +30,7 @@ pub use exchange::{ARI_PASSWORD, ARI_USER, Exchange};
 pub use form::{Answer, Form};
 pub use postgres::{database as fresh_postgres_database, drop_database as drop_postgres_database};
 pub use program::Program;
+pub use small_disk::SmallDisk;
 pub use smtp::{MailServer, Manners};
 pub use sound::{likeness, words};
 

@@ -14,9 +14,14 @@ pub struct Program {
 impl Program {
     /// Returns when it listens.
     pub fn start(config: &Path) -> Self {
+        Self::start_by(Command::new("env"), config)
+    }
+
+    /// The same by way of another program, which gets the command line of this one as its last arguments.
+    pub fn start_by(mut way: Command, config: &Path) -> Self {
         // Should we be killed ourselves, the program goes with us.
-        let mut child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "--", env!("CARGO_BIN_EXE_perezvon"), "serve", "--config"])
+        let mut child = way
+            .args(["setpriv", "--pdeathsig", "KILL", "--", env!("CARGO_BIN_EXE_perezvon"), "serve", "--config"])
             .arg(config)
             .env("PEREZVON_LOG", "perezvon=info")
             .stderr(Stdio::piped())
