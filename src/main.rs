@@ -17,7 +17,7 @@ use perezvon::core::calendar::Calendar;
 use perezvon::core::line::LineId;
 use perezvon::jobs::{Http, Reconciler, try_mail};
 use perezvon::recordings::Folder;
-use perezvon::store::Store;
+use perezvon::store::{Store, have_a_database};
 use perezvon::time::Clock;
 
 /// Timeout of writing the last lines of the log.
@@ -111,7 +111,7 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
             let store = open(&config).await?;
             return match (&args.into, &args.spool) {
                 (Some(into), _) => replay::into(&config, &store, into, out).await,
-                (None, Some(path)) => replay::spool(path, &store, &mut std::io::stdin().lock(), out).await,
+                (None, Some(path)) => replay::spool(path, &store, now, &mut std::io::stdin().lock(), out).await,
                 (None, None) => anyhow::bail!("укажите --into или --spool"),
             };
         }
@@ -131,6 +131,12 @@ async fn open(config: &Config) -> anyhow::Result<Store> {
 
 /// The same for a command that may be the first of all.
 async fn open_or_make(config: &Config) -> anyhow::Result<Store> {
+    // Calls of the service would go into the new one.
+    if have_a_database(&config.storage.recordings)
+        && let Some(missing) = config.storage.missing_database()
+    {
+        anyhow::bail!(missing);
+    }
     let opened = Store::open(&config.storage.database, config.lines.clone()).await;
     opened.with_context(|| cannot_be_opened(config))
 }

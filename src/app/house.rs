@@ -25,6 +25,8 @@ use crate::web::{House, Parts};
 
 /// Timeout of the database at the start: callers wait meanwhile. One that comes later is opened when it comes.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Timeout of the stop of a task. What only memory holds is saved or printed after it, before a service manager loses patience.
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 const GOING_ON: &str = "Callers get the offer to leave a message, and their calls are spooled until it is there";
 
 /// Everything below the socket: what handlers and the worker use.
@@ -50,7 +52,7 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
     let recordings = &config.storage.recordings;
     let purpose = match rehearse {
         true => Purpose::Rehearsal { started: clock.now().to_string() },
-        false => Purpose::Calls,
+        false => Purpose::Calls { recordings: recordings.clone() },
     };
     let folder = Folder::open(recordings).unwrap_or_else(|failed| {
         error!(error = %failed, "The folder of recordings cannot be written: {failed}. {GOING_ON}");
@@ -61,6 +63,7 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
         .with_context(|| format!("база данных {database} не открывается"))?
         .with_spool(&spool, &emergency, &former)
         .with_instance(Instance::take(&recordings.join(".instances")));
+    let folder = folder.refused_while(store.foreign_recordings());
     match tokio::time::timeout(DATABASE_TIMEOUT, store.ready()).await {
         Ok(Ok(())) => {}
         Ok(Err(StoreError::WrongPurpose { is_rehearsal: false })) => {
@@ -76,9 +79,8 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
     let heartbeat = Heartbeat::default();
     // A rehearsal's callers have never called: nobody is written to about them.
     let mail = config.mail.clone().filter(|_| !rehearse).map(Arc::new);
-    let Storage { database, recordings, .. } = config.storage.clone();
     let backup = config.backup.clone().filter(|_| !rehearse);
-    let backup = backup.map(|settings| Arc::new(NightlyBackup::new(settings, database, recordings)));
+    let backup = backup.map(|settings| Arc::new(NightlyBackup::new(settings, config.storage.backup_source())));
     let house = House::new(Parts {
         clock: clock.clone(),
         store: store.clone(),
@@ -202,9 +204,10 @@ impl Running {
         let Self { worker, store, stop, serving, working, .. } = self;
         let _ = stop.send(true);
         store.stop_telling();
-        for task in [serving, working] {
-            if !task.is_finished() {
-                let _ = task.await;
+        for mut task in [serving, working] {
+            if !task.is_finished() && tokio::time::timeout(STOP_TIMEOUT, &mut task).await.is_err() {
+                error!("A task hangs and is broken off");
+                task.abort();
             }
         }
         drop(worker);

@@ -36,6 +36,8 @@ impl Worker {
         told("files of erased messages", self.erase_files().await);
         told("sound that came by itself", self.sweep_arrived().await);
         told("what is searched", self.store.renew_search().await);
+        told("the folder of recordings", self.watch_recordings(now).await);
+        told("alarms that are over", self.store.clear_shared_alarms(now).await);
         told("old keys of calls", self.store.forget_old_call_keys(now).await);
     }
 

@@ -1,6 +1,7 @@
 //! What the worker watches over beside its queue: that the database is the one it was, that it is whole, and that somebody
 //! hears of an outage while there is no database to keep an alarm in.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tracing::{error, info, warn};
@@ -22,6 +23,8 @@ pub(super) const INTEGRITY_CHECK_INTERVAL: Duration = Duration::from_secs(2 * 36
 /// Kept in `meta`: when the whole database was read last.
 const INTEGRITY_CHECKED_AT: &str = "integrity_checked_at";
 
+const RECORDINGS_ELSEWHERE: &str = "Папка записей не та, что была: диск не подключён? Новые сообщения ждут у оператора связи и на АТС. \
+    Если папка новая и так задумано, создайте в ней пустой файл .database.";
 const DATABASE_REPLACED: &str = "На месте файла базы данных оказался другой файл: его заменили, пока служба работала. Служба пишет теперь \
     в него. Если это вышло случайно, остановите службу и верните прежний файл; звонки после замены лежат в новом.";
 const DATABASE_DAMAGED: &str = "Ночная проверка нашла повреждения в базе данных. Сделайте копию всех файлов, проверьте диск и память сервера и \
@@ -60,6 +63,18 @@ impl Worker {
                 warn!(error = %failed, "The lines could not be read from the other database: {failed}");
             }
         }
+    }
+
+    /// An alarm for as long as the folder of recordings is not the one that the database knows.
+    pub(super) async fn watch_recordings(&self, now: Timestamp) -> Result<(), StoreError> {
+        const ALARM: &str = "recordings_elsewhere";
+        if self.store.foreign_recordings().load(Ordering::Relaxed) {
+            return self.store.raise_alarm(ALARM, "", RECORDINGS_ELSEWHERE, now).await;
+        }
+        if self.store.lasting_alarms(ALARM).await?.is_empty() {
+            return Ok(());
+        }
+        self.store.clear_alarm(ALARM, "", now).await
     }
 
     /// Writes to whoever gets alarms, without the database. The letter is sent beside the work and not repeated when it

@@ -5,6 +5,7 @@ use std::io::{self, Read, SeekFrom};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -21,6 +22,8 @@ const PARTIAL: &str = ".partial";
 #[derive(Clone, Debug)]
 pub struct Folder {
     root: Arc<Path>,
+    /// Set by whoever finds that it is another folder than the database knows: a disk that is not mounted.
+    is_foreign: Arc<AtomicBool>,
 }
 
 /// Why bytes could not be kept.
@@ -31,7 +34,7 @@ pub enum KeepError {
     /// Retrying helps only after somebody made room.
     #[error("no space left for recordings")]
     NoSpace(#[source] io::Error),
-    #[error("cannot write {path}")]
+    #[error("cannot write {path}: {source}")]
     Io { path: PathBuf, source: io::Error },
 }
 
@@ -74,7 +77,7 @@ impl Folder {
         let partial = root.join(PARTIAL);
         // People's voices: a folder made here is for this user alone.
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&partial).map_err(KeepError::at(&partial))?;
-        let folder = Self { root: root.into() };
+        let folder = Self { root: root.into(), is_foreign: Arc::default() };
         super::incoming::sweep(&partial).map_err(KeepError::at(&partial))?;
         folder.try_writing()?;
         Ok(folder)
@@ -82,7 +85,22 @@ impl Folder {
 
     /// A folder that cannot be opened now: it is made when something is written into it.
     pub fn unchecked(path: &Path) -> Self {
-        Self { root: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).into() }
+        let root = std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).into();
+        Self { root, is_foreign: Arc::default() }
+    }
+
+    /// Takes no recording while `is_foreign` is set: it would lie below the disk that is mounted later, and its original would
+    /// be deleted.
+    pub fn refused_while(self, is_foreign: Arc<AtomicBool>) -> Self {
+        Self { is_foreign, ..self }
+    }
+
+    fn refuse_foreign(&self) -> Result<(), KeepError> {
+        if self.is_foreign.load(Ordering::Relaxed) {
+            let reason = "it is not the folder that the database knows: is a disk not mounted?";
+            return Err(KeepError::at(&self.root)(io::Error::other(reason)));
+        }
+        Ok(())
     }
 
     pub fn path(&self) -> &Path {
@@ -92,6 +110,7 @@ impl Folder {
     /// Begins to receive a recording of at most `max_bytes`. Nothing is visible under its name before
     /// [`Incoming::finish`].
     pub async fn begin(&self, name: RecordingName, max_bytes: u64) -> Result<Incoming, KeepError> {
+        self.refuse_foreign()?;
         let partial = self.root.join(PARTIAL);
         let (partial, file) = blocking(move || Partial::create(&partial)).await?;
         Ok(Incoming::new(self.root.clone(), name, max_bytes, partial, file))
@@ -176,6 +195,7 @@ impl Folder {
 
     /// For the readiness check: writes some bytes to the disk and takes them away again.
     pub async fn probe(&self) -> Result<(), KeepError> {
+        self.refuse_foreign()?;
         let folder = self.clone();
         blocking(move || folder.try_writing()).await
     }

@@ -8,15 +8,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyConnection, AnyPool, ConnectOptions, Connection};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::sql::statements;
 use super::{READ_META, Result, StoreError, WRITE_META, backup, migrator};
 
 /// The key in `meta` of the random word that is made with a database.
 const DATABASE_ID: &str = "database_id";
+/// The file in the folder of recordings that says which database they belong to. Whoever removes it may begin a new one.
+const MARK: &str = ".database";
+/// The key in `meta` that says that the folder of recordings has got that file. It is left out of backups: a restored folder
+/// has none.
+pub(super) const HAS_MARK: &str = "recordings_marked";
 /// The key in `meta` that marks the database of a rehearsal.
 const REHEARSAL: &str = "rehearsal";
 /// Interval of reading the random word again. The file itself is looked at before each commit, which costs a microsecond.
@@ -32,8 +38,9 @@ pub enum Purpose {
     /// The same for a command that makes no file: one that it made in the place of a file taken away for a while would be
     /// taken for the school's database.
     Existing,
-    /// The school's telephone: never the database of a rehearsal.
-    Calls,
+    /// The school's telephone: never the database of a rehearsal, and none but the one that the folder of recordings belongs
+    /// to is made or taken without a word.
+    Calls { recordings: PathBuf },
     /// An empty database, which is marked with these words, or one of an earlier rehearsal.
     Rehearsal { started: String },
 }
@@ -44,16 +51,38 @@ pub(super) struct Database {
     file: Option<PathBuf>,
     purpose: Purpose,
     connected: Arc<Connected>,
-    /// Of the database that the last connection was made to. `None`: there was none yet.
+    /// Of the database that the last connection was made to, by this process or, as the mark says, by the one before.
+    /// `None`: there was none yet.
     identity: Option<Identity>,
+    /// Whether this process has had a connection.
+    has_connected: bool,
+    /// No file of a database that is written to shrinks. Bytes.
+    longest: u64,
     id_checked: Instant,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+/// Which database it is, and by which files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Identity {
     id: String,
-    /// Device and inode of the file.
-    inode: Option<(u64, u64)>,
+    inode: Option<Inode>,
+    /// Of its write-ahead log.
+    log_inode: Option<Inode>,
+}
+
+/// Device and inode of a file.
+type Inode = (u64, u64);
+
+fn inode(file: &Path) -> Option<Inode> {
+    let metadata = fs::metadata(file).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+/// What SQLite lays beside a file.
+fn beside(file: &Path, end: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(end);
+    name.into()
 }
 
 /// What the readers must know of the writer's findings.
@@ -62,6 +91,8 @@ pub(super) struct Connected {
     /// Connections that are older lead to a database that is no longer in its place.
     replaced_at: Mutex<Option<Instant>>,
     replaced: AtomicBool,
+    /// The folder of recordings lacks the mark that it had.
+    pub foreign_recordings: Arc<AtomicBool>,
 }
 
 impl Connected {
@@ -83,14 +114,18 @@ impl Connected {
 impl Database {
     pub fn new(url: &str, purpose: Purpose) -> Result<Self> {
         let options = connect_options(url)?;
-        Ok(Self {
+        let mut database = Self {
             options,
             file: sqlite_file(url),
             purpose,
             connected: Arc::default(),
             identity: None,
+            has_connected: false,
+            longest: 0,
             id_checked: Instant::now(),
-        })
+        };
+        database.identity = database.mark().and_then(|mark| serde_json::from_slice(&fs::read(mark).ok()?).ok());
+        Ok(database)
     }
 
     pub fn is_sqlite(&self) -> bool {
@@ -113,72 +148,177 @@ impl Database {
                 let is_usable = !connected.is_stale(connection.age);
                 Box::pin(async move { Ok(is_usable) })
             })
-            .after_connect(|connection, _| Box::pin(prepare_connection(connection)))
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    prepare_connection(connection).await?;
+                    if connection.backend_name() != "SQLite" {
+                        sqlx::raw_sql(WAIT_BRIEFLY_FOR_LOCKS).execute(connection).await?;
+                    }
+                    Ok(())
+                })
+            })
             .connect_lazy_with(self.options.clone())
     }
 
     /// A connection for writing, with the schema of today; `true` if it leads to another database than the last one did, or
-    /// is the first. A missing file is made only for the first.
+    /// is the first of this process. A missing file is made only where nothing says that there was one.
     pub async fn connect(&mut self) -> Result<(AnyConnection, bool)> {
         match &self.file {
             Some(file) if self.identity.is_none() && self.purpose != Purpose::Existing => {
                 make_for_this_user_alone(file)
             }
-            Some(file) if !file.exists() => return Err(StoreError::Gone),
+            Some(file) if fs::metadata(file).map_or(0, |metadata| metadata.len()) == 0 => return Err(StoreError::Gone),
             _ => {}
         }
+        self.refuse_shrunk()?;
+        self.lay_foreign_log_aside()?;
         let mut connection = connect(&self.options).await?;
         backup::refuse_unfinished(&mut connection).await?;
+        if self.identity.is_some() && !has_id(&mut connection).await? {
+            return Err(StoreError::Gone);
+        }
         migrator(connection.backend_name())
             .run_direct(None, &mut connection, false)
             .await
             .map_err(|error| sqlx::Error::Migrate(Box::new(error)))?;
         self.check_purpose(&mut connection).await?;
-        let identity = Identity { id: made_id(&mut connection).await?, inode: self.inode() };
+        let id = made_id(&mut connection).await?;
+        let identity = Identity {
+            id,
+            inode: self.file.as_deref().and_then(inode),
+            log_inode: self.file.as_deref().and_then(|file| inode(&beside(file, "-wal"))),
+        };
+        let is_first = !self.has_connected;
         let is_other = self.identity.as_ref().is_none_or(|known| known.id != identity.id);
         if let Some(known) = &self.identity {
-            if *known != identity {
+            // A whole copy that the service is started on is no surprise.
+            if is_other || !is_first && known.inode != identity.inode {
                 error!(
                     is_other,
                     "The database in its place is not the file that was open: going on with what is there now"
                 );
                 self.connected.note_replacement();
-            } else {
+            } else if !is_first {
                 info!("Connected to the database again");
             }
         }
+        self.longest = self.length();
+        self.mark_recordings(&identity, &mut connection).await?;
         self.identity = Some(identity);
+        self.has_connected = true;
         self.id_checked = Instant::now();
-        Ok((connection, is_other))
+        Ok((connection, is_other || is_first))
     }
 
     /// Whether an open connection still leads to the database that is in its place.
     pub async fn is_same(&mut self, connection: &mut AnyConnection) -> Result<bool> {
         let Some(known) = &self.identity else { return Ok(false) };
-        if known.inode != self.inode() {
+        if known.inode != self.file.as_deref().and_then(inode) {
             return Ok(false);
         }
+        self.refuse_shrunk()?;
+        let Some(known) = &self.identity else { return Ok(false) };
         if self.id_checked.elapsed() < ID_CHECK_INTERVAL {
             return Ok(true);
         }
         let id: Option<String> = sqlx::query_scalar(READ_META).bind(DATABASE_ID).fetch_optional(connection).await?;
         self.id_checked = Instant::now();
+        if let Some(mark) = self.mark() {
+            self.note_recordings(!mark.exists());
+        }
         Ok(id.as_deref() == Some(&known.id))
     }
 
-    fn inode(&self) -> Option<(u64, u64)> {
-        let metadata = fs::metadata(self.file.as_ref()?).ok()?;
-        Some((metadata.dev(), metadata.ino()))
+    fn length(&self) -> u64 {
+        self.file.as_deref().and_then(|file| fs::metadata(file).ok()).map_or(0, |metadata| metadata.len())
+    }
+
+    /// A file that was cut off takes commits into its log, and is unreadable once that is folded in.
+    fn refuse_shrunk(&mut self) -> Result<()> {
+        let is_same_file = self.identity.as_ref().map(|known| known.inode) == self.file.as_deref().map(inode);
+        let length = self.length();
+        if is_same_file && length < self.longest {
+            return Err(StoreError::Shrunk);
+        }
+        self.longest = self.longest.max(length);
+        Ok(())
+    }
+
+    /// Where another file was put in the place of the one that is known, the log beside it may still be the former's: SQLite
+    /// would fold it into the wrong file and damage it. It is kept, for it may hold the newest calls.
+    fn lay_foreign_log_aside(&self) -> Result<()> {
+        let (Some(file), Some(known)) = (&self.file, &self.identity) else { return Ok(()) };
+        let log = beside(file, "-wal");
+        if known.inode == inode(file) || known.log_inode.is_none() || known.log_inode != inode(&log) {
+            return Ok(());
+        }
+        let aside = (1..).map(|n| format!("-former-{n}")).find(|end| !beside(file, &format!("{end}-wal")).exists());
+        let end = aside.unwrap_or_default();
+        for part in ["-wal", "-shm"] {
+            match fs::rename(beside(file, part), beside(file, &format!("{end}{part}"))) {
+                Err(failed) if failed.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(sqlx::Error::Io(failed).into());
+                }
+                _ => {}
+            }
+        }
+        error!(
+            "{} is another file, and the log beside it was that of the former one: it lies in {} now. Beside the former file, \
+             as its -wal, it gives the newest calls back",
+            file.display(),
+            beside(file, &format!("{end}-wal")).display()
+        );
+        Ok(())
+    }
+
+    fn mark(&self) -> Option<PathBuf> {
+        match &self.purpose {
+            Purpose::Calls { recordings } => Some(recordings.join(MARK)),
+            Purpose::Any | Purpose::Existing | Purpose::Rehearsal { .. } => None,
+        }
+    }
+
+    /// Without a mark a later start would make an empty database in the place of one that is away. Recordings that had one
+    /// get no other: the folder in their place may be that below a disk which is not mounted.
+    async fn mark_recordings(&self, identity: &Identity, connection: &mut AnyConnection) -> Result<()> {
+        let Some(mark) = self.mark() else { return Ok(()) };
+        let had_mark = sqlx::query(READ_META).bind(HAS_MARK).fetch_optional(&mut *connection).await?.is_some();
+        let is_foreign = had_mark && !mark.exists();
+        self.note_recordings(is_foreign);
+        if is_foreign || (had_mark && self.identity.as_ref() == Some(identity)) {
+            return Ok(());
+        }
+        let written = serde_json::to_vec(identity).map_err(std::io::Error::other).and_then(|text| {
+            let partial = mark.with_extension("partial");
+            fs::write(&partial, text)?;
+            fs::File::open(&partial)?.sync_all()?;
+            fs::rename(&partial, &mark)
+        });
+        match written {
+            Ok(()) if !had_mark => {
+                sqlx::query(WRITE_META).bind(HAS_MARK).bind("yes").execute(connection).await?;
+            }
+            Ok(()) => {}
+            Err(failed) => warn!(error = %failed, "{} cannot be written: {failed}", mark.display()),
+        }
+        Ok(())
+    }
+
+    fn note_recordings(&self, is_foreign: bool) {
+        let was_foreign = self.connected.foreign_recordings.swap(is_foreign, Ordering::Relaxed);
+        if is_foreign && !was_foreign {
+            error!("The folder of recordings is another one than before, and takes none: is a disk not mounted?");
+        }
     }
 
     async fn check_purpose(&self, connection: &mut AnyConnection) -> Result<()> {
         let mark: Option<String> =
             sqlx::query_scalar(READ_META).bind(REHEARSAL).fetch_optional(&mut *connection).await?;
         match (&self.purpose, mark) {
-            (Purpose::Any | Purpose::Existing, _) | (Purpose::Calls, None) | (Purpose::Rehearsal { .. }, Some(_)) => {
-                Ok(())
-            }
-            (Purpose::Calls, Some(_)) => Err(StoreError::WrongPurpose { is_rehearsal: true }),
+            (Purpose::Any | Purpose::Existing, _)
+            | (Purpose::Calls { .. }, None)
+            | (Purpose::Rehearsal { .. }, Some(_)) => Ok(()),
+            (Purpose::Calls { .. }, Some(_)) => Err(StoreError::WrongPurpose { is_rehearsal: true }),
             (Purpose::Rehearsal { started }, None) => {
                 // People and tokens may be there already.
                 if sqlx::query(ANY_CALL_OR_CALLBACK).fetch_optional(&mut *connection).await?.is_some() {
@@ -191,6 +331,15 @@ impl Database {
     }
 }
 
+/// Whether it was ever opened by the service. An empty database has no table to ask.
+async fn has_id(connection: &mut AnyConnection) -> Result<bool> {
+    match sqlx::query(READ_META).bind(DATABASE_ID).fetch_optional(connection).await {
+        Ok(row) => Ok(row.is_some()),
+        Err(sqlx::Error::Database(error)) if error.message().contains("meta") => Ok(false),
+        Err(failed) => Err(failed.into()),
+    }
+}
+
 /// The random word of the database, made where it has none.
 async fn made_id(connection: &mut AnyConnection) -> Result<String> {
     let mut random = [0; 16];
@@ -199,6 +348,11 @@ async fn made_id(connection: &mut AnyConnection) -> Result<String> {
     let word = format!("{:032x}", u128::from_be_bytes(random));
     sqlx::query(MAKE_ID).bind(DATABASE_ID).bind(word).execute(&mut *connection).await?;
     Ok(sqlx::query_scalar(READ_META).bind(DATABASE_ID).fetch_one(connection).await?)
+}
+
+/// Whether these recordings belong to a database already: none is to be made in its place.
+pub fn have_a_database(recordings: &Path) -> bool {
+    recordings.join(MARK).exists()
 }
 
 /// The file of an SQLite database; `None` for PostgreSQL and for a database in memory.
@@ -229,6 +383,9 @@ pub(super) async fn connect(options: &AnyConnectOptions) -> Result<AnyConnection
 pub(super) fn make_for_this_user_alone(file: &Path) {
     let _ = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
 }
+
+/// Whoever reads hears soon that somebody else has locked a table, and a stop of the service does not wait for him.
+const WAIT_BRIEFLY_FOR_LOCKS: &str = "SET lock_timeout = '5s'";
 
 /// What an acknowledged commit means: it survives power loss. WAL lets readers read while the writer writes.
 async fn prepare_connection(connection: &mut AnyConnection) -> sqlx::Result<()> {
