@@ -15,7 +15,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use perezvon::app::config;
 use perezvon::core::call::{CallEvent, CallKey, Direction, Fact, RecordingState};
 use perezvon::core::phone::Caller;
-use perezvon::jobs::backup::{BackupRequest, MadeBy, make, restore, verify};
+use perezvon::jobs::backup::{BackupRequest, BackupSource, MadeBy, make, restore, verify};
 use perezvon::recordings::{Folder, RecordingName};
 use perezvon::store::{Delivery, Store, StoredSound};
 use perezvon::time::{SignedDuration, TimeZone, Timestamp};
@@ -61,8 +61,11 @@ async fn measure(options: &Options) -> anyhow::Result<()> {
     let mut backups = Vec::new();
     for name in ["first backup", "second backup"] {
         let request = BackupRequest {
-            database: database.clone(),
-            recordings: at("recordings"),
+            source: BackupSource {
+                database: database.clone(),
+                recordings: at("recordings"),
+                emergency: at("emergency"),
+            },
             into: at("backups"),
             made_by: MadeBy::Command,
             created_at: start(),

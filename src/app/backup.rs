@@ -20,8 +20,7 @@ pub async fn make(config: &Config, into: &Path, now: Timestamp, out: &mut dyn Wr
         bail!(missing);
     }
     let request = BackupRequest {
-        database: config.storage.database.clone(),
-        recordings: config.storage.recordings.clone(),
+        source: config.storage.backup_source(),
         into: into.to_owned(),
         made_by: MadeBy::Command,
         created_at: now,
@@ -168,7 +167,7 @@ fn store_in_words(error: &StoreError) -> String {
             "в ней незаконченное восстановление, закончите его: perezvon restore".to_owned()
         }
         StoreError::Gone => "её файла нет на месте".to_owned(),
-        StoreError::Unavailable(error) => format!("база данных недоступна, она отвечает «{error}»"),
+        StoreError::Unavailable(error) => format!("ошибка базы данных: {error}"),
         error => format!("база данных отвечает «{error}»"),
     }
 }
@@ -206,10 +205,15 @@ fn describe(manifest: &Manifest, out: &mut dyn Write) -> anyhow::Result<()> {
         "  {}, {}: строк {rows} (звонков {calls}), записей {}, всего {}",
         manifest.created_at,
         manifest.engine,
-        manifest.recordings().count(),
+        manifest.count_recordings(),
         size(manifest.size_bytes())
     )
-    .context("ответ не печатается")
+    .context("ответ не печатается")?;
+    let waiting = manifest.count_waiting();
+    if waiting > 0 {
+        writeln!(out, "  Событий, которые ждут базу данных: {waiting}")?;
+    }
+    Ok(())
 }
 
 fn size(bytes: u64) -> String {

@@ -33,8 +33,8 @@ pub struct Probe {
     pub result: Result<String, String>,
 }
 
-/// Writes the report on `config` as of `now` to `out`, with `probes` at its end. Makes the recordings folder if it is
-/// missing, writes an empty file there and beside the database, and removes it again.
+/// Writes the report on `config` as of `now` to `out`, with `probes` at its end. Leaves nothing behind: where the service
+/// has to write, an empty file is made and removed again. A folder that is missing stays missing.
 ///
 /// Returns whether nothing must be mended: `false` is exit status 1.
 ///
@@ -165,8 +165,18 @@ impl Report {
 
     async fn disk(&mut self, storage: &Storage) {
         let recordings = &storage.recordings;
-        let made = tokio::fs::create_dir_all(recordings).await;
-        match made.and(writable(recordings).await) {
+        let has_database = storage.database_file().is_some_and(|file| file.exists());
+        match writable(nearest(recordings)).await {
+            _ if is_missing(recordings) && has_database => self.bad(format!(
+                "Папка записей {} не найдена, хотя база данных есть: диск не подключён? Подключите его, исправьте \
+                 storage.recordings или, если служба ещё не запускалась, создайте папку сами.",
+                recordings.display()
+            )),
+            Ok(()) if is_missing(recordings) => self.fair(format!(
+                "Папки записей {} ещё нет, её сделает служба при запуске. Если служба уже работала, подключите диск с записями \
+                 или исправьте storage.recordings.",
+                recordings.display()
+            )),
             Ok(()) => self.good(format!("Папка записей {} доступна для записи.", recordings.display())),
             Err(error) => self.bad(format!(
                 "Папка записей {} недоступна: {}. {} или укажите другую: storage.recordings.",
@@ -214,8 +224,7 @@ impl Report {
                 folder.display()
             ));
         }
-        let made = tokio::fs::create_dir_all(folder).await;
-        match made.and(writable(folder).await) {
+        match writable(nearest(folder)).await {
             Ok(()) => self.good(format!(
                 "Резервная копия: каждую ночь в {}:{:02} в папку {}, хранятся последние {keep}.",
                 at.hour(),
@@ -230,6 +239,13 @@ impl Report {
                     mend(&error)
                 ));
             }
+        }
+        if is_missing(folder) {
+            self.fair(format!(
+                "Папки резервных копий {} ещё нет, её сделает служба с первой копией. Если копии уже делались, подключите диск \
+                 с ними или исправьте backup.folder.",
+                folder.display()
+            ));
         }
         if device(folder).is_some() && device(folder) == device(&config.storage.recordings) {
             self.fair(
@@ -381,8 +397,19 @@ fn try_second_place(folder: &Path) -> std::io::Result<Disk> {
     disk
 }
 
-fn device(path: &Path) -> Option<u64> {
-    std::fs::metadata(path).ok().map(|it| it.dev())
+/// The disk on which this folder is, or will be once it is made.
+fn device(folder: &Path) -> Option<u64> {
+    std::fs::metadata(nearest(folder)).ok().map(|it| it.dev())
+}
+
+/// A link that leads nowhere is there: no folder can be made in its place.
+fn is_missing(path: &Path) -> bool {
+    path.symlink_metadata().is_err()
+}
+
+/// The folder itself, or that above it in which it can be made.
+fn nearest(folder: &Path) -> &Path {
+    folder.ancestors().find(|it| !is_missing(it)).unwrap_or(Path::new("."))
 }
 
 /// What helps against an error of writing: the beginning of a sentence that goes on with «или».

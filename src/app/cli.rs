@@ -134,7 +134,7 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "БАЗА")]
     pub into: Option<String>,
     /// Файл или папка с отложенными звонками, или журнал службы, в который они напечатаны; «-» читает стандартный ввод
-    #[arg(long, value_name = "FILE|-")]
+    #[arg(long, value_name = "ФАЙЛ")]
     pub spool: Option<PathBuf>,
 }
 

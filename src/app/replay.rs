@@ -11,6 +11,12 @@ use super::config::Config;
 use super::house;
 use crate::jobs;
 use crate::store::{Store, read_spooled};
+use crate::time::{SignedDuration, Timestamp};
+
+/// How far the clock of the machine that saved a delivery may be ahead of ours.
+const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_hours(24);
+/// 1 January 2020: no delivery is older than this service.
+const FIRST_INSTANT: Timestamp = Timestamp::constant(1_577_836_800, 0);
 
 /// Applies all kept deliveries of the configured database to an empty one. `false`: some could not be read any more.
 pub async fn into(config: &Config, source: &Store, url: &str, out: &mut dyn Write) -> anyhow::Result<bool> {
@@ -40,7 +46,13 @@ pub async fn into(config: &Config, source: &Store, url: &str, out: &mut dyn Writ
 
 /// Takes in every line of spooled text; lines of another kind, as the log of a service that ended has them, are passed over.
 /// `false`: some could not be taken in.
-pub async fn spool(path: &Path, store: &Store, stdin: &mut dyn BufRead, out: &mut dyn Write) -> anyhow::Result<bool> {
+pub async fn spool(
+    path: &Path,
+    store: &Store,
+    now: Timestamp,
+    stdin: &mut dyn BufRead,
+    out: &mut dyn Write,
+) -> anyhow::Result<bool> {
     let (mut applied, mut others, mut failures) = (0, 0, 0);
     for line in lines(path, stdin)? {
         let Some(delivery) = spooled_part(&line) else {
@@ -56,6 +68,11 @@ pub async fn spool(path: &Path, store: &Store, stdin: &mut dyn BufRead, out: &mu
             }
         };
         let received_at = delivery.received_at;
+        if !(FIRST_INSTANT..=now + CLOCK_TOLERANCE).contains(&received_at) {
+            failures += 1;
+            writeln!(out, "Не внесено событие, принятое {received_at}: такого времени приёма быть не может")?;
+            continue;
+        }
         match store.deliver(delivery).await {
             Ok(_) => applied += 1,
             Err(failed) => {

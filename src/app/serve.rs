@@ -58,7 +58,7 @@ pub async fn run(config: Config, rehearse_at: Option<Timestamp>) -> anyhow::Resu
             unsaved.len()
         );
         print_unsaved(&unsaved);
-        bail!("не сохранено событий звонков: {}", unsaved.len());
+        bail!("не сохранено событий: {}", unsaved.len());
     }
     info!("Ended");
     match ended {

@@ -5,7 +5,7 @@ use std::io;
 
 use tracing::info;
 
-use super::{Ended, Worker};
+use super::Worker;
 use crate::recordings::{self, Kept, RecordingName};
 use crate::store::{StoreError, Voicemail, VoicemailState};
 
@@ -55,7 +55,12 @@ impl Worker {
         let Ok(name) = file.parse::<RecordingName>() else { return Ok(Some(Orphan::Unknown(file))) };
         let Some(voicemail_id) = name.voicemail_id() else { return Ok(Some(Orphan::Unknown(file))) };
         let has_arrived = RecordingName::of_arrived(voicemail_id).is_ok_and(|arrived| arrived == name);
-        Ok(Some(match self.store.voicemail(voicemail_id).await?.map(|voicemail| voicemail.state) {
+        let voicemail = self.store.voicemail(voicemail_id).await?;
+        // Stored since its row was passed.
+        if voicemail.as_ref().and_then(|it| it.sound.as_ref()).is_some_and(|sound| sound.name == file) {
+            return Ok(None);
+        }
+        Ok(Some(match voicemail.map(|voicemail| voicemail.state) {
             None => Orphan::Unknown(file),
             Some(VoicemailState::Erased) => Orphan::Erased(file),
             Some(VoicemailState::Stored) => Orphan::Superseded(file),
@@ -80,11 +85,8 @@ impl Worker {
         let examined = self.examine(&voicemail, kept, String::new()).await;
         let examined = examined.map_err(|missed| NotAdopted::Unreadable(missed.to_string()))?;
         let archive = self.providers.get(&voicemail.provider).and_then(|provider| provider.archive());
-        match self.keep(&voicemail, examined, archive, now).await {
-            Ended::Done => {}
-            Ended::Later(reason) | Ended::After(_, reason) | Ended::AsAsked(_, reason) | Ended::GivenUp(reason) => {
-                return Err(NotAdopted::Unreadable(reason));
-            }
+        if let Some(reason) = self.keep(&voicemail, examined, archive, now).await.into_reason() {
+            return Err(NotAdopted::Unreadable(reason));
         }
         info!(voicemail.id = voicemail_id, recording = %name, "Attached a file to its message");
         Ok(())

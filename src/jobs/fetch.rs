@@ -28,6 +28,9 @@ const EQUAL_ANSWERS: i64 = 3;
 const UNEQUAL_FOR_MS: i64 = 24 * 3_600_000;
 /// After this long somebody is told that a provider's copy is still there.
 const NOT_DELETED_MS: i64 = 24 * 3_600_000;
+/// Kinds of the alarms that jobs share.
+const LATE: &str = "recording_late";
+const NOT_DELETED: &str = "recording_not_deleted";
 /// How much shorter than the provider said a file may be: its seconds are rounded.
 const ROUNDING_MS: i64 = 1_000;
 
@@ -83,11 +86,7 @@ impl Worker {
             Ok(Some(voicemail)) if matches!(voicemail.state, VoicemailState::Pending | VoicemailState::Failed) => {
                 voicemail
             }
-            // Also after a crash between the commit that stored it and the end of the alarm.
-            Ok(_) => {
-                self.clear_alarm("recording_late", job.subject, now).await;
-                return Ended::Done;
-            }
+            Ok(_) => return Ended::Done,
             Err(failed) => return failed.into(),
         };
         match self.arrived(&voicemail).await {
@@ -112,10 +111,11 @@ impl Worker {
             Err(missed) => return self.missed(job, &voicemail, missed, now).await,
         };
         if provider.is_none() {
-            let told =
-                format!("Запись осталась у оператора связи «{}», которого нет в настройках.", voicemail.provider);
-            self.alarm("recording_late", voicemail.id, &told, now).await;
-            return Ended::After(SignedDuration::from_hours(1), "the provider is configured no longer".to_owned());
+            let told = format!(
+                "Записи сообщений остались у оператора связи «{}», которого нет в настройках.",
+                voicemail.provider
+            );
+            return not_configured().with_alarm(LATE, format!("{} is not configured", voicemail.provider), told);
         }
         let Some(archive) = archive else {
             // Between the commit that made its row and the writing of the file, or the provider sends it once more.
@@ -338,12 +338,8 @@ impl Worker {
             Ok(()) => {
                 self.forget_arrived(voicemail.id).await;
                 self.forget_other_files(voicemail, &name).await;
-                let over = [
-                    ("recording_late", true),
-                    ("recording_lost", true),
-                    ("recording_damaged", !is_damaged),
-                    ("recording_unmeasured", is_whole),
-                ];
+                let over =
+                    [("recording_lost", true), ("recording_damaged", !is_damaged), ("recording_unmeasured", is_whole)];
                 for (kind, _) in over.into_iter().filter(|(_, is_over)| *is_over) {
                     self.clear_alarm(kind, voicemail.id, now).await;
                 }
@@ -391,10 +387,7 @@ impl Worker {
         if let Some(told) = told {
             self.alarm("recording_lost", voicemail.id, &told, now).await;
             return match self.store.voicemail_failed(voicemail.id, &reason).await {
-                Ok(()) => {
-                    self.clear_alarm("recording_late", voicemail.id, now).await;
-                    Ended::GivenUp(reason)
-                }
+                Ok(()) => Ended::GivenUp(reason),
                 Err(failed) => failed.into(),
             };
         }
@@ -406,10 +399,9 @@ impl Worker {
             }
             Missed::Http(error) if matches!(error.status(), Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) => {
                 let told = format!(
-                    "Оператор связи не отдаёт запись: {reason}. Проверьте account_sid, auth_tokens и api_token."
+                    "Оператор связи не отдаёт записи сообщений: {reason}. Проверьте account_sid, auth_tokens и api_token."
                 );
-                self.alarm("recording_late", voicemail.id, &told, now).await;
-                Ended::Later(reason)
+                Ended::Later(reason).with_alarm(LATE, format!("{} refuses access", voicemail.provider), told)
             }
             // Most often the storage's host is missing in the configuration: the message waits until somebody adds it.
             Missed::Forbidden(
@@ -424,22 +416,24 @@ impl Worker {
                     "Запись лежит там, откуда её брать не разрешено: {reason}. \
                      Если это хранилище оператора связи, добавьте его в recording_hosts."
                 );
-                self.alarm("recording_late", voicemail.id, &told, now).await;
-                Ended::Later(reason)
+                // The host is in the reason: each is to be added.
+                let subject = format!("{}: {reason}", voicemail.provider);
+                Ended::Later(reason).with_alarm(LATE, subject, told)
             }
             Missed::Forbidden(ForbiddenUrl::Missing)
             | Missed::Http(_)
             | Missed::NotSound(_)
             | Missed::Disk(_)
             | Missed::Unreadable(_) => {
-                if age_ms >= LATE_MS {
-                    let told = format!("Записи нет уже час: {reason}. Попытки продолжаются.");
-                    self.alarm("recording_late", voicemail.id, &told, now).await;
-                }
-                match missed {
+                let told = format!("Записи сообщения нет уже час: {reason}. Попытки продолжаются.");
+                let ended = match missed {
                     Missed::Http(error) => self.later(&error),
                     _ => Ended::Later(reason),
+                };
+                if age_ms < LATE_MS {
+                    return ended;
                 }
+                ended.with_alarm(LATE, voicemail.provider.clone(), told)
             }
         }
     }
@@ -454,35 +448,34 @@ impl Worker {
         let now = self.clock.now();
         let Some(provider) = self.providers.get(&voicemail.provider) else {
             let told = format!(
-                "Копия записи не удалена у оператора связи «{}», которого нет в настройках.",
+                "Копии записей не удалены у оператора связи «{}», которого нет в настройках.",
                 voicemail.provider
             );
-            self.alarm("recording_not_deleted", voicemail.id, &told, now).await;
-            return Ended::After(SignedDuration::from_hours(1), "the provider is configured no longer".to_owned());
+            return not_configured().with_alarm(NOT_DELETED, voicemail.provider, told);
         };
         let request = provider.archive().and_then(|archive| archive.deletion_request(&voicemail.recording_id));
-        let Some(request) = request else {
-            self.clear_alarm("recording_not_deleted", voicemail.id, now).await;
-            return Ended::Done;
-        };
+        let Some(request) = request else { return Ended::Done };
         let failed = match self.http.ask(request).await {
             Err(failed) if !failed.is_gone() => failed,
             _ => {
                 return match self.store.voicemail_deleted_at_provider(voicemail.id, now).await {
-                    Ok(()) => {
-                        self.clear_alarm("recording_not_deleted", voicemail.id, now).await;
-                        Ended::Done
-                    }
+                    Ok(()) => Ended::Done,
                     Err(failed) => failed.into(),
                 };
             }
         };
-        if self.age_ms(job) >= NOT_DELETED_MS {
-            let told = format!("Запись не удаляется у оператора связи: {failed}. Попытки продолжаются.");
-            self.alarm("recording_not_deleted", voicemail.id, &told, now).await;
+        let ended = self.later(&failed);
+        if self.age_ms(job) < NOT_DELETED_MS {
+            return ended;
         }
-        self.later(&failed)
+        let told = format!("Записи не удаляются у оператора связи: {failed}. Попытки продолжаются.");
+        ended.with_alarm(NOT_DELETED, voicemail.provider, told)
     }
+}
+
+/// Its secrets may come back with it.
+fn not_configured() -> Ended {
+    Ended::After(SignedDuration::from_hours(1), "the provider is configured no longer".to_owned())
 }
 
 /// Storages answer an expired signature in any of these ways.

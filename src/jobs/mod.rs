@@ -34,7 +34,7 @@ pub use self::transcribe::{Transcriber, TranscriptionSettings};
 use self::upkeep::{INTEGRITY_CHECK_INTERVAL, Outage};
 use crate::providers::Providers;
 use crate::recordings::Folder;
-use crate::store::{Job, JobKind, JobPool, Store, StoreError};
+use crate::store::{Job, JobKind, JobPool, SharedAlarm, Store, StoreError};
 use crate::time::{Clock, Heartbeat, SignedDuration, Timestamp, elapsed_ms};
 
 /// How often the worker looks for work.
@@ -85,6 +85,8 @@ enum Ended {
     AsAsked(SignedDuration, String),
     /// Nothing more can be done; the reason stays where somebody sees it.
     GivenUp(String),
+    /// The same, and somebody is told why, as long as any job waits for that.
+    WithAlarm(SharedAlarm, Box<Self>),
 }
 
 impl Ended {
@@ -96,6 +98,23 @@ impl Ended {
         }
     }
 
+    /// Why it has not succeeded.
+    fn into_reason(self) -> Option<String> {
+        match self {
+            Self::Done => None,
+            Self::Later(reason) | Self::After(_, reason) | Self::AsAsked(_, reason) | Self::GivenUp(reason) => {
+                Some(reason)
+            }
+            Self::WithAlarm(_, ended) => ended.into_reason(),
+        }
+    }
+
+    /// The same, with an alarm that all jobs of this kind share which wait for one cause at one provider: three hundred
+    /// messages behind one wrong password are one thing to mend.
+    fn with_alarm(self, kind: &'static str, subject: String, told: String) -> Self {
+        Self::WithAlarm(SharedAlarm { kind, subject, told }, Box::new(self))
+    }
+
     /// The same, in other words.
     fn with_reason(self, reason: String) -> Self {
         match self {
@@ -103,6 +122,7 @@ impl Ended {
             Self::After(pause, _) => Self::After(pause, reason),
             Self::AsAsked(pause, _) => Self::AsAsked(pause, reason),
             Self::GivenUp(_) => Self::GivenUp(reason),
+            Self::WithAlarm(alarm, ended) => Self::WithAlarm(alarm, Box::new(ended.with_reason(reason))),
             Self::Done => Self::Done,
         }
     }
@@ -113,6 +133,7 @@ impl Ended {
             Self::Later(reason) => Self::After(pause_after(job).min(limit), reason),
             Self::After(pause, reason) => Self::After(pause.min(limit), reason),
             Self::AsAsked(pause, reason) => Self::AsAsked(pause.min(limit), reason),
+            Self::WithAlarm(alarm, ended) => Self::WithAlarm(alarm, Box::new(ended.within(job, limit))),
             ended @ (Self::Done | Self::GivenUp(_)) => ended,
         }
     }
@@ -285,23 +306,38 @@ impl Worker {
             JobKind::Transcribe => self.transcribe(job).await,
         };
         let now = self.clock.now();
-        match ended {
-            Ended::Done => self.store.job_done(job.id).await,
-            Ended::Later(reason) => self.store.job_later(job, pause_after(job), &reason, now).await,
-            Ended::After(pause, reason) => self.store.job_later(job, pause, &reason, now).await,
-            Ended::AsAsked(pause, reason) => {
-                self.store.job_later(job, pause.max(pause_after(job).min(SHORT_PAUSE)), &reason, now).await
-            }
+        self.write_down(job, ended, None, now).await?;
+        if job.has_alarm {
+            self.store.clear_shared_alarms(now).await?;
+        }
+        Ok(())
+    }
+
+    /// How a job ended, into its row.
+    async fn write_down(
+        &self,
+        job: &Job,
+        ended: Ended,
+        alarm: Option<SharedAlarm>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (pause, reason) = match ended {
+            Ended::WithAlarm(alarm, ended) => return Box::pin(self.write_down(job, *ended, Some(alarm), now)).await,
+            Ended::Done => return self.store.job_done(job.id).await,
             // Nobody has to act: the message is on the list with or without its words.
             Ended::GivenUp(reason) if job.kind == JobKind::Transcribe => {
                 warn!(job.subject, reason, "Gave up writing a message down: {reason}");
-                self.store.job_given_up(job, &reason, now).await
+                return self.store.job_given_up(job, &reason, now).await;
             }
             Ended::GivenUp(reason) => {
                 error!(job.kind = job.kind.as_str(), job.subject, reason, "Gave up a job: {reason}");
-                self.store.job_given_up(job, &reason, now).await
+                return self.store.job_given_up(job, &reason, now).await;
             }
-        }
+            Ended::Later(reason) => (pause_after(job), reason),
+            Ended::After(pause, reason) => (pause, reason),
+            Ended::AsAsked(pause, reason) => (pause.max(pause_after(job).min(SHORT_PAUSE)), reason),
+        };
+        self.store.job_later(job, pause, &reason, alarm, now).await
     }
 
     /// Does a job that may take longer than its lease, and renews the lease meanwhile.
@@ -445,6 +481,7 @@ mod tests {
             attempts: 0,
             last_error: None,
             same_error: 0,
+            has_alarm: false,
         };
         (0..20).map(|attempts| pause_after(&Job { attempts, ..job.clone() })).collect()
     }

@@ -471,7 +471,7 @@ async fn tables(connection: &mut AnyConnection) -> Result<Vec<Table>> {
 /// The mark of an unfinished restore belongs to no backup.
 fn without_mark(table: &Table) -> String {
     match table.name.as_str() {
-        "meta" => format!(" WHERE key <> '{UNFINISHED}'"),
+        "meta" => format!(" WHERE key NOT IN ('{UNFINISHED}', '{}')", database::HAS_MARK),
         _ => String::new(),
     }
 }

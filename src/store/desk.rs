@@ -7,7 +7,7 @@ use super::openings::{Opening, open_or_join, term_due_at};
 use super::placed_calls::PlacedCall;
 use super::siblings::{self, lock_number, siblings_of};
 use super::sql::{Columns, statements};
-use super::writer::Writing;
+use super::writer::{WriteError, Writing};
 use super::{Result, Store, StoreError};
 use crate::core::callback::{Action, Bench, Callback, Channel, HistoryEntry, Notes, Refusal};
 use crate::core::line::{LineId, Lines};
@@ -41,6 +41,12 @@ pub enum ActError {
     NobodyWaits,
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl WriteError for ActError {
+    fn as_store_error(&self) -> Option<&StoreError> {
+        if let Self::Store(error) = self { Some(error) } else { None }
+    }
 }
 
 impl From<sqlx::Error> for ActError {

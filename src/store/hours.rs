@@ -8,7 +8,7 @@ use tracing::{error, warn};
 
 use super::callbacks;
 use super::sql::{Columns, statements};
-use super::writer::Writing;
+use super::writer::{WriteError, Writing};
 use super::{Result, Store, StoreError, audit};
 use crate::core::calendar::{
     Closure, DataSet, Exception, ExceptionMode, HolidayData, HoursChanges, HoursStep, Interval, Period, StepRefusal,
@@ -70,6 +70,12 @@ pub enum HoursError {
     Refused(#[from] StepRefusal),
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl WriteError for HoursError {
+    fn as_store_error(&self) -> Option<&StoreError> {
+        if let Self::Store(error) = self { Some(error) } else { None }
+    }
 }
 
 impl From<sqlx::Error> for HoursError {

@@ -563,9 +563,13 @@ super::sql::statements! {
             SELECT MAX(id) FROM call
             WHERE call.caller = $2 AND call.line = $1 AND call.started_at >= $3 AND call.outcome = 'answered')
         WHERE id = $4 AND closed_at IS NULL AND proposed_call_id IS NULL";
+    /// Who rings again after he was talked with, and before that is written down, has something else to say.
     CLOSED_SINCE = "
         SELECT id FROM callback
         WHERE line = $1 AND dial_number = $2 AND closed_at >= $3 AND state IN ('done', 'exceptional')
+          AND $3 <= COALESCE((
+            SELECT MAX(at) FROM callback_history
+            WHERE callback_id = callback.id AND kind IN ('dial', 'attempt') AND undone_at IS NULL), closed_at)
         ORDER BY closed_at, id
         LIMIT 1";
     SHOW_MESSAGE = "

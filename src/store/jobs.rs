@@ -5,7 +5,7 @@ use url::Url;
 
 use super::ids::Ids;
 use super::sql::{Column, Columns, ManyRows, statements};
-use super::{Result, Store, StoreError};
+use super::{Result, Store, StoreError, alarms};
 use crate::core::call::Call;
 use crate::time::{SignedDuration, Timestamp};
 
@@ -129,6 +129,18 @@ pub struct Job {
     pub last_error: Option<String>,
     /// How many of them in a row, up to the last one, failed for that reason.
     pub same_error: i64,
+    /// Whether an alarm tells that it waits.
+    pub has_alarm: bool,
+}
+
+/// The alarm of all jobs of one kind that wait for one cause at one provider.
+#[derive(Clone, Debug)]
+pub struct SharedAlarm {
+    pub kind: &'static str,
+    /// The provider and the cause, without anything that differs between two tries.
+    pub subject: String,
+    /// A Russian sentence.
+    pub told: String,
 }
 
 /// A job to be planned.
@@ -298,6 +310,7 @@ impl Store {
                             created_at: columns.time("created_at")?,
                             run_at: columns.time("run_at")?,
                             same_error: columns.get("same_error")?,
+                            has_alarm: columns.get::<Option<String>>("alarm_subject")?.is_some(),
                             attempts: columns.get("attempts")?,
                             last_error: columns.get("last_error")?,
                         })
@@ -342,18 +355,30 @@ impl Store {
         .await
     }
 
-    /// Not yet: tried again after `pause`, or at once if somebody planned it anew meanwhile.
-    pub async fn job_later(&self, job: &Job, pause: SignedDuration, error: &str, now: Timestamp) -> Result<()> {
+    /// Not yet: tried again after `pause`, or at once if somebody planned it anew meanwhile. `alarm` tells of the cause.
+    pub async fn job_later(
+        &self,
+        job: &Job,
+        pause: SignedDuration,
+        error: &str,
+        alarm: Option<SharedAlarm>,
+        now: Timestamp,
+    ) -> Result<()> {
         let (id, was_due_at, error) = (job.id, job.run_at, error.to_owned());
         let run_at = now.checked_add(pause.min(MAX_PAUSE)).unwrap_or(now);
-        self.write(move |writing| {
+        self.write(move |mut writing| {
             Box::pin(async move {
+                if let Some(SharedAlarm { kind, subject, told }) = &alarm {
+                    let id = writing.new_id(now);
+                    alarms::raise(writing.sql, id, kind, subject, told, now).await?;
+                }
                 sqlx::query(RETRY_JOB)
                     .bind(id)
                     .bind(run_at.as_millisecond())
                     .bind(error)
                     .bind(was_due_at.as_millisecond())
                     .bind(now.as_millisecond())
+                    .bind(alarm.map(|alarm| alarm.subject))
                     .execute(writing.sql)
                     .await?;
                 Ok::<_, StoreError>(())
@@ -407,6 +432,17 @@ impl Store {
         row.map(|row| Columns::of("job", &row).time("run_at")).transpose()
     }
 
+    /// Clears the shared alarms whose cause no waiting job has any more.
+    pub async fn clear_shared_alarms(&self, now: Timestamp) -> Result<()> {
+        self.write(move |writing| {
+            Box::pin(async move {
+                sqlx::query(CLEAR_SHARED_ALARMS).bind(now.as_millisecond()).execute(writing.sql).await?;
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await
+    }
+
     pub async fn jobs_summary(&self) -> Result<JobsSummary> {
         let mut summary = JobsSummary::default();
         for row in sqlx::query(SUM_JOBS).fetch_all(&self.readers).await? {
@@ -454,7 +490,7 @@ statements! {
         UPDATE job SET leased_by = $5,
             leased_until = CASE WHEN kind = 'place_call' THEN CAST($4 AS BIGINT) ELSE CAST($2 AS BIGINT) END
         WHERE id = $3 AND given_up_at IS NULL AND run_at <= $1 AND (leased_until IS NULL OR leased_until <= $1)
-        RETURNING id, kind, subject, lane, created_at, run_at, attempts, last_error, same_error";
+        RETURNING id, kind, subject, lane, created_at, run_at, attempts, last_error, same_error, alarm_subject";
     RENEW_LEASE = "
         UPDATE job SET leased_until = $2
         WHERE id = $1 AND leased_until IS NOT NULL AND COALESCE(leased_by, '') = COALESCE(CAST($3 AS TEXT), '')";
@@ -466,7 +502,7 @@ statements! {
         UPDATE job
         SET run_at = CASE WHEN run_at = $4 THEN CAST($2 AS BIGINT) ELSE run_at END, planned_at = $5,
             same_error = CASE WHEN last_error = $3 THEN same_error + 1 ELSE 1 END, last_error = $3,
-            attempts = attempts + 1, leased_until = NULL, leased_by = NULL
+            attempts = attempts + 1, leased_until = NULL, leased_by = NULL, alarm_subject = $6
         WHERE id = $1";
     GIVE_UP_JOB = "
         UPDATE job
@@ -484,6 +520,13 @@ statements! {
         WHERE given_up_at IS NULL
         ORDER BY run_at, id
         LIMIT 1";
+    CLEAR_SHARED_ALARMS = "
+        UPDATE alarm SET cleared_at = COALESCE(cleared_at, $1), seen_at = NULL
+        WHERE kind IN ('recording_late', 'recording_not_deleted') AND (cleared_at IS NULL OR seen_at IS NOT NULL)
+          AND NOT EXISTS (
+            SELECT 1 FROM job
+            WHERE job.alarm_subject = alarm.subject AND job.given_up_at IS NULL
+              AND job.kind = CASE alarm.kind WHEN 'recording_late' THEN 'fetch_recording' ELSE 'delete_recording' END)";
     SUM_JOBS = "
         SELECT kind, COUNT(*) AS waiting, MIN(created_at) AS oldest
         FROM job

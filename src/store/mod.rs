@@ -47,6 +47,7 @@ mod voicemails;
 mod writer;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AnyPool, AssertSqlSafe};
@@ -62,7 +63,7 @@ pub use backup::{
 pub use callback_list::{CallBrief, CallbackPage, CallbackView, ListFilter, ListPeriod, StateFilter, Step};
 pub use calls::{CallView, KeptDelivery};
 pub use contacts::Contact;
-pub use database::{Purpose, sqlite_file};
+pub use database::{Purpose, have_a_database, sqlite_file};
 pub use desk::{ActError, NewCallback};
 pub use desk_page::{DeskFilter, DeskPart, Standing};
 pub use factors::Factor;
@@ -70,7 +71,7 @@ pub use hours::{ChangedHours, HoursChange, HoursEffect, HoursError};
 pub use ingest::{Delivery, Kept, OWN};
 pub use instance::Instance;
 pub use invitations::Invitation;
-pub use jobs::{Job, JobKind, JobPool, JobsSummary, MAX_PAUSE};
+pub use jobs::{Job, JobKind, JobPool, JobsSummary, MAX_PAUSE, SharedAlarm};
 pub use log::{CallFilter, CallPage, Found, LogEntry, Resolution, Solved};
 pub use mail::{Mail, MailKind, MailPlan, NewMail, Waiting};
 pub use news::Told;
@@ -82,7 +83,7 @@ pub use reconciliation::{KnownCall, Look, LookPlace, Reconciliation};
 pub use replay::InboxDelivery;
 pub use reports::{MOST_REPORTED, Reported};
 pub use sessions::KeptSession;
-pub use spool::{Accepted, SpoolDepth, from_line as read_spooled};
+pub use spool::{Accepted, SpoolDepth, from_line as read_spooled, spooled_files};
 pub use tokens::Token;
 pub use undoing::STEPS_BACK;
 pub use voicemails::{StoredSound, Transcript, Voicemail, VoicemailState};
@@ -106,10 +107,12 @@ pub enum StoreError {
     /// A commit did not end in time: the connection hangs. Worth trying again.
     #[error("the database does not answer")]
     TimedOut,
-    /// The file of the database is not in its place. It is not made anew while the service runs: whoever took it away may
-    /// bring it back.
+    /// The database is not in its place, or an empty one is. None is made anew: whoever took it away may bring it back.
     #[error("the file of the database is gone")]
     Gone,
+    /// Somebody cut or overwrote the file under the running service.
+    #[error("the file of the database is shorter than it was")]
+    Shrunk,
     /// A rehearsal needs an empty database or that of a rehearsal, and real calls need one without.
     #[error("the database {}", if *.is_rehearsal { "is that of a rehearsal" } else { "holds real calls" })]
     WrongPurpose { is_rehearsal: bool },
@@ -126,16 +129,22 @@ impl StoreError {
     /// batch deserves a turn of its own. Trying each alone on a database that is away or locked would only make all wait longer.
     fn may_be_one_rows_fault(&self) -> bool {
         use sqlx::error::ErrorKind;
-        /// What PostgreSQL says of a deadlock and of two transactions that do not fit together.
-        const LOST_TO_ANOTHER: [&str; 2] = ["40P01", "40001"];
         match self {
             Self::Corrupt { .. } => true,
             Self::Unavailable(error) => error.as_database_error().is_some_and(|error| {
-                let is_one_rows = |code: &str| code.starts_with("22") || LOST_TO_ANOTHER.contains(&code);
-                !matches!(error.kind(), ErrorKind::Other) || error.code().is_some_and(|code| is_one_rows(&code))
+                !matches!(error.kind(), ErrorKind::Other)
+                    || error.code().is_some_and(|code| code.starts_with("22"))
+                    || self.is_lost_to_another()
             }),
             _ => false,
         }
+    }
+
+    /// Whether another transaction went first: a deadlock, or two that do not fit together, in PostgreSQL's codes.
+    fn is_lost_to_another(&self) -> bool {
+        let Self::Unavailable(error) = self else { return false };
+        let code = error.as_database_error().and_then(|error| error.code());
+        code.is_some_and(|code| ["40P01", "40001"].contains(&code.as_ref()))
     }
 
     fn is_unique_violation(&self) -> bool {
@@ -224,6 +233,11 @@ impl Store {
     /// Whether the writer has found another database in the place of the one it knew since this was asked last.
     pub fn take_replaced(&self) -> bool {
         self.connected.take_replaced()
+    }
+
+    /// Set while the folder of recordings is another one than the database knows.
+    pub fn foreign_recordings(&self) -> Arc<AtomicBool> {
+        self.connected.foreign_recordings.clone()
     }
 
     /// Takes leases in the name of this instance.
@@ -486,4 +500,5 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (15, "messages", include_str!("../../migrations/0015_messages.sql")),
     (16, "lines", include_str!("../../migrations/0016_lines.sql")),
     (18, "reconcile", include_str!("../../migrations/0018_reconcile.sql")),
+    (19, "shared alarms", include_str!("../../migrations/0019_shared_alarms.sql")),
 ];

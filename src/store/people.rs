@@ -3,7 +3,7 @@
 use sqlx::any::AnyRow;
 
 use super::sql::{Columns, statements};
-use super::writer::Writing;
+use super::writer::{WriteError, Writing};
 use super::{Result, Store, StoreError, audit, factors};
 use crate::core::officer::{Actor, Role};
 use crate::core::phone::Telephone;
@@ -59,6 +59,12 @@ pub enum PeopleError {
     Disabled,
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl WriteError for PeopleError {
+    fn as_store_error(&self) -> Option<&StoreError> {
+        if let Self::Store(error) = self { Some(error) } else { None }
+    }
 }
 
 impl From<sqlx::Error> for PeopleError {

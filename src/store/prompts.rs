@@ -8,7 +8,7 @@ use tracing::{error, warn};
 
 use super::audit;
 use super::sql::{Columns, statements};
-use super::writer::Writing;
+use super::writer::{WriteError, Writing};
 use super::{Result, Store, StoreError};
 use crate::core::greetings::{GreetingKind, Greetings, Recorded};
 use crate::core::line::LineId;
@@ -80,6 +80,12 @@ pub enum PromptError {
     WasHeard,
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl WriteError for PromptError {
+    fn as_store_error(&self) -> Option<&StoreError> {
+        if let Self::Store(error) = self { Some(error) } else { None }
+    }
 }
 
 impl From<sqlx::Error> for PromptError {

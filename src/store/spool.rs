@@ -9,15 +9,15 @@ mod disk;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tracing::{error, info, warn};
 
-pub use self::disk::from_line;
 use self::disk::{Disk, ReadError};
+pub use self::disk::{from_line, spooled_files};
 use super::{Delivery, Kept, Store, StoreError};
 use crate::time::{Timestamp, elapsed_ms};
 
@@ -25,21 +25,19 @@ use crate::time::{Timestamp, elapsed_ms};
 const MAX_IN_MEMORY_BYTES: usize = 64 * 1024 * 1024;
 /// What a delivery occupies beside its texts.
 const DELIVERY_BYTES: usize = 2048;
-/// After this long a file that the database does not take is told of.
-const STUCK_MS: i64 = 3_600_000;
+/// After this long a file that the database does not take, though it answers, is told of.
+const STUCK_MS: i64 = 60_000;
 /// Timeout of writing a file. A disk that hangs may be why the database does; what takes longer goes on behind the answer.
 const WRITE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Applied at once: they share a commit.
 const CHUNK: usize = 64;
-/// Timeout of the last attempt when the service stops.
+/// Timeout of the last attempt when the service stops, of memory and of the files each.
 const LAST_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A database that takes longer to answer does not take what memory holds: a disk may.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 const DATABASE_WAS_AWAY: &str = "База данных какое-то время не принимала звонки. Звонившим предлагали оставить сообщение, эти \
     звонки теперь в журнале и в списке. Проверьте место на диске и журнал службы за это время.";
-const SET_ASIDE: &str = "Звонок, пришедший при неисправной базе данных, внести в неё не удалось. Он отложен в папку .spool \
-    внутри папки записей. Найдите звонившего у провайдера и покажите файл администратору.";
-const STUCK: &str = "Звонок, принятый при неисправной базе данных, больше часа не удаётся внести в неё. Он лежит в папке .spool \
-    внутри папки записей, в журнал и в список он ещё не попал. Причина стоит в журнале службы.";
 const LOST: &str = "В прошлый раз служба остановилась, не сумев записать на диск часть звонков: он был полон или недоступен для \
     записи. Они напечатаны в журнале службы, внесите их: perezvon replay --spool ФАЙЛ. Сверьте и список звонков у оператора.";
 
@@ -126,6 +124,8 @@ pub(super) struct Spool {
     troubled: Mutex<BTreeMap<PathBuf, Trouble>>,
     durable: AtomicUsize,
     set_aside: AtomicUsize,
+    /// The database answers and takes no file.
+    is_refused: AtomicBool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -150,6 +150,7 @@ impl Spool {
             troubled: Mutex::default(),
             durable: AtomicUsize::new(0),
             set_aside: AtomicUsize::new(0),
+            is_refused: AtomicBool::new(false),
         }
     }
 
@@ -302,6 +303,11 @@ impl Store {
         self.spool.depth()
     }
 
+    /// Whether the database answers and does not take what is spooled: it is damaged, as a rule.
+    pub fn refuses_spooled(&self) -> bool {
+        self.spool.is_refused.load(Ordering::Relaxed)
+    }
+
     /// Applies what waits, oldest first, for as long as the database takes any of it. The answer is how many were applied.
     pub async fn drain_spool(&self) -> usize {
         let (applied_from_files, since) = self.drain_files().await;
@@ -327,58 +333,70 @@ impl Store {
         }
         // One attempt where the database is away, not one for each file.
         if files.is_empty() || self.ping_writer().await.is_err() {
+            self.spool.is_refused.store(false, Ordering::Relaxed);
             return (0, None);
         }
-        let (mut applied, mut since) = (0, None);
+        let (mut applied, mut since, mut refused) = (0, None, 0);
         for chunk in files.chunks(CHUNK) {
-            let taken = join_all(chunk.iter().map(|path| self.apply_file(path))).await;
-            since = since.or(taken.iter().flatten().copied().min());
-            let count = taken.iter().flatten().count();
+            // All are read first, so that the writer gets them in the order of receipt.
+            let read = join_all(chunk.iter().map(|path| self.read_file(path))).await;
+            let readable = chunk.iter().zip(read).filter_map(|(path, delivery)| Some((path, delivery?)));
+            let taken = join_all(readable.map(|(path, delivery)| self.apply_file(path, delivery))).await;
+            since = since.or(taken.iter().flatten().flatten().copied().min());
+            let count = taken.iter().flatten().flatten().count();
             applied += count;
+            refused += taken.iter().filter(|taken| taken.is_err()).count();
             // Those that the database can never take let the ones behind them pass.
             if count == 0 && self.ping_writer().await.is_err() {
                 break;
             }
         }
+        let is_refused = refused > 0 && self.ping_writer().await.is_ok();
+        self.spool.is_refused.store(is_refused, Ordering::Relaxed);
         (applied, since)
     }
 
-    /// When the delivery was received, if the database has got it now.
-    async fn apply_file(&self, path: &Path) -> Option<Timestamp> {
+    /// The delivery of a file that is to be applied.
+    async fn read_file(&self, path: &Path) -> Option<Delivery> {
         if self.spool.troubled().get(path) == Some(&Trouble::Applied) {
             self.spool.remove(path.to_owned()).await;
             return None;
         }
         let reading = path.to_owned();
         let read = tokio::task::spawn_blocking(move || disk::read(&reading)).await;
-        let read = read.unwrap_or_else(|died| Err(ReadError::Unreadable(io::Error::other(died))));
-        let delivery = match read {
-            Ok(delivery) => delivery,
+        match read.unwrap_or_else(|died| Err(ReadError::Unreadable(io::Error::other(died)))) {
+            Ok(delivery) => {
+                self.spool.troubled().remove(path);
+                Some(delivery)
+            }
             Err(ReadError::Unreadable(failed)) => {
                 if failed.kind() != io::ErrorKind::NotFound
                     && self.spool.troubled().insert(path.to_owned(), Trouble::Unreadable).is_none()
                 {
                     error!(error = %failed, "{} cannot be read; trying again: {failed}", path.display());
                 }
-                return None;
+                None
             }
             Err(failed @ ReadError::NoDelivery(_)) => {
                 self.set_aside(path, &failed.to_string(), None).await;
-                return None;
+                None
             }
-        };
-        self.spool.troubled().remove(path);
+        }
+    }
+
+    /// When the delivery was received, if the database has got it now; `None` if it can never take it.
+    async fn apply_file(&self, path: &Path, delivery: Delivery) -> Result<Option<Timestamp>, StoreError> {
         let received_at = delivery.received_at;
         match self.deliver(delivery).await {
             Ok(_) => {
                 self.spool.remove(path.to_owned()).await;
-                Some(received_at)
+                Ok(Some(received_at))
             }
             Err(failed @ StoreError::Corrupt { .. }) => {
                 self.set_aside(path, &failed.to_string(), Some(received_at)).await;
-                None
+                Ok(None)
             }
-            Err(_) => None,
+            Err(failed) => Err(failed),
         }
     }
 
@@ -387,7 +405,12 @@ impl Store {
         if self.spool.troubled().insert(path.to_owned(), Trouble::Hopeless) != Some(Trouble::Hopeless) {
             error!(error = why, "{} cannot be applied and is set aside: {why}", path.display());
             let at = received_at.or_else(|| disk::received_at(path)).unwrap_or(Timestamp::UNIX_EPOCH);
-            self.alarm_of_ours("late", SET_ASIDE, at).await;
+            let told = format!(
+                "Звонок, пришедший при неисправной базе данных, внести в неё не удалось. Он отложен в папку {}. \
+                 Найдите звонившего у оператора связи и покажите файл администратору.",
+                path.parent().unwrap_or(path).display()
+            );
+            self.alarm_of_ours("late", &told, at).await;
         }
         let moved = path.to_owned();
         match tokio::task::spawn_blocking(move || disk::set_aside(&moved)).await.map_err(io::Error::other).flatten() {
@@ -408,7 +431,8 @@ impl Store {
             let waiting = in_memory.deliveries.iter().filter(|(_, unsaved)| !unsaved.is_in_writer);
             waiting.map(|(place, _)| *place).collect()
         };
-        let mut has_database = !places.is_empty() && self.ping_writer().await.is_ok();
+        let ping = tokio::time::timeout(ANSWER_TIMEOUT, self.ping_writer());
+        let mut has_database = !places.is_empty() && ping.await.is_ok_and(|answer| answer.is_ok());
         for place in places {
             let delivery = self.spool.in_memory().deliveries.get(&place).map(|unsaved| unsaved.delivery.clone());
             let Some(delivery) = delivery else { continue };
@@ -431,6 +455,8 @@ impl Store {
         if self.spool.depth().is_empty() {
             return Vec::new();
         }
+        // Files outlive the stop by themselves.
+        let _ = tokio::time::timeout(LAST_ATTEMPT_TIMEOUT, self.drain_memory()).await;
         let _ = tokio::time::timeout(LAST_ATTEMPT_TIMEOUT, self.drain_spool()).await;
         let left = std::mem::take(&mut *self.spool.in_memory()).deliveries;
         let lines: Vec<String> = left.values().filter_map(|unsaved| disk::to_line(&unsaved.delivery).ok()).collect();
@@ -457,7 +483,12 @@ impl Store {
             && disk::received_at(&path).is_some_and(|at| elapsed_ms(at, now) >= STUCK_MS)
             && self.ping_writer().await.is_ok()
         {
-            self.alarm_of_ours("stuck", STUCK, now).await;
+            let told = format!(
+                "Звонок, принятый при неисправной базе данных, не удаётся внести в неё, хотя она отвечает. Он лежит в папке {}, \
+                 в журнал и в список он ещё не попал. Причина стоит в журнале службы.",
+                path.parent().unwrap_or(&path).display()
+            );
+            self.alarm_of_ours("stuck", &told, now).await;
         }
         if let Some(disk) = lost
             && self.raise_alarm("we_failed", "lost deliveries", LOST, now).await.is_ok()

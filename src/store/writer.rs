@@ -1,7 +1,7 @@
 //! The one task that writes. It takes all that waits, folds it into one transaction, commits once, answers all.
 //!
 //! While one flush runs, the next batch gathers: no timer, no delay when idle. A batch that fails is rolled back and
-//! its deliveries redone one by one, so that one bad row does not fail its neighbours.
+//! redone piece by piece, so that neither one bad row nor another instance fails its neighbours.
 
 use std::time::{Duration, Instant};
 
@@ -24,8 +24,8 @@ pub(super) const QUEUE: usize = 4096;
 const COMMIT_WITHIN: Duration = Duration::from_secs(10);
 /// The largest batch of one commit.
 const BATCH: usize = 512;
-/// How often a delivery is tried again when another house has taken its ids.
-const TRIES_FOR_FREE_IDS: usize = 4;
+/// Attempts of a piece that loses its ids or its locks to another instance.
+const MAX_ATTEMPTS: usize = 5;
 
 /// What waits for the writer.
 #[expect(
@@ -61,35 +61,48 @@ impl Writing<'_> {
     }
 }
 
+/// The error of a piece of writing: a refusal of ours, or the database's.
+pub(super) trait WriteError: From<StoreError> + Send + 'static {
+    /// The database's error, if it is one.
+    fn as_store_error(&self) -> Option<&StoreError>;
+}
+
+impl WriteError for StoreError {
+    fn as_store_error(&self) -> Option<&StoreError> {
+        Some(self)
+    }
+}
+
 /// A piece of writing other than a delivery, with the one who waits for its answer.
 pub(super) trait Errand: Send {
+    /// Runs it from its beginning. `false`: it failed, and nothing of it may stay.
     fn run<'a>(&'a mut self, writing: Writing<'a>) -> BoxFuture<'a, bool>;
-    /// Whether it had its turn: a task runs once.
-    fn has_run(&self) -> bool;
+    /// The database's error that ended the last run.
+    fn failure(&self) -> Option<&StoreError>;
     /// `committed` is the error that undid it all, if any.
     fn answer(self: Box<Self>, committed: Option<StoreError>);
 }
 
-type Task<T, E> = Box<dyn for<'c> FnOnce(Writing<'c>) -> BoxFuture<'c, Result<T, E>> + Send>;
-
-struct Writeup<T, E> {
-    task: Option<Task<T, E>>,
+struct Writeup<F, T, E> {
+    /// Cloned for each run: another instance may have undone the one before.
+    task: F,
     result: Option<Result<T, E>>,
     answer: oneshot::Sender<Result<T, E>>,
 }
 
-impl<T: Send, E: From<StoreError> + Send> Errand for Writeup<T, E> {
+impl<F, T, E> Errand for Writeup<F, T, E>
+where
+    F: for<'c> FnOnce(Writing<'c>) -> BoxFuture<'c, Result<T, E>> + Clone + Send,
+    T: Send,
+    E: WriteError,
+{
     fn run<'a>(&'a mut self, writing: Writing<'a>) -> BoxFuture<'a, bool> {
-        Box::pin(async move {
-            if let Some(task) = self.task.take() {
-                self.result = Some(task(writing).await);
-            }
-            matches!(self.result, Some(Ok(_)))
-        })
+        let task = self.task.clone();
+        Box::pin(async move { self.result.insert(task(writing).await).is_ok() })
     }
 
-    fn has_run(&self) -> bool {
-        self.task.is_none()
+    fn failure(&self) -> Option<&StoreError> {
+        self.result.as_ref()?.as_ref().err()?.as_store_error()
     }
 
     fn answer(self: Box<Self>, committed: Option<StoreError>) {
@@ -115,15 +128,16 @@ impl Store {
         kept.await.map_err(|_| StoreError::Closed)?
     }
 
-    /// Runs `task` inside the writer's next transaction. An error rolls back what the task did, and nothing else.
+    /// Runs `task` inside the writer's next transaction. An error rolls back what the task did, and nothing else. What another
+    /// instance undoes runs again.
     pub(super) async fn write<T, E, F>(&self, task: F) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-        F: for<'c> FnOnce(Writing<'c>) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
+        E: WriteError,
+        F: for<'c> FnOnce(Writing<'c>) -> BoxFuture<'c, Result<T, E>> + Clone + Send + 'static,
     {
         let (answer, done) = oneshot::channel();
-        let errand = Writeup { task: Some(Box::new(task)), result: None, answer };
+        let errand = Writeup { task, result: None, answer };
         self.writer.send(Work::Errand(Box::new(errand))).await.map_err(|_| StoreError::Closed)?;
         done.await.map_err(|_| StoreError::Closed)?
     }
@@ -199,15 +213,25 @@ impl Writer {
                 for (answer, kept) in answers.into_iter().zip(kept) {
                     let _ = answer.send(Ok(kept));
                 }
-                errands.into_iter().for_each(|errand| errand.answer(None));
+                for mut errand in errands {
+                    let deserves_a_turn = errand.failure().is_some_and(StoreError::may_be_one_rows_fault);
+                    let failed = if deserves_a_turn {
+                        self.commit_alone(&[], std::slice::from_mut(&mut errand)).await.err()
+                    } else {
+                        None
+                    };
+                    errand.answer(failed);
+                }
             }
             Err(failed) => {
                 metrics::counter!("perezvon_commit_failures_total").increment(1);
                 warn!(error = %failed, batch = size, "A commit of {size} failed");
+                let deserve_a_turn = failed.may_be_one_rows_fault();
                 for (delivery, answer) in deliveries.into_iter().zip(answers) {
-                    let alone = match failed.may_be_one_rows_fault() {
-                        true => self.commit_alone(&delivery).await,
-                        false => Err(failed.clone()),
+                    let alone = if deserve_a_turn {
+                        self.commit_alone(std::slice::from_ref(&delivery), &mut []).await
+                    } else {
+                        Err(failed.clone())
                     };
                     if let Err(failed) = &alone {
                         debug!(error = %failed, provider = %delivery.provider, "A delivery is not in the database");
@@ -215,33 +239,44 @@ impl Writer {
                     // One delivery went in, so one comes out.
                     let _ = answer.send(alone.map(|mut kept| kept.remove(0)));
                 }
-                let (undone, mut waiting): (Vec<_>, Vec<_>) = errands.into_iter().partition(|errand| errand.has_run());
-                undone.into_iter().for_each(|errand| errand.answer(Some(failed.clone())));
-                // What never had its turn was not the cause: an officer does not pay for a neighbour's delivery.
-                let failed = match failed.may_be_one_rows_fault() {
-                    true => self.commit(&[], &mut waiting).await.err(),
-                    false => Some(failed),
-                };
-                waiting.into_iter().for_each(|errand| errand.answer(failed.clone()));
+                for mut errand in errands {
+                    let failed = if deserve_a_turn {
+                        self.commit_alone(&[], std::slice::from_mut(&mut errand)).await.err()
+                    } else {
+                        Some(failed.clone())
+                    };
+                    errand.answer(failed);
+                }
             }
         }
     }
 
-    /// One delivery. Two houses on one PostgreSQL may make the same id in the same millisecond: then ours go on somewhere
-    /// after the newest that is there, and the delivery is tried again.
-    async fn commit_alone(&mut self, delivery: &Delivery) -> Result<Vec<Kept>> {
-        for _ in 0..TRIES_FOR_FREE_IDS {
-            let failed = match self.commit(std::slice::from_ref(delivery), &mut []).await {
-                Err(failed) if failed.is_unique_violation() => failed,
-                done => return done,
-            };
-            let Some(connection) = self.connection.as_mut() else { return Err(failed) };
-            let mut apart = [0];
-            // Without randomness both houses may meet once more, and try once more.
-            let _ = getrandom::fill(&mut apart);
-            self.ids.go_on_after(super::ids::newest(connection).await? + 16 * i64::from(apart[0]));
+    /// One delivery or one errand. Two instances on one PostgreSQL may make the same id in the same millisecond: then ours go
+    /// on somewhere after the newest that is there. They may lock rows in another order: then one of them is undone. Both times
+    /// the piece is tried again.
+    async fn commit_alone(&mut self, delivery: &[Delivery], errand: &mut [Box<dyn Errand>]) -> Result<Vec<Kept>> {
+        let mut attempts = 1;
+        loop {
+            let done = self.commit(delivery, errand).await;
+            let Some(failed) = done.as_ref().err().or_else(|| errand.first()?.failure()) else { return done };
+            let has_taken_ids = failed.is_unique_violation();
+            if attempts == MAX_ATTEMPTS || !has_taken_ids && !failed.is_lost_to_another() {
+                return done;
+            }
+            attempts += 1;
+            if has_taken_ids {
+                let Some(connection) = self.connection.as_mut() else { return done };
+                let mut apart = [0];
+                // Without randomness both instances may meet once more, and try once more.
+                let _ = getrandom::fill(&mut apart);
+                let newest = tokio::time::timeout(COMMIT_WITHIN, super::ids::newest(connection));
+                let Ok(newest) = newest.await else {
+                    self.connection = None;
+                    return Err(StoreError::TimedOut);
+                };
+                self.ids.go_on_after(newest? + 16 * i64::from(apart[0]));
+            }
         }
-        self.commit(std::slice::from_ref(delivery), &mut []).await
     }
 
     /// One transaction over everything, within a bounded time: a connection that hangs is dropped, the next batch connects

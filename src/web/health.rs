@@ -89,8 +89,15 @@ async fn readyz(State(house): State<House>, Extension(seen): Extension<Seen>) ->
     };
     let depth = house.store.spool_depth();
     let spool = match depth.in_memory {
+        0 if house.store.refuses_spooled() => {
+            Err(format!("the database answers and does not take {} spooled deliveries", depth.durable))
+        }
         0 => Ok(()),
         count => Err(format!("{count} deliveries are in memory alone")),
+    };
+    let jobs = match timeout(READY_WITHIN, house.store.jobs_summary()).await {
+        Ok(jobs) => jobs.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", READY_WITHIN.as_secs())),
     };
     let parts = [
         ("database", database.and(tables)),
@@ -98,10 +105,10 @@ async fn readyz(State(house): State<House>, Extension(seen): Extension<Seen>) ->
         ("worker", worker(&house)),
         ("disk", disk),
         ("spool", spool),
+        ("queue", jobs.as_ref().map(drop).map_err(Clone::clone)),
     ];
     let is_ready = parts.iter().all(|(_, part)| part.is_ok());
-    let jobs = timeout(READY_WITHIN, house.store.jobs_summary()).await.ok().and_then(Result::ok);
-    let oldest_job = jobs.map(|jobs| jobs.waiting.iter().map(|(_, _, made_at)| *made_at).min());
+    let oldest_job = jobs.ok().map(|jobs| jobs.waiting.iter().map(|(_, _, made_at)| *made_at).min());
     let now = house.clock.now();
     let reconciled = timeout(READY_WITHIN, reconciled(&house, now)).await.unwrap_or_default();
     let mut answer = serde_json::Map::new();

@@ -107,9 +107,10 @@ fn recordings(folder: &Path) -> Vec<(String, Vec<u8>)> {
             let path = entry.unwrap().path();
             match path.is_dir() {
                 true => enter(&path, root, found),
-                // Room that the spool keeps for itself, and the names of the instances that run.
+                // Room that the spool keeps for itself, the names of the instances that run, and whose recordings these are.
                 false
                     if path.ends_with(".spool/reserve")
+                        || path.ends_with(".database")
                         || path.parent().is_some_and(|it| it.ends_with(".instances")) => {}
                 false => {
                     let name = path.strip_prefix(root).unwrap().display().to_string();
@@ -407,13 +408,21 @@ stories! {
         fs::write(folder.join(format!("arrived/{id}.raw")), tone::wav_bytes(&tone::speech_like(2_000, 1))).unwrap();
         app.take_the_database_away().await;
         app.post("voice", &Form::call("CA2").from("+79280000002")).await;
+        app.post("voice", &Form::call("CA3").from("+79280000003")).await;
         app.bring_the_database_back().await;
-        assert_eq!(app.spooled_files(), 1);
+        // As if the first folder of the spool had been full.
+        let emergency = app.folder.path().join("emergency");
+        fs::create_dir(&emergency).unwrap();
+        let spooled = app.spool_names().into_iter().find(|name| name.ends_with(".json")).unwrap();
+        fs::rename(folder.join(".spool").join(&spooled), emergency.join(&spooled)).unwrap();
         let made = back_up(app).await;
         let config = empty(app, app.engine, "restored").await;
         restore(&config, &made).await.unwrap();
-        assert_eq!(recordings(&config.storage.recordings), recordings(&folder));
-        assert_eq!(recordings(&folder).len(), 2);
+        let mut waiting = recordings(&folder);
+        assert_eq!(waiting.len(), 2);
+        waiting.push((format!(".spool/{spooled}"), fs::read(emergency.join(&spooled)).unwrap()));
+        waiting.sort();
+        assert_eq!(recordings(&config.storage.recordings), waiting, "the second folder of the spool too");
         drop_again(config).await;
         app.store().drain_spool().await;
         app.leave_the_jobs().await;
@@ -517,7 +526,7 @@ stories! {
 
     async fn without_a_folder_the_health_page_says_there_is_no_backup(app) {
         let page = app.browser("Завуч", Role::Admin).await.get("/health-ui").await.body;
-        assert!(page.contains("сама по ночам не делается"), "{page}");
+        assert!(page.contains("ночная копия не настроена"), "{page}");
         assert!(!app.worker().back_up_if_due().await.unwrap());
     }
 

@@ -1,15 +1,18 @@
 //! Calls that nobody reported: the provider's lists are compared with ours, and what is missing is on the list.
 
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use axum::http::{StatusCode, Uri};
 use perezvon::app::demo::{CallPlan, Ending, HeldCall, RestFaults};
 use perezvon::app::reconcile::{self, ReconcileArgs};
 use perezvon::core::call::Outcome;
 use perezvon::core::callback::Action;
 use perezvon::core::officer::{Actor, Role};
-use perezvon::store::{Reconciliation, VoicemailState};
-use perezvon::time::Timestamp;
-use serde_json::Value;
+use perezvon::store::{Look, LookPlace, Reconciliation, VoicemailState};
+use perezvon::time::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
 
 use crate::harness::{App, Form, PARENTS, STAFF, TECHNICAL, at, friday, monday, stories};
 
@@ -63,6 +66,64 @@ fn leg(parent: &str, time: &str) -> HeldCall {
         parent: Some(parent.to_owned()),
         ..HeldCall::new("+79280000001", "+79280000055", friday(time))
     }
+}
+
+/// A provider whose list of calls never ends: each page has one call and a next page at a new address. Its list of
+/// recordings has one message, of the first call.
+struct EndlessCalls {
+    api_base: String,
+    /// Pages handed out of the list of calls.
+    pages: Arc<AtomicU32>,
+}
+
+impl EndlessCalls {
+    /// The calls are the same again after so many pages.
+    async fn start(period: u32) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let api_base = format!("http://{}/2010-04-01", listener.local_addr().unwrap());
+        let provider = Self { api_base, pages: Arc::default() };
+        let pages = provider.pages.clone();
+        let router = axum::Router::new().fallback(async move |uri: Uri| -> (StatusCode, axum::Json<Value>) {
+            let is_legs = uri.query().is_some_and(|query| query.contains("ParentCallSid"));
+            let answer = match uri.path().rsplit('/').next() {
+                Some("Calls.json") if is_legs => json!({ "calls": [] }),
+                Some("Calls.json") => {
+                    let page = pages.fetch_add(1, Ordering::Relaxed);
+                    let next = format!("{}?Page={}", uri.path(), page + 1);
+                    json!({ "calls": [listed_call(page % period)], "next_page_uri": next })
+                }
+                Some("Recordings.json") => json!({ "recordings": [listed_message()] }),
+                _ => return (StatusCode::NOT_FOUND, axum::Json(Value::Null)),
+            };
+            (StatusCode::OK, axum::Json(answer))
+        });
+        tokio::spawn(async { axum::serve(listener, router).await });
+        provider
+    }
+
+    fn pages(&self) -> u32 {
+        self.pages.load(Ordering::Relaxed)
+    }
+}
+
+fn listed_call(number: u32) -> Value {
+    json!({
+        "sid": format!("CA{number}"), "from": format!("+792800003{number:02}"), "to": PARENTS, "direction": "inbound",
+        "status": "completed", "duration": "30", "start_time": "Fri, 20 Nov 2026 11:00:00 +0000",
+        "end_time": "Fri, 20 Nov 2026 11:00:30 +0000",
+    })
+}
+
+fn listed_message() -> Value {
+    json!({
+        "sid": "RE0", "call_sid": "CA0", "source": "RecordVerb", "status": "completed", "duration": "6",
+        "start_time": "Fri, 20 Nov 2026 11:00:20 +0000", "date_created": "Fri, 20 Nov 2026 11:00:20 +0000",
+    })
+}
+
+/// Listed, known and restored of the last look.
+fn counts_of(row: &Reconciliation) -> Option<[i64; 3]> {
+    row.look.as_ref().map(|look| [look.listed, look.known, look.restored])
 }
 
 /// Ten calls to our lines between 11:00 and 17:00 that reach nobody, and four that are not for us to call back.
@@ -240,6 +301,100 @@ stories! {
         app.leave_the_jobs().await;
     }
 
+    async fn next_page_on_another_port_names_the_key_to_mend(app) {
+        app.exchange.hold_call(missed("+79280000001", "19:00"));
+        app.exchange.hold_call(missed("+79280000002", "19:10"));
+        for origin in ["https://evil.example", "http://127.0.0.1:1"] {
+            let next_page = Some(format!("{origin}/Calls.json"));
+            app.exchange.set_faults(RestFaults { page_size: Some(1), next_page, ..RestFaults::default() });
+            let (answer, is_good) = ask(app, None).await;
+            let error = answer["error"].as_str().unwrap();
+            assert!(!is_good && error.contains(origin) && error.contains("api_base"), "{error}");
+            assert!(!error.contains("recording_hosts"), "{error}");
+        }
+        app.leave_the_jobs().await;
+    }
+
+    async fn refused_connection_is_told_as_nothing_compared(app) {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        app.restart(|setup| setup.api_base = format!("http://127.0.0.1:{port}/2010-04-01")).await;
+        let args = ReconcileArgs { since: None, provider: None, json: false };
+        let mut out = Vec::new();
+        assert!(!reconcile::run(&app.worker().reconciler(), &args, &mut out).await.unwrap());
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("ничего не сверено: оператор недоступен"), "{text}");
+        assert!(!text.contains("Успели сверить"), "{text}");
+    }
+
+    async fn endless_pages_fail_the_look_and_spare_the_other_list(app) {
+        let provider = EndlessCalls::start(2).await;
+        app.restart(|setup| setup.api_base = provider.api_base.clone()).await;
+        look_at_start(app).await;
+        let row = standing(app).await;
+        assert!(row.error.as_ref().is_some_and(|error| error.contains("список звонков")), "{row:?}");
+        assert!(row.covered_until.is_none() && row.look.as_ref().is_some_and(|look| look.next.is_none()), "{row:?}");
+        assert_eq!(counts_of(&row), Some([2, 0, 2]), "the same calls are counted once");
+        assert_eq!((app.count("call").await, app.voicemails().await.len()), (2, 1), "the recordings are read");
+        let pages = provider.pages();
+        assert!(pages < 50, "{pages} pages");
+        app.advance_minutes(121);
+        app.run_jobs().await;
+        assert_eq!(provider.pages(), 2 * pages, "the next look begins anew");
+        assert_eq!(counts_of(&standing(app).await), Some([2, 2, 0]));
+        let alarms = alarms_of(app, "reconcile_failing").await;
+        assert!(alarms.len() == 1 && alarms[0].contains("не кончается"), "{alarms:?}");
+        app.leave_the_jobs().await;
+    }
+
+    async fn list_with_more_pages_than_any_has_fails_the_look(app) {
+        let provider = EndlessCalls::start(60).await;
+        app.restart(|setup| setup.api_base = provider.api_base.clone()).await;
+        look_at_start(app).await;
+        for _ in 0..2 {
+            app.advance_minutes(1);
+            app.run_jobs().await;
+        }
+        let row = standing(app).await;
+        assert_eq!((provider.pages(), counts_of(&row)), (150, Some([60, 0, 60])), "three goes count each call once");
+        assert!(row.error.is_none() && row.look.unwrap().next.is_some_and(|place| place.pages == 150));
+        app.sql("UPDATE reconciliation SET next_list = 'calls 5000'").await;
+        app.restart(|_| {}).await;
+        app.advance_minutes(1);
+        app.run_jobs().await;
+        let row = standing(app).await;
+        assert_eq!((provider.pages(), counts_of(&row)), (151, Some([60, 0, 60])));
+        assert!(row.error.is_some_and(|error| error.contains("5000")) && row.covered_until.is_none());
+        assert_eq!(app.voicemails().await.len(), 1, "the recordings are read");
+        app.leave_the_jobs().await;
+    }
+
+    async fn look_that_lost_its_turn_leaves_the_place_of_the_other(app) {
+        look_at_start(app).await;
+        let (store, row) = (app.store(), standing(app).await);
+        let slow = store.lease_look(row.id, app.now()).await.unwrap().expect("nobody looks");
+        app.advance_minutes(6);
+        let other = store.lease_look(row.id, app.now()).await.unwrap().expect("the turn has ended");
+        let address = Some("http://127.0.0.1/2010-04-01/Calls.json?Page=1".to_owned());
+        let place = LookPlace { address, ..LookPlace::first() };
+        let look = Look { next: Some(place), ..row.look.unwrap() };
+        assert!(store.save_look(row.id, other, &look, app.now()).await.unwrap());
+        store.fail_look(row.id, slow, "оператор ответил 410", true, app.now()).await.unwrap();
+        let row = standing(app).await;
+        assert_eq!((row.look, row.error), (Some(look), None));
+    }
+
+    async fn clock_a_little_behind_takes_no_turn_of_another(app) {
+        look_at_start(app).await;
+        let (store, id) = (app.store(), standing(app).await.id);
+        for (seconds, is_taken) in [(2, false), (60, false), (61, true)] {
+            let ahead = app.now() + SignedDuration::from_secs(seconds);
+            let other = store.lease_look(id, ahead).await.unwrap().expect("nobody looks");
+            let taken = store.lease_look(id, app.now()).await.unwrap();
+            assert_eq!(taken.is_some(), is_taken, "{seconds} s");
+            store.pause_look(id, taken.unwrap_or(other)).await.unwrap();
+        }
+    }
+
     async fn two_instances_restore_each_call_once(app) {
         six_hours_of_calls(app);
         let (store, other) = app.second_house().await;
@@ -271,6 +426,23 @@ stories! {
         let waiting = app.callback().await;
         assert_eq!(waiting.caller.unwrap().e164(), "+79280000002", "a message that nobody heard opens another one");
         assert_eq!(app.call(&with_message).await.callback_id, Some(waiting.id));
+        app.leave_the_jobs().await;
+    }
+
+    /// He had something to add, and the officer's «Готово» came a moment later.
+    async fn who_rings_again_after_the_talk_is_called_again(app) {
+        let madina = Actor::officer(1, "Мадина И.");
+        app.post("voice", &Form::call("CA1").from("+79280000001")).await;
+        app.post("status", &Form::call("CA1").from("+79280000001").status("completed")).await;
+        let id = app.callback().await.id;
+        app.clock.set(monday("09:30"));
+        app.act(id, &madina, Action::Dial).await.unwrap();
+        app.clock.set(monday("09:37"));
+        let again = app.exchange.hold_call(HeldCall::new("+79280000001", PARENTS, monday("09:36")));
+        app.act(id, &madina, Action::Done { note: String::new() }).await.unwrap();
+        look_at_start(app).await;
+        let waiting = app.callback().await;
+        assert!(waiting.id != id && app.call(&again).await.callback_id == Some(waiting.id), "{waiting:?}");
         app.leave_the_jobs().await;
     }
 
@@ -424,7 +596,7 @@ stories! {
         app.advance_minutes(171);
         app.worker().heartbeat.beat();
         assert_eq!(readyz().await["degraded"], serde_json::json!(["reconciliation twilio"]));
-        assert_eq!(app.get("/readyz").await.status, 200, "callers are answered all the same");
+        app.becomes_ready().await;
         let page = app.browser("Мадина", Role::Senior).await.get("/health-ui").await.body;
         assert!(page.contains("сверка должна идти каждый час"), "{page}");
         app.restart(|setup| setup.api_base = "https://api.somleng.org/2010-04-01".to_owned()).await;

@@ -2,7 +2,7 @@
 
 use axum::http::{Request, StatusCode, header};
 use axum::response::IntoResponse;
-use perezvon::app::demo::RestFaults;
+use perezvon::app::demo::{CallPlan, Ending, RestFaults};
 use perezvon::core::officer::Role;
 use perezvon::recordings::tone;
 use perezvon::store::VoicemailState;
@@ -10,7 +10,7 @@ use perezvon::time::SignedDuration;
 use serde_json::Value;
 
 use crate::fetching::{a_message, a_message_at, scripted, stored_bytes, voicemail};
-use crate::harness::{App, Form, stories};
+use crate::harness::{App, Form, PARENTS, stories};
 
 const WRONG_PASSWORD: &str = "signature = \"twilio\"\nauth_tokens = [\"12345678901234567890123456789012\"]\n\
                               api_token = \"of-last-year-00000000000000000000\"";
@@ -58,6 +58,26 @@ stories! {
         with_the_right_password(app).await;
         app.run_jobs().await;
         assert_eq!(voicemail(app).await.state, VoicemailState::Stored, "at once, not in six hours");
+        assert_eq!(app.alarm_kinds().await, Vec::<String>::new());
+    }
+
+    /// Three hundred messages behind one wrong password were three hundred alarms, and as many lines of mail.
+    async fn one_cause_raises_one_alarm_until_its_last_message_is_stored(app) {
+        with_a_wrong_password(app).await;
+        for n in 0..3 {
+            let plan = CallPlan::new(&format!("+7928000000{n}"), PARENTS).leaving(12_000, Ending::HangsUp);
+            app.exchange.call(plan).await;
+        }
+        app.run_jobs().await;
+        assert_eq!(app.alarm_kinds().await, ["recording_late"]);
+        with_the_right_password(app).await;
+        app.sql("UPDATE job SET run_at = run_at + 3600000 WHERE id = (SELECT MAX(id) FROM job)").await;
+        app.run_jobs().await;
+        assert_eq!(app.alarm_kinds().await, ["recording_late"], "one still waits");
+        app.advance_minutes(60);
+        app.run_jobs().await;
+        let states: Vec<_> = app.voicemails().await.iter().map(|voicemail| voicemail.state).collect();
+        assert_eq!(states, [VoicemailState::Stored; 3]);
         assert_eq!(app.alarm_kinds().await, Vec::<String>::new());
     }
 

@@ -130,6 +130,34 @@ async fn every_mistake_and_a_failed_probe_must_be_mended() {
     assert!(text.ends_with("✗ Нужно исправить: 3. Исправьте и запустите perezvon check ещё раз.\n"), "{text}");
 }
 
+/// What the check says of a service whose folders are missing. It makes none of them.
+async fn without_folders(has_database: bool) -> (bool, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    if has_database {
+        std::fs::write(path("perezvon.db"), "").unwrap();
+    }
+    let environment = [
+        ("PEREZVON_STORAGE__DATABASE".to_owned(), format!("sqlite:{}", path("perezvon.db"))),
+        ("PEREZVON_STORAGE__RECORDINGS".to_owned(), path("disk/recordings")),
+    ];
+    let text = format!("[backup]\nfolder = \"{}\"", path("backups"));
+    let (config, mut out) = (config::parse(&text, None, environment), Vec::new());
+    let sound = run(config, "2026-11-20T12:00:00+03:00".parse().unwrap(), vec![], &mut out).await.unwrap();
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), usize::from(has_database), "nothing is made");
+    (sound, String::from_utf8(out).unwrap())
+}
+
+#[tokio::test]
+async fn missing_recordings_are_a_mistake_beside_a_database() {
+    let (sound, text) = without_folders(false).await;
+    assert!(sound && text.contains("! Папки записей ") && text.contains("её сделает служба при запуске"), "{text}");
+    assert!(text.contains("! Папки резервных копий "), "{text}");
+    let (sound, text) = without_folders(true).await;
+    assert!(!sound && text.contains("✗ Папка записей "), "{text}");
+    assert!(text.contains("не найдена, хотя база данных есть: диск не подключён?"), "{text}");
+}
+
 #[tokio::test]
 async fn a_folder_that_cannot_be_made_must_be_mended() {
     let folder = tempfile::tempdir().unwrap();

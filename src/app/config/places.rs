@@ -10,6 +10,7 @@ use url::{Host, Url};
 use super::mistakes::{At, Notes, shown};
 use super::section::Section;
 use super::tree::Node;
+use crate::jobs::backup::BackupSource;
 use crate::store::sqlite_file;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +44,15 @@ impl Storage {
             folder.join(format!("perezvon-spool-{name}"))
         };
         self.emergency.clone().unwrap_or_else(of_this_service)
+    }
+
+    /// What a backup of this service holds.
+    pub fn backup_source(&self) -> BackupSource {
+        BackupSource {
+            database: self.database.clone(),
+            recordings: self.recordings.clone(),
+            emergency: self.emergency_folder(),
+        }
     }
 
     /// The database's address for people: user and password left out.

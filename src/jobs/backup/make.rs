@@ -23,22 +23,31 @@ use super::manifest::{
     backups_in,
 };
 use super::{ManifestError, blocking};
-use crate::recordings::{Checksum, RecordingName, files_below};
-use crate::store::{Present, Snapshot, StoreError, TableContent, VoicemailState};
+use crate::recordings::{Checksum, RecordingName};
+use crate::store::{Present, Snapshot, StoreError, TableContent, VoicemailState, spooled_files};
 use crate::time::{TimeZone, Timestamp};
 
-/// Folders beside the recordings in which deliveries wait for the database.
-const SPOOLS: [&str; 2] = [".spool", ".late"];
+/// The folder beside the recordings in which deliveries wait for the database, and its name in older versions.
+const SPOOL: &str = ".spool";
+const FORMER_SPOOL: &str = ".late";
 /// How often a backup begins anew because somebody erased a recording while it was made.
 const MAX_TRIES: usize = 3;
 /// Chunks of a table that may wait for the disk.
 const MAX_CHUNKS_WAITING: usize = 4;
 
+/// What a service holds.
+#[derive(Clone, Debug)]
+pub struct BackupSource {
+    pub database: String,
+    pub recordings: PathBuf,
+    /// The second folder of the spool.
+    pub emergency: PathBuf,
+}
+
 /// What is to be copied, and where to.
 #[derive(Clone, Debug)]
 pub struct BackupRequest {
-    pub database: String,
-    pub recordings: PathBuf,
+    pub source: BackupSource,
     /// The folder of all backups; made if it is missing.
     pub into: PathBuf,
     pub made_by: MadeBy,
@@ -81,7 +90,7 @@ impl BackupError {
 /// Makes a backup while the service runs, in this process or in another.
 pub async fn make(request: &BackupRequest) -> Result<Made, BackupError> {
     let into = &request.into;
-    if files::lies_within(into, &request.recordings) {
+    if files::lies_within(into, &request.source.recordings) {
         return Err(BackupError::AmongRecordings(into.clone()));
     }
     files::make_folders(into).map_err(BackupError::at(into))?;
@@ -117,7 +126,7 @@ async fn fill(
     for attempt in 1..=MAX_TRIES {
         // Before the tables: what waits now is either here or in them. What is in both bears being delivered twice.
         let spooled = copy_spools(request, folder).await?;
-        let mut snapshot = Snapshot::open(&request.database).await?;
+        let mut snapshot = Snapshot::open(&request.source.database).await?;
         let mut manifest =
             Manifest::new(request.created_at, request.made_by, &snapshot.engine, snapshot.schema_version);
         manifest.files = spooled;
@@ -168,15 +177,20 @@ fn entry(name: String, (size, sha256): Sum) -> FileEntry {
 
 /// Deliveries that wait for the database, in files of their own. One that is taken in at this moment is in the tables.
 async fn copy_spools(request: &BackupRequest, folder: &Path) -> Result<Vec<FileEntry>, BackupError> {
-    let (recordings, folder) = (request.recordings.clone(), folder.to_owned());
+    let (BackupSource { recordings, emergency, .. }, folder) = (request.source.clone(), folder.to_owned());
     blocking(move |_| {
+        let spools = [
+            (recordings.join(SPOOL), SPOOL),
+            (recordings.join(FORMER_SPOOL), FORMER_SPOOL),
+            // Restored beside the recordings: the second folder may not be there on another machine.
+            (emergency, SPOOL),
+        ];
         let mut copied = Vec::new();
-        for spool in SPOOLS {
-            let spool_folder = recordings.join(spool);
-            let names = files_below(&spool_folder).map_err(BackupError::at(&spool_folder))?;
-            for name in names.into_iter().filter(|name| name.ends_with(".json") || name.ends_with(".set_aside")) {
-                let file = format!("{RECORDINGS}/{spool}/{name}");
-                match files::copy(&spool_folder.join(name), &folder.join(&file)) {
+        for (spool, name_there) in spools {
+            for path in spooled_files(&spool, &recordings).map_err(BackupError::at(&spool))? {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                let file = format!("{RECORDINGS}/{name_there}/{name}");
+                match files::copy(&path, &folder.join(&file)) {
                     Ok(sum) => copied.push(entry(file, sum)),
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                     Err(error) => return Err(BackupError::at(&folder.join(file))(error)),
@@ -284,7 +298,7 @@ async fn bring_all(
     previous: Arc<Previous>,
     wanted: Vec<Wanted>,
 ) -> Result<(Brought, Vec<Wanted>, HashSet<String>), BackupError> {
-    let (recordings, folder) = (request.recordings.clone(), folder.to_owned());
+    let (recordings, folder) = (request.source.recordings.clone(), folder.to_owned());
     blocking(move |stop| {
         let (mut brought, mut absent, mut linked) = (Brought::default(), Vec::new(), HashSet::new());
         for file in wanted {
@@ -328,7 +342,7 @@ async fn bring_sounds_on_their_way(
         let name = format!("{RECORDINGS}/{arrived}");
         let to = folder.join(&name);
         let copy = |from: &str| {
-            let (from, to) = (request.recordings.join(from), to.clone());
+            let (from, to) = (request.source.recordings.join(from), to.clone());
             blocking(move |_| files::copy(&from, &to))
         };
         let copied = match copy(arrived.as_str()).await {

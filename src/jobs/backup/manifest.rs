@@ -20,6 +20,10 @@ const FORMAT_VERSION: u32 = 1;
 /// The folder of the tables inside a backup, and that of the recordings.
 pub(super) const TABLES: &str = "tables";
 pub(super) const RECORDINGS: &str = "recordings";
+/// What lies below these, in the folder of the recordings, is no recording: deliveries, and how those that wait for the
+/// database end. The others are set aside for somebody to look at.
+const SPOOLS: [&str; 2] = [".spool/", ".late/"];
+const WAITING: &str = ".json";
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Manifest {
@@ -186,6 +190,20 @@ impl Manifest {
     pub fn recordings(&self) -> impl Iterator<Item = (&str, &FileEntry)> {
         self.files.iter().filter_map(|file| Some((file.name.strip_prefix(RECORDINGS)?.strip_prefix('/')?, file)))
     }
+
+    /// How many recordings there are.
+    pub fn count_recordings(&self) -> usize {
+        self.recordings().filter(|(name, _)| !is_spooled(name)).count()
+    }
+
+    /// How many deliveries waited for the database.
+    pub fn count_waiting(&self) -> usize {
+        self.recordings().filter(|(name, _)| is_spooled(name) && name.ends_with(WAITING)).count()
+    }
+}
+
+fn is_spooled(name: &str) -> bool {
+    SPOOLS.iter().any(|spool| name.starts_with(spool))
 }
 
 /// Only plain names behind one another.
@@ -243,5 +261,15 @@ mod tests {
         manifest.files.clear();
         manifest.format_version = FORMAT_VERSION + 1;
         assert!(matches!(write(&manifest), Err(ManifestError::Newer(_))));
+    }
+
+    #[test]
+    fn deliveries_are_no_recordings() {
+        let mut manifest = Manifest::new(Timestamp::UNIX_EPOCH, MadeBy::Command, "SQLite", 1);
+        let names = ["2026/11/1.wav", ".spool/1.json", ".spool/2.set_aside", ".late/3.json", ".spool/reserve"];
+        let files = names.map(|name| format!("{RECORDINGS}/{name}")).into_iter().chain(["tables/call.jsonl.gz".into()]);
+        let sha256 = Sha256Hex(Checksum([0; 32]));
+        manifest.files = files.map(|name| FileEntry { name, size: 1, sha256 }).collect();
+        assert_eq!((manifest.count_recordings(), manifest.count_waiting()), (1, 2));
     }
 }

@@ -24,7 +24,7 @@ use crate::store::tables_of_schema;
 
 pub use check::Problem;
 pub use files::lies_within;
-pub use make::{BackupError, BackupRequest, Made, make};
+pub use make::{BackupError, BackupRequest, BackupSource, Made, make};
 pub use manifest::{BackupSummary, FileEntry, MANIFEST, MadeBy, Manifest, ManifestError, TableEntry, backups_in};
 pub use nightly::{BackupSettings, NightlyBackup};
 pub use restore::{Restored, RestoringError, restore};

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tracing::{error, info, warn};
 
 use super::blocking;
-use super::make::{BackupError, BackupRequest, Made, make};
+use super::make::{BackupError, BackupRequest, BackupSource, Made, make};
 use super::manifest::{BackupSummary, MadeBy, UNFINISHED_PREFIX, backups_in};
 use crate::jobs::Worker;
 use crate::store::{LastBackup, MAX_BACKUP_AGE, StoreError};
@@ -39,8 +39,7 @@ pub struct BackupSettings {
 #[derive(Debug)]
 pub struct NightlyBackup {
     pub settings: BackupSettings,
-    pub database: String,
-    pub recordings: PathBuf,
+    pub source: BackupSource,
     /// Taken while a backup is made: one at a time.
     running: Arc<tokio::sync::Mutex<()>>,
     tries: Mutex<Tries>,
@@ -50,11 +49,13 @@ pub struct NightlyBackup {
 struct Tries {
     first_looked_at: Option<Timestamp>,
     failed_at: Option<Timestamp>,
+    /// The last one of this process, which a full database may not remember.
+    made_at: Option<Timestamp>,
 }
 
 impl NightlyBackup {
-    pub fn new(settings: BackupSettings, database: String, recordings: PathBuf) -> Self {
-        Self { settings, database, recordings, running: Arc::default(), tries: Mutex::default() }
+    pub fn new(settings: BackupSettings, source: BackupSource) -> Self {
+        Self { settings, source, running: Arc::default(), tries: Mutex::default() }
     }
 
     fn tries(&self) -> std::sync::MutexGuard<'_, Tries> {
@@ -87,7 +88,8 @@ impl Worker {
         self.watch_backup_age(&nightly, last.as_ref(), now).await?;
         let lines = self.store.lines();
         let zone = lines.default_calendar().time_zone();
-        let is_due = last.is_none_or(|last| last.made_at < nightly.last_due(zone, now));
+        let made_at = nightly.tries().made_at.filter(|at| *at <= now).max(last.map(|last| last.made_at));
+        let is_due = made_at.is_none_or(|at| at < nightly.last_due(zone, now));
         let failed_at = nightly.tries().failed_at.filter(|at| *at <= now);
         let is_paused = failed_at.is_some_and(|at| elapsed_ms(at, now) < RETRY_PAUSE_MS);
         if !is_due || is_paused {
@@ -95,8 +97,7 @@ impl Worker {
         }
         let Ok(_running) = nightly.running.clone().try_lock_owned() else { return Ok(false) };
         let request = BackupRequest {
-            database: nightly.database.clone(),
-            recordings: nightly.recordings.clone(),
+            source: nightly.source.clone(),
             into: nightly.settings.folder.clone(),
             made_by: MadeBy::Nightly,
             created_at: now,
@@ -104,7 +105,10 @@ impl Worker {
         };
         match make(&request).await {
             Ok(made) => {
-                nightly.tries().failed_at = None;
+                {
+                    let mut tries = nightly.tries();
+                    (tries.failed_at, tries.made_at) = (None, Some(now));
+                }
                 self.backup_made(&nightly, &made).await?;
                 Ok(true)
             }
@@ -121,15 +125,21 @@ impl Worker {
         }
     }
 
-    /// It is whole and verified: remembered, its alarms cleared, older ones deleted.
+    /// It is whole and verified: older ones are deleted, it is remembered, and its alarms are cleared.
     async fn backup_made(&self, nightly: &NightlyBackup, made: &Made) -> Result<(), StoreError> {
         let now = self.clock.now();
+        let (folder, newest, keep) = (nightly.settings.folder.clone(), made.folder.clone(), nightly.settings.keep);
+        match blocking(move |_| prune(&folder, &newest, keep, now)).await {
+            Ok(0) => {}
+            Ok(count) => info!(count, "Deleted {count} old backups"),
+            Err(failed) => warn!(error = %failed, "Old backups could not be deleted: {failed}"),
+        }
         let last = LastBackup {
             made_at: made.manifest.created_at,
             verified_at: now,
             folder: made.folder.display().to_string(),
             size_bytes: made.manifest.size_bytes(),
-            recordings: made.manifest.recordings().count() as u64,
+            recordings: made.manifest.count_recordings() as u64,
         };
         self.store.set_last_backup(&last).await?;
         for subject in [FAILED, OLD] {
@@ -145,12 +155,6 @@ impl Worker {
                 );
                 self.store.raise_alarm(ALARM, DEFECTS, &told, now).await?;
             }
-        }
-        let (folder, newest, keep) = (nightly.settings.folder.clone(), made.folder.clone(), nightly.settings.keep);
-        match blocking(move |_| prune(&folder, &newest, keep, now)).await {
-            Ok(0) => {}
-            Ok(count) => info!(count, "Deleted {count} old backups"),
-            Err(failed) => warn!(error = %failed, "Old backups could not be deleted: {failed}"),
         }
         Ok(())
     }
@@ -218,7 +222,8 @@ mod tests {
     #[test]
     fn backup_is_due_at_its_local_time() {
         let settings = BackupSettings { folder: "x".into(), at: Time::constant(3, 0, 0, 0), keep: 1 };
-        let nightly = NightlyBackup::new(settings, String::new(), PathBuf::new());
+        let nowhere = BackupSource { database: String::new(), recordings: PathBuf::new(), emergency: PathBuf::new() };
+        let nightly = NightlyBackup::new(settings, nowhere);
         let zone = TimeZone::get("Europe/Moscow").unwrap();
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         for (now, due) in [

@@ -8,11 +8,13 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 use super::super::Delivery;
 use crate::core::call::{CallEvent, CallKey};
@@ -65,6 +67,9 @@ impl Disk {
     /// For a start: what an earlier life left half written is swept away, and the rest is done as by [`Disk::tend`].
     pub fn prepare(&self) -> io::Result<()> {
         let tended = self.tend();
+        if self.folders[1].exists() && !is_ours(&self.folders[1]) {
+            warn!("{} is open to others: it cannot be the second folder of the spool", self.folders[1].display());
+        }
         let usable = self.folders.iter().filter(|folder| is_ours(folder));
         usable.map(|folder| sweep_partial_files(folder)).fold(tended, Result::and)
     }
@@ -175,7 +180,7 @@ impl Disk {
     }
 
     pub fn lost_before(&self) -> bool {
-        self.folders.iter().any(|folder| folder.join(LOST).exists())
+        self.folders.iter().any(|folder| is_ours(folder) && folder.join(LOST).exists())
     }
 
     pub fn forget_loss(&self) {
@@ -183,6 +188,24 @@ impl Disk {
             let _ = fs::remove_file(folder.join(LOST));
         }
     }
+}
+
+/// The files of all deliveries in a folder of the spool, those set aside too: for a backup, which another user may make. A
+/// folder that belongs neither to us nor to him who has `recordings` is a stranger's, and there is nothing in it.
+///
+/// # Errors
+/// The folder is there and cannot be read.
+pub fn spooled_files(folder: &Path, recordings: &Path) -> io::Result<Vec<PathBuf>> {
+    let owner = fs::metadata(recordings).ok().map(|metadata| metadata.uid());
+    if !is_ours(folder) && !owner.is_some_and(|owner| belongs_to(folder, owner)) {
+        if folder.exists() {
+            warn!("{} is a folder of another user and is left out of the backup", folder.display());
+        }
+        return Ok(Vec::new());
+    }
+    let paths: io::Result<Vec<PathBuf>> = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect();
+    let is_delivery = |path: &PathBuf| path.extension().is_some_and(|it| it == SPOOLED || it == SET_ASIDE);
+    Ok(paths?.into_iter().filter(is_delivery).collect())
 }
 
 /// When the delivery of this file came, as its name says.
@@ -219,12 +242,14 @@ fn make_folder(folder: &Path) -> io::Result<()> {
 /// Whether nobody else can write there. In the system's temporary folder anybody could have made it: then it must be this
 /// user's own, or a stranger would invent calls.
 fn is_ours(folder: &Path) -> bool {
+    belongs_to(folder, rustix::process::geteuid().as_raw())
+}
+
+fn belongs_to(folder: &Path, owner: u32) -> bool {
     let Ok(metadata) = fs::symlink_metadata(folder) else { return false };
     let is_public = |metadata: &fs::Metadata| metadata.mode() & 0o002 != 0;
     let stands_in_public = folder.parent().and_then(|parent| fs::metadata(parent).ok()).is_none_or(|it| is_public(&it));
-    metadata.is_dir()
-        && metadata.mode() & 0o022 == 0
-        && (!stands_in_public || metadata.uid() == rustix::process::geteuid().as_raw())
+    metadata.is_dir() && metadata.mode() & 0o022 == 0 && (!stands_in_public || metadata.uid() == owner)
 }
 
 fn sweep_partial_files(folder: &Path) -> io::Result<()> {
@@ -238,10 +263,12 @@ fn sweep_partial_files(folder: &Path) -> io::Result<()> {
 }
 
 fn new_name(delivery: &Delivery) -> io::Result<String> {
-    let mut random = [0; 8];
+    /// Those of one millisecond stay in their order.
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let mut random = [0; 4];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
-    let random = u64::from_be_bytes(random);
-    Ok(format!("{:015}-{random:016x}.{SPOOLED}", delivery.received_at.as_millisecond()))
+    let (number, random) = (NEXT.fetch_add(1, Ordering::Relaxed), u32::from_be_bytes(random));
+    Ok(format!("{:015}-{number:08x}{random:08x}.{SPOOLED}", delivery.received_at.as_millisecond()))
 }
 
 fn is_full(error: &io::Error) -> bool {
@@ -494,13 +521,29 @@ mod tests {
         make_folder(emergency).unwrap();
         fs::write(emergency.join("1.json"), "{}").unwrap();
         assert_eq!(disk.spooled().len(), 1, "it is this user's own");
-        if rustix::process::geteuid().is_root() {
-            std::os::unix::fs::chown(emergency, Some(65_534), None).unwrap();
-            assert_eq!(disk.spooled(), Vec::<PathBuf>::new());
-            assert!(make_folder(emergency).is_err());
-        } else {
-            eprintln!("ROOT NEEDED: a folder of another user cannot be made here");
-        }
+        let ours = rustix::process::geteuid().as_raw();
+        assert!(belongs_to(emergency, ours) && !belongs_to(emergency, ours + 1));
+        fs::set_permissions(emergency, fs::Permissions::from_mode(0o770)).unwrap();
+        assert_eq!(disk.spooled(), Vec::<PathBuf>::new());
+    }
+
+    #[test]
+    fn backup_by_another_user_takes_only_what_the_service_has_spooled() {
+        use std::os::unix::fs::PermissionsExt;
+        let (root, disk) = on_disk(write_durably);
+        let recordings = root.path().join("recordings");
+        fs::create_dir(&recordings).unwrap();
+        let (spooled, public) = (disk.write(&delivery("2026-11-20T16:30:00Z")).unwrap(), root.path().join("public"));
+        fs::rename(&spooled, spooled.with_extension(SET_ASIDE)).unwrap();
+        let spooled = [spooled.with_extension(SET_ASIDE), disk.write(&delivery("2026-11-20T16:30:01Z")).unwrap()];
+        let mut found = spooled_files(&disk.folders[0], &recordings).unwrap();
+        found.sort();
+        assert_eq!(found, spooled);
+        fs::create_dir(&public).unwrap();
+        fs::set_permissions(&public, fs::Permissions::from_mode(0o777)).unwrap();
+        fs::write(public.join("1.json"), "{}").unwrap();
+        assert_eq!(spooled_files(&public, &recordings).unwrap(), Vec::<PathBuf>::new());
+        assert_eq!(spooled_files(&root.path().join("missing"), &recordings).unwrap(), Vec::<PathBuf>::new());
     }
 
     #[test]

@@ -128,7 +128,7 @@ async fn show(State(house): State<House>, visitor: Result<Visitor, PageError>) -
     let now = house.clock.now();
     let lines = house.lines();
     let wall = Wall::new(lines.default_calendar().time_zone(), now);
-    let mut items = vec![database(&house).await, worker(&house), recordings(&house).await, spool(&house)];
+    let mut items = foundations(&house).await;
     items.extend(queue(&house, now).await?);
     items.push(disk(&house, now).await?);
     items.extend(reconciliations(&house, &wall).await?);
@@ -189,7 +189,7 @@ async fn show(State(house): State<House>, visitor: Result<Visitor, PageError>) -
 async fn without_database(house: &House) -> Response {
     let now = house.clock.now();
     let lines = house.lines();
-    let mut items = vec![database(house).await, worker(house), recordings(house).await, spool(house)];
+    let mut items = foundations(house).await;
     items.push(free_space(house).await);
     let clock = Wall::new(lines.default_calendar().time_zone(), now).exact(now);
     items.push(Item::good("Часы", format!("{clock}, по ним решается, открыта ли линия")));
@@ -207,26 +207,57 @@ async fn without_database(house: &House) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, self::page(&page)).into_response()
 }
 
+/// What can be told without the database.
+async fn foundations(house: &House) -> Vec<Item> {
+    let database = database(house).await;
+    let spool = spool(house, database.mark == Mark::Good);
+    vec![database, worker(house), recordings(house).await, spool]
+}
+
 /// Deliveries that wait for the database.
-fn spool(house: &House) -> Item {
+fn spool(house: &House, is_database_there: bool) -> Item {
     const TITLE: &str = "Отложенные звонки";
-    let count = |number: usize| counted(number as i64, ["событие", "события", "событий"]);
+    let count = |number: usize, forms| counted(number as i64, forms);
     match house.store.spool_depth() {
         SpoolDepth { durable: 0, in_memory: 0, set_aside: 0 } => Item::good(TITLE, "нет, всё в базе данных"),
         SpoolDepth { durable: 0, in_memory: 0, set_aside } => Item::bad(
             TITLE,
-            format!("не разобрано: {}", count(set_aside)),
+            format!("не разобрано: {}", count(set_aside, ["событие", "события", "событий"])),
             "Файлы .set_aside лежат в папке .spool внутри папки записей или во второй папке, [storage] emergency. Найдите \
              звонивших у оператора связи, покажите файлы администратору, потом уберите их.",
         ),
+        SpoolDepth { durable, in_memory: 0, .. } if is_database_there => {
+            let forms = [
+                "событие не внесено в базу данных, оно сохранено на диске",
+                "события не внесены в базу данных, они сохранены на диске",
+                "событий не внесено в базу данных, они сохранены на диске",
+            ];
+            let remedy = "Посмотрите журнал службы: там сказано, почему база данных их не приняла. Помогут проверки \
+                          perezvon verify и perezvon check.";
+            Item::fair(TITLE, count(durable, forms), remedy)
+        }
         SpoolDepth { durable, in_memory: 0, .. } => Item::fair(
             TITLE,
-            format!("ждёт базу данных {}, сохранено на диске", count(durable)),
+            count(
+                durable,
+                [
+                    "событие ждёт базу данных, оно сохранено на диске",
+                    "события ждут базу данных, они сохранены на диске",
+                    "событий ждут базу данных, они сохранены на диске",
+                ],
+            ),
             "Ничего: они попадут в журнал и в список сами, как только база данных ответит.",
         ),
         SpoolDepth { in_memory, .. } => Item::bad(
             TITLE,
-            format!("ждёт базу данных {}, только в памяти: диск их не принимает", count(in_memory)),
+            count(
+                in_memory,
+                [
+                    "событие ждёт базу данных, оно только в памяти: диск его не принимает",
+                    "события ждут базу данных, они только в памяти: диск их не принимает",
+                    "событий ждут базу данных, они только в памяти: диск их не принимает",
+                ],
+            ),
             "Не выключайте службу. Освободите место на диске или верните право записи, события сохранятся сами.",
         ),
     }
@@ -283,8 +314,8 @@ fn reconciliation(title: String, row: Option<Reconciliation>, wall: &Wall<'_>) -
         (None, Some(look)) => Item::good(
             title,
             format!(
-                "{done}, с {}: у оператора {}, восстановлено: {}",
-                wall.moment(look.from),
+                "{done}, за время с {}: у оператора {}, восстановлено: {}",
+                wall.exact(look.from),
                 look.listed,
                 look.restored
             ),
@@ -450,7 +481,7 @@ async fn backup(house: &House, clock: &Wall<'_>) -> Result<Item, StoreError> {
     }
     if !house.backs_up {
         let remedy = "Задайте папку ночных копий в настройках службы, как сказано в описании для администратора.";
-        return Ok(Item::fair(TITLE, "сама по ночам не делается", remedy));
+        return Ok(Item::fair(TITLE, "ночная копия не настроена", remedy));
     }
     let Some(last) = house.store.last_backup(clock.now).await? else {
         return Ok(Item::fair(TITLE, "ещё не сделана", REMEDY));

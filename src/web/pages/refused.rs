@@ -114,6 +114,7 @@ impl Failure {
             | StoreError::Busy
             | StoreError::TimedOut
             | StoreError::Gone
+            | StoreError::Shrunk
             | StoreError::WrongPurpose { .. }
             | StoreError::Closed
             | StoreError::UnfinishedRestore => {

@@ -327,14 +327,14 @@ impl Ledger<'_, '_> {
                         None => self.report(Rule::HasCallback, format!("no entry: {call:?}")),
                     }
                 }
-                (false, Some(_)) if call.has_talked && !call.is_talk_reported => self.totals.unknown_talks += 1,
-                // The talk waited in the spool while the end of the call did not: the entry proposes to close.
+                // The talk came to light after the end of the call, from the spool or from a list: the entry proposes to close.
                 (false, Some(id))
                     if call.has_talked
                         && tables.entries.get(&id).is_some_and(|it| it.proposed_call_id == Some(logged.id)) =>
                 {
                     self.totals.late_talks += 1;
                 }
+                (false, Some(_)) if call.has_talked && !call.is_talk_reported => self.totals.unknown_talks += 1,
                 (false, Some(_)) => self.report(Rule::NobodyWithoutNeed, format!("on the list: {call:?}")),
                 (false, None) => {}
             }

@@ -94,23 +94,22 @@ impl Year<'_> {
         let (one, two) =
             join(self.act(officer, first.id, version, Action::Dial), self.act(other, first.id, version, Action::Dial))
                 .await;
-        let mut dialled = 0;
+        let (mut dialled, mut pause) = (0, 60);
         for (who, result) in [(officer, one), (other, two)] {
-            if let Ok(callback) = result {
-                dialled += 1;
-                let pause = self.telephone_rings(who, &callback);
-                if self.office.work[who].is_none() {
-                    self.office.work[who] = Some(Work { id: callback.id, version: callback.version, is_dialled: true });
-                }
-                if who == officer {
-                    return pause;
-                }
+            let Ok(callback) = result else { continue };
+            dialled += 1;
+            let talk = self.telephone_rings(who, &callback);
+            if who == officer {
+                pause = talk;
+            }
+            if self.office.work[who].is_none() {
+                self.office.work[who] = Some(Work { id: callback.id, version: callback.version, is_dialled: true });
             }
         }
         if dialled > 1 {
             self.report(Rule::OneDialsAtATime, format!("callback {} was taken by two at once", first.id));
         }
-        60
+        pause
     }
 
     async fn dials(&mut self, officer: usize, work: Work) -> i64 {

@@ -47,8 +47,8 @@ pub(super) fn summary(standing: &Standing, wall: &Wall<'_>) -> Vec<Part> {
 /// What is said while the database does not take calls.
 pub(super) fn incomplete(depth: SpoolDepth) -> Option<String> {
     let count = (depth.durable + depth.in_memory) as i64;
-    let waits = counted(count, ["событие звонков ждёт", "события звонков ждут", "событий звонков ждут"]);
-    (count > 0).then(|| format!("Список может быть неполным: {waits} базу данных. Они появятся здесь сами."))
+    let waits = counted(count, ["событие ждёт", "события ждут", "событий ждут"]);
+    (count > 0).then(|| format!("Список может быть неполным: {waits} базу данных. Недостающее появится здесь само."))
 }
 
 /// What an empty view says; `next`: when the next working period begins.

@@ -58,16 +58,22 @@ pub(super) fn holder_words(holder: &SiblingHolder, here: &LineId, lines: &Lines,
     }
 }
 
+/// The same as a whole sentence: «по этому номеру сейчас звонит Айшат М., …».
+fn held_number(holder: &SiblingHolder, here: &LineId, lines: &Lines, wall: &Wall<'_>) -> String {
+    let number = if holder.is_calling { "по этому номеру" } else { "этот номер" };
+    format!("{number} {}", holder_words(holder, here, lines, wall))
+}
+
 /// Why «Беру и звоню» did not dial, and the way on.
 pub(super) fn question(holder: &SiblingHolder, here: &LineId, lines: &Lines, wall: &Wall<'_>) -> String {
-    let held = holder_words(holder, here, lines, wall);
-    format!("По этому номеру {held}. Подождите, чем кончится, или нажмите «Всё равно позвонить».")
+    let held = sentence(&held_number(holder, here, lines, wall));
+    format!("{held} Дождитесь, чем кончится разговор, или нажмите «Всё равно позвонить».")
 }
 
 /// Why it cannot be handed over to somebody else than the holder of its sibling.
 pub(super) fn only_to_holder(holder: &SiblingHolder, here: &LineId, lines: &Lines, wall: &Wall<'_>) -> String {
-    let held = holder_words(holder, here, lines, wall);
-    format!("Передать другому нельзя: по этому номеру {held}. Сначала пусть освободится то обращение.")
+    let held = held_number(holder, here, lines, wall);
+    format!("Передать другому нельзя: {held}. Сначала пусть освободится то обращение.")
 }
 
 /// «ждёт также на линии «Сотрудники»», «ждёт также на линиях «Сотрудники», «Бухгалтерия»»: for one line of a list.

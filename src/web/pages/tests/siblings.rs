@@ -45,7 +45,8 @@ async fn a_colleague_is_asked_first_and_dials_with_a_second_step() {
 
     let asked = school.post(&format!("/callbacks/{parents}/dial"), &aishat, &form(&[("version", &seen)])).await;
     assert_eq!(asked.status, StatusCode::CONFLICT);
-    let question = format!("По этому номеру с{held}. Подождите, чем кончится, или нажмите «Всё равно позвонить».");
+    let question =
+        format!("По этому номеру с{held}. Дождитесь, чем кончится разговор, или нажмите «Всё равно позвонить».");
     assert!(asked.text.contains(&question), "{}", asked.text);
     assert!(!asked.text.contains("data-key=\"Enter\""), "Enter does not dial by habit: {}", asked.text);
     assert_eq!(school.state(parents).await, "open");
@@ -54,6 +55,17 @@ async fn a_colleague_is_asked_first_and_dials_with_a_second_step() {
     let dialled = school.post(&format!("/callbacks/{parents}/dial"), &aishat, &confirmed).await;
     assert_eq!(dialled.status, StatusCode::SEE_OTHER, "{}", dialled.text);
     assert_eq!(school.state(parents).await, "claimed");
+}
+
+#[tokio::test]
+async fn number_that_a_colleague_holds_without_calling_is_told_as_held() {
+    let (school, staff, parents) = waits_on_both().await;
+    let (madina, aishat) = (school.sign_in("madina").await, school.sign_in("aishat").await);
+    school.post(&format!("/callbacks/{staff}/claim"), &madina, "").await;
+    let asked = school.post(&format!("/callbacks/{parents}/dial"), &aishat, "").await;
+    assert_eq!(asked.status, StatusCode::CONFLICT);
+    let held = "Этот номер сейчас в работе у коллеги: Мадина И., линия «Сотрудники», с\u{a0}9:12. Дождитесь";
+    assert!(asked.text.contains(held), "{}", asked.text);
 }
 
 #[tokio::test]
