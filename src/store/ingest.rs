@@ -305,16 +305,21 @@ async fn join_callbacks_closed_since(
             continue;
         }
         if let Some((line, caller)) = waiter(call).filter(|_| call.is_inbound()) {
-            let row = sqlx::query(CLOSED_SINCE)
-                .bind(line)
-                .bind(caller)
-                .bind(call.started_at.as_millisecond())
-                .fetch_optional(&mut *connection)
-                .await?;
-            folded.call.callback_id = row.map(|row| row.try_get(0)).transpose()?;
+            folded.call.callback_id = closed_since(connection, line, caller, call.started_at).await?;
         }
     }
     Ok(())
+}
+
+/// The callback of this line and number whose outcome answers a call of this instant too.
+async fn closed_since(
+    connection: &mut AnyConnection,
+    line: String,
+    number: String,
+    started_at: Timestamp,
+) -> Result<Option<i64>> {
+    let row = sqlx::query(CLOSED_SINCE).bind(line).bind(number).bind(started_at.as_millisecond());
+    Ok(row.fetch_optional(&mut *connection).await?.map(|row| row.try_get(0)).transpose()?)
 }
 
 /// Opens the callbacks that this batch causes, or joins the open one of the same line and number (R6).
@@ -529,12 +534,18 @@ async fn tell_rare_things(
             && let Some((line, caller)) = waiter(call)
         {
             sqlx::query(PROPOSE_BY_LATER_TALK)
-                .bind(line)
-                .bind(caller)
+                .bind(&caller)
                 .bind(call.started_at.as_millisecond())
                 .bind(callback_id)
                 .execute(&mut *connection)
                 .await?;
+            for other in
+                lines.iter().map(|line| line.id.to_string()).filter(|other| *other != line && !call.has_message())
+            {
+                if let Some(answered) = closed_since(connection, other, caller.clone(), call.started_at).await? {
+                    sqlx::query(PROPOSE_OUTCOME).bind(answered).bind(callback_id).execute(&mut *connection).await?;
+                }
+            }
         }
     }
     Ok(())
@@ -557,12 +568,15 @@ super::sql::statements! {
           AND NOT EXISTS (
               SELECT 1 FROM placed_call
               WHERE placed_call.id = $4 AND placed_call.number = callback.callback_number)";
-    /// R12 for a call that becomes known late: its caller may have got through since.
+    /// R12 for a call that becomes known late: its caller may have got through since, on any line.
     PROPOSE_BY_LATER_TALK = "
         UPDATE callback SET proposed_call_id = (
-            SELECT MAX(id) FROM call
-            WHERE call.caller = $2 AND call.line = $1 AND call.started_at >= $3 AND call.outcome = 'answered')
-        WHERE id = $4 AND closed_at IS NULL AND proposed_call_id IS NULL";
+            SELECT MAX(id) FROM call WHERE call.caller = $1 AND call.started_at >= $2 AND call.outcome = 'answered')
+        WHERE id = $3 AND closed_at IS NULL AND proposed_call_id IS NULL";
+    /// R26 for such a call: its caller may have been called back on another line.
+    PROPOSE_OUTCOME = "
+        UPDATE callback SET proposed_callback_id = $1
+        WHERE id = $2 AND closed_at IS NULL AND proposed_call_id IS NULL AND proposed_callback_id IS NULL";
     /// Who rings again after he was talked with, and before that is written down, has something else to say.
     CLOSED_SINCE = "
         SELECT id FROM callback

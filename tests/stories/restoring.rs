@@ -429,6 +429,23 @@ stories! {
         app.leave_the_jobs().await;
     }
 
+    /// Nobody knew of the other line when he was called back.
+    async fn who_was_called_back_on_another_line_is_proposed_to_close(app) {
+        let madina = Actor::officer(1, "Мадина И.");
+        let sid = app.exchange.hold_call(missed("+79280000001", "14:00"));
+        let staff = Form::call("CA1").from("+79280000001").to(STAFF);
+        app.post("voice", &staff).await;
+        app.post("status", &staff.clone().status("completed")).await;
+        let answered = app.callback().await.id;
+        app.act(answered, &madina, Action::Dial).await.unwrap();
+        app.act(answered, &madina, Action::Done { note: String::new() }).await.unwrap();
+        look_at_start(app).await;
+        let waiting = app.callback().await;
+        assert_eq!(app.call(&sid).await.callback_id, Some(waiting.id));
+        assert_eq!(waiting.proposed_callback_id, Some(answered));
+        app.leave_the_jobs().await;
+    }
+
     /// He had something to add, and the officer's «Готово» came a moment later.
     async fn who_rings_again_after_the_talk_is_called_again(app) {
         let madina = Actor::officer(1, "Мадина И.");
