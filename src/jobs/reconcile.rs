@@ -110,8 +110,7 @@ impl Worker {
     /// Asks whether an officer talked in a call in which officers were rung, before its end is known: without that webhook
     /// the call would count as missed.
     async fn ask_about_talk(&self, archive: &dyn Archive, call: &Call, now: Timestamp) -> Result<(), Ended> {
-        let may_have_rung =
-            call.is_inbound() && call.ringing.is_none() && call.decision.as_ref().is_some_and(|it| it.open);
+        let may_have_rung = call.is_inbound() && !call.was_talked() && call.decision.as_ref().is_some_and(|it| it.open);
         let Some(listing) = archive.listing().ok().filter(|_| may_have_rung) else { return Ok(()) };
         let sid = &call.key.provider_call_id;
         let json = self.http.ask_for_legs(listing, sid).await.map_err(|failed| self.later(&failed))?;

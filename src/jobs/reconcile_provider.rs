@@ -459,7 +459,7 @@ impl Run<'_> {
             let Some(legs) = self.legs.remove(provider_call_id) else { continue };
             let is_restored = self.restored.contains(provider_call_id) || self.has_restored(call);
             let is_due = |leg: &CallEvent| is_restored || elapsed_ms(leg.at, now) >= WEBHOOK_GRACE_MS;
-            if call.has_ringing || !legs.iter().any(|leg| is_talk(leg) && is_due(leg)) {
+            if call.was_talked || !legs.iter().any(|leg| is_talk(leg) && is_due(leg)) {
                 continue;
             }
             self.deliver_legs(provider_call_id, legs, now).await?;

@@ -177,7 +177,7 @@ fn ringing_word(ringing: Ringing) -> &'static str {
     RINGING_WORDS.iter().find(|(known, _)| *known == ringing).map_or("failed", |(_, word)| word)
 }
 
-fn ringing_from_word(word: &str) -> Option<Ringing> {
+pub(super) fn ringing_from_word(word: &str) -> Option<Ringing> {
     RINGING_WORDS.iter().find(|(_, known)| *known == word).map(|(ringing, _)| *ringing)
 }
 

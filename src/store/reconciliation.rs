@@ -5,8 +5,10 @@ use std::collections::{HashMap, HashSet};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use super::calls::ringing_from_word;
 use super::sql::{Column, Columns, ManyRows, statements};
 use super::{OWN, Result, Store, StoreError, audit, jobs};
+use crate::core::call::Ringing;
 use crate::core::officer::Actor;
 use crate::time::{SignedDuration, Timestamp};
 
@@ -98,8 +100,8 @@ pub struct KnownCall {
     pub id: i64,
     /// See [`crate::core::call::Call::restored_at`].
     pub restored_at: Option<Timestamp>,
-    /// Whether we know how ringing the officers ended.
-    pub has_ringing: bool,
+    /// Whether we know of an officer's talk. That the first telephone was busy says nothing of the second.
+    pub was_talked: bool,
 }
 
 /// A look that has not gone on for this long is taken for dead.
@@ -324,7 +326,7 @@ impl Store {
                 let call = KnownCall {
                     id: columns.get("call_id")?,
                     restored_at: columns.optional_time("restored_at")?,
-                    has_ringing: columns.get::<Option<String>>("ringing")?.is_some(),
+                    was_talked: columns.optional_parsed("ringing", ringing_from_word)? == Some(Ringing::Answered),
                 };
                 Ok((columns.get("provider_call_id")?, call))
             })

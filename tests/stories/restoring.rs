@@ -520,6 +520,19 @@ stories! {
         assert!(app.call(&sid).await.ended_at.is_some() && app.callbacks().await.is_empty());
     }
 
+    /// That the first telephone was busy was once taken for all there was to know.
+    async fn talk_after_a_busy_telephone_is_known_by_its_leg(app) {
+        app.clock.set(friday("14:00"));
+        app.restart(|setup| setup.ring = vec!["+79280000054", "+79280000055"]).await;
+        let sid = talk_without_its_end(app).await;
+        app.post("dialled/0", &Form::call(&sid).with("DialCallStatus", "busy")).await;
+        app.advance_minutes(31);
+        app.worker().sweep().await;
+        app.run_all_jobs().await;
+        assert_eq!(app.call(&sid).await.outcome(), Outcome::Answered);
+        assert!(app.callbacks().await.is_empty());
+    }
+
     async fn an_earlier_call_of_a_caller_who_waits_brings_its_earlier_promise(app) {
         app.exchange.hold_call(missed("+79280000001", "14:00"));
         app.post("voice", &Form::call("CA1")).await;

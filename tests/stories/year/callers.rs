@@ -64,7 +64,6 @@ pub struct Call {
     pub heard_at: Option<Timestamp>,
     pub is_reported: bool,
     pub message_heard_at: Option<Timestamp>,
-    pub is_talk_reported: bool,
     pub typed: Option<String>,
 }
 
@@ -139,7 +138,6 @@ pub fn invent(random: &mut Random, people: &[String], earlier: &[Call], at: Time
         heard_at: None,
         is_reported: false,
         message_heard_at: None,
-        is_talk_reported: false,
         typed: None,
     }
 }

@@ -48,7 +48,6 @@ impl Callback {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Content {
     Nothing,
-    Talk,
     Message,
 }
 
@@ -60,7 +59,7 @@ impl Year<'_> {
             Step::TalkEnds(endpoint, seconds) => {
                 let form = self.form(call).with("DialCallStatus", "completed").with("DialBridged", "true");
                 let form = form.with("DialCallDuration", &seconds.to_string());
-                self.ask(call, &endpoint, &form, Content::Talk).await;
+                self.ask(call, &endpoint, &form, Content::Nothing).await;
                 self.ends_after(call, 1);
             }
             Step::AtSignal(endpoint) => self.at_signal(call, endpoint).await,
@@ -315,7 +314,6 @@ impl Year<'_> {
         }
         if is_durable {
             call.is_reported = true;
-            call.is_talk_reported |= content == Content::Talk;
         }
     }
 

@@ -67,9 +67,7 @@ pub struct Totals {
     need_callback: usize,
     callbacks: usize,
     open: usize,
-    /// Entries of callers whose talk with an officer nobody could report.
-    unknown_talks: usize,
-    /// Entries of talks that came to light after the end of their call, and that propose to close.
+    /// Entries of talks with an officer that came to light after the end of their call.
     late_talks: usize,
 }
 
@@ -82,11 +80,11 @@ impl fmt::Display for Totals {
             "{messages} messages: {stored} stored whole, {damaged} as cut as the provider has them and {lost_by_provider} lost \
              by it, all with an alarm"
         )?;
-        let Self { need_callback, callbacks, open, unknown_talks, late_talks, .. } = self;
+        let Self { need_callback, callbacks, open, late_talks, .. } = self;
         write!(
             f,
-            "{need_callback} callers to call back in {callbacks} entries, {open} still open, {unknown_talks} entries of talks \
-             that nobody could report, {late_talks} of talks that were reported late; lost: 0"
+            "{need_callback} callers to call back in {callbacks} entries, {open} still open, {late_talks} entries of talks \
+             that were reported late; lost: 0"
         )
     }
 }
@@ -116,6 +114,7 @@ impl fmt::Display for Figures {
 
 struct LoggedCall {
     id: i64,
+    outcome: String,
     line: Option<String>,
     caller: Option<String>,
     callback_id: Option<i64>,
@@ -149,7 +148,7 @@ impl Tables {
     async fn read(year: &Year<'_>) -> Self {
         let mut tables =
             Self { calls: HashMap::new(), entries: HashMap::new(), messages: HashMap::new(), alarms: BTreeSet::new() };
-        let calls = "SELECT provider_call_id, line, caller, callback_id, restored_at, id FROM call";
+        let calls = "SELECT provider_call_id, line, caller, callback_id, restored_at, id, outcome FROM call";
         for row in year.app.rows(calls).await {
             tables.calls.entry(row.get(0)).or_default().push(LoggedCall {
                 line: row.get(1),
@@ -157,6 +156,7 @@ impl Tables {
                 callback_id: row.get(3),
                 restored_at: row.get(4),
                 id: row.get(5),
+                outcome: row.get(6),
             });
         }
         let entries =
@@ -327,14 +327,18 @@ impl Ledger<'_, '_> {
                         None => self.report(Rule::HasCallback, format!("no entry: {call:?}")),
                     }
                 }
-                // The talk came to light after the end of the call, from the spool or from a list: the entry proposes to close.
+                // The talk came to light after the end of the call: the entry proposes to close, or an officer has closed it.
                 (false, Some(id))
                     if call.has_talked
-                        && tables.entries.get(&id).is_some_and(|it| it.proposed_call_id == Some(logged.id)) =>
+                        && logged.outcome == "answered"
+                        && tables.entries.get(&id).is_some_and(|entry| {
+                            (entry.closed_at.is_some() || entry.proposed_call_id == Some(logged.id))
+                                && entry.line == call.line
+                                && entry.number.as_deref() == call.number_to_dial()
+                        }) =>
                 {
                     self.totals.late_talks += 1;
                 }
-                (false, Some(_)) if call.has_talked && !call.is_talk_reported => self.totals.unknown_talks += 1,
                 (false, Some(_)) => self.report(Rule::NobodyWithoutNeed, format!("on the list: {call:?}")),
                 (false, None) => {}
             }
