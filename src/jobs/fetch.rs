@@ -79,6 +79,20 @@ impl fmt::Display for Missed {
     }
 }
 
+impl Missed {
+    /// For alarms.
+    fn in_russian(&self) -> String {
+        match self {
+            Self::Http(error) => error.in_russian(),
+            Self::Disk(KeepError::Io { source, .. }) => format!("папка записей не пишется ({source})"),
+            Self::Disk(error) => error.to_string(),
+            Self::Unreadable(why) => format!("файл не читается ({why})"),
+            Self::NotSound(why) => format!("вместо звука пришло другое ({why})"),
+            Self::Forbidden(forbidden) => forbidden.to_string(),
+        }
+    }
+}
+
 impl Worker {
     pub(super) async fn fetch_recording(&self, job: &Job) -> Ended {
         let now = self.clock.now();
@@ -399,7 +413,8 @@ impl Worker {
             }
             Missed::Http(error) if matches!(error.status(), Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) => {
                 let told = format!(
-                    "Оператор связи не отдаёт записи сообщений: {reason}. Проверьте account_sid, auth_tokens и api_token."
+                    "Записи сообщений не приходят: {}. Проверьте account_sid, auth_tokens и api_token.",
+                    error.in_russian()
                 );
                 Ended::Later(reason).with_alarm(LATE, format!("{} refuses access", voicemail.provider), told)
             }
@@ -425,7 +440,10 @@ impl Worker {
             | Missed::NotSound(_)
             | Missed::Disk(_)
             | Missed::Unreadable(_) => {
-                let told = format!("Записи сообщения нет уже час: {reason}. Попытки продолжаются.");
+                let told = format!(
+                    "Есть сообщения, записи которых нет больше часа: {}. Попытки продолжаются.",
+                    missed.in_russian()
+                );
                 let ended = match missed {
                     Missed::Http(error) => self.later(&error),
                     _ => Ended::Later(reason),
@@ -468,7 +486,7 @@ impl Worker {
         if self.age_ms(job) < NOT_DELETED_MS {
             return ended;
         }
-        let told = format!("Записи не удаляются у оператора связи: {failed}. Попытки продолжаются.");
+        let told = format!("Записи не удаляются у оператора связи: {}. Попытки продолжаются.", failed.in_russian());
         ended.with_alarm(NOT_DELETED, voicemail.provider, told)
     }
 }

@@ -65,6 +65,21 @@ impl HttpError {
         matches!(self.status(), Some(StatusCode::NOT_FOUND | StatusCode::GONE))
     }
 
+    /// For alarms: what the provider did, in Russian.
+    pub(super) fn in_russian(&self) -> String {
+        match self {
+            Self::Status { status: status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN), .. } => {
+                format!("оператор не принял ключ ({})", status.as_u16())
+            }
+            Self::Status { status, retry_after: Some(_) } => {
+                format!("оператор ответил {} и просит подождать", status.as_u16())
+            }
+            Self::Status { status, retry_after: None } => format!("оператор ответил {}", status.as_u16()),
+            Self::Unreachable(why) => format!("оператор недоступен ({why})"),
+            Self::ForbiddenRedirect(_) | Self::TooLarge => format!("ответ оператора не получен ({self})"),
+        }
+    }
+
     /// The pause that the provider asks for, if it does. `outside` is the time of the world, which it goes by.
     pub fn pause_asked_for(&self, outside: Timestamp) -> Option<SignedDuration> {
         match self {

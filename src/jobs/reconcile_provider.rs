@@ -671,17 +671,7 @@ const MAX_PAUSE: SignedDuration = SignedDuration::from_hours(1);
 /// For the administrator.
 fn in_words(stop: &Stop) -> String {
     match stop {
-        Stop::Http(HttpError::Status {
-            status: status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN), ..
-        }) => {
-            format!("оператор не принял ключ ({})", status.as_u16())
-        }
-        Stop::Http(HttpError::Status { status, retry_after: Some(_) }) => {
-            format!("оператор ответил {} и просит подождать", status.as_u16())
-        }
-        Stop::Http(HttpError::Status { status, retry_after: None }) => format!("оператор ответил {}", status.as_u16()),
-        Stop::Http(HttpError::Unreachable(why)) => format!("оператор недоступен ({why})"),
-        Stop::Http(other) => format!("ответ оператора не получен ({other})"),
+        Stop::Http(error) => error.in_russian(),
         Stop::Malformed(why) => format!("список оператора не разобрать ({why})"),
         Stop::Forbidden { why: ForbiddenUrl::WithCredentials, .. } => {
             "в адресе следующей страницы списка есть имя или пароль, служба по нему не идёт".to_owned()

@@ -166,9 +166,10 @@ pub(super) fn worker(house: &House) -> Result<(), String> {
 
 /// Whether it can be read and written.
 pub(super) async fn database(house: &House) -> Result<(), String> {
-    let asking = async { tokio::try_join!(house.store.ping(), house.store.ping_writer()) };
+    let asking = async { tokio::join!(house.store.ping_writer(), house.store.ping()) };
     match timeout(READY_WITHIN, asking).await {
-        Ok(answer) => answer.map(drop).map_err(|error| error.to_string()),
+        // The writer knows why.
+        Ok((writer, reader)) => writer.and(reader).map_err(|error| error.to_string()),
         Err(_) => Err(format!("no answer within {} s", READY_WITHIN.as_secs())),
     }
 }

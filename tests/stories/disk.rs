@@ -61,10 +61,10 @@ async fn has_calls(app: &App, disk: &SmallDisk, count: i64) {
     .await;
 }
 
-async fn is_not_ready(program: &Program) {
+async fn readyz_answers(program: &Program, status: u16) {
     let url = format!("http://{}/readyz", program.address);
     patiently("the truth on /readyz", async {
-        while reqwest::get(&url).await.unwrap().status() != 503 {
+        while reqwest::get(&url).await.unwrap().status() != status {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     })
@@ -75,15 +75,16 @@ stories_on_sqlite! {
     /// Memory alone held them once, and 14 of 30 callers were lost.
     async fn full_disk_loses_no_acknowledged_call(app) {
         let folder = app.folder.path().join("disk");
-        let Some(disk) = SmallDisk::mount(&folder, "size=24m") else { return };
+        let Some(disk) = SmallDisk::mount(&folder, "size=64m") else { return };
         let config = config_on(app, &folder, &folder.join("emergency"));
         let mut program = disk.start(&config);
         call(&program, "CA0").await;
+        readyz_answers(&program, 200).await;
         disk.fill();
         for n in 1..40 {
             call(&program, &format!("CA{n}")).await;
         }
-        is_not_ready(&program).await;
+        readyz_answers(&program, 503).await;
         program.kill();
         let again = disk.start(&config);
         call(&again, "CA40").await;
@@ -93,13 +94,13 @@ stories_on_sqlite! {
 
     async fn read_only_disk_loses_no_acknowledged_call(app) {
         let folder = app.folder.path().join("disk");
-        let Some(disk) = SmallDisk::mount(&folder, "size=24m,ro") else { return };
+        let Some(disk) = SmallDisk::mount(&folder, "size=64m,ro") else { return };
         let config = config_on(app, &folder, &app.folder.path().join("emergency"));
         let mut program = disk.start(&config);
         for n in 0..10 {
             call(&program, &format!("CA{n}")).await;
         }
-        is_not_ready(&program).await;
+        readyz_answers(&program, 503).await;
         program.kill();
         disk.remount("rw");
         let _again = disk.start(&config);
