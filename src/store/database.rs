@@ -56,6 +56,8 @@ pub(super) struct Database {
     identity: Option<Identity>,
     /// Whether this process has had a connection.
     has_connected: bool,
+    /// Whether the folder of recordings has, or had, its mark.
+    is_marked: bool,
     /// No file of a database that is written to shrinks. Bytes.
     longest: u64,
     id_checked: Instant,
@@ -121,6 +123,7 @@ impl Database {
             connected: Arc::default(),
             identity: None,
             has_connected: false,
+            is_marked: false,
             longest: 0,
             id_checked: Instant::now(),
         };
@@ -223,7 +226,7 @@ impl Database {
         }
         let id: Option<String> = sqlx::query_scalar(READ_META).bind(DATABASE_ID).fetch_optional(connection).await?;
         self.id_checked = Instant::now();
-        if let Some(mark) = self.mark() {
+        if let Some(mark) = self.mark().filter(|_| self.is_marked) {
             self.note_recordings(!mark.exists());
         }
         Ok(id.as_deref() == Some(&known.id))
@@ -280,10 +283,11 @@ impl Database {
 
     /// Without a mark a later start would make an empty database in the place of one that is away. Recordings that had one
     /// get no other: the folder in their place may be that below a disk which is not mounted.
-    async fn mark_recordings(&self, identity: &Identity, connection: &mut AnyConnection) -> Result<()> {
+    async fn mark_recordings(&mut self, identity: &Identity, connection: &mut AnyConnection) -> Result<()> {
         let Some(mark) = self.mark() else { return Ok(()) };
         let had_mark = sqlx::query(READ_META).bind(HAS_MARK).fetch_optional(&mut *connection).await?.is_some();
         let is_foreign = had_mark && !mark.exists();
+        self.is_marked = had_mark;
         self.note_recordings(is_foreign);
         if is_foreign || (had_mark && self.identity.as_ref() == Some(identity)) {
             return Ok(());
@@ -296,6 +300,7 @@ impl Database {
         });
         match written {
             Ok(()) if !had_mark => {
+                self.is_marked = true;
                 sqlx::query(WRITE_META).bind(HAS_MARK).bind("yes").execute(connection).await?;
             }
             Ok(()) => {}
