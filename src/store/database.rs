@@ -76,8 +76,11 @@ struct Identity {
 type Inode = (u64, u64);
 
 fn inode(file: &Path) -> Option<Inode> {
-    let metadata = fs::metadata(file).ok()?;
-    Some((metadata.dev(), metadata.ino()))
+    fs::metadata(file).ok().as_ref().map(inode_of)
+}
+
+fn inode_of(metadata: &fs::Metadata) -> Inode {
+    (metadata.dev(), metadata.ino())
 }
 
 /// What SQLite lays beside a file.
@@ -173,8 +176,10 @@ impl Database {
             Some(file) if fs::metadata(file).map_or(0, |metadata| metadata.len()) == 0 => return Err(StoreError::Gone),
             _ => {}
         }
-        self.refuse_shrunk()?;
-        self.lay_foreign_log_aside()?;
+        if !self.is_same_file()? {
+            self.longest = 0;
+            self.lay_foreign_log_aside()?;
+        }
         let mut connection = connect(&self.options).await?;
         backup::refuse_unfinished(&mut connection).await?;
         if self.identity.is_some() && !has_id(&mut connection).await? {
@@ -205,9 +210,9 @@ impl Database {
                 info!("Connected to the database again");
             }
         }
-        self.longest = self.length();
         self.mark_recordings(&identity, &mut connection).await?;
         self.identity = Some(identity);
+        self.is_same_file()?;
         self.has_connected = true;
         self.id_checked = Instant::now();
         Ok((connection, is_other || is_first))
@@ -215,11 +220,9 @@ impl Database {
 
     /// Whether an open connection still leads to the database that is in its place.
     pub async fn is_same(&mut self, connection: &mut AnyConnection) -> Result<bool> {
-        let Some(known) = &self.identity else { return Ok(false) };
-        if known.inode != self.file.as_deref().and_then(inode) {
+        if !self.is_same_file()? {
             return Ok(false);
         }
-        self.refuse_shrunk()?;
         let Some(known) = &self.identity else { return Ok(false) };
         if self.id_checked.elapsed() < ID_CHECK_INTERVAL {
             return Ok(true);
@@ -232,19 +235,22 @@ impl Database {
         Ok(id.as_deref() == Some(&known.id))
     }
 
-    fn length(&self) -> u64 {
-        self.file.as_deref().and_then(|file| fs::metadata(file).ok()).map_or(0, |metadata| metadata.len())
-    }
-
-    /// A file that was cut off takes commits into its log, and is unreadable once that is folded in.
-    fn refuse_shrunk(&mut self) -> Result<()> {
-        let is_same_file = self.identity.as_ref().map(|known| known.inode) == self.file.as_deref().map(inode);
-        let length = self.length();
-        if is_same_file && length < self.longest {
+    /// Whether the file in its place is the one that is known. One look at it for each commit.
+    ///
+    /// # Errors
+    /// It was cut off: such a file takes commits into its log, and is unreadable once that is folded in.
+    fn is_same_file(&mut self) -> Result<bool> {
+        let metadata = self.file.as_deref().and_then(|file| fs::metadata(file).ok());
+        let inode = metadata.as_ref().map(inode_of);
+        if self.identity.as_ref().is_none_or(|known| known.inode != inode) {
+            return Ok(false);
+        }
+        let length = metadata.map_or(0, |metadata| metadata.len());
+        if length < self.longest {
             return Err(StoreError::Shrunk);
         }
-        self.longest = self.longest.max(length);
-        Ok(())
+        self.longest = length;
+        Ok(true)
     }
 
     /// Where another file was put in the place of the one that is known, the log beside it may still be the former's: SQLite
@@ -252,7 +258,7 @@ impl Database {
     fn lay_foreign_log_aside(&self) -> Result<()> {
         let (Some(file), Some(known)) = (&self.file, &self.identity) else { return Ok(()) };
         let log = beside(file, "-wal");
-        if known.inode == inode(file) || known.log_inode.is_none() || known.log_inode != inode(&log) {
+        if known.log_inode.is_none() || known.log_inode != inode(&log) {
             return Ok(());
         }
         let aside = (1..).map(|n| format!("-former-{n}")).find(|end| !beside(file, &format!("{end}-wal")).exists());

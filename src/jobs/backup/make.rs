@@ -19,17 +19,14 @@ use tracing::{info, warn};
 use super::check::{Problem, check};
 use super::files::{self, Sum, Summing};
 use super::manifest::{
-    FileEntry, MANIFEST, MadeBy, Manifest, PREFIX, RECORDINGS, Sha256Hex, TABLES, TableEntry, UNFINISHED_PREFIX,
-    backups_in,
+    FORMER_SPOOL, FileEntry, MANIFEST, MadeBy, Manifest, PREFIX, RECORDINGS, SPOOL, Sha256Hex, TABLES, TableEntry,
+    UNFINISHED_PREFIX, backups_in,
 };
 use super::{ManifestError, blocking};
 use crate::recordings::{Checksum, RecordingName};
 use crate::store::{Present, Snapshot, StoreError, TableContent, VoicemailState, spooled_files};
 use crate::time::{TimeZone, Timestamp};
 
-/// The folder beside the recordings in which deliveries wait for the database, and its name in older versions.
-const SPOOL: &str = ".spool";
-const FORMER_SPOOL: &str = ".late";
 /// How often a backup begins anew because somebody erased a recording while it was made.
 const MAX_TRIES: usize = 3;
 /// Chunks of a table that may wait for the disk.

@@ -20,9 +20,10 @@ const FORMAT_VERSION: u32 = 1;
 /// The folder of the tables inside a backup, and that of the recordings.
 pub(super) const TABLES: &str = "tables";
 pub(super) const RECORDINGS: &str = "recordings";
-/// What lies below these, in the folder of the recordings, is no recording: deliveries, and how those that wait for the
-/// database end. The others are set aside for somebody to look at.
-const SPOOLS: [&str; 2] = [".spool/", ".late/"];
+/// The folder beside the recordings in which deliveries wait for the database, and its name in older versions.
+pub(super) const SPOOL: &str = ".spool";
+pub(super) const FORMER_SPOOL: &str = ".late";
+/// The end of the name of a delivery that waits. The others are set aside for somebody to look at.
 const WAITING: &str = ".json";
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -203,7 +204,7 @@ impl Manifest {
 }
 
 fn is_spooled(name: &str) -> bool {
-    SPOOLS.iter().any(|spool| name.starts_with(spool))
+    [SPOOL, FORMER_SPOOL].iter().any(|spool| Path::new(name).starts_with(spool))
 }
 
 /// Only plain names behind one another.
