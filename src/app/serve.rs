@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
 use super::config::Config;
-use super::house;
+use super::house::{self, TaskEnded};
 use super::log_writer::duplicate;
 use crate::time::{Clock, Timestamp};
 
@@ -51,20 +51,22 @@ pub async fn run(config: Config, rehearse_at: Option<Timestamp>) -> anyhow::Resu
         None => info!("Ending: finishing what is in hand"),
         Some(task) => error!("Ending to be started anew: {task}"),
     }
-    let unsaved = running.stop().await;
+    conclude(ended, &running.stop().await)
+}
+
+/// Prints what could be saved nowhere. An error, and so an exit status at which a service manager starts the service again,
+/// if there was any or if a task ended by itself.
+fn conclude(ended: Option<TaskEnded>, unsaved: &[String]) -> anyhow::Result<()> {
     if !unsaved.is_empty() {
         error!(
             "{} deliveries could be saved nowhere and follow here. Take them in: perezvon replay --spool FILE",
             unsaved.len()
         );
-        print_unsaved(&unsaved);
+        print_unsaved(unsaved);
         bail!("не сохранено событий: {}", unsaved.len());
     }
     info!("Ended");
-    match ended {
-        None => Ok(()),
-        Some(task) => Err(task.into()),
-    }
+    ended.map_or(Ok(()), |task| Err(task.into()))
 }
 
 /// Writes the lines to the first of these that takes them all: standard error, standard output, a file in the working folder.
@@ -106,4 +108,17 @@ pub async fn wait_for_the_end() -> anyhow::Result<()> {
         _ = quit.recv() => {}
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn service_that_lost_a_task_ends_with_an_error() {
+        assert!(conclude(None, &[]).is_ok());
+        for task in [TaskEnded::Writer, TaskEnded::Worker, TaskEnded::Listener] {
+            assert!(conclude(Some(task), &[]).is_err(), "{task}");
+        }
+    }
 }

@@ -5,7 +5,6 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -182,14 +181,12 @@ async fn whatever_was_acknowledged_survives_a_kill_at_any_moment() {
 async fn asked_to_end_it_answers_what_it_has_in_hand_and_ends_well() {
     let folder = tempfile::Builder::new().prefix("perezvon-end-").tempdir().unwrap();
     let acknowledged: Arc<Mutex<Vec<Acknowledged>>> = Arc::default();
-    let mut program = start(folder.path());
+    let program = start(folder.path());
     let stop = Arc::default();
     let connections = load(program.address, 0, &stop, &acknowledged);
     wait_for(200, &acknowledged, &connections).await;
-    let asked = Command::new("bash").args(["-c", &format!("kill -TERM {}", program.child.id())]).status().unwrap();
-    assert!(asked.success());
-    let status = tokio::task::block_in_place(|| program.child.wait()).unwrap();
-    assert_eq!(status.code(), Some(0));
+    let (status, _) = tokio::task::block_in_place(|| program.end());
+    assert_eq!(status, Some(0));
     stop.store(true, Ordering::Relaxed);
     for connection in connections {
         connection.await.unwrap();

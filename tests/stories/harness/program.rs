@@ -4,11 +4,14 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 
 /// A running program. Dropped, it is killed.
 pub struct Program {
     pub child: Child,
     pub address: SocketAddr,
+    /// Reads its log, or the program would wait for somebody who does.
+    log: Option<JoinHandle<String>>,
 }
 
 impl Program {
@@ -38,9 +41,23 @@ impl Program {
             }
             told.push_str(&line);
         };
-        // Somebody has to read on, or the program would wait for its own diary.
-        std::thread::spawn(move || for _ in log.lines().map_while(Result::ok) {});
-        Self { child, address }
+        let log = std::thread::spawn(move || {
+            let mut text = String::new();
+            for line in log.lines().map_while(Result::ok) {
+                text += &line;
+                text.push('\n');
+            }
+            text
+        });
+        Self { child, address, log: Some(log) }
+    }
+
+    /// Asks it to end. The answer is its exit status and what it logged since it listened.
+    pub fn end(mut self) -> (Option<i32>, String) {
+        let id = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        let status = self.child.wait().unwrap();
+        (status.code(), self.log.take().unwrap().join().unwrap())
     }
 
     /// Without warning.

@@ -57,6 +57,12 @@ impl SmallDisk {
         Program::start_by(self.inside(), config)
     }
 
+    /// Runs a command of the program to its end. The answer is whether it succeeded, and what it printed.
+    pub fn run(&self, arguments: &[&str]) -> (bool, String) {
+        let output = self.inside().arg(env!("CARGO_BIN_EXE_perezvon")).args(arguments).output().unwrap();
+        (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    }
+
     pub fn remount(&self, options: &str) {
         let done = self.inside().args(["mount", "-o", &format!("remount,{options}")]).arg(&self.folder).status();
         assert!(done.unwrap().success(), "{options}");
