@@ -13,12 +13,13 @@ mod place;
 mod reconcile;
 mod reconcile_provider;
 mod replay;
+mod rounds;
 mod transcribe;
 mod upkeep;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
@@ -30,8 +31,8 @@ pub use self::http::{Http, NoAnswer, client_builder};
 pub use self::mail::{MailSecurity, MailSettings, Mailbox, MailboxError, mailbox, try_mail};
 pub use self::reconcile_provider::{LookEnd, LookReport, Reconciler};
 pub use self::replay::{Replayed, replay};
+use self::rounds::Rounds;
 pub use self::transcribe::{Transcriber, TranscriptionSettings};
-use self::upkeep::{INTEGRITY_CHECK_INTERVAL, Outage};
 use crate::providers::Providers;
 use crate::recordings::Folder;
 use crate::store::{Job, JobKind, JobPool, SharedAlarm, Store, StoreError};
@@ -43,17 +44,12 @@ const TICK: Duration = Duration::from_secs(1);
 const MAX_IN_LANE: usize = 2;
 /// How long the jobs in hand may take to end when the program stops. A second try is safe.
 const PARTING: Duration = Duration::from_secs(5);
-/// Ticks between two looks at calls nobody told the end of.
-const SWEEP_EVERY: u32 = 60;
 
 /// A provider may shorten our pauses to this, and not further however often it asks.
 const SHORT_PAUSE: SignedDuration = SignedDuration::from_mins(1);
 
 /// Interval of renewing the lease of a job that goes on; a lease is longer.
 const LEASE_RENEWAL_INTERVAL: Duration = Duration::from_secs(4 * 60);
-
-/// A step of the machine's clock larger than this is a jump, not the work of its steering.
-const JUMP_MS: i64 = 30_000;
 
 /// Works off the queue. Cheap to clone.
 #[derive(Clone)]
@@ -147,62 +143,24 @@ impl From<StoreError> for Ended {
 
 impl Worker {
     /// Works until `stop` changes; what is in hand then has some seconds to end. A job that waits for a silent host holds
-    /// up no delivery, no sweep and no stop.
+    /// up no delivery, no sweep and no stop, and neither does a round that waits for the database.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut tick: u32 = 0;
-        let mut looked = (self.clock.now(), Instant::now());
-        let mut in_hand = JoinSet::new();
-        let mut outage = Outage::default();
+        let (mut rounds, mut in_hand) = (Rounds::new(self.clock.now()), JoinSet::new());
         let slots = Slots::default();
-        let mut has_resumed = false;
-        let mut checked: Option<Instant> = None;
         loop {
             tokio::select! {
-                _ = ticks.tick() => {
-                    if !has_resumed {
-                        match self.resume().await {
-                            Ok(()) => has_resumed = true,
-                            Err(failed) => warn!(error = %failed, "The queue cannot be taken up; trying again"),
-                        }
-                    }
-                    let (shown, steady) = looked;
-                    looked = (self.clock.now(), Instant::now());
-                    let expected_ms = i64::try_from(steady.elapsed().as_millis()).unwrap_or(i64::MAX);
-                    let jump_ms = looked.0.as_millisecond() - shown.as_millisecond() - expected_ms;
-                    if jump_ms.abs() > JUMP_MS && self.clock.follows_the_machine() {
-                        self.clock_jumped(jump_ms, shown).await;
-                    }
-                    self.store.drain_spool().await;
-                    self.watch_database().await;
-                    self.mail_outage(&mut outage).await;
-                    if tick.is_multiple_of(SWEEP_EVERY) {
-                        self.sweep().await;
-                        self.store.tend_spool(self.clock.now()).await;
-                        let is_checked = checked.is_some_and(|at| at.elapsed() < INTEGRITY_CHECK_INTERVAL);
-                        if !is_checked && self.integrity_check_is_due().await {
-                            checked = Some(Instant::now());
-                            let worker = self.clone();
-                            in_hand.spawn(async move { worker.check_integrity().await });
-                        }
-                        if let Err(failed) = self.plan_looks(tick == 0).await {
-                            warn!(error = %failed, "The comparison with the providers could not be planned; trying again");
-                        }
-                        if let Err(failed) = self.plan_mail().await {
-                            warn!(error = %failed, "Letters could not be planned; trying again");
-                        }
-                        let worker = self.clone();
-                        in_hand.spawn(async move { worker.back_up_if_due().await.map(drop) });
-                    }
-                    tick = tick.wrapping_add(1);
-                }
+                _ = ticks.tick() => tokio::select! {
+                    () = self.make_round(&mut rounds, &mut in_hand) => {}
+                    _ = stop.changed() => break,
+                },
                 Some(ended) = in_hand.join_next() => told(ended),
                 _ = stop.changed() => break,
             }
             self.heartbeat.beat();
             // What this instance left in the middle is given back first.
-            if has_resumed && let Err(failed) = self.take_in_hand(&slots, &mut in_hand).await {
+            if rounds.has_resumed() && let Err(failed) = self.take_in_hand(&slots, &mut in_hand).await {
                 warn!(error = %failed, "The queue cannot be read; trying again");
             }
         }
@@ -260,17 +218,6 @@ impl Worker {
                 ended.unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()))?;
                 ran += 1;
             }
-        }
-    }
-
-    /// The machine's clock jumped by `by_ms` after it had shown `before`.
-    pub async fn clock_jumped(&self, by_ms: i64, before: Timestamp) {
-        warn!(by_ms, "The clock jumped by {} s; claims and jobs move along", by_ms / 1000);
-        if let Err(failed) = self.store.move_leases(by_ms, before).await {
-            warn!(error = %failed, "The claims could not be moved along with the clock");
-        }
-        if let Err(failed) = self.store.move_jobs_near(self.clock.now()).await {
-            warn!(error = %failed, "The jobs could not be moved along with the clock");
         }
     }
 

@@ -179,7 +179,8 @@ stories_on_sqlite! {
             assert_eq!(call(&program, &format!("CA{n}")).await, 503);
         }
         let (status, log) = tokio::task::block_in_place(|| program.end());
-        assert_eq!(status, Some(1), "{log}");
+        // A sweep without a database waited for it in each of its parts, and a container is killed ten seconds after it was asked.
+        assert!(status == Some(1) && !log.contains("hangs"), "{log}");
         let own_config = app.folder.path().join("own.toml");
         std::fs::write(&own_config, app.config_text()).unwrap();
         replay(app, &disk, &own_config, &log);
