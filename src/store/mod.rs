@@ -83,7 +83,7 @@ pub use reconciliation::{KnownCall, Look, LookPlace, Reconciliation};
 pub use replay::InboxDelivery;
 pub use reports::{MOST_REPORTED, Reported};
 pub use sessions::KeptSession;
-pub use spool::{Accepted, SpoolDepth, from_line as read_spooled, spooled_files};
+pub use spool::{Accepted, SpoolDepth, from_line as read_spooled, set_aside_path, spooled_files};
 pub use tokens::Token;
 pub use undoing::STEPS_BACK;
 pub use voicemails::{StoredSound, Transcript, Voicemail, VoicemailState};
