@@ -15,7 +15,7 @@ use crate::time::{SignedDuration, Timestamp, elapsed_ms};
 const SILENT_FOR: SignedDuration = SignedDuration::from_mins(30);
 /// The longest a call may last (`Dial` ends by itself after 4 h: provider contract, TwiML §6). After that it has ended.
 const LONGEST_CALL_MS: i64 = 4 * 3_600_000;
-/// A question that has been out for this long holds up no end of a call that must have ended.
+/// A call that must have ended waits this long for the answer to the question that is due then.
 const ANSWER_GRACE: SignedDuration = SignedDuration::from_mins(5);
 /// A provider that does not answer is asked for this long.
 const ASK_FOR_MS: i64 = 24 * 3_600_000;
@@ -58,9 +58,9 @@ impl Worker {
     /// other, and at a host that does not answer each of them takes its whole time, so the ends do not wait with them. The
     /// question stays: a lost talk or message is still found, and a talk then proposes to close.
     async fn end_calls_without_answer(&self, now: Timestamp) -> Result<(), StoreError> {
-        let before = |span| now.checked_sub(span).unwrap_or(now);
-        let began_by = before(SignedDuration::from_millis(LONGEST_CALL_MS));
-        let calls = self.store.calls_without_answer(began_by, before(ANSWER_GRACE)).await?;
+        let asked_by = now.checked_sub(ANSWER_GRACE).unwrap_or(now);
+        let began_by = asked_by.checked_sub(SignedDuration::from_millis(LONGEST_CALL_MS)).unwrap_or(asked_by);
+        let calls = self.store.calls_without_answer(began_by, asked_by).await?;
         // Together they share a commit.
         try_join_all(calls.iter().map(|call| self.assume_end(call, now))).await?;
         Ok(())

@@ -86,11 +86,7 @@ statements! {
         INSERT INTO lease (name, leased_by, leased_until) VALUES ($1, $2, $3)
         ON CONFLICT (name) DO UPDATE SET leased_by = excluded.leased_by, leased_until = excluded.leased_until
         WHERE lease.leased_until IS NULL OR lease.leased_until <= $4 OR lease.leased_until > $5";
-    RENEW_LEASE = "
-        UPDATE lease SET leased_until = $3
-        WHERE name = $1 AND leased_until IS NOT NULL AND COALESCE(leased_by, '') = COALESCE(CAST($2 AS TEXT), '')";
-    GIVE_LEASE_BACK = "
-        UPDATE lease SET leased_until = NULL, leased_by = NULL
-        WHERE name = $1 AND COALESCE(leased_by, '') = COALESCE(CAST($2 AS TEXT), '')";
+    RENEW_LEASE = "UPDATE lease SET leased_until = $3 WHERE name = $1 AND leased_by = $2";
+    GIVE_LEASE_BACK = "UPDATE lease SET leased_until = NULL, leased_by = NULL WHERE name = $1 AND leased_by = $2";
     GIVE_ALL_LEASES_BACK = "UPDATE lease SET leased_until = NULL, leased_by = NULL WHERE leased_by = $1";
 }

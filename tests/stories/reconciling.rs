@@ -71,7 +71,7 @@ stories! {
         for n in 0..120 {
             app.post("voice", &Form::call(&format!("CA{n}")).from(&format!("+7928000{n:04}"))).await;
         }
-        for minutes in [31, 1, 4 * 60 - 33] {
+        for minutes in [31, 1, 4 * 60 + 4 - 32] {
             app.advance_minutes(minutes);
             app.worker().sweep().await;
         }
