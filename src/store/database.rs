@@ -363,7 +363,7 @@ async fn made_id(connection: &mut AnyConnection) -> Result<String> {
 
 fn random_word() -> String {
     let mut random = [0; 16];
-    // Without randomness two databases made alike look the same, which their files do not.
+    // Without randomness two databases made alike have the same word, and their files still tell them apart.
     let _ = getrandom::fill(&mut random);
     format!("{:032x}", u128::from_be_bytes(random))
 }

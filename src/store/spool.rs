@@ -31,7 +31,7 @@ const STUCK_MS: i64 = 60_000;
 const WRITE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Applied at once: they share a commit.
 const CHUNK: usize = 64;
-/// Timeout of the last attempt when the service stops, of memory and of the files each.
+/// Timeout of the last attempt when the service stops: of memory, of the files and of the alarm each.
 const LAST_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A database that takes longer to answer does not take what memory holds: a disk may.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -472,12 +472,11 @@ impl Store {
     /// The last attempt of a service that stops: what neither the database nor a disk takes, as lines for
     /// `perezvon replay --spool`. The next start raises an alarm about them where any disk could remember that.
     pub async fn drain_spool_at_stop(&self) -> Vec<String> {
-        if self.spool.depth().is_empty() {
-            return Vec::new();
+        if !self.spool.depth().is_empty() {
+            // Files outlive the stop by themselves.
+            let _ = tokio::time::timeout(LAST_ATTEMPT_TIMEOUT, self.drain_memory()).await;
+            let _ = tokio::time::timeout(LAST_ATTEMPT_TIMEOUT, self.drain_spool()).await;
         }
-        // Files outlive the stop by themselves.
-        let _ = tokio::time::timeout(LAST_ATTEMPT_TIMEOUT, self.drain_memory()).await;
-        let _ = tokio::time::timeout(LAST_ATTEMPT_TIMEOUT, self.drain_spool()).await;
         let _ = tokio::time::timeout(LAST_ATTEMPT_TIMEOUT, self.report_outage()).await;
         let left = std::mem::take(&mut *self.spool.in_memory()).deliveries;
         let lines: Vec<String> = left.values().filter_map(|unsaved| disk::to_line(&unsaved.delivery).ok()).collect();
