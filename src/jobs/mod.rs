@@ -48,7 +48,7 @@ const PARTING: Duration = Duration::from_secs(5);
 /// A provider may shorten our pauses to this, and not further however often it asks.
 const SHORT_PAUSE: SignedDuration = SignedDuration::from_mins(1);
 
-/// Interval of renewing the lease of a job that goes on; a lease is longer.
+/// Interval of renewing the lease of work that goes on; a lease is longer.
 const LEASE_RENEWAL_INTERVAL: Duration = Duration::from_secs(4 * 60);
 
 /// Works off the queue. Cheap to clone.
@@ -243,7 +243,10 @@ impl Worker {
 
     async fn work(&self, job: &Job) -> Result<(), StoreError> {
         let ended = match job.kind {
-            JobKind::FetchRecording => self.keeping_lease(job, self.fetch_recording(job)).await,
+            JobKind::FetchRecording => {
+                let renew = || self.store.renew_job_lease(job.id, self.clock.now());
+                keeping_lease(self.fetch_recording(job), renew).await
+            }
             JobKind::DeleteRecording => self.delete_recording(job).await,
             JobKind::ReconcileCall => self.reconcile_call(job).await,
             JobKind::ReconcileProvider => self.reconcile_provider(job).await,
@@ -287,23 +290,6 @@ impl Worker {
         self.store.job_later(job, pause, &reason, alarm, now).await
     }
 
-    /// Does a job that may take longer than its lease, and renews the lease meanwhile.
-    async fn keeping_lease<T>(&self, job: &Job, work: impl Future<Output = T>) -> T {
-        let mut work = std::pin::pin!(work);
-        let mut renewals = tokio::time::interval(LEASE_RENEWAL_INTERVAL);
-        renewals.tick().await;
-        loop {
-            tokio::select! {
-                done = &mut work => return done,
-                _ = renewals.tick() => {
-                    if let Err(failed) = self.store.renew_job_lease(job.id, self.clock.now()).await {
-                        warn!(error = %failed, "The lease of a job could not be renewed; it may be begun twice");
-                    }
-                }
-            }
-        }
-    }
-
     /// What must be looked at once when the service starts. Whoever mends the access to a provider has everything of it
     /// tried again, what was given up too.
     pub async fn resume(&self) -> Result<(), StoreError> {
@@ -340,6 +326,26 @@ impl Worker {
     async fn clear_alarm(&self, kind: &'static str, subject: i64, now: Timestamp) {
         if let Err(failed) = self.store.clear_alarm(kind, &subject.to_string(), now).await {
             warn!(error = %failed, alarm = kind, "An alarm could not be cleared");
+        }
+    }
+}
+
+/// Does what may take longer than its lease, and renews the lease meanwhile.
+async fn keeping_lease<T, R>(work: impl Future<Output = T>, renew: impl Fn() -> R) -> T
+where
+    R: Future<Output = Result<(), StoreError>>,
+{
+    let mut work = std::pin::pin!(work);
+    let mut renewals = tokio::time::interval(LEASE_RENEWAL_INTERVAL);
+    renewals.tick().await;
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            _ = renewals.tick() => {
+                if let Err(failed) = renew().await {
+                    warn!(error = %failed, "A lease could not be renewed; its work may be begun twice");
+                }
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Calls whose callbacks were lost: the provider is asked what it knows, and its answer goes the way of a delivery.
 
+use futures_util::future::try_join_all;
 use reqwest::StatusCode;
 use tracing::{error, info, warn};
 
@@ -14,6 +15,8 @@ use crate::time::{SignedDuration, Timestamp, elapsed_ms};
 const SILENT_FOR: SignedDuration = SignedDuration::from_mins(30);
 /// The longest a call may last (`Dial` ends by itself after 4 h: provider contract, TwiML §6). After that it has ended.
 const LONGEST_CALL_MS: i64 = 4 * 3_600_000;
+/// A call that must have ended waits this long for the answer to the question that is due then.
+const ANSWER_GRACE: SignedDuration = SignedDuration::from_mins(5);
 /// A provider that does not answer is asked for this long.
 const ASK_FOR_MS: i64 = 24 * 3_600_000;
 
@@ -30,6 +33,7 @@ impl Worker {
             }
         };
         told("calls without an end", self.ask_about_silent_calls(now).await);
+        told("calls that must have ended", self.end_calls_without_answer(now).await);
         // What another instance changed is taken up here too.
         told("changes of hours and greetings", self.store.renew_lines().await);
         told("warnings of the calendars", self.watch_calendars(now).await);
@@ -48,6 +52,23 @@ impl Worker {
             self.store.plan_question(&call, now).await?;
         }
         Ok(())
+    }
+
+    /// Ends calls that must have ended and about which their provider keeps silent. Questions wait in their lane for each
+    /// other, and at a host that does not answer each of them takes its whole time, so the ends do not wait with them. The
+    /// question stays: a lost talk or message is still found, and a talk then proposes to close.
+    async fn end_calls_without_answer(&self, now: Timestamp) -> Result<(), StoreError> {
+        let asked_by = now.checked_sub(ANSWER_GRACE).unwrap_or(now);
+        let began_by = asked_by.checked_sub(SignedDuration::from_millis(LONGEST_CALL_MS)).unwrap_or(asked_by);
+        let calls = self.store.calls_without_answer(began_by, asked_by).await?;
+        // Together they share a commit.
+        try_join_all(calls.iter().map(|call| self.assume_end(call, now))).await?;
+        Ok(())
+    }
+
+    /// Ends a call that cannot last any longer.
+    async fn assume_end(&self, call: &Call, now: Timestamp) -> Result<(), StoreError> {
+        self.store.deliver(own_delivery(call, "assumed-end", Vec::new(), ended(now), now)).await.map(drop)
     }
 
     /// Takes away the files of erased messages that are still there: after a crash, or because the disk refused.
@@ -150,8 +171,8 @@ impl Worker {
         if elapsed_ms(call.started_at, now) < LONGEST_CALL_MS {
             return Ended::After(SignedDuration::from_mins(15), "the call is still going on".to_owned());
         }
-        match self.store.deliver(own_delivery(call, "assumed-end", Vec::new(), ended(now), now)).await {
-            Ok(_) => Ended::Done,
+        match self.assume_end(call, now).await {
+            Ok(()) => Ended::Done,
             Err(failed) => failed.into(),
         }
     }

@@ -15,13 +15,14 @@ use sqlx::{AnyConnection, Arguments, AssertSqlSafe, Connection, Row};
 use tokio::sync::mpsc;
 
 use super::database;
+use super::lease::MAX_CLOCK_DIFFERENCE;
 use super::sql::{Columns, statements};
 use super::{Result, Store, StoreError, VoicemailState};
 use crate::time::{SignedDuration, Timestamp};
 
 /// Tables that are in no backup. `session`: a copy in the wrong hands signs nobody in, and whoever is signed in types the
-/// password once more. `news`: it tells running processes of each other.
-pub const LEFT_OUT: [&str; 2] = ["session", "news"];
+/// password once more. `news`: it tells running processes of each other. `lease`: what running processes hold.
+pub const LEFT_OUT: [&str; 3] = ["session", "news", "lease"];
 
 /// Tables that are not empty after the migrations: the first restore replaces their rows.
 const FILLED_BY_MIGRATIONS: [&str; 1] = ["search_progress"];
@@ -113,12 +114,14 @@ pub struct LastBackup {
 
 impl Store {
     /// `None`: there has never been one. One of an instant after `now` was written by a clock that ran ahead, and its age is
-    /// unknown: it counts as none.
+    /// unknown: it counts as none. But the clock of another instance may be a little ahead: its backup was made just now.
     pub async fn last_backup(&self, now: Timestamp) -> Result<Option<LastBackup>> {
         let text = self.meta(LAST_BACKUP).await?;
         // What another version of the program wrote is as good as none: the next night writes it anew.
         let last = text.and_then(|text| serde_json::from_str::<LastBackup>(&text).ok());
-        Ok(last.filter(|last| last.made_at <= now))
+        let latest = now.checked_add(MAX_CLOCK_DIFFERENCE).unwrap_or(Timestamp::MAX);
+        let last = last.filter(|last| last.made_at <= latest);
+        Ok(last.map(|last| LastBackup { made_at: last.made_at.min(now), ..last }))
     }
 
     pub async fn set_last_backup(&self, last: &LastBackup) -> Result<()> {

@@ -74,6 +74,17 @@ impl Store {
         let rows = sqlx::query(LIST_GOING_ON).bind(before.as_millisecond()).fetch_all(&self.readers).await?;
         rows.iter().map(read).collect()
     }
+
+    /// Calls that began at `began_by` or before, of whose end nobody told, and whose provider is asked about them since
+    /// `asked_by` or longer: oldest first, at most 100.
+    pub async fn calls_without_answer(&self, began_by: Timestamp, asked_by: Timestamp) -> Result<Vec<Call>> {
+        let rows = sqlx::query(LIST_WITHOUT_ANSWER)
+            .bind(began_by.as_millisecond())
+            .bind(asked_by.as_millisecond())
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(read).collect()
+    }
 }
 
 pub(super) fn read(row: &AnyRow) -> Result<Call> {
@@ -204,6 +215,14 @@ statements! {
         SELECT * FROM call
         WHERE ended_at IS NULL AND started_at < $1
           AND NOT EXISTS (SELECT 1 FROM job WHERE job.kind = 'reconcile_call' AND job.subject = call.id)
+        ORDER BY started_at, id
+        LIMIT 100";
+    LIST_WITHOUT_ANSWER = "
+        SELECT * FROM call
+        WHERE ended_at IS NULL AND started_at <= $1
+          AND EXISTS (
+            SELECT 1 FROM job
+            WHERE job.kind = 'reconcile_call' AND job.subject = call.id AND job.created_at <= $2)
         ORDER BY started_at, id
         LIMIT 100";
 }

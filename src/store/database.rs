@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::migrate::Migrate;
 use sqlx::{AnyConnection, AnyPool, ConnectOptions, Connection};
 use tracing::{error, info, warn};
 
@@ -29,6 +30,10 @@ const REHEARSAL: &str = "rehearsal";
 const ID_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Timeout of a reader's connection: whoever waits longer hears that the database is away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Timeout of turning a new SQLite file to its write-ahead log while others do the same, and the pause between two attempts.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
 /// What the database is to be for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,10 +190,7 @@ impl Database {
         if self.identity.is_some() && !has_id(&mut connection).await? {
             return Err(StoreError::Gone);
         }
-        migrator(connection.backend_name())
-            .run_direct(None, &mut connection, false)
-            .await
-            .map_err(|error| sqlx::Error::Migrate(Box::new(error)))?;
+        migrate(&mut connection).await?;
         self.check_purpose(&mut connection).await?;
         let id = made_id(&mut connection).await?;
         let identity = Identity {
@@ -299,7 +301,8 @@ impl Database {
             return Ok(());
         }
         let written = serde_json::to_vec(identity).map_err(std::io::Error::other).and_then(|text| {
-            let partial = mark.with_extension("partial");
+            // Another process may make the same mark at this moment: each has a file of its own until it is whole.
+            let partial = mark.with_extension(format!("partial-{}", random_word()));
             fs::write(&partial, text)?;
             fs::File::open(&partial)?.sync_all()?;
             fs::rename(&partial, &mark)
@@ -335,7 +338,8 @@ impl Database {
                 if sqlx::query(ANY_CALL_OR_CALLBACK).fetch_optional(&mut *connection).await?.is_some() {
                     return Err(StoreError::WrongPurpose { is_rehearsal: false });
                 }
-                sqlx::query(WRITE_META).bind(REHEARSAL).bind(started.clone()).execute(connection).await?;
+                // Of two rehearsals that begin at once the first one marks it.
+                sqlx::query(MAKE_META).bind(REHEARSAL).bind(started.clone()).execute(connection).await?;
                 Ok(())
             }
         }
@@ -353,12 +357,34 @@ async fn has_id(connection: &mut AnyConnection) -> Result<bool> {
 
 /// The random word of the database, made where it has none.
 async fn made_id(connection: &mut AnyConnection) -> Result<String> {
-    let mut random = [0; 16];
-    // Without randomness two databases made alike look the same, which their files do not.
-    let _ = getrandom::fill(&mut random);
-    let word = format!("{:032x}", u128::from_be_bytes(random));
-    sqlx::query(MAKE_ID).bind(DATABASE_ID).bind(word).execute(&mut *connection).await?;
+    sqlx::query(MAKE_META).bind(DATABASE_ID).bind(random_word()).execute(&mut *connection).await?;
     Ok(sqlx::query_scalar(READ_META).bind(DATABASE_ID).fetch_one(connection).await?)
+}
+
+fn random_word() -> String {
+    let mut random = [0; 16];
+    // Without randomness two databases made alike have the same word, and their files still tell them apart.
+    let _ = getrandom::fill(&mut random);
+    format!("{:032x}", u128::from_be_bytes(random))
+}
+
+/// Brings the schema up to date. Of several processes that start on one database one does it and the others wait: on
+/// PostgreSQL for the lock that the migrator takes. On SQLite it takes none, so each step holds the lock for writing while it
+/// looks whether it is still to be made.
+async fn migrate(connection: &mut AnyConnection) -> Result<()> {
+    let failed = |error| sqlx::Error::Migrate(Box::new(error));
+    let migrator = migrator(connection.backend_name());
+    if connection.backend_name() == "SQLite" {
+        connection.ensure_migrations_table(&migrator.table_name).await.map_err(failed)?;
+        let applied = connection.list_applied_migrations(&migrator.table_name).await.map_err(failed)?;
+        let is_applied = |version: i64| applied.iter().any(|migration| migration.version == version);
+        for version in migrator.iter().map(|migration| migration.version).filter(|version| !is_applied(*version)) {
+            let mut step = connection.begin_with("BEGIN IMMEDIATE").await?;
+            migrator.run_direct(Some(version), &mut *step, false).await.map_err(failed)?;
+            step.commit().await?;
+        }
+    }
+    Ok(migrator.run_direct(None, connection, false).await.map_err(failed)?)
 }
 
 /// Whether these recordings belong to a database already: none is to be made in its place.
@@ -400,19 +426,39 @@ const WAIT_BRIEFLY_FOR_LOCKS: &str = "SET lock_timeout = '5s'";
 
 /// What an acknowledged commit means: it survives power loss. WAL lets readers read while the writer writes.
 async fn prepare_connection(connection: &mut AnyConnection) -> sqlx::Result<()> {
-    let settings: &[&str] = match connection.backend_name() {
-        "SQLite" => &[
-            "PRAGMA journal_mode = WAL",
-            "PRAGMA synchronous = FULL",
-            "PRAGMA busy_timeout = 5000",
-            "PRAGMA cache_size = -8000",
-        ],
-        _ => &["SET synchronous_commit = on"],
+    let is_sqlite = connection.backend_name() == "SQLite";
+    if is_sqlite {
+        begin_write_ahead_log(connection).await?;
+    }
+    let settings: &[&str] = if is_sqlite {
+        &["PRAGMA synchronous = FULL", "PRAGMA busy_timeout = 5000", "PRAGMA cache_size = -8000"]
+    } else {
+        &["SET synchronous_commit = on"]
     };
     for setting in settings {
         sqlx::raw_sql(*setting).execute(&mut *connection).await?;
     }
     Ok(())
+}
+
+/// Two connections that turn a new file to its write-ahead log at once are in each other's way. SQLite waits for a lock at
+/// other times, and answers at once here.
+async fn begin_write_ahead_log(connection: &mut AnyConnection) -> sqlx::Result<()> {
+    let started = Instant::now();
+    loop {
+        match sqlx::raw_sql("PRAGMA journal_mode = WAL").execute(&mut *connection).await {
+            Err(failed) if is_busy(&failed) && started.elapsed() < BUSY_TIMEOUT => {
+                tokio::time::sleep(BUSY_PAUSE).await;
+            }
+            done => return done.map(drop),
+        }
+    }
+}
+
+/// The lower byte of SQLITE_BUSY.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code.parse::<u32>().is_ok_and(|code| code & 0xFF == 5))
 }
 
 impl super::Store {
@@ -424,7 +470,8 @@ impl super::Store {
 
 statements! {
     ANY_CALL_OR_CALLBACK = "SELECT id FROM delivery UNION ALL SELECT id FROM callback LIMIT 1";
-    MAKE_ID = "
+    /// The first one written stays.
+    MAKE_META = "
         INSERT INTO meta (key, value) VALUES ($1, $2)
         ON CONFLICT (key) DO NOTHING";
 }

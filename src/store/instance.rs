@@ -48,8 +48,9 @@ impl Instance {
                 file.sync_all()?;
             }
             // A copy of this folder on another machine is another instance.
-            let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-            return Ok(Self { name: format!("{name}@{}", host.trim()), _lock: Some(file) });
+            let machine = rustix::system::uname();
+            let host = machine.nodename().to_string_lossy();
+            return Ok(Self { name: format!("{name}@{host}"), _lock: Some(file) });
         }
         Err(io::Error::other("all names are taken"))
     }

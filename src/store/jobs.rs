@@ -4,6 +4,7 @@ use sqlx::AnyConnection;
 use url::Url;
 
 use super::ids::Ids;
+use super::lease::{self, LEASE, end_of, latest_end_of};
 use super::sql::{Column, Columns, ManyRows, statements};
 use super::{Result, Store, StoreError, alarms};
 use crate::core::call::Call;
@@ -168,10 +169,7 @@ pub struct JobsSummary {
     pub given_up: Vec<(String, i64)>,
 }
 
-/// A worker that has not answered for this long is taken for dead, and its jobs for anybody's.
-const LEASE: SignedDuration = SignedDuration::from_mins(10);
-
-/// The same of one that waits for an officer's telephone: an exchange answers within seconds.
+/// The lease of a job that waits for an officer's telephone is shorter: an exchange answers within seconds.
 const LEASE_OF_A_CALL: SignedDuration = SignedDuration::from_secs(30);
 
 /// No job is put off for longer than this at a time.
@@ -249,14 +247,14 @@ impl Store {
         Ok(self.take_leases(LEASE_BY_ID, id, now).await?.pop())
     }
 
-    fn instance_name(&self) -> Option<String> {
+    pub(super) fn instance_name(&self) -> Option<String> {
         self.instance.as_ref().map(|instance| instance.name().to_owned())
     }
 
     /// Holds a job that is still being done for another lease.
     pub async fn renew_job_lease(&self, id: i64, now: Timestamp) -> Result<()> {
         let instance = self.instance_name();
-        let until = now.checked_add(LEASE).unwrap_or(now);
+        let until = end_of(LEASE, now);
         self.write(move |writing| {
             Box::pin(async move {
                 sqlx::query(RENEW_LEASE)
@@ -276,8 +274,8 @@ impl Store {
         let instance = self.instance_name();
         self.write(move |writing| {
             Box::pin(async move {
-                sqlx::query(GIVE_BACK).bind(instance).execute(writing.sql).await?;
-                Ok::<_, StoreError>(())
+                sqlx::query(GIVE_BACK).bind(instance.clone()).execute(&mut *writing.sql).await?;
+                lease::give_all_back(writing.sql, instance).await
             })
         })
         .await
@@ -286,8 +284,7 @@ impl Store {
     /// `which`: the third parameter of the statement.
     async fn take_leases(&self, lease: &'static str, which: i64, now: Timestamp) -> Result<Vec<Job>> {
         let instance = self.instance_name();
-        let until = now.checked_add(LEASE).unwrap_or(now);
-        let call_until = now.checked_add(LEASE_OF_A_CALL).unwrap_or(now);
+        let (until, call_until) = (end_of(LEASE, now), end_of(LEASE_OF_A_CALL, now));
         self.write(move |writing| {
             Box::pin(async move {
                 let rows = sqlx::query(lease)
@@ -409,13 +406,13 @@ impl Store {
     /// ahead would wait until that time comes again. Each job waits its own pause, from now on.
     pub async fn move_jobs_near(&self, now: Timestamp) -> Result<()> {
         let longest_pause = now.checked_add(MAX_PAUSE).unwrap_or(now);
-        let longest_lease = now.checked_add(LEASE).unwrap_or(now);
+        let latest_end = latest_end_of(LEASE, now);
         self.write(move |writing| {
             Box::pin(async move {
                 for (statement, limit) in [
                     (KEEP_OWN_PAUSES, now),
                     (BRING_JOBS_NEAR, longest_pause),
-                    (FREE_FAR_LEASES, longest_lease),
+                    (FREE_FAR_LEASES, latest_end),
                     (MAKE_JOBS_NO_YOUNGER_THAN_NOW, now),
                 ] {
                     sqlx::query(statement).bind(limit.as_millisecond()).execute(&mut *writing.sql).await?;

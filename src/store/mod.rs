@@ -25,6 +25,7 @@ mod ingest;
 mod instance;
 mod invitations;
 mod jobs;
+mod lease;
 mod log;
 mod mail;
 mod news;
@@ -72,6 +73,7 @@ pub use ingest::{Delivery, Kept, OWN};
 pub use instance::Instance;
 pub use invitations::Invitation;
 pub use jobs::{Job, JobKind, JobPool, JobsSummary, MAX_PAUSE, SharedAlarm};
+pub use lease::NIGHTLY_BACKUP;
 pub use log::{CallFilter, CallPage, Found, LogEntry, Resolution, Solved};
 pub use mail::{Mail, MailKind, MailPlan, NewMail, Waiting};
 pub use news::Told;
@@ -83,7 +85,7 @@ pub use reconciliation::{KnownCall, Look, LookPlace, Reconciliation};
 pub use replay::InboxDelivery;
 pub use reports::{MOST_REPORTED, Reported};
 pub use sessions::KeptSession;
-pub use spool::{Accepted, SpoolDepth, from_line as read_spooled, spooled_files};
+pub use spool::{Accepted, SpoolDepth, from_line as read_spooled, set_aside_path, spooled_files};
 pub use tokens::Token;
 pub use undoing::STEPS_BACK;
 pub use voicemails::{StoredSound, Transcript, Voicemail, VoicemailState};
@@ -418,6 +420,7 @@ pub fn statements() -> Vec<Statement> {
         ingest::STATEMENTS,
         invitations::STATEMENTS,
         jobs::STATEMENTS,
+        lease::STATEMENTS,
         overview::STATEMENTS,
         news::STATEMENTS,
         mail::STATEMENTS,
@@ -501,4 +504,5 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (16, "lines", include_str!("../../migrations/0016_lines.sql")),
     (18, "reconcile", include_str!("../../migrations/0018_reconcile.sql")),
     (19, "shared alarms", include_str!("../../migrations/0019_shared_alarms.sql")),
+    (21, "leases", include_str!("../../migrations/0021_lease.sql")),
 ];

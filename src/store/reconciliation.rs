@@ -6,6 +6,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::calls::ringing_from_word;
+use super::lease::{end_of, latest_end_of};
 use super::sql::{Column, Columns, ManyRows, statements};
 use super::{OWN, Result, Store, StoreError, audit, jobs};
 use crate::core::call::Ringing;
@@ -106,8 +107,6 @@ pub struct KnownCall {
 
 /// A look that has not gone on for this long is taken for dead.
 const LEASE: SignedDuration = SignedDuration::from_mins(5);
-/// The clocks of two instances may differ by this much. A turn that seems to end later was taken by a clock that ran ahead.
-const MAX_CLOCK_DIFFERENCE: SignedDuration = SignedDuration::from_mins(1);
 
 impl Store {
     /// How the provider stands, if it was ever to be asked. Instants after `now` were written by a clock that ran ahead:
@@ -163,13 +162,12 @@ impl Store {
         self.write(move |mut writing| {
             Box::pin(async move {
                 let lease = writing.new_id(now);
-                let latest = until(now).checked_add(MAX_CLOCK_DIFFERENCE).unwrap_or(Timestamp::MAX);
                 let taken = sqlx::query(LEASE_LOOK)
                     .bind(id)
                     .bind(now.as_millisecond())
-                    .bind(until(now).as_millisecond())
+                    .bind(end_of(LEASE, now).as_millisecond())
                     .bind(lease)
-                    .bind(latest.as_millisecond())
+                    .bind(latest_end_of(LEASE, now).as_millisecond())
                     .execute(writing.sql)
                     .await?;
                 Ok::<_, StoreError>((taken.rows_affected() == 1).then_some(lease))
@@ -190,7 +188,7 @@ impl Store {
                 let saved = sqlx::query(SAVE_LOOK)
                     .bind(id)
                     .bind(lease)
-                    .bind(until(now).as_millisecond())
+                    .bind(end_of(LEASE, now).as_millisecond())
                     .bind(look.from.as_millisecond())
                     .bind(look.to.as_millisecond())
                     .bind(list)
@@ -343,10 +341,6 @@ impl Store {
         let rows = known.fetch_all(&mut *connection).await?;
         rows.iter().map(|row| Ok((row.try_get("call_id")?, row.try_get("recording_id")?))).collect()
     }
-}
-
-fn until(now: Timestamp) -> Timestamp {
-    now.checked_add(LEASE).unwrap_or(now)
 }
 
 fn read(row: &AnyRow, now: Timestamp) -> Result<Reconciliation> {

@@ -17,7 +17,7 @@ use futures_util::future::join_all;
 use tracing::{error, info, warn};
 
 use self::disk::{Disk, ReadError};
-pub use self::disk::{from_line, spooled_files};
+pub use self::disk::{from_line, set_aside_path, spooled_files};
 use super::{Delivery, Kept, Store, StoreError};
 use crate::time::{Timestamp, elapsed_ms};
 
@@ -31,7 +31,7 @@ const STUCK_MS: i64 = 60_000;
 const WRITE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Applied at once: they share a commit.
 const CHUNK: usize = 64;
-/// Timeout of the last attempt when the service stops, of memory and of the files each.
+/// Timeout of the last attempt when the service stops: of memory, of the files and of the alarm each.
 const LAST_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A database that takes longer to answer does not take what memory holds: a disk may.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -126,6 +126,8 @@ pub(super) struct Spool {
     set_aside: AtomicUsize,
     /// The database answers and takes no file.
     is_refused: AtomicBool,
+    /// When the oldest of the deliveries came that were applied and of which no alarm tells yet.
+    applied_since: Mutex<Option<Timestamp>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -151,6 +153,7 @@ impl Spool {
             durable: AtomicUsize::new(0),
             set_aside: AtomicUsize::new(0),
             is_refused: AtomicBool::new(false),
+            applied_since: Mutex::default(),
         }
     }
 
@@ -164,6 +167,16 @@ impl Spool {
 
     fn troubled(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Trouble>> {
         self.troubled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn applied_since(&self) -> MutexGuard<'_, Option<Timestamp>> {
+        self.applied_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes at once that a delivery is in the database: a drain may be broken off before it comes to the alarm.
+    fn note_applied(&self, received_at: Timestamp) {
+        let mut since = self.applied_since();
+        *since = Some(since.map_or(received_at, |earlier| earlier.min(received_at)));
     }
 
     fn depth(&self) -> SpoolDepth {
@@ -310,18 +323,25 @@ impl Store {
 
     /// Applies what waits, oldest first, for as long as the database takes any of it. The answer is how many were applied.
     pub async fn drain_spool(&self) -> usize {
-        let (applied_from_files, since) = self.drain_files().await;
-        let (applied_from_memory, since_in_memory) = self.drain_memory().await;
-        let applied = applied_from_files + applied_from_memory;
-        if let Some(since) = since.into_iter().chain(since_in_memory).min() {
+        let applied = self.drain_files().await + self.drain_memory().await;
+        if applied > 0 {
             info!("Applied {applied} deliveries that came while the database was away");
-            self.alarm_of_ours("database", DATABASE_WAS_AWAY, since).await;
         }
+        self.report_outage().await;
         applied
     }
 
-    async fn drain_files(&self) -> (usize, Option<Timestamp>) {
-        let Some(disk) = self.spool.disk.clone() else { return (0, None) };
+    /// Raises the alarm about what was applied, wherever it had waited and whether or not its drain came to an end.
+    async fn report_outage(&self) {
+        let since = *self.spool.applied_since();
+        if let Some(since) = since {
+            self.alarm_of_ours("database", DATABASE_WAS_AWAY, since).await;
+            *self.spool.applied_since() = None;
+        }
+    }
+
+    async fn drain_files(&self) -> usize {
+        let Some(disk) = self.spool.disk.clone() else { return 0 };
         let listing = tokio::task::spawn_blocking(move || (disk.spooled(), disk.count_set_aside())).await;
         let (mut files, set_aside) = listing.unwrap_or_default();
         self.spool.durable.store(files.len(), Ordering::Relaxed);
@@ -334,16 +354,15 @@ impl Store {
         // One attempt where the database is away, not one for each file.
         if files.is_empty() || self.ping_writer().await.is_err() {
             self.spool.is_refused.store(false, Ordering::Relaxed);
-            return (0, None);
+            return 0;
         }
-        let (mut applied, mut since, mut refused) = (0, None, 0);
+        let (mut applied, mut refused) = (0, 0);
         for chunk in files.chunks(CHUNK) {
             // All are read first, so that the writer gets them in the order of receipt.
             let read = join_all(chunk.iter().map(|path| self.read_file(path))).await;
             let readable = chunk.iter().zip(read).filter_map(|(path, delivery)| Some((path, delivery?)));
             let taken = join_all(readable.map(|(path, delivery)| self.apply_file(path, delivery))).await;
-            since = since.or(taken.iter().flatten().flatten().copied().min());
-            let count = taken.iter().flatten().flatten().count();
+            let count = taken.iter().filter(|taken| matches!(taken, Ok(true))).count();
             applied += count;
             refused += taken.iter().filter(|taken| taken.is_err()).count();
             // Those that the database can never take let the ones behind them pass.
@@ -353,7 +372,7 @@ impl Store {
         }
         let is_refused = refused > 0 && self.ping_writer().await.is_ok();
         self.spool.is_refused.store(is_refused, Ordering::Relaxed);
-        (applied, since)
+        applied
     }
 
     /// The delivery of a file that is to be applied.
@@ -384,17 +403,18 @@ impl Store {
         }
     }
 
-    /// When the delivery was received, if the database has got it now; `None` if it can never take it.
-    async fn apply_file(&self, path: &Path, delivery: Delivery) -> Result<Option<Timestamp>, StoreError> {
+    /// Whether the database has got the delivery now; `false` if it can never take it.
+    async fn apply_file(&self, path: &Path, delivery: Delivery) -> Result<bool, StoreError> {
         let received_at = delivery.received_at;
         match self.deliver(delivery).await {
             Ok(_) => {
+                self.spool.note_applied(received_at);
                 self.spool.remove(path.to_owned()).await;
-                Ok(Some(received_at))
+                Ok(true)
             }
             Err(failed @ StoreError::Corrupt { .. }) => {
                 self.set_aside(path, &failed.to_string(), Some(received_at)).await;
-                Ok(None)
+                Ok(false)
             }
             Err(failed) => Err(failed),
         }
@@ -424,8 +444,8 @@ impl Store {
     }
 
     /// Each delivery stays where it is until the database or a disk has it: whoever breaks off loses none.
-    async fn drain_memory(&self) -> (usize, Option<Timestamp>) {
-        let (mut applied, mut since) = (0, None);
+    async fn drain_memory(&self) -> usize {
+        let mut applied = 0;
         let places: Vec<u64> = {
             let in_memory = self.spool.in_memory();
             let waiting = in_memory.deliveries.iter().filter(|(_, unsaved)| !unsaved.is_in_writer);
@@ -440,24 +460,24 @@ impl Store {
             has_database = has_database && self.deliver(delivery.clone()).await.is_ok();
             if has_database {
                 applied += 1;
-                since.get_or_insert(received_at);
+                self.spool.note_applied(received_at);
             } else if self.spool.write(&delivery).await.is_none() {
                 break;
             }
             self.spool.forget(place);
         }
-        (applied, since)
+        applied
     }
 
     /// The last attempt of a service that stops: what neither the database nor a disk takes, as lines for
     /// `perezvon replay --spool`. The next start raises an alarm about them where any disk could remember that.
     pub async fn drain_spool_at_stop(&self) -> Vec<String> {
-        if self.spool.depth().is_empty() {
-            return Vec::new();
+        if !self.spool.depth().is_empty() {
+            // Files outlive the stop by themselves.
+            let _ = tokio::time::timeout(LAST_ATTEMPT_TIMEOUT, self.drain_memory()).await;
+            let _ = tokio::time::timeout(LAST_ATTEMPT_TIMEOUT, self.drain_spool()).await;
         }
-        // Files outlive the stop by themselves.
-        let _ = tokio::time::timeout(LAST_ATTEMPT_TIMEOUT, self.drain_memory()).await;
-        let _ = tokio::time::timeout(LAST_ATTEMPT_TIMEOUT, self.drain_spool()).await;
+        let _ = tokio::time::timeout(LAST_ATTEMPT_TIMEOUT, self.report_outage()).await;
         let left = std::mem::take(&mut *self.spool.in_memory()).deliveries;
         let lines: Vec<String> = left.values().filter_map(|unsaved| disk::to_line(&unsaved.delivery).ok()).collect();
         if let Some(disk) = self.spool.disk.clone().filter(|_| !lines.is_empty()) {

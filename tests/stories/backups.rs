@@ -11,7 +11,8 @@ use perezvon::core::greetings::GreetingKind;
 use perezvon::core::officer::{Actor, Role};
 use perezvon::jobs::backup::{MANIFEST, Manifest, backups_in};
 use perezvon::recordings::tone;
-use perezvon::store::{LEFT_OUT, Restoring, Snapshot, Store, StoreError};
+use perezvon::store::{LEFT_OUT, LastBackup, NIGHTLY_BACKUP, Restoring, Snapshot, Store, StoreError};
+use perezvon::time::SignedDuration;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection};
 
 use crate::greetings::draft;
@@ -174,7 +175,113 @@ async fn by_hand(app: &App) {
     back_up(app).await;
 }
 
+/// Lets the database refuse every new row of these tables, as a full one refuses all.
+async fn refuse_rows_of(app: &App, tables: &[&str]) {
+    if app.engine == Engine::Postgres {
+        app.sql("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'full'; END $$")
+            .await;
+    }
+    for table in tables {
+        let refuse = match app.engine {
+            Engine::Sqlite => "BEGIN SELECT RAISE(ABORT, 'full'); END",
+            Engine::Postgres => "FOR EACH ROW EXECUTE FUNCTION refuse()",
+        };
+        app.sql(&format!("CREATE TRIGGER refuse_{table} BEFORE INSERT ON {table} {refuse}")).await;
+    }
+}
+
+/// Returns when a backup has been begun.
+async fn backup_is_begun(app: &App) {
+    while fs::read_dir(backups(app)).map_or(0, Iterator::count) == 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
 stories! {
+    async fn one_of_two_instances_makes_the_nightly_backup(app) {
+        with_messages(app).await;
+        nightly(app, 9).await;
+        let (store, other) = app.second_house().await;
+        let worker = app.worker();
+        for day in ["21", "22", "23"] {
+            app.clock.set(at(&format!("2026-11-{day}T03:00:00+03:00")));
+            let (one, two) = tokio::join!(worker.back_up_if_due(), other.back_up_if_due());
+            assert!(one.unwrap() ^ two.unwrap(), "{day}");
+        }
+        assert_eq!(backups_in(&backups(app)).unwrap().len(), 3);
+        drop(other);
+        store.close().await;
+    }
+
+    async fn killed_instance_leaves_its_backup_to_the_next(app) {
+        with_messages(app).await;
+        nightly(app, 9).await;
+        let (store, other) = app.second_house().await;
+        tokio::select! {
+            biased;
+            _ = other.back_up_if_due() => panic!("it was to be killed"),
+            () = backup_is_begun(app) => {}
+        }
+        drop(other);
+        store.close().await;
+        assert!(!app.worker().back_up_if_due().await.unwrap(), "it may live");
+        app.advance_minutes(10);
+        assert!(app.worker().back_up_if_due().await.unwrap());
+        assert_eq!(backups_in(&backups(app)).unwrap().len(), 1);
+    }
+
+    async fn restarted_instance_leaves_no_lease_of_its_former_life(app) {
+        nightly(app, 9).await;
+        let (store, other) = app.second_house().await;
+        assert!(store.take_lease(NIGHTLY_BACKUP, app.now()).await.unwrap());
+        drop(other);
+        store.close().await;
+        let (store, other) = app.second_house().await;
+        other.resume().await.unwrap();
+        assert!(app.worker().back_up_if_due().await.unwrap());
+        drop(other);
+        store.close().await;
+    }
+
+    async fn lease_of_a_clock_that_ran_ahead_binds_nobody(app) {
+        nightly(app, 9).await;
+        let (store, other) = app.second_house().await;
+        for (seconds, is_made) in [(1, false), (60, false), (61, true)] {
+            let ahead = app.now() + SignedDuration::from_secs(seconds);
+            assert!(store.take_lease(NIGHTLY_BACKUP, ahead).await.unwrap());
+            assert_eq!(app.worker().back_up_if_due().await.unwrap(), is_made, "{seconds} s");
+            store.give_lease_back(NIGHTLY_BACKUP).await.unwrap();
+        }
+        drop(other);
+        store.close().await;
+    }
+
+    async fn backup_of_a_clock_a_little_ahead_counts(app) {
+        nightly(app, 9).await;
+        let made_at = app.now() + SignedDuration::from_secs(30);
+        let folder = backups(app).display().to_string();
+        let last = LastBackup { made_at, verified_at: made_at, folder, size_bytes: 1, recordings: 0 };
+        app.store().set_last_backup(&last).await.unwrap();
+        assert!(!app.worker().back_up_if_due().await.unwrap());
+        let metrics = app.get("/metrics").await.body;
+        assert!(metrics.contains("perezvon_backup_age_seconds 0"), "{metrics}");
+    }
+
+    /// After two days the alarm that it could not take kept it from its backup, and so did a lease.
+    async fn database_that_takes_nothing_gets_its_backup(app) {
+        nightly(app, 9).await;
+        assert!(app.worker().back_up_if_due().await.unwrap());
+        refuse_rows_of(app, &["lease", "meta", "alarm"]).await;
+        for (count, day) in [(2, "23"), (3, "24"), (4, "27")] {
+            app.clock.set(at(&format!("2026-11-{day}T03:00:00+03:00")));
+            for _ in 0..2 {
+                // That it was made cannot be written down.
+                let _ = app.worker().back_up_if_due().await;
+                assert_eq!(backups_in(&backups(app)).unwrap().len(), count, "{day}");
+            }
+        }
+    }
+
     async fn backup_under_load_is_one_consistent_picture(app) {
         with_messages(app).await;
         let load = async {

@@ -430,6 +430,25 @@ stories! {
         assert_eq!(voicemail(app).await.state, VoicemailState::Stored, "it never came back");
     }
 
+    /// A start once freed what a colleague held whose clock was a second ahead, and the job was done twice.
+    async fn clock_a_little_ahead_costs_no_instance_its_jobs(app) {
+        a_message(app).await;
+        let (store, other) = app.second_house().await;
+        for seconds in [1, 60] {
+            let ahead = app.now() + SignedDuration::from_secs(seconds);
+            assert!(!lease_jobs(&store, ahead).await.is_empty());
+            app.worker().resume().await.unwrap();
+            assert_eq!(app.run_jobs().await, 0, "{seconds} s");
+            store.give_leases_back().await.unwrap();
+        }
+        lease_jobs(&store, app.now() + SignedDuration::from_secs(61)).await;
+        app.worker().resume().await.unwrap();
+        assert!(app.run_jobs().await > 0);
+        drop(other);
+        store.close().await;
+        app.leave_the_jobs().await;
+    }
+
     async fn a_worker_that_stops_gives_its_jobs_back(app) {
         a_message(app).await;
         assert!(!lease_jobs(&app.store(), app.now()).await.is_empty());

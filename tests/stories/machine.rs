@@ -29,6 +29,21 @@ fn documents_and_scripts_name_every_folder_of_the_sounds() {
     }
 }
 
+#[test]
+fn service_reads_nothing_of_proc() {
+    fn look(folder: &Path) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                look(&path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                assert!(!std::fs::read_to_string(&path).unwrap().contains("/proc/"), "{}", path.display());
+            }
+        }
+    }
+    look(&project("src"));
+}
+
 /// No certificates, no home, no locale, no search path, no sounds where they usually lie.
 #[test]
 fn demo_runs_where_the_machine_has_nothing() {

@@ -17,6 +17,7 @@ mod disk;
 mod evening;
 mod exchange;
 mod fetching;
+mod first_start;
 mod greetings;
 mod heard;
 mod hours;

@@ -66,6 +66,38 @@ stories! {
         assert_eq!(app.callback().await.caller.unwrap().e164(), "+79280000001");
     }
 
+    /// Questions to a silent host take two minutes each, two at a time, and the ends waited with them.
+    async fn call_ends_after_four_hours_without_an_answer(app) {
+        for n in 0..120 {
+            app.post("voice", &Form::call(&format!("CA{n}")).from(&format!("+7928000{n:04}"))).await;
+        }
+        for minutes in [31, 1, 4 * 60 + 4 - 32] {
+            app.advance_minutes(minutes);
+            app.worker().sweep().await;
+        }
+        assert_eq!(app.callbacks().await.len(), 0, "a minute is missing");
+        for _ in 0..2 {
+            app.advance_minutes(1);
+            app.worker().sweep().await;
+        }
+        assert_eq!(app.callbacks().await.len(), 120, "no question was ever answered");
+        app.leave_the_jobs().await;
+    }
+
+    async fn old_call_is_asked_about_before_it_is_ended(app) {
+        let mut plan = CallPlan::new("+79280000001", PARENTS).patient(5_000);
+        plan.delivery.lost = vec![Purpose::Status];
+        let report = app.exchange.call(plan).await;
+        app.advance_minutes(5 * 60);
+        for _ in 0..2 {
+            app.worker().sweep().await;
+        }
+        assert_eq!(app.callbacks().await.len(), 0, "the service was away: the answer may come yet");
+        app.run_all_jobs().await;
+        assert_eq!(app.call(&report.sid).await.ended_at, Some(report.ended_at));
+        assert_eq!(app.number("SELECT COUNT(*) FROM delivery WHERE endpoint = 'assumed-end'").await, 0);
+    }
+
     async fn a_call_the_provider_has_forgotten_is_over(app) {
         app.post("voice", &Form::call("CA1")).await;
         app.advance_minutes(31);

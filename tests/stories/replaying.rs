@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use perezvon::app::demo::{CallPlan, Ending, HeldCall, Numbers, Purpose, friday_evening};
 use perezvon::app::{config, replay};
 use perezvon::core::calendar::HoursStep;
+use perezvon::core::callback::Action;
 use perezvon::core::line::LineId;
 use perezvon::core::officer::Actor;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
@@ -16,7 +17,8 @@ use crate::harness::{App, Engine, Form, PARENTS, drop_postgres_database, fresh_p
 const DERIVED: [(&str, &str); 5] = [
     (
         "delivery",
-        "SELECT provider, endpoint, method, target, content_type, CAST(received_at AS TEXT) FROM delivery",
+        "SELECT provider, endpoint, method, target, content_type, CAST(LENGTH(body) AS TEXT), CAST(received_at AS TEXT)
+         FROM delivery",
     ),
     (
         "call_key",
@@ -58,8 +60,8 @@ async fn derived(database: &str, query: &str) -> Vec<Vec<Option<String>>> {
     rows
 }
 
-/// Replays into the other engine and compares every derived table.
-async fn replay_is_equal(app: &App) {
+/// Replays into the other engine; the answer is the address of that database.
+async fn replay(app: &App) -> String {
     let url = match app.engine {
         Engine::Postgres => format!("sqlite:{}", app.folder.path().join("replayed.db").display()),
         Engine::Sqlite => fresh_postgres_database().await,
@@ -68,19 +70,62 @@ async fn replay_is_equal(app: &App) {
     let mut out = Vec::new();
     let is_whole = replay::into(&config, &app.store(), &url, &mut out).await.unwrap();
     assert!(is_whole, "{}", String::from_utf8(out).unwrap());
+    url
+}
+
+async fn drop_replayed(app: &App, url: &str) {
+    if app.engine == Engine::Sqlite {
+        drop_postgres_database(url).await;
+    }
+}
+
+/// Replays and compares every derived table.
+async fn replay_is_equal(app: &App) {
+    let url = replay(app).await;
     for (table, query) in DERIVED {
         let (live, replayed) = (derived(&app.database, query).await, derived(&url, query).await);
         assert!(!live.is_empty(), "{table}");
         assert_eq!(replayed, live, "{table}");
     }
+    let config = config::parse(&app.config_text(), None, []).unwrap();
     let again = replay::into(&config, &app.store(), &url, &mut Vec::new()).await.unwrap_err().to_string();
     assert!(again.contains("не пуста"), "{again}");
-    if app.engine == Engine::Sqlite {
-        drop_postgres_database(&url).await;
-    }
+    drop_replayed(app, &url).await;
 }
 
 stories! {
+    /// They are no deliveries: what he closed is open in the replay, and who calls again joins it.
+    async fn replay_knows_no_step_of_an_officer(app) {
+        let madina = Actor::officer(1, "Мадина И.");
+        let [first, second] = ["+79280000001", "+79280000002"];
+        for (sid, caller) in [("CA1", first), ("CA2", second)] {
+            app.post("voice", &Form::call(sid).from(caller)).await;
+            app.post("status", &Form::call(sid).from(caller).status("completed")).await;
+        }
+        let waiting = app.callbacks().await;
+        for (view, action) in waiting.iter().zip([Action::Done { note: String::new() }, Action::Claim]) {
+            app.act(view.callback.id, &madina, action).await.unwrap();
+        }
+        app.advance_minutes(5);
+        app.post("voice", &Form::call("CA3").from(first)).await;
+        app.post("status", &Form::call("CA3").from(first).status("completed")).await;
+        let url = replay(app).await;
+        let callbacks = "SELECT caller, state, CAST(version AS TEXT) FROM callback";
+        let calls = "SELECT provider_call_id, CASE WHEN waiting_since IS NULL THEN 'new' ELSE 'waits' END FROM call";
+        let row = |words: &[&str]| words.iter().map(|word| Some((*word).to_owned())).collect::<Vec<_>>();
+        let live = [row(&[first, "done", "2"]), row(&[first, "open", "1"]), row(&[second, "claimed", "2"])];
+        assert_eq!(derived(&app.database, callbacks).await, live);
+        assert_eq!(derived(&url, callbacks).await, [row(&[first, "open", "2"]), row(&[second, "open", "1"])]);
+        let of_calls = |third| [row(&["CA1", "new"]), row(&["CA2", "new"]), row(&["CA3", third])];
+        assert_eq!(derived(&app.database, calls).await, of_calls("new"));
+        assert_eq!(derived(&url, calls).await, of_calls("waits"));
+        for (table, query) in DERIVED.iter().filter(|(table, _)| ["delivery", "call_key"].contains(table)) {
+            assert_eq!(derived(&url, query).await, derived(&app.database, query).await, "{table}");
+        }
+        drop_replayed(app, &url).await;
+        app.leave_the_jobs().await;
+    }
+
     async fn replayed_evening_equals_the_live_one(app) {
         app.clock.set(friday("17:00"));
         let plans: Vec<CallPlan> = friday_evening(&Numbers::default(), friday("19:30"));

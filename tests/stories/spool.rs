@@ -192,6 +192,19 @@ stories! {
         app.leave_the_jobs().await;
     }
 
+    /// The list was whole, and nobody heard that callers had got the offer in place of the officers.
+    async fn stop_that_applies_what_memory_holds_tells_of_it(app) {
+        app.take_the_database_away().await;
+        app.block_the_spool();
+        assert!(app.post("voice", &Form::call("CA1")).await.offers_to_record());
+        app.bring_the_database_back().await;
+        assert_eq!(app.store().drain_spool_at_stop().await, Vec::<String>::new());
+        assert!(app.find("CA1").await.is_some());
+        let alarm = app.alarms().await.remove(0);
+        assert_eq!((alarm.kind.as_str(), alarm.subject.as_str()), ("we_failed", "database"));
+        app.unblock_the_spool();
+    }
+
     async fn orderly_stop_saves_what_memory_holds(app) {
         app.take_the_database_away().await;
         app.block_the_spool();

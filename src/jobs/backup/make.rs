@@ -24,7 +24,7 @@ use super::manifest::{
 };
 use super::{ManifestError, blocking};
 use crate::recordings::{Checksum, RecordingName};
-use crate::store::{Present, Snapshot, StoreError, TableContent, VoicemailState, spooled_files};
+use crate::store::{Present, Snapshot, StoreError, TableContent, VoicemailState, set_aside_path, spooled_files};
 use crate::time::{TimeZone, Timestamp};
 
 /// How often a backup begins anew because somebody erased a recording while it was made.
@@ -177,26 +177,35 @@ async fn copy_spools(request: &BackupRequest, folder: &Path) -> Result<Vec<FileE
     let (BackupSource { recordings, emergency, .. }, folder) = (request.source.clone(), folder.to_owned());
     blocking(move |_| {
         let spools = [
-            (recordings.join(SPOOL), SPOOL),
+            // Before the folder that its files are moved to.
             (recordings.join(FORMER_SPOOL), FORMER_SPOOL),
+            (recordings.join(SPOOL), SPOOL),
             // Restored beside the recordings: the second folder may not be there on another machine.
             (emergency, SPOOL),
         ];
         let mut copied = Vec::new();
         for (spool, name_there) in spools {
             for path in spooled_files(&spool, &recordings).map_err(BackupError::at(&spool))? {
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                let file = format!("{RECORDINGS}/{name_there}/{name}");
-                match files::copy(&path, &folder.join(&file)) {
-                    Ok(sum) => copied.push(entry(file, sum)),
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    Err(error) => return Err(BackupError::at(&folder.join(file))(error)),
-                }
+                copied.extend(copy_spooled(&path, &folder, &format!("{RECORDINGS}/{name_there}"))?);
             }
         }
         Ok(copied)
     })
     .await
+}
+
+/// Copies a delivery of the spool to `there` in the backup, under its new name if it has been set aside since it was listed.
+/// `None`: it has been applied since.
+fn copy_spooled(path: &Path, folder: &Path, there: &str) -> Result<Option<FileEntry>, BackupError> {
+    for path in [path.to_owned(), set_aside_path(path)] {
+        let file = format!("{there}/{}", path.file_name().unwrap_or_default().to_string_lossy());
+        match files::copy(&path, &folder.join(&file)) {
+            Ok(sum) => return Ok(Some(entry(file, sum))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(BackupError::at(&folder.join(file))(error)),
+        }
+    }
+    Ok(None)
 }
 
 /// A thread compresses and writes what the database hands on.
@@ -426,15 +435,16 @@ impl Unfinished {
         let mut again = 1;
         let name = loop {
             let name = match again {
-                1 => format!("{PREFIX}{date}"),
-                _ => format!("{PREFIX}{date}-{again}"),
+                1 => request.into.join(format!("{PREFIX}{date}")),
+                _ => request.into.join(format!("{PREFIX}{date}-{again}")),
             };
-            if !request.into.join(&name).exists() {
-                break request.into.join(name);
+            // Another instance may take the name between a look and the renaming: a folder that is not empty refuses.
+            match fs::rename(&self.folder, &name) {
+                Ok(()) => break name,
+                Err(_) if name.exists() => again += 1,
+                Err(failed) => return Err(failed),
             }
-            again += 1;
         };
-        fs::rename(&self.folder, &name)?;
         files::sync_folder(&request.into)?;
         Ok(name)
     }
@@ -470,6 +480,17 @@ fn write_manifest(folder: &Path, manifest: &Manifest) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn delivery_that_is_set_aside_meanwhile_is_copied() {
+        let place = tempfile::tempdir().unwrap();
+        let listed = place.path().join("1.json");
+        assert!(copy_spooled(&listed, place.path(), "spool").unwrap().is_none(), "it was applied");
+        fs::write(set_aside_path(&listed), "{").unwrap();
+        let copied = copy_spooled(&listed, place.path(), "spool").unwrap().unwrap();
+        assert_eq!((copied.name.as_str(), copied.size), ("spool/1.set_aside", 1));
+        assert!(place.path().join("spool/1.set_aside").exists());
+    }
 
     #[test]
     fn unfinished_backup_is_swept_unless_it_is_being_made() {

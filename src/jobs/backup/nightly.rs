@@ -1,5 +1,5 @@
-//! The backup of every night: made at its time or as soon after it as can be, the older ones beyond `keep` deleted, and an
-//! alarm while there is none that is young enough.
+//! The backup of every night: made at its time or as soon after it as can be, by one of the instances that share the database,
+//! the older ones beyond `keep` deleted, and an alarm while there is none that is young enough.
 
 use std::fs;
 use std::io;
@@ -11,8 +11,8 @@ use tracing::{error, info, warn};
 use super::blocking;
 use super::make::{BackupError, BackupRequest, BackupSource, Made, make};
 use super::manifest::{BackupSummary, MadeBy, UNFINISHED_PREFIX, backups_in};
-use crate::jobs::Worker;
-use crate::store::{LastBackup, MAX_BACKUP_AGE, StoreError};
+use crate::jobs::{Worker, keeping_lease};
+use crate::store::{LastBackup, MAX_BACKUP_AGE, NIGHTLY_BACKUP, StoreError};
 use crate::time::{Time, TimeZone, Timestamp, ToSpan, elapsed_ms};
 
 /// After a failure it is tried again this much later.
@@ -40,7 +40,8 @@ pub struct BackupSettings {
 pub struct NightlyBackup {
     pub settings: BackupSettings,
     pub source: BackupSource,
-    /// Taken while a backup is made: one at a time.
+    /// Taken while this process makes a backup. The lease in the database keeps the other instances from it, unless the
+    /// database takes no lease.
     running: Arc<tokio::sync::Mutex<()>>,
     tries: Mutex<Tries>,
 }
@@ -62,6 +63,14 @@ impl NightlyBackup {
         self.tries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether a backup is due at `now` and no failure has just put it off. `last` is what the database knows.
+    fn is_due(&self, zone: &TimeZone, last: Option<&LastBackup>, now: Timestamp) -> bool {
+        let Tries { failed_at, made_at, .. } = *self.tries();
+        let is_paused = failed_at.is_some_and(|at| at <= now && elapsed_ms(at, now) < RETRY_PAUSE_MS);
+        let made_at = made_at.filter(|at| *at <= now).max(last.map(|last| last.made_at));
+        !is_paused && made_at.is_none_or(|at| at < self.last_due(zone, now))
+    }
+
     /// The last instant up to `now` at which a backup was to be made.
     fn last_due(&self, zone: &TimeZone, now: Timestamp) -> Timestamp {
         let today = now.to_zoned(zone.clone()).date();
@@ -74,7 +83,7 @@ impl NightlyBackup {
 }
 
 impl Worker {
-    /// Makes the backup of the night if it is due and none is being made, and sees to its alarms. A night that was missed is
+    /// Makes the backup of the night if it is due and nobody else makes it, and sees to its alarms. A night that was missed is
     /// made up for. `true`: a backup was made.
     pub async fn back_up_if_due(&self) -> Result<bool, StoreError> {
         let now = self.clock.now();
@@ -85,23 +94,41 @@ impl Worker {
             return Ok(false);
         };
         let last = self.store.last_backup(now).await?;
-        self.watch_backup_age(&nightly, last.as_ref(), now).await?;
-        let lines = self.store.lines();
-        let zone = lines.default_calendar().time_zone();
-        let made_at = nightly.tries().made_at.filter(|at| *at <= now).max(last.map(|last| last.made_at));
-        let is_due = made_at.is_none_or(|at| at < nightly.last_due(zone, now));
-        let failed_at = nightly.tries().failed_at.filter(|at| *at <= now);
-        let is_paused = failed_at.is_some_and(|at| elapsed_ms(at, now) < RETRY_PAUSE_MS);
-        if !is_due || is_paused {
+        if let Err(failed) = self.watch_backup_age(&nightly, last.as_ref(), now).await {
+            // A database that takes no alarm gets its backup all the same.
+            warn!(error = %failed, "The age of the last backup could not be reported");
+        }
+        let zone = self.store.lines().default_calendar().time_zone().clone();
+        if !nightly.is_due(&zone, last.as_ref(), now) {
             return Ok(false);
         }
         let Ok(_running) = nightly.running.clone().try_lock_owned() else { return Ok(false) };
+        match self.store.take_lease(NIGHTLY_BACKUP, now).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(false),
+            // A full or read-only database needs its backup most. Every instance makes one then: better two than none.
+            Err(failed) => warn!(error = %failed, "The backup is made without a lease: {failed}"),
+        }
+        let renew = || self.store.renew_lease(NIGHTLY_BACKUP, self.clock.now());
+        let made = keeping_lease(self.back_up(&nightly, zone, now), renew).await;
+        if let Err(failed) = self.store.give_lease_back(NIGHTLY_BACKUP).await {
+            warn!(error = %failed, "The lease of the backup ends by itself");
+        }
+        made
+    }
+
+    /// Makes the backup of the night, unless another instance has made it since this one looked and before it got the lease.
+    async fn back_up(&self, nightly: &NightlyBackup, zone: TimeZone, now: Timestamp) -> Result<bool, StoreError> {
+        let last = self.store.last_backup(now).await?;
+        if !nightly.is_due(&zone, last.as_ref(), now) {
+            return Ok(false);
+        }
         let request = BackupRequest {
             source: nightly.source.clone(),
             into: nightly.settings.folder.clone(),
             made_by: MadeBy::Nightly,
             created_at: now,
-            zone: zone.clone(),
+            zone,
         };
         match make(&request).await {
             Ok(made) => {
@@ -109,7 +136,7 @@ impl Worker {
                     let mut tries = nightly.tries();
                     (tries.failed_at, tries.made_at) = (None, Some(now));
                 }
-                self.backup_made(&nightly, &made).await?;
+                self.backup_made(nightly, &made).await?;
                 Ok(true)
             }
             Err(failed) => {
@@ -169,7 +196,8 @@ impl Worker {
             let mut tries = nightly.tries();
             let looked_since = tries.first_looked_at.map_or(now, |at| at.min(now));
             tries.first_looked_at = Some(looked_since);
-            last.map_or(looked_since, |last| last.made_at)
+            let made_at = tries.made_at.filter(|at| *at <= now).max(last.map(|last| last.made_at));
+            made_at.unwrap_or(looked_since)
         };
         if now.duration_since(since) <= MAX_BACKUP_AGE {
             return Ok(());

@@ -203,7 +203,13 @@ pub fn spooled_files(folder: &Path, recordings: &Path) -> io::Result<Vec<PathBuf
         }
         return Ok(Vec::new());
     }
-    let paths: io::Result<Vec<PathBuf>> = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect();
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        // The folder of an older version goes once its files are taken over.
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(failed) => return Err(failed),
+    };
+    let paths: io::Result<Vec<PathBuf>> = entries.map(|entry| Ok(entry?.path())).collect();
     let is_delivery = |path: &PathBuf| path.extension().is_some_and(|it| it == SPOOLED || it == SET_ASIDE);
     Ok(paths?.into_iter().filter(is_delivery).collect())
 }
@@ -216,7 +222,12 @@ pub(super) fn received_at(path: &Path) -> Option<Timestamp> {
 
 /// Renames a file that the database can never take, for somebody to look at.
 pub(super) fn set_aside(path: &Path) -> io::Result<()> {
-    fs::rename(path, path.with_extension(SET_ASIDE))
+    fs::rename(path, set_aside_path(path))
+}
+
+/// Where the file of a delivery lies once it is set aside.
+pub fn set_aside_path(path: &Path) -> PathBuf {
+    path.with_extension(SET_ASIDE)
 }
 
 /// Makes the folder for this user alone, for bodies of webhooks hold telephone numbers. The folder above is not made: where it
