@@ -83,7 +83,10 @@ pub use reconciliation::{KnownCall, Look, LookPlace, Reconciliation};
 pub use replay::InboxDelivery;
 pub use reports::{MOST_REPORTED, Reported};
 pub use sessions::KeptSession;
-pub use spool::{Accepted, SpoolDepth, from_line as read_spooled, spooled_files};
+pub use spool::{
+    Accepted, FORMER_SPOOL, RESERVE as SPOOL_RESERVE, SPOOL, SpoolDepth, SpoolFolders, from_line as read_spooled,
+    spooled_files,
+};
 pub use tokens::Token;
 pub use undoing::STEPS_BACK;
 pub use voicemails::{StoredSound, Transcript, Voicemail, VoicemailState};
