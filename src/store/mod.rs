@@ -79,7 +79,7 @@ pub use overview::Growth;
 pub use people::{Officer, OfficerChange, PeopleError, Person};
 pub use placed_calls::{Dialling, PlacedCall, RING_WITHIN};
 pub use prompts::{MOST_DRAFTS, NewPrompt, Prompt, PromptError};
-pub use reconciliation::{KnownCall, Look, LookPlace, Reconciliation};
+pub use reconciliation::{KnownCall, Look, LookList, LookPlace, Reconciliation};
 pub use replay::InboxDelivery;
 pub use reports::{MOST_REPORTED, Reported};
 pub use sessions::KeptSession;
@@ -504,4 +504,5 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (16, "lines", include_str!("../../migrations/0016_lines.sql")),
     (18, "reconcile", include_str!("../../migrations/0018_reconcile.sql")),
     (19, "shared alarms", include_str!("../../migrations/0019_shared_alarms.sql")),
+    (20, "place of a look", include_str!("../../migrations/0020_place_of_a_look.sql")),
 ];
