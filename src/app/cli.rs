@@ -1,9 +1,12 @@
 //! The command line: what may be asked of `perezvon`, with the Russian help. What the commands do is elsewhere.
 
+mod russian;
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+pub use self::russian::parse;
 use super::hours::HoursArgs;
 use super::pbx::ConfigArgs;
 use super::provider::FallbackArgs;
@@ -195,7 +198,7 @@ pub enum TokenCommand {
     /// Отозвать ключ навсегда
     #[command(help_template = HELP)]
     Revoke {
-        #[arg(value_name = "НОМЕР", help = "Номер ключа из perezvon token list")]
+        #[arg(value_name = "НОМЕР", help = "Номер ключа из perezvon token list", value_parser = token_id)]
         id: i64,
     },
 }
@@ -230,6 +233,10 @@ pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
 
 fn role(text: &str) -> Result<Role, String> {
     text.parse().map_err(|_| "роли: observer, officer, senior, admin".to_owned())
+}
+
+fn token_id(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| "нужен номер из perezvon token list".to_owned())
 }
 
 fn not_blank(text: &str) -> Result<String, String> {
