@@ -20,7 +20,7 @@ use crate::providers::{Provider, Providers};
 use crate::recordings::{Folder, Joiner};
 use crate::store::{Instance, Purpose, Store, StoreError};
 use crate::time::{Clock, Heartbeat};
-use crate::web::{House, Parts};
+use crate::web::{House, Parts, StoragePaths};
 
 /// Timeout of the database at the start: callers wait meanwhile. One that comes later is opened when it comes.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -51,7 +51,7 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
     let spool = if rehearse { spool.for_rehearsal() } else { spool };
     let store = Store::begin(&config.storage.database, config.lines.clone(), purpose)
         .with_context(|| format!("база данных {database} не открывается"))?
-        .with_spool(spool)
+        .with_spool(spool.clone())
         .with_instance(Instance::take(&recordings.join(".instances")));
     let folder = folder.refused_while(store.foreign_recordings());
     match tokio::time::timeout(DATABASE_TIMEOUT, store.ready()).await {
@@ -75,6 +75,11 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
         clock: clock.clone(),
         store: store.clone(),
         folder: folder.clone(),
+        paths: StoragePaths {
+            recordings: recordings.clone(),
+            database: config.storage.database_file(),
+            emergency: spool.emergency,
+        },
         joiner: Joiner::new(folder.clone(), config.prompts.sounds.clone()),
         providers: providers.clone(),
         school: config.school.clone(),
