@@ -13,8 +13,8 @@ use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
-use self::checks::{ANSWER_TIMEOUT, no_answer};
-pub(super) use self::checks::{Checks, DatabaseError, database, recordings, worker};
+use self::checks::no_answer;
+pub(super) use self::checks::{ANSWER_TIMEOUT, Checks, DatabaseError, database, recordings, worker};
 pub(super) use self::disks::{Disk, Holding, of as disks_of};
 use super::House;
 use crate::providers::listing_of;

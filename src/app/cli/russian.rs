@@ -6,11 +6,12 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Command, CommandFactory, FromArgMatches};
 
 use super::Cli;
 
+const HELP: &str = "{about-with-newline}\nКак вызывать: {usage}\n\n{all-args}{after-help}";
 /// Words in clap's help that no template reaches.
 const HELP_WORDS: [(&str, &str); 3] =
     [("[OPTIONS]", "[ПАРАМЕТРЫ]"), ("[default: ", "[по умолчанию: "), ("[possible values: ", "[возможно: ")];
@@ -20,7 +21,7 @@ const USAGE: &str = "Usage: ";
 /// The command line as it was typed. `Err`: help, the version or a mistake has been printed, and the process ends with this
 /// status: 0 after what was asked for, 2 after a mistake.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> {
-    Cli::try_parse_from(words).map_err(|error| {
+    try_parse(words).map_err(|error| {
         let text = text_of(&error);
         // Unlike the macros these do not panic where nobody reads.
         let _ = if error.use_stderr() {
@@ -32,8 +33,22 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode>
     })
 }
 
+fn try_parse<W: Into<OsString> + Clone>(words: impl IntoIterator<Item = W>) -> clap::error::Result<Cli> {
+    let matches = with_russian_help(Cli::command()).try_get_matches_from(words)?;
+    Cli::from_arg_matches(&matches)
+}
+
+fn with_russian_help(command: Command) -> Command {
+    command
+        .help_template(HELP)
+        .subcommand_help_heading("Команды")
+        .subcommand_value_name("КОМАНДА")
+        .mut_args(|arg| arg.help_heading("Параметры"))
+        .mut_subcommands(with_russian_help)
+}
+
 /// The help, the version, or what is wrong and how the command is called.
-pub(super) fn text_of(error: &clap::Error) -> String {
+fn text_of(error: &clap::Error) -> String {
     let is_asked_for = matches!(
         error.kind(),
         ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::DisplayVersion
@@ -108,13 +123,11 @@ fn listed(value: &ContextValue) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::{Command, CommandFactory};
-
     use super::*;
 
     /// What is printed, and the exit status.
     fn printed(words: &str) -> (String, i32) {
-        let error = Cli::try_parse_from(words.split(' ')).unwrap_err();
+        let error = try_parse(words.split(' ')).unwrap_err();
         (text_of(&error), error.exit_code())
     }
 

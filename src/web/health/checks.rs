@@ -8,8 +8,8 @@ use tokio::time::timeout;
 
 use crate::web::House;
 
-/// A part that has not answered within this time is not ready.
-pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// A part that has not answered within this time does not answer.
+pub(in crate::web) const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// A check that waits for the disk is made again after this time: whoever asks earlier is told what was found last.
 const FOUND_FOR: Duration = Duration::from_secs(5);
 /// The worker looks for work every second, but first finishes what it has in hand, and a message may come slowly.

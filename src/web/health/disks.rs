@@ -1,16 +1,13 @@
 //! The disks under what the service writes: how much room each has, for readiness, metrics and the page.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
+use super::checks::ANSWER_TIMEOUT;
 use crate::recordings::DiskSpace;
 use crate::web::{House, StoragePaths};
-
-/// A disk that has not answered by then does not answer.
-const DISK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// With less room than this nothing is ready: SQLite and the spool need some.
 const MIN_FREE_BYTES: u64 = 32 * 1024 * 1024;
@@ -63,7 +60,7 @@ impl Disk {
 pub(in crate::web) async fn of(house: &House) -> Vec<Disk> {
     let held = Holding::ALL.into_iter().filter_map(|holding| Some((holding, holding.path(&house.paths)?)));
     let asked = held.map(async |(holding, path)| {
-        let space = timeout(DISK_TIMEOUT, DiskSpace::of(path)).await.ok().and_then(Result::ok);
+        let space = timeout(ANSWER_TIMEOUT, DiskSpace::of(path)).await.ok().and_then(Result::ok);
         (holding, space)
     });
     each_once(join_all(asked).await)

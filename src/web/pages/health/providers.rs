@@ -1,7 +1,5 @@
 //! What the providers bring: the last call of each line, their lists compared with ours, the words for an exchange.
 
-use std::time::Duration;
-
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, State};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -18,9 +16,6 @@ use crate::web::pages::refused::PageError;
 use crate::web::pages::sign_in::Address;
 use crate::web::pages::words::{Wall, ago, counted};
 use crate::web::{Error, House, health};
-
-/// A disk that has not answered by then does not answer.
-const DISK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// When somebody last called each line.
 pub(super) async fn last_calls(house: &House, wall: &Wall<'_>) -> Result<Vec<Item>, StoreError> {
@@ -122,7 +117,7 @@ pub(super) async fn sounds(house: &House) -> Option<Item> {
     }
     const TITLE: &str = "Слова приветствий для своей АТС";
     const REMEDY: &str = "Поставьте на сервер пакет asterisk-core-sounds-ru-wav или впишите папку в prompts.sounds.";
-    Some(match timeout(DISK_TIMEOUT, house.joiner.vocabulary()).await {
+    Some(match timeout(health::ANSWER_TIMEOUT, house.joiner.vocabulary()).await {
         Ok(Some((folder, found))) => match found.lacking.len() as i64 {
             0 => Item::good(TITLE, format!("{}, дата перезвона произносится", folder.path().display())),
             count => Item::fair(
