@@ -27,13 +27,13 @@ use crate::time::Timestamp;
 )]
 pub struct Cli {
     /// Файл настроек. Без него perezvon.toml из текущей папки, а если его нет, настройки школы
-    #[arg(long, global = true, value_name = "ФАЙЛ")]
+    #[arg(long, global = true, value_name = "ФАЙЛ", display_order = 1000)]
     pub config: Option<PathBuf>,
     /// Показать справку
-    #[arg(short, long, global = true, action = ArgAction::Help)]
+    #[arg(short, long, global = true, action = ArgAction::Help, display_order = 1001)]
     help: Option<bool>,
     /// Показать версию
-    #[arg(short = 'V', long, action = ArgAction::Version)]
+    #[arg(short = 'V', long, action = ArgAction::Version, display_order = 1002)]
     version: Option<bool>,
     #[command(subcommand)]
     pub command: Command,

@@ -97,7 +97,7 @@ stories_on_sqlite! {
         let folder = app.folder.path().join("disk");
         let Some(disk) = SmallDisk::mount(&folder, "size=64m") else { return };
         let config = config_on(app, &folder, &app.folder.path().join("emergency"));
-        let recordings = app.folder.path().join("recordings").display().to_string();
+        let recordings = app.folder.path().join("messages").display().to_string();
         let text = std::fs::read_to_string(&config).unwrap();
         let on_disk = folder.join("recordings").display().to_string();
         std::fs::write(&config, text.replace(&on_disk, &recordings)).unwrap();

@@ -33,7 +33,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode>
     })
 }
 
-fn try_parse<W: Into<OsString> + Clone>(words: impl IntoIterator<Item = W>) -> clap::error::Result<Cli> {
+fn try_parse<W: Into<OsString> + Clone>(words: impl IntoIterator<Item = W>) -> Result<Cli, clap::Error> {
     let matches = with_russian_help(Cli::command()).try_get_matches_from(words)?;
     Cli::from_arg_matches(&matches)
 }
@@ -180,9 +180,7 @@ mod tests {
                 found.push(format!("{path}: {word}"));
             }
         }
-        for line in
-            text.lines().filter(|line| line.len() > 40 && line.chars().filter(char::is_ascii).count() == line.len())
-        {
+        for line in text.lines().filter(|line| line.len() > 40 && line.is_ascii()) {
             found.push(format!("{path}: {line}"));
         }
         for subcommand in command.get_subcommands() {
