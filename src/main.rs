@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Parser;
 use perezvon::app::check::{self, Probe};
-use perezvon::app::cli::{Cli, Command, OfficerCommand, PbxCommand, ProviderCommand, TokenCommand, WebhookCommand};
+use perezvon::app::cli::{
+    self, Cli, Command, OfficerCommand, PbxCommand, ProviderCommand, TokenCommand, WebhookCommand,
+};
 use perezvon::app::config::{self, Config, Mistakes};
 use perezvon::app::{
     backup, demo, hours, house, pbx, people, provider, reconcile, replay, serve, telemetry, verify, webhook_verify,
@@ -25,7 +26,11 @@ const LAST_LINES_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Cli::parse()).await {
+    let cli = match cli::parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(status) => return status,
+    };
+    match run(cli).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

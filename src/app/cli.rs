@@ -1,9 +1,12 @@
 //! The command line: what may be asked of `perezvon`, with the Russian help. What the commands do is elsewhere.
 
+mod russian;
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+pub use self::russian::parse;
 use super::hours::HoursArgs;
 use super::pbx::ConfigArgs;
 use super::provider::FallbackArgs;
@@ -12,19 +15,11 @@ use super::webhook_verify::VerifyArgs;
 use crate::core::officer::Role;
 use crate::time::Timestamp;
 
-const HELP: &str = "{about-with-newline}\nКак вызывать: {usage}\n\n{all-args}{after-help}";
-const COMMANDS: &str = "Команды";
-const OPTIONS: &str = "Параметры";
-
 /// «Перезвон»: ни один звонок не забыт, никому не звонят дважды.
 #[derive(Debug, Parser)]
 #[command(
     name = "perezvon",
     version,
-    help_template = HELP,
-    subcommand_help_heading = COMMANDS,
-    subcommand_value_name = "КОМАНДА",
-    next_help_heading = OPTIONS,
     disable_help_flag = true,
     disable_version_flag = true,
     disable_help_subcommand = true,
@@ -32,67 +27,52 @@ const OPTIONS: &str = "Параметры";
 )]
 pub struct Cli {
     /// Файл настроек. Без него perezvon.toml из текущей папки, а если его нет, настройки школы
-    #[arg(long, global = true, value_name = "ФАЙЛ")]
+    #[arg(long, global = true, value_name = "ФАЙЛ", display_order = 1000)]
     pub config: Option<PathBuf>,
     /// Показать справку
-    #[arg(short, long, global = true, action = ArgAction::Help)]
+    #[arg(short, long, global = true, action = ArgAction::Help, display_order = 1001)]
     help: Option<bool>,
     /// Показать версию
-    #[arg(short = 'V', long, action = ArgAction::Version)]
+    #[arg(short = 'V', long, action = ArgAction::Version, display_order = 1002)]
     version: Option<bool>,
     #[command(subcommand)]
     pub command: Command,
 }
 
 #[derive(Debug, Subcommand)]
-#[command(subcommand_help_heading = COMMANDS, help_template = HELP)]
 pub enum Command {
     /// Запустить службу: принимать звонки и показывать страницы
-    #[command(help_template = HELP, next_help_heading = OPTIONS)]
     Serve(ServeArgs),
     /// Показать всё в деле: учебные звонки на обе линии во временной папке
-    #[command(help_template = HELP, next_help_heading = OPTIONS)]
     Demo(DemoArgs),
     /// Открыта ли линия, почему, когда откроется и к какому сроку ответить: по настройкам, без изменений со страницы «Календарь»
-    #[command(help_template = HELP, next_help_heading = OPTIONS)]
     Hours(HoursArgs),
     /// Проверить настройки, календарь, диск и подключения; код 1, если что-то нужно исправить
-    #[command(help_template = HELP)]
     Check,
     /// Сотрудники: добавить, показать, сменить пароль, отключить
-    #[command(help_template = HELP, subcommand_help_heading = COMMANDS, subcommand_value_name = "КОМАНДА")]
     #[command(subcommand)]
     Officer(OfficerCommand),
     /// Ключи программ для API: добавить, показать, отозвать
-    #[command(help_template = HELP, subcommand_help_heading = COMMANDS, subcommand_value_name = "КОМАНДА")]
     #[command(subcommand)]
     Token(TokenCommand),
     /// Запросы оператора связи
-    #[command(help_template = HELP, subcommand_help_heading = COMMANDS, subcommand_value_name = "КОМАНДА")]
     #[command(subcommand)]
     Webhook(WebhookCommand),
     /// Сверить списки звонков и записей у операторов со своими и внести то, о чём служба не узнала; код 1 при ошибке
-    #[command(help_template = HELP, next_help_heading = OPTIONS)]
     Reconcile(ReconcileArgs),
     /// Подключения к операторам связи
-    #[command(help_template = HELP, subcommand_help_heading = COMMANDS, subcommand_value_name = "КОМАНДА")]
     #[command(subcommand)]
     Provider(ProviderCommand),
     /// Своя АТС на Asterisk
-    #[command(help_template = HELP, subcommand_help_heading = COMMANDS, subcommand_value_name = "КОМАНДА")]
     #[command(subcommand)]
     Pbx(PbxCommand),
     /// Сверить записи с базой и базу с записями или проверить резервную копию; код 1, если чего-то нет или оно изменилось
-    #[command(help_template = HELP, next_help_heading = OPTIONS)]
     Verify(VerifyRecordingsArgs),
     /// Сделать резервную копию базы и записей, не останавливая службу
-    #[command(help_template = HELP, next_help_heading = OPTIONS)]
     Backup(BackupArgs),
     /// Восстановить резервную копию в пустую базу и пустую папку записей из настроек
-    #[command(help_template = HELP, next_help_heading = OPTIONS)]
     Restore(RestoreArgs),
     /// Повторить принятые запросы операторов в пустую базу или внести отложенные службой звонки
-    #[command(help_template = HELP, next_help_heading = OPTIONS)]
     Replay(ReplayArgs),
 }
 
@@ -148,7 +128,6 @@ pub struct DemoArgs {
 #[derive(Debug, Subcommand)]
 pub enum OfficerCommand {
     /// Добавить сотрудника; пароль печатается один раз
-    #[command(help_template = HELP, next_help_heading = OPTIONS)]
     Add {
         /// Имя, каким его видят коллеги: «Мадина И.»
         #[arg(value_name = "ИМЯ", value_parser = not_blank)]
@@ -161,16 +140,13 @@ pub enum OfficerCommand {
         role: Role,
     },
     /// Показать всех сотрудников
-    #[command(help_template = HELP)]
     List,
     /// Выдать новый пароль, закрыть все входы, снять второй фактор; пароль печатается один раз
-    #[command(help_template = HELP)]
     Reset {
         #[arg(value_name = "ЛОГИН", help = "Имя для входа")]
         login: String,
     },
     /// Отключить: войти нельзя, история остаётся
-    #[command(help_template = HELP)]
     Disable {
         #[arg(value_name = "ЛОГИН", help = "Имя для входа")]
         login: String,
@@ -180,7 +156,6 @@ pub enum OfficerCommand {
 #[derive(Debug, Subcommand)]
 pub enum TokenCommand {
     /// Добавить ключ; он печатается один раз
-    #[command(help_template = HELP, next_help_heading = OPTIONS)]
     Add {
         /// Название программы, под которым её действия видны в журнале
         #[arg(value_name = "НАЗВАНИЕ", value_parser = not_blank)]
@@ -190,12 +165,10 @@ pub enum TokenCommand {
         role: Role,
     },
     /// Показать ключи: номера, названия, роли; сами ключи не хранятся
-    #[command(help_template = HELP)]
     List,
     /// Отозвать ключ навсегда
-    #[command(help_template = HELP)]
     Revoke {
-        #[arg(value_name = "НОМЕР", help = "Номер ключа из perezvon token list")]
+        #[arg(value_name = "НОМЕР", help = "Номер ключа из perezvon token list", value_parser = token_id)]
         id: i64,
     },
 }
@@ -203,21 +176,18 @@ pub enum TokenCommand {
 #[derive(Debug, Subcommand)]
 pub enum PbxCommand {
     /// Напечатать настройки АТС для линий из настроек или записать их файлами
-    #[command(help_template = HELP, next_help_heading = OPTIONS)]
     Config(ConfigArgs),
 }
 
 #[derive(Debug, Subcommand)]
 pub enum ProviderCommand {
     /// Напечатать запасной документ линии: он лежит в месте, которое от этой службы не зависит, и принимает сообщения без неё
-    #[command(help_template = HELP, next_help_heading = OPTIONS)]
     Fallback(FallbackArgs),
 }
 
 #[derive(Debug, Subcommand)]
 pub enum WebhookCommand {
     /// Почему запрос отклонён: тело запроса на стандартный ввод, ответ accepted или причина; код 0 или 1
-    #[command(help_template = HELP, next_help_heading = OPTIONS)]
     Verify(VerifyArgs),
 }
 
@@ -230,6 +200,10 @@ pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
 
 fn role(text: &str) -> Result<Role, String> {
     text.parse().map_err(|_| "роли: observer, officer, senior, admin".to_owned())
+}
+
+fn token_id(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| "нужен номер из perezvon token list".to_owned())
 }
 
 fn not_blank(text: &str) -> Result<String, String> {

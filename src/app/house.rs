@@ -1,7 +1,6 @@
 //! The wiring: a configuration and a clock become a running house.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::error;
 
-use super::config::{Config, ProviderConfig, Storage};
+use super::config::{Config, ProviderConfig};
 use super::{listener, telemetry};
 use crate::jobs::backup::NightlyBackup;
 use crate::jobs::{Http, Transcriber, Worker};
@@ -21,7 +20,7 @@ use crate::providers::{Provider, Providers};
 use crate::recordings::{Folder, Joiner};
 use crate::store::{Instance, Purpose, Store, StoreError};
 use crate::time::{Clock, Heartbeat};
-use crate::web::{House, Parts};
+use crate::web::{House, Parts, StoragePaths};
 
 /// Timeout of the database at the start: callers wait meanwhile. One that comes later is opened when it comes.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -36,16 +35,6 @@ pub struct Built {
     pub store: Store,
 }
 
-/// Where deliveries are spooled, at first, in an emergency, and by an older version. A rehearsal has folders of its own:
-/// invented callers never come to a real list, and real ones never to that of a rehearsal.
-fn spool_folders(storage: &Storage, rehearse: bool) -> [PathBuf; 3] {
-    let end = if rehearse { "-rehearsal" } else { "" };
-    let mut emergency = storage.emergency_folder().into_os_string();
-    emergency.push(end);
-    let beside_recordings = |name: &str| storage.recordings.join(format!("{name}{end}"));
-    [beside_recordings(".spool"), emergency.into(), beside_recordings(".late")]
-}
-
 /// Opens the database and the folder and puts the parts together. Nothing runs yet but the writer.
 pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Result<Built> {
     let database = config.storage.database_shown();
@@ -58,10 +47,11 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
         error!(error = %failed, "The folder of recordings cannot be written: {failed}. {GOING_ON}");
         Folder::unchecked(recordings)
     });
-    let [spool, emergency, former] = spool_folders(&config.storage, rehearse);
+    let spool = config.storage.spool_folders();
+    let spool = if rehearse { spool.for_rehearsal() } else { spool };
     let store = Store::begin(&config.storage.database, config.lines.clone(), purpose)
         .with_context(|| format!("база данных {database} не открывается"))?
-        .with_spool(&spool, &emergency, &former)
+        .with_spool(spool.clone())
         .with_instance(Instance::take(&recordings.join(".instances")));
     let folder = folder.refused_while(store.foreign_recordings());
     match tokio::time::timeout(DATABASE_TIMEOUT, store.ready()).await {
@@ -85,6 +75,11 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
         clock: clock.clone(),
         store: store.clone(),
         folder: folder.clone(),
+        paths: StoragePaths {
+            recordings: recordings.clone(),
+            database: config.storage.database_file(),
+            emergency: spool.emergency,
+        },
         joiner: Joiner::new(folder.clone(), config.prompts.sounds.clone()),
         providers: providers.clone(),
         school: config.school.clone(),

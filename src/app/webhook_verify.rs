@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use super::cli::instant;
 use crate::providers::RawRequest;
 use crate::providers::asterisk::check_token;
 use crate::providers::twiml::signature::Refused;
@@ -12,25 +13,26 @@ use anyhow::{Context as _, bail};
 /// The parts of the request. Its body is read byte for byte from standard input.
 #[derive(clap::Args, Debug)]
 pub struct VerifyArgs {
-    /// twiml or asterisk, as in the configuration
-    #[arg(long)]
+    /// twiml или asterisk, как в настройках
+    #[arg(long, value_name = "ВИД")]
     pub kind: String,
-    /// Who signs, for twiml: twilio (also Somleng), signalwire or telnyx
-    #[arg(long, default_value = "twilio")]
+    /// Кто подписывает, для twiml: twilio (и Somleng), signalwire или telnyx
+    #[arg(long, value_name = "ПОДПИСЬ", default_value = "twilio")]
     pub signature: String,
-    /// Auth token, Signing Key, public key or bearer token; several while rotating
-    #[arg(long, required = true)]
+    /// Auth Token, Signing Key, открытый ключ или токен; во время смены можно несколько
+    #[arg(long, value_name = "КЛЮЧ", required = true)]
     pub secret: Vec<String>,
-    #[arg(long, default_value = "POST")]
+    /// Метод запроса
+    #[arg(long, value_name = "МЕТОД", default_value = "POST")]
     pub method: String,
-    /// The whole public address as the provider knows it, with its query
-    #[arg(long)]
+    /// Полный адрес, каким его знает оператор, со всем, что после «?»
+    #[arg(long, value_name = "АДРЕС")]
     pub url: String,
-    /// 'Name: value', as often as needed: the signature, and the Content-Type if it is no form
-    #[arg(long = "header")]
+    /// «Имя: значение», можно несколько: подпись и Content-Type, если это не форма
+    #[arg(long = "header", value_name = "ЗАГОЛОВОК")]
     pub headers: Vec<String>,
-    /// The instant of the request (RFC 3339), for signatures that grow old; otherwise now
-    #[arg(long)]
+    /// Когда пришёл запрос, если подпись устаревает, например 2026-11-20T19:30:00+03:00; по умолчанию сейчас
+    #[arg(long, value_name = "RFC3339", value_parser = instant)]
     pub at: Option<Timestamp>,
 }
 

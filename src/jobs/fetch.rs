@@ -7,7 +7,7 @@ use reqwest::{Response, StatusCode, Url};
 use tracing::{info, warn};
 
 use super::http::HttpError;
-use super::{Ended, Worker};
+use super::{Ended, JobEnd, Worker};
 use crate::core::call::{CallKey, Fact};
 use crate::providers::{ApiRequest, Archive, ForbiddenUrl};
 use crate::recordings::{self, Analysis, Container, KeepError, Kept, ReadError, RecordingName, Unplayable};
@@ -94,13 +94,13 @@ impl Missed {
 }
 
 impl Worker {
-    pub(super) async fn fetch_recording(&self, job: &Job) -> Ended {
+    pub(super) async fn fetch_recording(&self, job: &Job) -> JobEnd {
         let now = self.clock.now();
         let voicemail = match self.store.voicemail(job.subject).await {
             Ok(Some(voicemail)) if matches!(voicemail.state, VoicemailState::Pending | VoicemailState::Failed) => {
                 voicemail
             }
-            Ok(_) => return Ended::Done,
+            Ok(_) => return Ended::Done.into(),
             Err(failed) => return failed.into(),
         };
         match self.arrived(&voicemail).await {
@@ -109,7 +109,7 @@ impl Worker {
                     Ok(examined) => examined,
                     Err(missed) => return self.missed(job, &voicemail, missed, now).await,
                 };
-                return self.keep(&voicemail, examined, None, now).await;
+                return self.keep(&voicemail, examined, None, now).await.into();
             }
             Ok(None) => {}
             Err(missed) => return self.missed(job, &voicemail, missed, now).await,
@@ -119,7 +119,7 @@ impl Worker {
         let ours = match self.in_the_folder(&voicemail).await {
             Ok(Some(ours)) if ours.is_whole() => {
                 info!(voicemail.id, "The sound of a message is in our own folder already");
-                return self.keep(&voicemail, ours, archive, now).await;
+                return self.keep(&voicemail, ours, archive, now).await.into();
             }
             Ok(ours) => ours,
             Err(missed) => return self.missed(job, &voicemail, missed, now).await,
@@ -138,12 +138,12 @@ impl Worker {
         };
         match (self.download(archive, &voicemail, now).await, ours) {
             (Ok(file), _) => match self.examine(&voicemail, file, String::new()).await {
-                Ok(examined) => self.keep_if_it_stays_so(job, &voicemail, examined, archive, now).await,
+                Ok(examined) => self.keep_if_it_stays_so(job, &voicemail, examined, archive, now).await.into(),
                 Err(missed) => self.missed(job, &voicemail, missed, now).await,
             },
             // What we have is all there is left, or all there is for the time being; officers have waited long enough.
             (Err(Missed::Http(error)), Some(ours)) if error.is_gone() || self.age_ms(job) >= LATE_MS => {
-                self.keep(&voicemail, ours, Some(archive), now).await
+                self.keep(&voicemail, ours, Some(archive), now).await.into()
             }
             (Err(missed), _) => self.missed(job, &voicemail, missed, now).await,
         }
@@ -376,7 +376,7 @@ impl Worker {
         }
     }
 
-    async fn missed(&self, job: &Job, voicemail: &Voicemail, missed: Missed, now: Timestamp) -> Ended {
+    async fn missed(&self, job: &Job, voicemail: &Voicemail, missed: Missed, now: Timestamp) -> JobEnd {
         let age_ms = self.age_ms(job);
         let (reason, told) = match &missed {
             Missed::Disk(error @ KeepError::TooLarge { max_bytes }) => {
@@ -401,7 +401,7 @@ impl Worker {
         if let Some(told) = told {
             self.alarm("recording_lost", voicemail.id, &told, now).await;
             return match self.store.voicemail_failed(voicemail.id, &reason).await {
-                Ok(()) => Ended::GivenUp(reason),
+                Ok(()) => Ended::GivenUp(reason).into(),
                 Err(failed) => failed.into(),
             };
         }
@@ -409,7 +409,7 @@ impl Worker {
             Missed::Disk(KeepError::NoSpace(_)) => {
                 let told = "Нет места для записей. Сообщения ждут у оператора связи: освободите диск.";
                 self.alarm("no_space", 0, told, now).await;
-                Ended::After(SignedDuration::from_mins(5), reason)
+                Ended::After(SignedDuration::from_mins(5), reason).into()
             }
             Missed::Http(error) if matches!(error.status(), Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) => {
                 let told = format!(
@@ -449,7 +449,7 @@ impl Worker {
                     _ => Ended::Later(reason),
                 };
                 if age_ms < LATE_MS {
-                    return ended;
+                    return ended.into();
                 }
                 ended.with_alarm(LATE, voicemail.provider.clone(), told)
             }
@@ -457,10 +457,10 @@ impl Worker {
     }
 
     /// Deletes the provider's copy. Not there any more counts as done.
-    pub(super) async fn delete_recording(&self, job: &Job) -> Ended {
+    pub(super) async fn delete_recording(&self, job: &Job) -> JobEnd {
         let voicemail = match self.store.voicemail(job.subject).await {
             Ok(Some(voicemail)) => voicemail,
-            Ok(None) => return Ended::Done,
+            Ok(None) => return Ended::Done.into(),
             Err(failed) => return failed.into(),
         };
         let now = self.clock.now();
@@ -472,19 +472,19 @@ impl Worker {
             return not_configured().with_alarm(NOT_DELETED, voicemail.provider, told);
         };
         let request = provider.archive().and_then(|archive| archive.deletion_request(&voicemail.recording_id));
-        let Some(request) = request else { return Ended::Done };
+        let Some(request) = request else { return Ended::Done.into() };
         let failed = match self.http.ask(request).await {
             Err(failed) if !failed.is_gone() => failed,
             _ => {
                 return match self.store.voicemail_deleted_at_provider(voicemail.id, now).await {
-                    Ok(()) => Ended::Done,
+                    Ok(()) => Ended::Done.into(),
                     Err(failed) => failed.into(),
                 };
             }
         };
         let ended = self.later(&failed);
         if self.age_ms(job) < NOT_DELETED_MS {
-            return ended;
+            return ended.into();
         }
         let told = format!("Записи не удаляются у оператора связи: {}. Попытки продолжаются.", failed.in_russian());
         ended.with_alarm(NOT_DELETED, voicemail.provider, told)

@@ -81,8 +81,25 @@ enum Ended {
     AsAsked(SignedDuration, String),
     /// Nothing more can be done; the reason stays where somebody sees it.
     GivenUp(String),
-    /// The same, and somebody is told why, as long as any job waits for that.
-    WithAlarm(SharedAlarm, Box<Self>),
+}
+
+/// How a job ended, and the alarm about what it waits for. Jobs of one kind that wait for one cause at one provider share
+/// it, and it lasts as long as any of them waits: three hundred messages behind one wrong password are one thing to mend.
+struct JobEnd {
+    ended: Ended,
+    alarm: Option<SharedAlarm>,
+}
+
+impl From<Ended> for JobEnd {
+    fn from(ended: Ended) -> Self {
+        Self { ended, alarm: None }
+    }
+}
+
+impl From<StoreError> for JobEnd {
+    fn from(error: StoreError) -> Self {
+        Ended::from(error).into()
+    }
 }
 
 impl Ended {
@@ -101,14 +118,11 @@ impl Ended {
             Self::Later(reason) | Self::After(_, reason) | Self::AsAsked(_, reason) | Self::GivenUp(reason) => {
                 Some(reason)
             }
-            Self::WithAlarm(_, ended) => ended.into_reason(),
         }
     }
 
-    /// The same, with an alarm that all jobs of this kind share which wait for one cause at one provider: three hundred
-    /// messages behind one wrong password are one thing to mend.
-    fn with_alarm(self, kind: &'static str, subject: String, told: String) -> Self {
-        Self::WithAlarm(SharedAlarm { kind, subject, told }, Box::new(self))
+    fn with_alarm(self, kind: &'static str, subject: String, text: String) -> JobEnd {
+        JobEnd { ended: self, alarm: Some(SharedAlarm { kind, subject, told: text }) }
     }
 
     /// The same, in other words.
@@ -118,7 +132,6 @@ impl Ended {
             Self::After(pause, _) => Self::After(pause, reason),
             Self::AsAsked(pause, _) => Self::AsAsked(pause, reason),
             Self::GivenUp(_) => Self::GivenUp(reason),
-            Self::WithAlarm(alarm, ended) => Self::WithAlarm(alarm, Box::new(ended.with_reason(reason))),
             Self::Done => Self::Done,
         }
     }
@@ -129,7 +142,6 @@ impl Ended {
             Self::Later(reason) => Self::After(pause_after(job).min(limit), reason),
             Self::After(pause, reason) => Self::After(pause.min(limit), reason),
             Self::AsAsked(pause, reason) => Self::AsAsked(pause.min(limit), reason),
-            Self::WithAlarm(alarm, ended) => Self::WithAlarm(alarm, Box::new(ended.within(job, limit))),
             ended @ (Self::Done | Self::GivenUp(_)) => ended,
         }
     }
@@ -242,21 +254,21 @@ impl Worker {
     }
 
     async fn work(&self, job: &Job) -> Result<(), StoreError> {
-        let ended = match job.kind {
+        let end: JobEnd = match job.kind {
             JobKind::FetchRecording => {
                 let renew = || self.store.renew_job_lease(job.id, self.clock.now());
                 keeping_lease(self.fetch_recording(job), renew).await
             }
             JobKind::DeleteRecording => self.delete_recording(job).await,
-            JobKind::ReconcileCall => self.reconcile_call(job).await,
-            JobKind::ReconcileProvider => self.reconcile_provider(job).await,
-            JobKind::PlaceCall => self.place_call(job).await,
-            JobKind::EndPlacedCall => self.end_placed_call(job).await,
-            JobKind::SendMail => self.send_mail(job).await,
-            JobKind::Transcribe => self.transcribe(job).await,
+            JobKind::ReconcileCall => self.reconcile_call(job).await.into(),
+            JobKind::ReconcileProvider => self.reconcile_provider(job).await.into(),
+            JobKind::PlaceCall => self.place_call(job).await.into(),
+            JobKind::EndPlacedCall => self.end_placed_call(job).await.into(),
+            JobKind::SendMail => self.send_mail(job).await.into(),
+            JobKind::Transcribe => self.transcribe(job).await.into(),
         };
         let now = self.clock.now();
-        self.write_down(job, ended, None, now).await?;
+        self.write_down(job, end, now).await?;
         if job.has_alarm {
             self.store.clear_shared_alarms(now).await?;
         }
@@ -264,15 +276,8 @@ impl Worker {
     }
 
     /// How a job ended, into its row.
-    async fn write_down(
-        &self,
-        job: &Job,
-        ended: Ended,
-        alarm: Option<SharedAlarm>,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let (pause, reason) = match ended {
-            Ended::WithAlarm(alarm, ended) => return Box::pin(self.write_down(job, *ended, Some(alarm), now)).await,
+    async fn write_down(&self, job: &Job, end: JobEnd, now: Timestamp) -> Result<(), StoreError> {
+        let (pause, reason) = match end.ended {
             Ended::Done => return self.store.job_done(job.id).await,
             // Nobody has to act: the message is on the list with or without its words.
             Ended::GivenUp(reason) if job.kind == JobKind::Transcribe => {
@@ -287,7 +292,7 @@ impl Worker {
             Ended::After(pause, reason) => (pause, reason),
             Ended::AsAsked(pause, reason) => (pause.max(pause_after(job).min(SHORT_PAUSE)), reason),
         };
-        self.store.job_later(job, pause, &reason, alarm, now).await
+        self.store.job_later(job, pause, &reason, end.alarm, now).await
     }
 
     /// What must be looked at once when the service starts. Whoever mends the access to a provider has everything of it

@@ -180,19 +180,6 @@ impl Folder {
         .await
     }
 
-    /// Bytes that may still be written on this disk.
-    ///
-    /// # Errors
-    /// When the disk does not tell.
-    pub async fn free_bytes(&self) -> io::Result<u64> {
-        let root = self.root.clone();
-        blocking(move || {
-            let told = rustix::fs::statvfs(&*root)?;
-            Ok(told.f_bavail.saturating_mul(told.f_frsize))
-        })
-        .await
-    }
-
     /// For the readiness check: writes some bytes to the disk and takes them away again.
     pub async fn probe(&self) -> Result<(), KeepError> {
         self.refuse_foreign()?;

@@ -6,6 +6,7 @@
 mod analyse;
 mod container;
 mod decode;
+mod disk;
 mod folder;
 mod incoming;
 mod inventory;
@@ -23,6 +24,7 @@ mod wav;
 
 pub use analyse::{Analysis, Damage, LONGEST_MS, Sound, analyse, measure};
 pub use container::{Container, MAX_ZEROS, UNKNOWN_EXTENSION, Unplayable, extensions, sniff};
+pub use disk::DiskSpace;
 pub use folder::{Folder, KeepError, ReadError};
 pub use incoming::{Incoming, Kept};
 pub use inventory::files_below;

@@ -81,11 +81,14 @@ pub use overview::Growth;
 pub use people::{Officer, OfficerChange, PeopleError, Person};
 pub use placed_calls::{Dialling, PlacedCall, RING_WITHIN};
 pub use prompts::{MOST_DRAFTS, NewPrompt, Prompt, PromptError};
-pub use reconciliation::{KnownCall, Look, LookPlace, Reconciliation};
+pub use reconciliation::{KnownCall, Look, LookList, LookPlace, Reconciliation};
 pub use replay::InboxDelivery;
 pub use reports::{MOST_REPORTED, Reported};
 pub use sessions::KeptSession;
-pub use spool::{Accepted, SpoolDepth, from_line as read_spooled, set_aside_path, spooled_files};
+pub use spool::{
+    Accepted, FORMER_SPOOL, RESERVE as SPOOL_RESERVE, SPOOL, SpoolDepth, SpoolFolders, from_line as read_spooled,
+    set_aside_path, spooled_files,
+};
 pub use tokens::Token;
 pub use undoing::STEPS_BACK;
 pub use voicemails::{StoredSound, Transcript, Voicemail, VoicemailState};
@@ -504,5 +507,6 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (16, "lines", include_str!("../../migrations/0016_lines.sql")),
     (18, "reconcile", include_str!("../../migrations/0018_reconcile.sql")),
     (19, "shared alarms", include_str!("../../migrations/0019_shared_alarms.sql")),
+    (20, "place of a look", include_str!("../../migrations/0020_place_of_a_look.sql")),
     (21, "leases", include_str!("../../migrations/0021_lease.sql")),
 ];

@@ -61,37 +61,53 @@ impl Look {
 /// A page of a look.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LookPlace {
-    /// [`LookPlace::CALLS`] or [`LookPlace::RECORDINGS`].
-    pub list: String,
+    pub list: LookList,
     /// `None` for the first page.
     pub address: Option<String>,
     /// Pages of this list that the look has read.
     pub pages: u32,
-    /// The list of calls did not end, so the look cannot end well.
-    pub is_incomplete: bool,
+    /// When the list of calls was left because it did not end: such a look cannot end well.
+    pub incomplete_since: Option<Timestamp>,
+}
+
+/// Which of a provider's lists a look goes through: the calls, then the recordings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LookList {
+    Calls,
+    Recordings,
+}
+
+impl LookList {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Calls => "calls",
+            Self::Recordings => "recordings",
+        }
+    }
+
+    fn from_word(word: &str) -> Option<Self> {
+        [Self::Calls, Self::Recordings].into_iter().find(|list| list.word() == word)
+    }
 }
 
 impl LookPlace {
-    pub const CALLS: &str = "calls";
-    pub const RECORDINGS: &str = "recordings";
-
     /// Where every look begins.
     pub fn first() -> Self {
-        Self { list: Self::CALLS.to_owned(), address: None, pages: 0, is_incomplete: false }
+        Self { list: LookList::Calls, address: None, pages: 0, incomplete_since: None }
     }
 
-    /// The text of the column `next_list`: `calls 12`, `recordings 3 incomplete`.
-    fn column_text(&self) -> String {
-        let mark = if self.is_incomplete { " incomplete" } else { "" };
-        format!("{} {}{mark}", self.list, self.pages)
-    }
-
-    /// Reads that text. Earlier versions wrote the name of the list alone.
-    fn from_column(text: &str, address: Option<String>) -> Option<Self> {
-        let mut words = text.split(' ');
-        let list = words.next()?.to_owned();
-        let pages = words.next().map_or(Some(0), |pages| pages.parse().ok())?;
-        Some(Self { list, address, pages, is_incomplete: words.next() == Some("incomplete") })
+    /// The place in the row of a look that is not finished. An earlier version wrote more than the name into `next_list`:
+    /// such a look begins anew.
+    fn of_row(columns: &Columns<'_>) -> Result<Option<Self>> {
+        let list: Option<String> = columns.get("next_list")?;
+        let Some(list) = list.as_deref().and_then(LookList::from_word) else { return Ok(None) };
+        let pages: Option<i64> = columns.get("next_pages")?;
+        Ok(Some(Self {
+            list,
+            address: columns.get("next_address")?,
+            pages: pages.and_then(|pages| pages.try_into().ok()).unwrap_or(0),
+            incomplete_since: columns.optional_time("incomplete_since")?,
+        }))
     }
 }
 
@@ -181,18 +197,17 @@ impl Store {
         let look = look.clone();
         self.write(move |writing| {
             Box::pin(async move {
-                let (list, address) = match look.next {
-                    Some(place) => (Some(place.column_text()), place.address),
-                    None => (None, None),
-                };
+                let place = look.next.as_ref();
                 let saved = sqlx::query(SAVE_LOOK)
                     .bind(id)
                     .bind(lease)
                     .bind(end_of(LEASE, now).as_millisecond())
                     .bind(look.from.as_millisecond())
                     .bind(look.to.as_millisecond())
-                    .bind(list)
-                    .bind(address)
+                    .bind(place.map(|place| place.list.word()))
+                    .bind(place.and_then(|place| place.address.clone()))
+                    .bind(place.map(|place| i64::from(place.pages)))
+                    .bind(place.and_then(|place| place.incomplete_since).map(Timestamp::as_millisecond))
                     .bind(look.listed)
                     .bind(look.known)
                     .bind(look.restored)
@@ -347,8 +362,6 @@ fn read(row: &AnyRow, now: Timestamp) -> Result<Reconciliation> {
     let columns = Columns::of("reconciliation", row);
     let past = |column| Ok::<_, StoreError>(columns.optional_time(column)?.filter(|at| *at <= now));
     let span = columns.optional_time("look_from")?.zip(columns.optional_time("look_to")?);
-    let address: Option<String> = columns.get("next_address")?;
-    let next = columns.optional_parsed("next_list", |text| LookPlace::from_column(text, address))?;
     let look = match span {
         Some((from, to)) => Some(Look {
             from,
@@ -356,7 +369,7 @@ fn read(row: &AnyRow, now: Timestamp) -> Result<Reconciliation> {
             listed: columns.get("listed")?,
             known: columns.get("known")?,
             restored: columns.get("restored")?,
-            next,
+            next: LookPlace::of_row(&columns)?,
         }),
         None => None,
     };
@@ -415,15 +428,15 @@ statements! {
         WHERE id = $1 AND (leased_until IS NULL OR leased_until <= $2 OR leased_until > $5)";
     SAVE_LOOK = "
         UPDATE reconciliation
-        SET leased_until = $3, look_from = $4, look_to = $5, next_list = $6, next_address = $7, listed = $8,
-            known = $9, restored = $10
+        SET leased_until = $3, look_from = $4, look_to = $5, next_list = $6, next_address = $7, next_pages = $8,
+            incomplete_since = $9, listed = $10, known = $11, restored = $12
         WHERE id = $1 AND lease_id = $2";
     FINISH_LOOK = "
         UPDATE reconciliation
         SET covered_until = COALESCE(CAST($3 AS BIGINT), covered_until),
             widely_covered_at = COALESCE(CAST($4 AS BIGINT), widely_covered_at),
-            ended_at = $5, next_list = NULL, next_address = NULL, failing_since = NULL, error = NULL,
-            lease_id = NULL, leased_until = NULL
+            ended_at = $5, next_list = NULL, next_address = NULL, next_pages = NULL, incomplete_since = NULL,
+            failing_since = NULL, error = NULL, lease_id = NULL, leased_until = NULL
         WHERE id = $1 AND lease_id = $2";
     /// The id of the turn stays as the mark that the look was broken off.
     FAIL_LOOK = "
@@ -433,7 +446,8 @@ statements! {
         WHERE id = $1 AND lease_id = $2";
     /// Follows a failure, and only if nobody has taken the turn meanwhile.
     FORGET_PLACE = "
-        UPDATE reconciliation SET next_list = NULL, next_address = NULL
+        UPDATE reconciliation
+        SET next_list = NULL, next_address = NULL, next_pages = NULL, incomplete_since = NULL
         WHERE id = $1 AND lease_id = $2";
     PAUSE_LOOK = "UPDATE reconciliation SET lease_id = NULL, leased_until = NULL WHERE id = $1 AND lease_id = $2";
     BREAK_OFF_LOOK = "UPDATE reconciliation SET leased_until = NULL WHERE id = $1 AND lease_id = $2";

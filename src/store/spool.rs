@@ -5,6 +5,7 @@
 //! A delivery may be applied twice if the end comes between applying it and removing its file: its events bear repeating.
 
 mod disk;
+mod folders;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -17,7 +18,8 @@ use futures_util::future::join_all;
 use tracing::{error, info, warn};
 
 use self::disk::{Disk, ReadError};
-pub use self::disk::{from_line, set_aside_path, spooled_files};
+pub use self::disk::{RESERVE, from_line, set_aside_path, spooled_files};
+pub use self::folders::{FORMER_SPOOL, SPOOL, SpoolFolders};
 use super::{Delivery, Kept, Store, StoreError};
 use crate::time::{Timestamp, elapsed_ms};
 
@@ -254,14 +256,15 @@ impl Spool {
 }
 
 impl Store {
-    /// Spools to `folder` and, where that cannot be written, to `emergency`. `former` is where an older version spooled.
+    /// Spools to the first of these folders and, where that cannot be written, to the second.
     ///
     /// # Errors
     /// Never for a disk that fails now: it is tried again at each delivery.
-    pub fn with_spool(mut self, folder: &Path, emergency: &Path, former: &Path) -> Self {
-        let disk = Disk::new(folder.to_owned(), emergency.to_owned(), former.to_owned());
+    pub fn with_spool(mut self, folders: SpoolFolders) -> Self {
+        let first = folders.first.display().to_string();
+        let disk = Disk::new(folders);
         if let Err(failed) = disk.prepare() {
-            error!(error = %failed, "The spool {} cannot be prepared: {failed}", folder.display());
+            error!(error = %failed, "The spool {first} cannot be prepared: {failed}");
         }
         self.spool = Arc::new(Spool::on(Some(disk)));
         self

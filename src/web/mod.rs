@@ -14,6 +14,7 @@ mod session;
 pub mod sheet;
 pub mod webhooks;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,13 +41,17 @@ const UPLOAD_WITHIN: Duration = Duration::from_secs(180);
 
 /// What a request may use. Cheap to clone.
 #[derive(Clone)]
-pub struct House(Arc<Parts>);
+pub struct House {
+    parts: Arc<Parts>,
+    checks: health::Checks,
+}
 
 /// The parts of a [`House`].
 pub struct Parts {
     pub clock: Clock,
     pub store: Store,
     pub folder: Folder,
+    pub paths: StoragePaths,
     /// Makes the greetings that exchanges play.
     pub joiner: Joiner,
     pub providers: Providers,
@@ -65,9 +70,20 @@ pub struct Parts {
     pub worker: Heartbeat,
 }
 
+/// What the service writes to. Each may lie on a disk of its own.
+#[derive(Clone, Debug)]
+pub struct StoragePaths {
+    /// The folder of recordings, with the first folder of the spool.
+    pub recordings: PathBuf,
+    /// The file of the database; `None` with PostgreSQL, whose disk is not ours.
+    pub database: Option<PathBuf>,
+    /// The second folder of the spool.
+    pub emergency: PathBuf,
+}
+
 impl House {
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        Self { parts: Arc::new(parts), checks: health::Checks::default() }
     }
 
     /// The lines as the school has them now.
@@ -95,6 +111,11 @@ impl House {
             clock,
             store,
             folder: recordings.clone(),
+            paths: StoragePaths {
+                recordings: folder.join("recordings"),
+                database: None,
+                emergency: folder.join("emergency"),
+            },
             joiner: Joiner::new(recordings, sounds),
             providers,
             school: School { name: "Гимназия № 1".to_owned(), ..School::default() },
@@ -112,7 +133,7 @@ impl House {
 impl std::ops::Deref for House {
     type Target = Parts;
     fn deref(&self) -> &Parts {
-        &self.0
+        &self.parts
     }
 }
 

@@ -114,6 +114,26 @@ stories_on_sqlite! {
         comes_to(app, &disk, ENDED_CALLS, 41).await;
     }
 
+    /// Only the disk of the recordings was looked at.
+    async fn full_disk_of_the_database_is_named(app) {
+        let folder = app.folder.path().join("disk");
+        let Some(disk) = SmallDisk::mount(&folder, "size=64m") else { return };
+        let config = config_on(app, &folder, &app.folder.path().join("emergency"));
+        let recordings = app.folder.path().join("messages").display().to_string();
+        let text = std::fs::read_to_string(&config).unwrap();
+        let on_disk = folder.join("recordings").display().to_string();
+        std::fs::write(&config, text.replace(&on_disk, &recordings)).unwrap();
+        let program = disk.start(&config);
+        readyz_answers(&program, 200).await;
+        disk.fill();
+        readyz_answers(&program, 503).await;
+        let text = reqwest::get(format!("http://{}/readyz", program.address)).await.unwrap().text().await.unwrap();
+        let answer: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(answer["disk"], "only 0 bytes are free for database", "{text}");
+        assert_eq!((&answer["free_bytes"], &answer["disks"]["database"]), (&0.into(), &0.into()), "{text}");
+        assert!(answer["disks"]["recordings"].as_u64() > Some(0), "{text}");
+    }
+
     async fn read_only_disk_loses_no_acknowledged_call(app) {
         let folder = app.folder.path().join("disk");
         let Some(disk) = SmallDisk::mount(&folder, "size=64m,ro") else { return };

@@ -2,10 +2,11 @@
 
 use std::fs::{self, OpenOptions};
 
+use perezvon::core::officer::Role;
 use sqlx::{AnyConnection, Connection};
 
 use crate::fetching::a_message;
-use crate::harness::{App, Engine, Form, stories, stories_on_sqlite};
+use crate::harness::{App, Engine, Form, patiently, stories, stories_on_sqlite};
 use crate::spool::{count_calls, ended, file, rename_database};
 
 /// A copy of the database as it is now, closed in good order.
@@ -130,6 +131,8 @@ mod refuses {
             app.worker().heartbeat.beat();
             let ready = app.get("/readyz").await;
             assert!(ready.status == 503 && ready.body.contains("does not take 1 spooled"), "{ready:?}");
+            let page = app.browser("Мадина", Role::Officer).await.get("/health-ui").await.body;
+            assert!(page.contains("принимает не все звонки") && page.contains("Не работает"), "{page}");
             app.advance_minutes(2);
             app.store().tend_spool(app.now()).await;
             let told = app.alarms().await;
@@ -139,6 +142,40 @@ mod refuses {
             assert_eq!(app.store().drain_spool().await, 1);
             app.becomes_ready().await;
             app.leave_the_jobs().await;
+        }
+
+        /// `/metrics` and «Состояние» called it up, for it answers.
+        async fn database_that_takes_no_commit_is_down_for_all_who_ask(app) {
+            let mut madina = app.browser("Мадина", Role::Officer).await;
+            let refuse: &[&str] = match app.engine {
+                Engine::Sqlite => &["CREATE TRIGGER refuse BEFORE INSERT ON meta WHEN NEW.key = 'probed_at' \
+                                     BEGIN SELECT RAISE(ABORT, 'full'); END"],
+                Engine::Postgres => &[
+                    "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'full'; END $$",
+                    "CREATE TRIGGER refuse BEFORE INSERT ON meta FOR EACH ROW WHEN (NEW.key = 'probed_at') EXECUTE FUNCTION refuse()",
+                ],
+            };
+            for statement in refuse {
+                app.sql(statement).await;
+            }
+            app.worker().heartbeat.beat();
+            let ready = app.get("/readyz").await;
+            assert!(ready.status == 503 && ready.body.contains("full"), "{ready:?}");
+            let page = madina.get("/health-ui").await.body;
+            assert!(page.contains("отвечает, но не сохраняет звонки"), "{page}");
+            let stranger = app.get("/health-ui").await;
+            assert!(stranger.status == 503 && stranger.body.contains("Не работает"), "{stranger:?}");
+            // All stories share one recorder.
+            patiently("the truth on /metrics", async {
+                while !app.get("/metrics").await.body.contains("perezvon_database_up 0") {
+                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                }
+            })
+            .await;
+            let table = if app.engine == Engine::Postgres { " ON meta" } else { "" };
+            app.sql(&format!("DROP TRIGGER refuse{table}")).await;
+            app.becomes_ready().await;
+            assert!(madina.get("/health-ui").await.body.contains("отвечает, пишет"));
         }
 
         async fn spooled_calls_are_taken_in_as_they_came(app) {

@@ -10,7 +10,7 @@ use perezvon::app::reconcile::{self, ReconcileArgs};
 use perezvon::core::call::Outcome;
 use perezvon::core::callback::Action;
 use perezvon::core::officer::{Actor, Role};
-use perezvon::store::{Look, LookPlace, Reconciliation, VoicemailState};
+use perezvon::store::{Look, LookList, LookPlace, Reconciliation, VoicemailState};
 use perezvon::time::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -357,7 +357,7 @@ stories! {
         let row = standing(app).await;
         assert_eq!((provider.pages(), counts_of(&row)), (150, Some([60, 0, 60])), "three goes count each call once");
         assert!(row.error.is_none() && row.look.unwrap().next.is_some_and(|place| place.pages == 150));
-        app.sql("UPDATE reconciliation SET next_list = 'calls 5000'").await;
+        app.sql("UPDATE reconciliation SET next_pages = 5000").await;
         app.restart(|_| {}).await;
         app.advance_minutes(1);
         app.run_jobs().await;
@@ -368,6 +368,20 @@ stories! {
         app.leave_the_jobs().await;
     }
 
+    /// They wrote the number of pages behind the name of the list.
+    async fn look_of_an_earlier_version_begins_anew(app) {
+        let provider = EndlessCalls::start(60).await;
+        app.restart(|setup| setup.api_base = provider.api_base.clone()).await;
+        look_at_start(app).await;
+        app.sql("UPDATE reconciliation SET next_list = 'calls 50', next_pages = NULL").await;
+        app.advance_minutes(1);
+        app.run_jobs().await;
+        let row = standing(app).await;
+        assert!(row.error.is_none() && row.look.unwrap().next.is_some_and(|place| place.pages == 50));
+        assert_eq!(provider.pages(), 100);
+        app.leave_the_jobs().await;
+    }
+
     async fn look_that_lost_its_turn_leaves_the_place_of_the_other(app) {
         look_at_start(app).await;
         let (store, row) = (app.store(), standing(app).await);
@@ -375,7 +389,8 @@ stories! {
         app.advance_minutes(6);
         let other = store.lease_look(row.id, app.now()).await.unwrap().expect("the turn has ended");
         let address = Some("http://127.0.0.1/2010-04-01/Calls.json?Page=1".to_owned());
-        let place = LookPlace { address, ..LookPlace::first() };
+        let incomplete_since = Some(app.now());
+        let place = LookPlace { list: LookList::Recordings, address, pages: 7, incomplete_since };
         let look = Look { next: Some(place), ..row.look.unwrap() };
         assert!(store.save_look(row.id, other, &look, app.now()).await.unwrap());
         store.fail_look(row.id, slow, "оператор ответил 410", true, app.now()).await.unwrap();

@@ -11,7 +11,7 @@ use super::mistakes::{At, Notes, shown};
 use super::section::Section;
 use super::tree::Node;
 use crate::jobs::backup::BackupSource;
-use crate::store::sqlite_file;
+use crate::store::{SpoolFolders, sqlite_file};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
@@ -44,6 +44,11 @@ impl Storage {
             folder.join(format!("perezvon-spool-{name}"))
         };
         self.emergency.clone().unwrap_or_else(of_this_service)
+    }
+
+    /// Where deliveries wait for the database.
+    pub fn spool_folders(&self) -> SpoolFolders {
+        SpoolFolders::new(&self.recordings, &self.emergency_folder())
     }
 
     /// What a backup of this service holds.

@@ -19,12 +19,15 @@ use tracing::{info, warn};
 use super::check::{Problem, check};
 use super::files::{self, Sum, Summing};
 use super::manifest::{
-    FORMER_SPOOL, FileEntry, MANIFEST, MadeBy, Manifest, PREFIX, RECORDINGS, SPOOL, Sha256Hex, TABLES, TableEntry,
-    UNFINISHED_PREFIX, backups_in,
+    FileEntry, MANIFEST, MadeBy, Manifest, PREFIX, RECORDINGS, Sha256Hex, TABLES, TableEntry, UNFINISHED_PREFIX,
+    backups_in,
 };
 use super::{ManifestError, blocking};
 use crate::recordings::{Checksum, RecordingName};
-use crate::store::{Present, Snapshot, StoreError, TableContent, VoicemailState, set_aside_path, spooled_files};
+use crate::store::{
+    FORMER_SPOOL, Present, SPOOL, Snapshot, SpoolFolders, StoreError, TableContent, VoicemailState, set_aside_path,
+    spooled_files,
+};
 use crate::time::{TimeZone, Timestamp};
 
 /// How often a backup begins anew because somebody erased a recording while it was made.
@@ -176,10 +179,11 @@ fn entry(name: String, (size, sha256): Sum) -> FileEntry {
 async fn copy_spools(request: &BackupRequest, folder: &Path) -> Result<Vec<FileEntry>, BackupError> {
     let (BackupSource { recordings, emergency, .. }, folder) = (request.source.clone(), folder.to_owned());
     blocking(move |_| {
+        let SpoolFolders { first, emergency, former } = SpoolFolders::new(&recordings, &emergency);
         let spools = [
             // Before the folder that its files are moved to.
-            (recordings.join(FORMER_SPOOL), FORMER_SPOOL),
-            (recordings.join(SPOOL), SPOOL),
+            (former, FORMER_SPOOL),
+            (first, SPOOL),
             // Restored beside the recordings: the second folder may not be there on another machine.
             (emergency, SPOOL),
         ];

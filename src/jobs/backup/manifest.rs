@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use super::files::is_behind_link;
 use crate::recordings::Checksum;
-use crate::store::{SchemaError, Table, TableContent};
+use crate::store::{FORMER_SPOOL, SPOOL, SchemaError, Table, TableContent};
 use crate::time::Timestamp;
 
 pub const MANIFEST: &str = "manifest.json";
@@ -20,9 +20,6 @@ const FORMAT_VERSION: u32 = 1;
 /// The folder of the tables inside a backup, and that of the recordings.
 pub(super) const TABLES: &str = "tables";
 pub(super) const RECORDINGS: &str = "recordings";
-/// The folder beside the recordings in which deliveries wait for the database, and its name in older versions.
-pub(super) const SPOOL: &str = ".spool";
-pub(super) const FORMER_SPOOL: &str = ".late";
 /// The end of the name of a delivery that waits. The others are set aside for somebody to look at.
 const WAITING: &str = ".json";
 

@@ -16,7 +16,7 @@ use super::check::{Lines, Problem};
 use super::files;
 use super::manifest::{FileEntry, Manifest, ManifestError, RECORDINGS, TableEntry};
 use crate::recordings::files_below;
-use crate::store::{RestoreError, Restoring, StoreError};
+use crate::store::{RestoreError, Restoring, SPOOL, SPOOL_RESERVE, StoreError};
 
 /// Rows per commit, and bytes.
 const MAX_ROWS: usize = 4096;
@@ -112,9 +112,11 @@ struct InTheWay {
 fn files_in_the_way(recordings: &Path, manifest: &Manifest) -> Result<InTheWay, RestoringError> {
     let known: HashSet<&str> = manifest.recordings().map(|(name, _)| name).collect();
     let mut in_the_way = InTheWay::default();
+    // Room that the spool keeps for itself: it holds nothing.
+    let reserve = format!("{SPOOL}/{SPOOL_RESERVE}");
     for name in files_below(recordings).map_err(RestoringError::at(recordings))? {
         match name.as_str() {
-            name if name.starts_with(".partial/") || name.ends_with(PARTIAL) || name == SPOOL_RESERVE => {}
+            name if name.starts_with(".partial/") || name.ends_with(PARTIAL) || name == reserve => {}
             name if name.starts_with(".instances/") => {}
             name if known.contains(name) => in_the_way.of_this_backup = Some(name.to_owned()),
             name => in_the_way.foreign = Some(name.to_owned()),
@@ -123,8 +125,6 @@ fn files_in_the_way(recordings: &Path, manifest: &Manifest) -> Result<InTheWay, 
     Ok(in_the_way)
 }
 
-/// Room that the spool keeps for itself: it holds nothing.
-const SPOOL_RESERVE: &str = ".spool/reserve";
 /// The end of the name of a file that is being written.
 const PARTIAL: &str = ".partial";
 

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::super::Delivery;
+use super::folders::SpoolFolders;
 use crate::core::call::{CallEvent, CallKey};
 use crate::time::Timestamp;
 
@@ -26,7 +27,7 @@ const SPOOLED: &str = "json";
 const SET_ASIDE: &str = "set_aside";
 /// The end of the name of a file that is being written.
 const PARTIAL: &str = "partial";
-const RESERVE: &str = "reserve";
+pub const RESERVE: &str = "reserve";
 /// Its being there says that an earlier life of the service lost deliveries.
 const LOST: &str = "lost";
 /// Some thousand deliveries of 1 to 3 kB.
@@ -52,16 +53,16 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    /// `folder` stands beside the recordings; `emergency` may stand where everybody may write.
-    pub fn new(folder: PathBuf, emergency: PathBuf, former: PathBuf) -> Self {
-        Self { folders: vec![folder, emergency], former, reserve: Mutex::default(), write_file: write_durably }
+    pub fn new(folders: SpoolFolders) -> Self {
+        let SpoolFolders { first, emergency, former } = folders;
+        Self { folders: vec![first, emergency], former, reserve: Mutex::default(), write_file: write_durably }
     }
 
     /// A disk that fails as a test wants.
     #[cfg(test)]
     pub fn failing(folder: PathBuf, emergency: PathBuf, write_file: WriteFile) -> Self {
         let former = folder.with_extension("former");
-        Self { write_file, ..Self::new(folder, emergency, former) }
+        Self { write_file, ..Self::new(SpoolFolders { first: folder, emergency, former }) }
     }
 
     /// For a start: what an earlier life left half written is swept away, and the rest is done as by [`Disk::tend`].

@@ -1,0 +1,108 @@
+//! Whether the parts that a call needs do their work: asked in one way by `/readyz`, `/metrics` and «Состояние».
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use crate::web::House;
+
+/// A part that has not answered within this time does not answer.
+pub(in crate::web) const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// A check that waits for the disk is made again after this time: whoever asks earlier is told what was found last.
+const FOUND_FOR: Duration = Duration::from_secs(5);
+/// The worker looks for work every second, but first finishes what it has in hand, and a message may come slowly.
+const MAX_WORKER_SILENCE: Duration = Duration::from_secs(15 * 60);
+
+/// What the checks that keep a disk busy found last, for all who ask.
+#[derive(Clone, Default)]
+pub(in crate::web) struct Checks {
+    recordings: Arc<Mutex<Option<Finding>>>,
+    tables: Arc<Mutex<Option<Finding>>>,
+}
+
+struct Finding {
+    at: Instant,
+    result: Result<(), String>,
+}
+
+/// What was found last, or what `check` finds now.
+async fn found_lately(
+    last: &Mutex<Option<Finding>>,
+    check: impl Future<Output = Result<(), String>>,
+) -> Result<(), String> {
+    let mut last = last.lock().await;
+    match &*last {
+        // What was wrong may be mended by now.
+        Some(finding) if finding.result.is_ok() && finding.at.elapsed() < FOUND_FOR => Ok(()),
+        _ => {
+            let result = check.await;
+            last.insert(Finding { at: Instant::now(), result }).result.clone()
+        }
+    }
+}
+
+/// Why calls do not come into the database.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(in crate::web) enum DatabaseError {
+    /// It does not answer, or may only be read.
+    #[error("{0}")]
+    Away(String),
+    /// It answers and takes no commit, or its main tables cannot be read: a full disk, a damaged file.
+    #[error("{0}")]
+    Unusable(String),
+    /// It answers and takes commits, and does not take so many deliveries that are spooled: damaged, as a rule.
+    #[error("the database answers and does not take {0} spooled deliveries")]
+    RefusesSpooled(usize),
+}
+
+impl DatabaseError {
+    /// Whether nothing at all can be written, so that nobody can sign in.
+    pub fn is_total(&self) -> bool {
+        match self {
+            Self::Away(_) | Self::Unusable(_) => true,
+            Self::RefusesSpooled(_) => false,
+        }
+    }
+}
+
+/// Whether the database takes calls: it answers, has taken a real commit and read its main tables some seconds ago, and
+/// refuses nothing that waits for it.
+pub(in crate::web) async fn database(house: &House) -> Result<(), DatabaseError> {
+    let asking = async { tokio::join!(house.store.ping_writer(), house.store.ping()) };
+    let probing = found_lately(&house.checks.tables, async {
+        house.store.probe(house.clock.now()).await.map_err(|error| error.to_string())
+    });
+    let (answer, tables) = tokio::join!(timeout(ANSWER_TIMEOUT, asking), timeout(ANSWER_TIMEOUT, probing));
+    match answer {
+        // The writer knows why.
+        Ok((writer, reader)) => writer.and(reader).map_err(|error| DatabaseError::Away(error.to_string()))?,
+        Err(_) => return Err(DatabaseError::Away(no_answer())),
+    }
+    tables.unwrap_or_else(|_| Err(no_answer())).map_err(DatabaseError::Unusable)?;
+    if house.store.refuses_spooled() {
+        return Err(DatabaseError::RefusesSpooled(house.store.spool_depth().durable));
+    }
+    Ok(())
+}
+
+pub(super) fn no_answer() -> String {
+    format!("no answer within {} s", ANSWER_TIMEOUT.as_secs())
+}
+
+/// Whether the folder of recordings can be written.
+pub(in crate::web) async fn recordings(house: &House) -> Result<(), String> {
+    let writing =
+        found_lately(&house.checks.recordings, async { house.folder.probe().await.map_err(|error| error.to_string()) });
+    timeout(ANSWER_TIMEOUT, writing).await.unwrap_or_else(|_| Err("the disk does not answer".to_owned()))
+}
+
+/// Whether the worker looks for work.
+pub(in crate::web) fn worker(house: &House) -> Result<(), String> {
+    match house.worker.age() {
+        None => Err("does not run".to_owned()),
+        Some(age) if age > MAX_WORKER_SILENCE => Err(format!("silent for {} s", age.as_secs())),
+        Some(_) => Ok(()),
+    }
+}

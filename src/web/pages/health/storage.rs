@@ -1,0 +1,180 @@
+//! Where calls and messages are kept: the database, the folder of recordings, the disks under them.
+
+use super::item::Item;
+use crate::store::StoreError;
+use crate::time::{SignedDuration, Timestamp};
+use crate::web::House;
+use crate::web::health::{self, DatabaseError, Disk, Holding};
+use crate::web::pages::words::counted;
+
+/// The growth of this many days is taken for the growth of the days to come.
+const LOOKED_BACK_DAYS: i64 = 30;
+/// Below this the administrator has to do something today.
+const LITTLE_BYTES: u64 = 500 * 1024 * 1024;
+/// Below this many days he has to think of something.
+const FEW_DAYS: u64 = 30;
+const DAYS_OF_A_YEAR: u64 = 365;
+
+pub(super) fn database(state: &Result<(), DatabaseError>) -> Item {
+    const TITLE: &str = "База данных";
+    const REMEDY: &str = "Проверьте место на диске и журнал службы.";
+    match state {
+        Ok(()) => Item::good(TITLE, "отвечает, пишет"),
+        Err(DatabaseError::Away(_)) => Item::bad(
+            TITLE,
+            "не отвечает. Звонящим предлагают оставить сообщение, события сохраняются отдельно",
+            REMEDY,
+        ),
+        Err(DatabaseError::Unusable(_)) => Item::bad(
+            TITLE,
+            "отвечает, но не сохраняет звонки. Звонящим предлагают оставить сообщение, события сохраняются отдельно",
+            REMEDY,
+        ),
+        Err(DatabaseError::RefusesSpooled(_)) => Item::bad(
+            TITLE,
+            "отвечает, но принимает не все звонки. Они сохранены отдельно",
+            "Посмотрите журнал службы и запустите perezvon check и perezvon verify.",
+        ),
+    }
+}
+
+pub(super) async fn recordings(house: &House) -> Item {
+    match health::recordings(house).await {
+        Ok(()) => Item::good("Папка записей", "доступна, в неё можно писать"),
+        Err(_) => Item::bad(
+            "Папка записей",
+            "в неё нельзя писать: записи остаются у оператора связи",
+            "Проверьте место на диске и права на папку.",
+        ),
+    }
+}
+
+/// Each disk with its room, and for how many days that of the recordings is enough: «хватит на 412 дней».
+pub(super) async fn disks(house: &House, now: Timestamp) -> Result<Vec<Item>, StoreError> {
+    let since = now - SignedDuration::from_hours(24 * LOOKED_BACK_DAYS);
+    let grown = house.store.growth_since(since).await?.sound_bytes.unsigned_abs() / LOOKED_BACK_DAYS.unsigned_abs();
+    Ok(items(&health::disks_of(house).await, grown))
+}
+
+/// The same while nobody can say how fast the recordings grow.
+pub(super) async fn disks_without_database(house: &House) -> Vec<Item> {
+    items(&health::disks_of(house).await, 0)
+}
+
+/// `grown`: bytes of recordings a day.
+fn items(disks: &[Disk], grown: u64) -> Vec<Item> {
+    let is_only_one = disks.len() == 1;
+    let title = |disk: &Disk| if is_only_one { "Диск".to_owned() } else { title(&disk.holds) };
+    disks.iter().map(|disk| item(title(disk), disk, grown)).collect()
+}
+
+/// «Диск с записями и базой данных».
+fn title(holds: &[Holding]) -> String {
+    let names: Vec<&str> = holds
+        .iter()
+        .map(|holding| match holding {
+            Holding::Recordings => "записями",
+            Holding::Database => "базой данных",
+            Holding::Emergency => "второй папкой для отложенных звонков",
+        })
+        .collect();
+    let preposition = if holds.first() == Some(&Holding::Emergency) { "со" } else { "с" };
+    format!("Диск {preposition} {}", names.join(" и "))
+}
+
+fn item(title: String, disk: &Disk, grown: u64) -> Item {
+    let holds = |holding| disk.holds.contains(&holding);
+    let remedy = if holds(Holding::Recordings) {
+        "Освободите место сегодня: новые записи не поместятся."
+    } else if holds(Holding::Database) {
+        "Освободите место сегодня: новые звонки не поместятся в базу данных."
+    } else {
+        "Освободите место или укажите папку на другом диске: storage.emergency."
+    };
+    let Some(free) = disk.free_bytes else {
+        let remedy = if holds(Holding::Recordings) {
+            "Проверьте диск с папкой записей."
+        } else {
+            "Проверьте этот диск."
+        };
+        return Item::bad(title, "не отвечает", remedy);
+    };
+    let (room, days) = (room(free), free.checked_div(grown).filter(|_| holds(Holding::Recordings)));
+    let lasting = |days: u64| format!("{room}, хватит на {}", counted(days as i64, ["день", "дня", "дней"]));
+    // The second folder of the spool needs little, and only in an emergency.
+    let is_emergency_alone = disk.holds == [Holding::Emergency];
+    match days {
+        _ if disk.is_short() || (free < LITTLE_BYTES && !is_emergency_alone) => Item::bad(title, room, remedy),
+        None => Item::good(title, room),
+        Some(days) if days < FEW_DAYS => {
+            Item::fair(title, lasting(days), "Освободите место или перенесите папку записей на больший диск.")
+        }
+        Some(days) if days > DAYS_OF_A_YEAR => Item::good(title, format!("{room}, хватит больше чем на год")),
+        Some(days) => Item::good(title, lasting(days)),
+    }
+}
+
+/// «свободно 12 ГБ».
+fn room(free_bytes: u64) -> String {
+    match free_bytes / (1024 * 1024) {
+        megabytes @ ..10_240 => format!("свободно {megabytes}\u{a0}МБ"),
+        megabytes => format!("свободно {}\u{a0}ГБ", megabytes / 1024),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::item::Mark;
+    use super::*;
+
+    const GIB: u64 = 1024 * 1024 * 1024;
+
+    fn disk(holds: &[Holding], free_bytes: u64) -> Disk {
+        Disk { holds: holds.to_vec(), free_bytes: Some(free_bytes) }
+    }
+
+    fn lines(disks: &[Disk]) -> Vec<String> {
+        items(disks, GIB / 100).iter().map(|item| format!("{} {}: {}", item.sign(), item.title, item.text)).collect()
+    }
+
+    #[test]
+    fn one_disk_is_one_line_without_its_parts() {
+        assert_eq!(lines(&[disk(&Holding::ALL, GIB)]), ["✓ Диск: свободно 1024\u{a0}МБ, хватит на 100\u{a0}дней"]);
+    }
+
+    #[test]
+    fn each_disk_says_what_lies_on_it() {
+        let disks = [
+            disk(&[Holding::Recordings], 20 * GIB),
+            disk(&[Holding::Database], LITTLE_BYTES - 1),
+            disk(&[Holding::Emergency], LITTLE_BYTES - 1),
+        ];
+        assert_eq!(
+            lines(&disks),
+            [
+                "✓ Диск с записями: свободно 20\u{a0}ГБ, хватит больше чем на год",
+                "✗ Диск с базой данных: свободно 499\u{a0}МБ",
+                "✓ Диск со второй папкой для отложенных звонков: свободно 499\u{a0}МБ",
+            ]
+        );
+    }
+
+    #[test]
+    fn disk_that_makes_the_service_unready_is_bad() {
+        let emergency = items(&[disk(&[Holding::Recordings], GIB), disk(&[Holding::Emergency], 1)], 0);
+        assert!(emergency[1].mark == Mark::Bad && emergency[1].remedy.contains("storage.emergency"));
+    }
+
+    #[test]
+    fn database_that_answers_and_saves_nothing_is_bad() {
+        let states = [
+            (DatabaseError::Away(String::new()), "не отвечает"),
+            (DatabaseError::Unusable(String::new()), "отвечает, но не сохраняет"),
+            (DatabaseError::RefusesSpooled(1), "отвечает, но принимает не все"),
+        ];
+        for (error, text) in states {
+            let item = database(&Err(error));
+            assert!(item.mark == Mark::Bad && item.text.starts_with(text), "{}", item.text);
+        }
+    }
+}
