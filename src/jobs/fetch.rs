@@ -24,7 +24,7 @@ const GONE_FOR_MS: i64 = 60 * 24 * 3_600_000;
 /// Equal answers in a row before a file that is not whole, or that nobody can measure, is kept as it came, with the
 /// provider's copy left alone.
 const EQUAL_ANSWERS: i64 = 3;
-/// Answers that are never equal are no reason to keep a caller's message from the officers for longer.
+/// Answers that are never equal are no reason to keep a caller's message from the officers for longer. The tries go on.
 const UNEQUAL_FOR_MS: i64 = 24 * 3_600_000;
 /// After this long somebody is told that a provider's copy is still there.
 const NOT_DELETED_MS: i64 = 24 * 3_600_000;
@@ -97,9 +97,7 @@ impl Worker {
     pub(super) async fn fetch_recording(&self, job: &Job) -> JobEnd {
         let now = self.clock.now();
         let voicemail = match self.store.voicemail(job.subject).await {
-            Ok(Some(voicemail)) if matches!(voicemail.state, VoicemailState::Pending | VoicemailState::Failed) => {
-                voicemail
-            }
+            Ok(Some(voicemail)) if voicemail.may_become_whole() => voicemail,
             Ok(_) => return Ended::Done.into(),
             Err(failed) => return failed.into(),
         };
@@ -141,9 +139,11 @@ impl Worker {
                 Ok(examined) => self.keep_if_it_stays_so(job, &voicemail, examined, archive, now).await.into(),
                 Err(missed) => self.missed(job, &voicemail, missed, now).await,
             },
-            // What we have is all there is left, or all there is for the time being; officers have waited long enough.
+            // What we have is all there is for the time being; officers have waited long enough.
             (Err(Missed::Http(error)), Some(ours)) if error.is_gone() || self.age_ms(job) >= LATE_MS => {
-                self.keep(&voicemail, ours, Some(archive), now).await.into()
+                let next_try =
+                    if error.is_gone() && self.age_ms(job) >= GONE_FOR_MS { Ended::Done } else { self.later(&error) };
+                self.keep_for_now(&voicemail, ours, archive, next_try, now).await.into()
             }
             (Err(missed), _) => self.missed(job, &voicemail, missed, now).await,
         }
@@ -302,10 +302,33 @@ impl Worker {
         let answer = format!("{} (sha256 {})", examined.doubt(), examined.file.sha256);
         // Tries that never got a file say nothing about it: only the same file again and again is what there is.
         let equal = if job.last_error.as_ref() == Some(&answer) { job.same_error + 1 } else { 1 };
-        if equal < EQUAL_ANSWERS && self.age_ms(job) < UNEQUAL_FOR_MS {
+        if equal >= EQUAL_ANSWERS || self.age_ms(job) >= GONE_FOR_MS {
+            return self.keep(voicemail, examined, Some(archive), now).await;
+        }
+        if self.age_ms(job) < UNEQUAL_FOR_MS && voicemail.state != VoicemailState::Stored {
             return Ended::Later(answer);
         }
-        self.keep(voicemail, examined, Some(archive), now).await
+        self.keep_for_now(voicemail, examined, archive, Ended::Later(answer), now).await
+    }
+
+    /// Officers hear what there is, and the tries go on: the provider may have the whole of it.
+    async fn keep_for_now(
+        &self,
+        voicemail: &Voicemail,
+        examined: Examined,
+        archive: &dyn Archive,
+        next_try: Ended,
+        now: Timestamp,
+    ) -> Ended {
+        let is_kept = voicemail.state == VoicemailState::Stored
+            && voicemail.sound.as_ref().is_some_and(|sound| sound.sha256 == examined.file.sha256.0);
+        if is_kept {
+            return next_try;
+        }
+        match self.keep(voicemail, examined, Some(archive), now).await {
+            Ended::Done => next_try,
+            failed => failed,
+        }
     }
 
     /// The file is on our disk: written down, and the provider's copy to be deleted if ours is whole. Without an archive

@@ -118,9 +118,13 @@ statements! {
     RAISE = "
         INSERT INTO alarm (id, kind, subject, told, raised_at) VALUES ($1, $2, $3, $4, $5)
         ON CONFLICT (kind, subject) WHERE cleared_at IS NULL DO NOTHING";
+    /// Open or read: each has an index of its own. With OR instead every alarm there ever was is read.
     CLEAR = "
         UPDATE alarm SET cleared_at = COALESCE(cleared_at, $1), seen_at = NULL
-        WHERE kind = $2 AND subject = $3 AND (cleared_at IS NULL OR seen_at IS NOT NULL)";
+        WHERE id IN (
+            SELECT id FROM alarm WHERE kind = $2 AND subject = $3 AND cleared_at IS NULL
+            UNION
+            SELECT id FROM alarm WHERE kind = $2 AND subject = $3 AND seen_at IS NOT NULL)";
     LASTING = "
         SELECT subject FROM alarm WHERE kind = $1 AND cleared_at IS NULL
         UNION

@@ -577,10 +577,12 @@ super::sql::statements! {
     PROPOSE_OUTCOME = "
         UPDATE callback SET proposed_callback_id = $1
         WHERE id = $2 AND closed_at IS NULL AND proposed_call_id IS NULL AND proposed_callback_id IS NULL";
-    /// Who rings again after he was talked with, and before that is written down, has something else to say.
+    /// Who rings again after he was talked with, and before that is written down, has something else to say. The number
+    /// stands here twice, since the index is by `callback_number`: without it all that was ever done is read.
     CLOSED_SINCE = "
         SELECT id FROM callback
-        WHERE line = $1 AND dial_number = $2 AND closed_at >= $3 AND state IN ('done', 'exceptional')
+        WHERE line = $1 AND dial_number = $2 AND callback_number = $2 AND closed_at >= $3
+          AND state IN ('done', 'exceptional')
           AND $3 <= COALESCE((
             SELECT MAX(at) FROM callback_history
             WHERE callback_id = callback.id AND kind IN ('dial', 'attempt') AND undone_at IS NULL), closed_at)

@@ -519,7 +519,10 @@ statements! {
         LIMIT 1";
     CLEAR_SHARED_ALARMS = "
         UPDATE alarm SET cleared_at = COALESCE(cleared_at, $1), seen_at = NULL
-        WHERE kind IN ('recording_late', 'recording_not_deleted') AND (cleared_at IS NULL OR seen_at IS NOT NULL)
+        WHERE id IN (
+            SELECT id FROM alarm WHERE kind IN ('recording_late', 'recording_not_deleted') AND cleared_at IS NULL
+            UNION
+            SELECT id FROM alarm WHERE kind IN ('recording_late', 'recording_not_deleted') AND seen_at IS NOT NULL)
           AND NOT EXISTS (
             SELECT 1 FROM job
             WHERE job.alarm_subject = alarm.subject AND job.given_up_at IS NULL

@@ -75,6 +75,15 @@ pub struct Transcript {
 }
 
 impl Voicemail {
+    /// Whether another try to fetch it may bring more of it than is here. Only a whole message is deleted at its provider.
+    pub fn may_become_whole(&self) -> bool {
+        match self.state {
+            VoicemailState::Pending | VoicemailState::Failed => true,
+            VoicemailState::Stored => self.sound.as_ref().is_some_and(|sound| !sound.is_whole()),
+            VoicemailState::Erased => false,
+        }
+    }
+
     /// The number said in the message, if it is another one than the network showed. A hint: nothing dials it by itself.
     pub fn said_number(&self) -> Option<PhoneNumber> {
         let said = spoken_number::spoken_numbers(&self.transcript.as_ref()?.text);
@@ -103,6 +112,11 @@ pub struct StoredSound {
 }
 
 impl StoredSound {
+    /// Whether all of it is here, as far as can be told.
+    pub fn is_whole(&self) -> bool {
+        self.damage.is_empty() && self.measured_ms().is_some()
+    }
+
     /// How long it is. `None`: it could not be measured, which says nothing about what is in it.
     pub fn measured_ms(&self) -> Option<i64> {
         (!self.peaks.is_empty()).then_some(self.length_ms)
@@ -174,7 +188,7 @@ impl Store {
         let name = provider.to_owned();
         self.write(move |writing| {
             Box::pin(async move {
-                for statement in [RETRY_DELETIONS, RETRY_QUESTIONS] {
+                for statement in [RETRY_COPIES, RETRY_QUESTIONS] {
                     let query = sqlx::query(statement).bind(name.clone()).bind(now.as_millisecond());
                     query.execute(&mut *writing.sql).await?;
                 }
@@ -538,10 +552,11 @@ statements! {
             ORDER BY voicemail.id
             LIMIT 100)
         RETURNING id, url, (SELECT call.provider FROM call WHERE call.id = voicemail.call_id) AS provider";
-    RETRY_DELETIONS = "
+    /// Deletions, and what is asked for once more though a part of it is kept.
+    RETRY_COPIES = "
         UPDATE job SET run_at = $2, planned_at = $2, attempts = 0, given_up_at = NULL,
             created_at = CASE WHEN given_up_at IS NULL THEN created_at ELSE CAST($2 AS BIGINT) END
-        WHERE kind = 'delete_recording' AND EXISTS (
+        WHERE kind IN ('delete_recording', 'fetch_recording') AND EXISTS (
             SELECT 1 FROM voicemail
             JOIN call ON call.id = voicemail.call_id
             WHERE voicemail.id = job.subject AND call.provider = $1)";

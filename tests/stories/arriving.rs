@@ -61,6 +61,16 @@ stories! {
         assert_eq!(app.callback().await.callback_number.unwrap().e164(), "+79280000001");
     }
 
+    /// Nobody heard of it before: the provider had played a document of its own.
+    async fn call_heard_of_at_its_end_is_promised_by_its_start(app) {
+        app.clock.set(friday("18:04"));
+        let ended = Form::call("CA1").status("completed").with("Timestamp", "Fri, 20 Nov 2026 15:02:00 +0000");
+        app.post("status", &ended.with("CallDuration", "300")).await;
+        let call = app.call("CA1").await;
+        assert_eq!((call.started_at, call.outcome()), (friday("17:57"), Outcome::Missed));
+        assert_eq!(app.callback().await.due_at, Some(friday("18:00")));
+    }
+
     async fn an_officers_leg_is_kept_raw_and_is_no_call(app) {
         let leg = Form::call("CA9").with("ParentCallSid", "CA1").with("Direction", "outbound-dial").to("+79280000055");
         assert_eq!(app.post("status", &leg.status("completed")).await.status, 200);

@@ -239,6 +239,22 @@ stories! {
         assert_eq!(app.exchange.counters().deleted, [sid]);
     }
 
+    /// The half was once all that officers ever heard: nobody asked for the whole again.
+    async fn half_a_file_is_kept_for_now_and_fetched_whole_later(app) {
+        app.exchange.set_faults(RestFaults { cut_files: 1, ..RestFaults::default() });
+        let sid = a_message(app).await;
+        app.run_jobs().await;
+        with_a_wrong_password(app).await;
+        days_pass(app, 1).await;
+        assert_eq!(voicemail(app).await.state, VoicemailState::Stored);
+        assert_eq!(app.alarm_kinds().await, ["recording_damaged"]);
+        with_the_right_password(app).await;
+        days_pass(app, 1).await;
+        assert_eq!(stored_bytes(app).await, app.exchange.recording_wav(&sid).unwrap());
+        assert_eq!(app.exchange.counters().deleted, [sid]);
+        assert_eq!(app.alarm_kinds().await, Vec::<String>::new());
+    }
+
     async fn a_cut_file_is_kept_when_its_provider_has_no_other(app) {
         let (base, _) = scripted(app, || StatusCode::NOT_FOUND.into_response()).await;
         a_message_at(app, &base).await;

@@ -8,11 +8,14 @@ mod calendar;
 mod callers;
 mod dialogue;
 mod faults;
+mod inbox;
 mod ledger;
+mod lists;
 mod officers;
 mod proof;
 mod provider;
 mod random;
+mod tables;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +24,8 @@ use perezvon::time::{SignedDuration, Timestamp};
 
 use self::callers::Call;
 use self::faults::{Fault, Faults};
+use self::inbox::Inbox;
+use self::lists::Waiting;
 use self::officers::Office;
 use self::provider::FakeProvider;
 use self::random::{Random, mix};
@@ -88,6 +93,8 @@ struct Figures {
     contests: u64,
     /// Officers who were kept from dialling a number that a colleague held.
     warned: u64,
+    /// Instants at which the list of the working period was compared with who waits.
+    lists: u64,
     /// What everything that happened comes to: equal in two runs of one seed.
     trace: u64,
 }
@@ -117,6 +124,10 @@ struct Year<'a> {
     figures: Figures,
     /// What a rule of the ledger says was broken on the way.
     violations: Vec<ledger::Violation>,
+    inbox: Inbox,
+    waiting: Waiting,
+    /// The list is to be looked at, as soon as everything works.
+    is_list_due: bool,
     swept_at: Timestamp,
     list_read_at: Timestamp,
 }
@@ -142,6 +153,9 @@ impl<'a> Year<'a> {
             office: Office::new(2 + settings.calls / 20_000),
             figures: Figures::default(),
             violations: Vec::new(),
+            inbox: Inbox::default(),
+            waiting: Waiting::default(),
+            is_list_due: false,
             swept_at: begins_at,
             list_read_at: begins_at,
         };
@@ -253,19 +267,27 @@ impl<'a> Year<'a> {
         self.figures.jobs += self.app.run_jobs().await as u64;
         if now.duration_since(self.list_read_at).as_hours() >= 24 * 7 {
             self.list_read_at = now;
-            ledger::list_is_right(self).await;
+            lists::check_whole(self).await;
         }
+        self.check_lists_if_due().await;
     }
 
     /// One request of the provider, now and then twice at once.
     async fn post(&mut self, endpoint: &str, form: &Form) -> Answer {
         self.figures.webhooks += 1;
-        let answer = if self.random.chance(40) {
+        let now = self.now();
+        let answers = if self.random.chance(40) {
             self.figures.at_once += 1;
-            join(self.app.post(endpoint, form), self.app.post(endpoint, form)).await.0
+            let (first, second) = join(self.app.post(endpoint, form), self.app.post(endpoint, form)).await;
+            vec![first, second]
         } else {
-            self.app.post(endpoint, form).await
+            vec![self.app.post(endpoint, form).await]
         };
+        if self.faults.is_durable() {
+            let acknowledged = answers.iter().filter(|answer| (200..300).contains(&answer.status));
+            acknowledged.for_each(|_| self.inbox.acknowledged(endpoint, form, now));
+        }
+        let answer = answers.into_iter().next().expect("it was asked once");
         self.trace(u64::from(answer.status));
         if self.random.chance(if self.settings.is_short() { 120 } else { 300 }) {
             let soon = self.random.between(1, 60);

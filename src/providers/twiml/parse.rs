@@ -51,7 +51,11 @@ pub(super) fn parse(settings: &Settings, request: &RawRequest, received_at: Time
         Direction::Outbound if is_dialogue && is_leg(&form) => Direction::Inbound,
         direction => direction,
     };
-    let mut events: Vec<CallEvent> = parties(&form, direction, at).into_iter().collect();
+    let known_since = match endpoint {
+        Endpoint::Status => began_at(&form, at, received_at),
+        Endpoint::Dialogue(_) | Endpoint::Recording => at,
+    };
+    let mut events: Vec<CallEvent> = parties(&form, direction, known_since).into_iter().collect();
     let step = match endpoint {
         Endpoint::Dialogue(step) => {
             events.extend(progress(&form, direction, at));
@@ -233,6 +237,17 @@ fn encoded_form(request: &RawRequest) -> Result<&[u8], Malformed> {
     } else {
         Err(Malformed::NotAForm)
     }
+}
+
+/// When the call began that a status tells the end of. A call of which nothing else was heard is decided by its own start,
+/// not by its end.
+fn began_at(form: &Form, ended_at: Timestamp, received_at: Timestamp) -> Timestamp {
+    let length_ms = form.seconds("CallDuration").map_or(0, |seconds| i64::from(seconds) * 1000);
+    let began_at_ms = ended_at.as_millisecond().saturating_sub(length_ms);
+    if received_at.as_millisecond().saturating_sub(began_at_ms) > MAX_AGE_MS {
+        return ended_at;
+    }
+    from_millisecond(began_at_ms)
 }
 
 /// The provider's own time, if it can be true.

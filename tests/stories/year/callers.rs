@@ -63,8 +63,16 @@ pub struct Call {
     /// When it first answered anything about the call.
     pub heard_at: Option<Timestamp>,
     pub is_reported: bool,
+    /// A request that names the called number was acknowledged durably.
+    pub is_line_known: bool,
     pub message_heard_at: Option<Timestamp>,
+    /// The same, where it was durable.
+    pub message_kept_at: Option<Timestamp>,
+    /// When it first answered something that tells of a message, or that the call is over without one.
+    pub waits_since: Option<Timestamp>,
     pub typed: Option<String>,
+    /// A number typed while nothing was durable: the service may have it or not.
+    pub may_have_typed: Option<String>,
 }
 
 impl Call {
@@ -137,8 +145,12 @@ pub fn invent(random: &mut Random, people: &[String], earlier: &[Call], at: Time
         messages: Vec::new(),
         heard_at: None,
         is_reported: false,
+        is_line_known: false,
         message_heard_at: None,
+        message_kept_at: None,
+        waits_since: None,
         typed: None,
+        may_have_typed: None,
     }
 }
 

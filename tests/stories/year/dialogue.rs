@@ -29,26 +29,29 @@ pub struct Callback {
     pub call: Option<usize>,
     endpoint: &'static str,
     form: Form,
-    has_message: bool,
+    content: Content,
 }
 
 impl Callback {
     /// Time in which the worker does what it has to do.
     pub fn nothing() -> Self {
-        Self { call: None, endpoint: "", form: Form(Vec::new()), has_message: false }
+        Self { call: None, endpoint: "", form: Form(Vec::new()), content: Content::Nothing }
     }
 
     /// A request that no endpoint of ours understands.
-    pub fn astray() -> Self {
-        Self { call: Some(0), endpoint: "nowhere", form: Form::call("CA-astray"), has_message: false }
+    pub fn astray(call: usize) -> Self {
+        Self { call: Some(call), endpoint: "nowhere", form: Form::call("CA-astray"), content: Content::Nothing }
     }
 }
 
-/// What a request of the dialogue content, if it is heard.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Content {
+/// What a request tells the service, if it is heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
     Nothing,
+    /// A message was left.
     Message,
+    /// The call is over, or has come to the signal, without a message as far as this request tells.
+    Over,
 }
 
 impl Year<'_> {
@@ -93,6 +96,7 @@ impl Year<'_> {
             ended_at: None,
             direction: "inbound",
             parent: None,
+            listed_at: None,
         });
         let form = self.form(index).status("ringing");
         let mut answer = self.ask(index, "voice", &form, Content::Nothing).await;
@@ -141,7 +145,7 @@ impl Year<'_> {
             3 => "failed",
             _ => {
                 let form = self.form(call).status("completed").with("DialCallStatus", "no-answer");
-                self.ask(call, &endpoint, &form, Content::Nothing).await;
+                self.ask(call, &endpoint, &form, Content::Over).await;
                 return self.ends_after(call, 0);
             }
         };
@@ -164,6 +168,7 @@ impl Year<'_> {
             ended_at: Some(now + SignedDuration::from_secs(seconds)),
             direction: "outbound-dial",
             parent: Some(sid),
+            listed_at: None,
         });
     }
 
@@ -175,14 +180,14 @@ impl Year<'_> {
                     let form = Form::call(&self.calls[call].sid).without("From").without("To").without("CallStatus");
                     let sid = format!("RE0{}", &self.calls[call].sid[3..]);
                     let form = form.with("RecordingSid", &sid).with("RecordingStatus", "absent");
-                    self.call_back(call, "recording", form.with("ErrorCode", "16102"), 2, false);
+                    self.call_back(call, "recording", form.with("ErrorCode", "16102"), 2, Content::Over);
                 }
                 self.ends_after(call, 1);
             }
             Intent::StaysSilent => {
                 if let Some(endpoint) = endpoint {
                     let form = self.form(call);
-                    self.ask(call, &endpoint, &form, Content::Nothing).await;
+                    self.ask(call, &endpoint, &form, Content::Over).await;
                 }
                 self.ends_after(call, 10);
             }
@@ -242,7 +247,7 @@ impl Year<'_> {
             with_recording(bare).with("RecordingStatus", "completed").with("RecordingStartTime", &started_at);
         // Some report a message that is not there yet.
         let ready_in = if self.random.chance(300) { 1 } else { ready_at.duration_since(self.now()).as_secs().max(1) };
-        self.call_back(call, "recording", reported, ready_in, true);
+        self.call_back(call, "recording", reported, ready_in, Content::Message);
         let hangs_up = self.calls[call].types.is_none();
         let form = with_recording(self.form(call));
         if hangs_up {
@@ -261,8 +266,10 @@ impl Year<'_> {
         let number = self.calls[call].types.clone().filter(|number| number.starts_with("+7"));
         let digits = number.as_deref().map_or("000".to_owned(), |number| format!("8{}", &number[2..]));
         let form = self.form(call).with("Digits", &digits);
-        if self.ask(call, endpoint, &form, Content::Nothing).await.is_some() && self.faults.is_durable() {
-            self.calls[call].typed = number;
+        if self.ask(call, endpoint, &form, Content::Nothing).await.is_some() {
+            let is_durable = self.faults.is_durable();
+            let call = &mut self.calls[call];
+            *(if is_durable { &mut call.typed } else { &mut call.may_have_typed }) = number;
         }
         self.ends_after(call, 4);
     }
@@ -276,7 +283,7 @@ impl Year<'_> {
         let seconds = now.duration_since(self.calls[index].started_at).as_secs();
         let form = self.form(index).status("completed").with("CallDuration", &seconds.to_string());
         let at = now.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string();
-        self.call_back(index, "status", form.with("Timestamp", &at), 1, false);
+        self.call_back(index, "status", form.with("Timestamp", &at), 1, Content::Over);
     }
 
     /// Whether a request about this call reaches the service now.
@@ -293,24 +300,28 @@ impl Year<'_> {
     }
 
     /// Asks for the next document. `None`: the service was not heard.
-    async fn ask(&mut self, call: usize, endpoint: &str, form: &Form, content: Content) -> Option<Answer> {
+    pub async fn ask(&mut self, call: usize, endpoint: &str, form: &Form, content: Content) -> Option<Answer> {
         if !self.is_heard(call) {
             return None;
         }
         let answer = self.post(endpoint, form).await;
-        if answer.status != 200 || !answer.content_type.starts_with("text/xml") || answer.verbs().is_empty() {
+        if !is_document(&answer) {
             self.report(Rule::CallerHearsNoFault, format!("{} at {endpoint}: {answer:?}", self.calls[call].sid));
         }
-        self.acknowledged(call, content);
+        self.acknowledged(call, form, content);
         Some(answer)
     }
 
-    fn acknowledged(&mut self, call: usize, content: Content) {
+    fn acknowledged(&mut self, call: usize, form: &Form, content: Content) {
         let (now, is_durable) = (self.now(), self.faults.is_durable());
+        let names_the_line = form.0.iter().any(|(name, _)| name == "To");
+        self.calls[call].is_line_known |= is_durable && names_the_line;
+        self.begins_to_wait(call, content);
         let call = &mut self.calls[call];
         call.heard_at = call.heard_at.or(Some(now));
         if content == Content::Message {
             call.message_heard_at = call.message_heard_at.or(Some(now));
+            call.message_kept_at = call.message_kept_at.or(is_durable.then_some(now));
         }
         if is_durable {
             call.is_reported = true;
@@ -318,8 +329,8 @@ impl Year<'_> {
     }
 
     /// Sends a callback as well as the network of its call does it.
-    fn call_back(&mut self, call: usize, endpoint: &'static str, form: Form, after: i64, has_message: bool) {
-        let callback = Callback { call: Some(call), endpoint, form, has_message };
+    fn call_back(&mut self, call: usize, endpoint: &'static str, form: Form, after: i64, content: Content) {
+        let callback = Callback { call: Some(call), endpoint, form, content };
         let (is_lost, late, again) = match self.calls[call].network {
             Network::Good => (0, 0, 30),
             Network::Flaky => (350, 250, 250),
@@ -349,17 +360,22 @@ impl Year<'_> {
 
     /// A callback arrives, or does not.
     pub async fn deliver(&mut self, callback: Callback) {
-        let Callback { call: Some(call), endpoint, form, has_message } = callback else { return self.tick().await };
+        let Callback { call: Some(call), endpoint, form, content } = callback else { return self.tick().await };
         if !self.is_heard(call) {
             return;
         }
         let answer = self.post(endpoint, &form).await;
         match answer.status {
-            200 => self.acknowledged(call, if has_message { Content::Message } else { Content::Nothing }),
+            200 => self.acknowledged(call, &form, content),
             503 if !self.faults.is_durable() => self.figures.unsaved += 1,
             _ => self.report(Rule::CallerHearsNoFault, format!("{} at {endpoint}: {answer:?}", self.calls[call].sid)),
         }
     }
+}
+
+/// Whether somebody who is connected hears something: a document with verbs in it.
+pub fn is_document(answer: &Answer) -> bool {
+    answer.status == 200 && answer.content_type.starts_with("text/xml") && !answer.verbs().is_empty()
 }
 
 /// Whether a message that its provider loses now is given up within the time that is simulated: that takes sixty days.

@@ -43,6 +43,11 @@ impl Faults {
     pub fn is_durable(&self) -> bool {
         !self.is_database_away || self.blocked.len() < SPOOLS.len()
     }
+
+    /// Whether anything of the service itself is broken.
+    pub fn is_any_of_ours(&self) -> bool {
+        self.is_database_away || self.is_down || !self.blocked.is_empty()
+    }
 }
 
 impl Year<'_> {
@@ -130,6 +135,7 @@ impl Year<'_> {
 
     pub async fn end_fault(&mut self, fault: Fault) {
         self.trace(2);
+        self.is_list_due = true;
         match fault {
             Fault::DatabaseAway if self.faults.is_database_away => {
                 self.app.bring_the_database_back().await;

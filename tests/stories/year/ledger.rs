@@ -4,12 +4,12 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
-use perezvon::store::{ListFilter, ListPeriod, StateFilter};
 use perezvon::time::Timestamp;
 use sqlx::Row;
 
 use super::callers::Call;
-use super::{Figures, Year, calendar};
+use super::tables::{Entry, LoggedCall, Tables};
+use super::{Figures, Year, calendar, lists};
 
 /// What must hold of every year.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,13 +18,17 @@ pub enum Rule {
     LoggedOnce,
     /// The log has no call that nobody made.
     NothingInvented,
-    /// Every message is here, byte for byte, or an alarm says what is the matter with it.
+    /// Every webhook that was acknowledged as durable is in the inbox as it came, beside its call.
+    AcknowledgedIsKept,
+    /// Every message is here, byte for byte as its provider has it, or an alarm says what is the matter with it.
     MessageStored,
     /// The provider deletes a recording only when we hold it whole.
     DeletedWhenHeld,
     /// Whoever needs to be called back has an entry of his line and number.
     HasCallback,
-    /// The entry is due in the working period that was promised, or earlier.
+    /// No call has two entries, no entry is without a call, and callers without a number do not share one.
+    OneEntryForCall,
+    /// The entry is due at the end of the working period that was promised to the first of its callers.
     DueInTime,
     /// Nobody was put into an entry that was closed before he called, or before his message was known.
     NotPutAway,
@@ -32,8 +36,11 @@ pub enum Rule {
     NobodyWithoutNeed,
     /// No number is dialled by two officers at once.
     OneDialsAtATime,
-    /// Nobody stands on the list twice, and nobody who waits is missing there.
+    /// Nobody stands on the list twice.
     ListedOnce,
+    /// The list of a working period holds exactly whoever waits in it or was carried over, overdue first; the whole list
+    /// everybody who waits.
+    ListOfThePeriod,
     /// No job is left over, none is leased for ever.
     NoJobLeft,
     /// The spool is empty.
@@ -60,6 +67,8 @@ pub struct Totals {
     calls: usize,
     /// Of which no webhook ever arrived.
     unheard: usize,
+    /// Webhooks that were acknowledged as durable.
+    acknowledged: usize,
     messages: usize,
     stored: usize,
     damaged: usize,
@@ -73,8 +82,11 @@ pub struct Totals {
 
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { calls, unheard, messages, stored, damaged, lost_by_provider, .. } = self;
-        writeln!(f, "{calls} calls logged once, {unheard} of them found by asking alone")?;
+        let Self { calls, unheard, acknowledged, messages, stored, damaged, lost_by_provider, .. } = self;
+        writeln!(
+            f,
+            "{calls} calls logged once, {unheard} of them found by asking alone; {acknowledged} acknowledged webhooks kept"
+        )?;
         writeln!(
             f,
             "{messages} messages: {stored} stored whole, {damaged} as cut as the provider has them and {lost_by_provider} lost \
@@ -103,132 +115,35 @@ impl fmt::Display for Figures {
             "{kills} kills, {outages} outages of the database, {blocked_spools} of the spool, {rest_faults} of the provider's \
              interface, {jobs} jobs"
         )?;
-        let Self { attempts, closed, contests, warned, trace, .. } = self;
+        let Self { attempts, closed, contests, warned, lists, trace, .. } = self;
         write!(
             f,
             "{attempts} times dialled, {closed} entries closed, {contests} contests of two officers, {warned} kept from \
-             dialling; trace {trace:016x}"
+             dialling, {lists} lists compared; trace {trace:016x}"
         )
-    }
-}
-
-struct LoggedCall {
-    id: i64,
-    outcome: String,
-    line: Option<String>,
-    caller: Option<String>,
-    callback_id: Option<i64>,
-    restored_at: Option<i64>,
-}
-
-struct Entry {
-    line: String,
-    number: Option<String>,
-    due_at: i64,
-    closed_at: Option<i64>,
-    proposed_call_id: Option<i64>,
-}
-
-struct Message {
-    id: i64,
-    state: String,
-    name: Option<String>,
-}
-
-/// What the service has.
-struct Tables {
-    calls: HashMap<String, Vec<LoggedCall>>,
-    entries: HashMap<i64, Entry>,
-    messages: HashMap<String, Vec<Message>>,
-    /// Kind and subject of the alarms that are open.
-    alarms: BTreeSet<(String, String)>,
-}
-
-impl Tables {
-    async fn read(year: &Year<'_>) -> Self {
-        let mut tables =
-            Self { calls: HashMap::new(), entries: HashMap::new(), messages: HashMap::new(), alarms: BTreeSet::new() };
-        let calls = "SELECT provider_call_id, line, caller, callback_id, restored_at, id, outcome FROM call";
-        for row in year.app.rows(calls).await {
-            tables.calls.entry(row.get(0)).or_default().push(LoggedCall {
-                line: row.get(1),
-                caller: row.get(2),
-                callback_id: row.get(3),
-                restored_at: row.get(4),
-                id: row.get(5),
-                outcome: row.get(6),
-            });
-        }
-        let entries =
-            "SELECT id, line, COALESCE(caller, callback_number) AS number, due_at, closed_at, proposed_call_id
-                       FROM callback";
-        for row in year.app.rows(entries).await {
-            let entry = Entry {
-                line: row.get(1),
-                number: row.get(2),
-                due_at: row.get(3),
-                closed_at: row.get(4),
-                proposed_call_id: row.get(5),
-            };
-            tables.entries.insert(row.get(0), entry);
-        }
-        for row in year.app.rows("SELECT recording_id, id, state, name FROM voicemail").await {
-            let message = Message { id: row.get(1), state: row.get(2), name: row.get(3) };
-            tables.messages.entry(row.get(0)).or_default().push(message);
-        }
-        for row in year.app.rows("SELECT kind, subject FROM alarm WHERE cleared_at IS NULL").await {
-            tables.alarms.insert((row.get(0), row.get(1)));
-        }
-        tables
-    }
-
-    fn has_alarm(&self, kind: &str, message: &Message) -> bool {
-        self.alarms.contains(&(kind.to_owned(), message.id.to_string()))
     }
 }
 
 /// Compares everything. What was broken on the way is in the answer, too.
 pub async fn audit(year: &mut Year<'_>) -> (Totals, Vec<Violation>) {
-    list_is_right(year).await;
-    let tables = Tables::read(year).await;
+    lists::check_whole(year).await;
+    lists::check(year).await;
+    let tables = Tables::read(year.app).await;
+    for call in &mut year.calls {
+        // What was typed while nothing was durable counts if the service has it after all.
+        let has_typed = tables.calls.get(&call.sid).is_some_and(|rows| rows.iter().any(|logged| logged.has_typed));
+        call.typed = call.typed.take().or(call.may_have_typed.clone().filter(|_| has_typed));
+    }
     let mut ledger = Ledger { year, tables: &tables, totals: Totals::default(), violations: Vec::new() };
     ledger.calls();
+    ledger.inbox().await;
     ledger.messages();
     ledger.callbacks();
+    ledger.entries();
     ledger.leftovers().await;
     let Ledger { totals, mut violations, .. } = ledger;
     violations.extend(year.violations.iter().cloned());
     (totals, violations)
-}
-
-/// The list as officers see it, all pages of it: nobody twice, nobody missing.
-pub async fn list_is_right(year: &mut Year<'_>) {
-    let (mut ids, mut numbers, mut after) = (BTreeSet::new(), BTreeSet::new(), None);
-    loop {
-        let filter =
-            ListFilter { period: ListPeriod::All, line: None, state: StateFilter::Unclosed, after, limit: 500 };
-        let page = year.app.store().callbacks(&filter).await.expect("the list can be read");
-        for view in page.items {
-            let callback = view.callback;
-            if !ids.insert(callback.id) {
-                year.report(Rule::ListedOnce, format!("callback {} stands on two pages", callback.id));
-            }
-            let number = callback.number_to_dial().map(|number| (callback.line.to_string(), number.clone()));
-            if let Some(number) = number.filter(|number| !numbers.insert(number.clone())) {
-                year.report(Rule::ListedOnce, format!("{number:?} stands on the list twice"));
-            }
-        }
-        after = page.next;
-        if after.is_none() {
-            break;
-        }
-    }
-    for row in year.app.rows("SELECT id FROM callback WHERE closed_at IS NULL").await {
-        let id: i64 = row.get(0);
-        if !ids.contains(&id) {
-            year.report(Rule::ListedOnce, format!("callback {id} is open and on no page"));
-        }
-    }
 }
 
 struct Ledger<'a, 'b> {
@@ -273,6 +188,12 @@ impl Ledger<'_, '_> {
         }
     }
 
+    async fn inbox(&mut self) {
+        self.totals.acknowledged = self.year.inbox.size();
+        let missing = self.year.inbox.missing(self.year.app).await;
+        missing.into_iter().for_each(|what| self.report(Rule::AcknowledgedIsKept, what));
+    }
+
     fn messages(&mut self) {
         let tables = self.tables;
         let records = self.year.provider.records();
@@ -287,11 +208,15 @@ impl Ledger<'_, '_> {
                 continue;
             };
             let bytes = message.name.as_ref().and_then(|name| std::fs::read(folder.join(name)).ok());
-            let is_whole = bytes.as_ref().is_some_and(|bytes| *bytes == recording.wav());
+            let wav = recording.wav();
+            let is_whole = bytes.as_ref().is_some_and(|bytes| *bytes == wav);
+            // The provider itself has no more of it.
+            let is_all_there_is =
+                recording.is_cut_for_good() && bytes.as_ref().is_some_and(|bytes| *bytes == recording.half(&wav));
             let is_deleted = recording.deleted_at.is_some();
             match message.state.as_str() {
                 "stored" if is_whole && is_deleted => self.totals.stored += 1,
-                "stored" if bytes.is_some() && !is_deleted && tables.has_alarm("recording_damaged", message) => {
+                "stored" if is_all_there_is && !is_deleted && tables.has_alarm("recording_damaged", message) => {
                     self.totals.damaged += 1;
                 }
                 "failed" if recording.is_lost && tables.has_alarm("recording_lost", message) => {
@@ -308,14 +233,8 @@ impl Ledger<'_, '_> {
 
     fn callbacks(&mut self) {
         let tables = self.tables;
-        // When entries of each line and number may be due: their calls promise it.
-        let mut promises: HashMap<(&str, Option<&str>), BTreeSet<i64>> = HashMap::new();
         for call in &self.year.calls {
             let Some([logged]) = tables.calls.get(&call.sid).map(Vec::as_slice) else { continue };
-            let promised = promises.entry((call.line, call.number_to_dial())).or_default();
-            for at in [Some(call.started_at), call.heard_at].into_iter().flatten() {
-                promised.insert(calendar::due_at(at).as_millisecond());
-            }
             if !Self::is_due(call) {
                 continue;
             }
@@ -333,8 +252,7 @@ impl Ledger<'_, '_> {
                         && logged.outcome == "answered"
                         && tables.entries.get(&id).is_some_and(|entry| {
                             (entry.closed_at.is_some() || entry.proposed_call_id == Some(logged.id))
-                                && entry.line == call.line
-                                && entry.number.as_deref() == call.number_to_dial()
+                                && entry.is_of(call)
                         }) =>
                 {
                     self.totals.late_talks += 1;
@@ -343,20 +261,11 @@ impl Ledger<'_, '_> {
                 (false, None) => {}
             }
         }
-        self.totals.callbacks = tables.entries.len();
-        self.totals.open = tables.entries.values().filter(|entry| entry.closed_at.is_none()).count();
-        for (id, entry) in &tables.entries {
-            let promised = promises.get(&(entry.line.as_str(), entry.number.as_deref()));
-            if !promised.is_some_and(|promised| promised.contains(&entry.due_at)) {
-                let what = format!("callback {id} is due at {}, which was promised to nobody", instant(entry.due_at));
-                self.report(Rule::DueInTime, what);
-            }
-        }
     }
 
     /// The entry of a call that needs one.
     fn callback(&mut self, call: &Call, logged: &LoggedCall, entry: &Entry) {
-        if entry.line != call.line || entry.number.as_deref() != call.number_to_dial() {
+        if !entry.is_of(call) {
             let what =
                 format!("the entry is of {} on {}: {call:?}", entry.number.as_deref().unwrap_or("-"), entry.line);
             self.report(Rule::HasCallback, what);
@@ -368,12 +277,51 @@ impl Ledger<'_, '_> {
         }
         // Who was called back before anybody knew of this call was not kept waiting by it.
         let is_answered_already = logged.restored_at.is_some_and(|restored_at| closed_at < restored_at);
-        // A call that we heard of late may have seemed to begin then.
-        let due_at = calendar::due_at(call.heard_at.unwrap_or(call.started_at)).as_millisecond();
+        let due_at = calendar::due_at(call.started_at).as_millisecond();
         if entry.due_at > due_at && !is_answered_already {
             let what = format!("due at {} instead of {}: {call:?}", instant(entry.due_at), instant(due_at));
             self.report(Rule::DueInTime, what);
         }
+    }
+
+    /// Every entry is of the calls that stand beside it, and due when one of them was promised. A call whose message became
+    /// known after its entry was closed has left that one for another: nobody has heard it.
+    fn entries(&mut self) {
+        let tables = self.tables;
+        let (mut calls_of, mut callers): (HashMap<i64, Vec<&Call>>, HashMap<_, Vec<&Call>>) = Default::default();
+        for call in &self.year.calls {
+            for id in tables.calls.get(&call.sid).into_iter().flatten().filter_map(|logged| logged.callback_id) {
+                calls_of.entry(id).or_default().push(call);
+            }
+            if !call.messages.is_empty() {
+                callers.entry((call.line, call.number_to_dial())).or_default().push(call);
+            }
+        }
+        for (id, entry) in &tables.entries {
+            let own = calls_of.get(id).map_or(&[][..], Vec::as_slice);
+            let of_number = callers.get(&(entry.line.as_str(), entry.number.as_deref())).into_iter().flatten();
+            let has_left = |call: &&&Call| {
+                entry.closed_at.is_some_and(|closed_at| {
+                    let is_known = call.message_kept_at.is_some_and(|at| at.as_millisecond() <= closed_at);
+                    call.started_at.as_millisecond() <= closed_at && !is_known
+                })
+            };
+            let mut due = own.iter().chain(of_number.filter(has_left)).map(|call| call.started_at).peekable();
+            if due.peek().is_none() {
+                self.report(Rule::OneEntryForCall, format!("callback {id} belongs to no call"));
+            } else if !due.any(|at| calendar::due_at(at).as_millisecond() == entry.due_at) {
+                let what = format!("callback {id} is due at {}, which was promised to nobody", instant(entry.due_at));
+                self.report(Rule::DueInTime, what);
+            }
+            if entry.number.is_none() && own.len() > 1 {
+                self.report(
+                    Rule::OneEntryForCall,
+                    format!("callback {id} is of several callers without a number: {own:?}"),
+                );
+            }
+        }
+        self.totals.callbacks = tables.entries.len();
+        self.totals.open = tables.entries.values().filter(|entry| entry.closed_at.is_none()).count();
     }
 
     /// When the service can have known of the first message of this call at the earliest: by a webhook or by asking.

@@ -22,14 +22,16 @@ struct Work {
 pub struct Office {
     officers: Vec<Actor>,
     work: Vec<Option<Work>>,
-    /// Whose telephone calls which number, and how long the talk takes.
+    /// Whose telephone calls whom, and how long the talk takes: by number, or by the entry if it has none.
     telephones: BTreeMap<String, (usize, Timestamp)>,
+    /// The next working day of which nobody has seen the list.
+    opens_at: Timestamp,
 }
 
 impl Office {
     pub fn new(size: usize) -> Self {
         let officers = (1..=size as i64).map(|n| Actor::officer(n, &format!("Специалист {n}"))).collect();
-        Self { officers, work: vec![None; size], telephones: BTreeMap::new() }
+        Self { officers, work: vec![None; size], telephones: BTreeMap::new(), opens_at: Timestamp::UNIX_EPOCH }
     }
 
     pub fn size(&self) -> usize {
@@ -49,6 +51,11 @@ impl Year<'_> {
             }
             return;
         }
+        if now >= self.office.opens_at {
+            self.office.opens_at = calendar::next_opening(now);
+            self.is_list_due = true;
+        }
+        self.check_lists_if_due().await;
         let pause = if self.faults.is_down || self.faults.is_database_away {
             self.random.between(300, 1_200)
         } else {
@@ -94,10 +101,9 @@ impl Year<'_> {
         let (one, two) =
             join(self.act(officer, first.id, version, Action::Dial), self.act(other, first.id, version, Action::Dial))
                 .await;
-        let (mut dialled, mut pause) = (0, 60);
+        let mut pause = 60;
         for (who, result) in [(officer, one), (other, two)] {
             let Ok(callback) = result else { continue };
-            dialled += 1;
             let talk = self.telephone_rings(who, &callback);
             if who == officer {
                 pause = talk;
@@ -105,9 +111,6 @@ impl Year<'_> {
             if self.office.work[who].is_none() {
                 self.office.work[who] = Some(Work { id: callback.id, version: callback.version, is_dialled: true });
             }
-        }
-        if dialled > 1 {
-            self.report(Rule::OneDialsAtATime, format!("callback {} was taken by two at once", first.id));
         }
         pause
     }
@@ -139,7 +142,8 @@ impl Year<'_> {
     pub fn telephone_rings(&mut self, officer: usize, callback: &Callback) -> i64 {
         self.figures.attempts += 1;
         let talk = self.random.between(40, 420);
-        let Some(number) = callback.number_to_dial().map(|number| number.e164().to_owned()) else { return talk };
+        let number = callback.number_to_dial().map(|number| number.e164().to_owned());
+        let number = number.unwrap_or_else(|| format!("callback {}", callback.id));
         let now = self.now();
         if let Some((other, until)) = self.office.telephones.get(&number)
             && *other != officer
@@ -193,6 +197,7 @@ impl Year<'_> {
         match self.act(officer, work.id, None, action).await {
             Ok(callback) => {
                 self.trace(callback.version.unsigned_abs());
+                self.waiting.handled(&callback, now);
                 if callback.desk.state.closed_at().is_some() {
                     self.figures.closed += 1;
                     self.accepts_for_the_other_line(officer, &callback).await;
@@ -200,7 +205,8 @@ impl Year<'_> {
                 if self.random.chance(50) {
                     // «Z»: it was a slip of the finger.
                     let by = self.office.officers[officer].clone();
-                    if self.app.store().undo(callback.id, None, &by, now).await.is_ok() {
+                    if let Ok(undone) = self.app.store().undo(callback.id, None, &by, now).await {
+                        self.waiting.handled(&undone, now);
                         self.office.work[officer] =
                             Some(Work { id: callback.id, version: callback.version, is_dialled: true });
                     }
@@ -224,7 +230,10 @@ impl Year<'_> {
         let Some(id) = self.app.optional_number(&sql).await else { return };
         let (store, lines, by) = (self.app.store(), self.app.lines(), &self.office.officers[officer]);
         match store.accept_proposed_outcome(id, None, None, by, &lines, self.now()).await {
-            Ok(_) => self.figures.closed += 1,
+            Ok(callback) => {
+                self.figures.closed += 1;
+                self.waiting.handled(&callback, self.now());
+            }
             Err(ActError::Refused(_)) => {}
             Err(other) => panic!("the proposed outcome: {other}"),
         }

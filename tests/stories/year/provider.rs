@@ -72,6 +72,8 @@ pub struct ProviderCall {
     pub ended_at: Option<Timestamp>,
     pub direction: &'static str,
     pub parent: Option<String>,
+    /// When it first was shown as over to the service, which asked for it.
+    pub listed_at: Option<Timestamp>,
 }
 
 /// What the provider has of one message.
@@ -104,6 +106,16 @@ impl ProviderRecording {
             })
             .collect();
         tone::wav_bytes(&samples)
+    }
+
+    /// What is sent of the file where it is cut.
+    pub fn half<'a>(&self, wav: &'a [u8]) -> &'a [u8] {
+        &wav[..wav.len() / 2]
+    }
+
+    /// No answer is ever the whole file.
+    pub fn is_cut_for_good(&self) -> bool {
+        self.cuts == u32::MAX
     }
 
     pub fn seconds(&self) -> u32 {
@@ -150,12 +162,17 @@ impl Records {
         self.recordings.insert((recording.started_at, recording.sid.clone()), recording);
     }
 
+    pub fn is_call_listed(&self, sid: &str) -> bool {
+        let at = self.started_at.get(sid);
+        at.and_then(|at| self.calls.get(&(*at, sid.to_owned()))).is_some_and(|call| call.listed_at.is_some())
+    }
+
     pub fn recording(&self, sid: &str) -> Option<&ProviderRecording> {
         let at = *self.recorded_at.get(sid)?;
         self.recordings.get(&(at, sid.to_owned()))
     }
 
-    fn recording_mut(&mut self, sid: &str) -> Option<&mut ProviderRecording> {
+    pub fn recording_mut(&mut self, sid: &str) -> Option<&mut ProviderRecording> {
         let at = *self.recorded_at.get(sid)?;
         self.recordings.get_mut(&(at, sid.to_owned()))
     }
@@ -294,10 +311,13 @@ async fn list_calls(State(interface): State<Interface>, Query(question): Questio
     if let Some(answer) = interface.fault_answer(true, false) {
         return answer;
     }
-    let (records, now) = (interface.records(), interface.clock.now());
+    let (mut records, now) = (interface.records(), interface.clock.now());
     let since = bound(&question, "StartTime>");
-    let entries = records.calls.range((since, String::new())..).rev().map(|(_, call)| call.describe(now));
-    page(&records, "Calls.json", "calls", &question, entries)
+    let page = Page::of(&records, &question);
+    let keys = records.calls.range((since, String::new())..).rev().map(|(key, _)| key.clone());
+    let (keys, has_more) = page.cut(keys);
+    let calls = keys.iter().filter_map(|(_, sid)| records.call_mut(sid).map(|call| call.shown(now))).collect();
+    page.answer("Calls.json", "calls", &question, calls, has_more)
 }
 
 async fn list_recordings(State(interface): State<Interface>, Query(question): Question) -> Response {
@@ -305,23 +325,21 @@ async fn list_recordings(State(interface): State<Interface>, Query(question): Qu
         return answer;
     }
     let (mut records, now) = (interface.records(), interface.clock.now());
-    let sids: Vec<String> = match question.get("CallSid") {
-        Some(call_sid) => records.recordings_of.get(call_sid).cloned().unwrap_or_default(),
+    let page = Page::of(&records, &question);
+    let is_listed = |sid: &String| records.recording(sid).is_some_and(|recording| recording.is_listed(now));
+    let (sids, has_more) = match question.get("CallSid") {
+        Some(call_sid) => {
+            page.cut(records.recordings_of.get(call_sid).into_iter().flatten().filter(|sid| is_listed(sid)).cloned())
+        }
         None => {
             let since = bound(&question, "DateCreated>");
-            records.recordings.range((since, String::new())..).rev().map(|((_, sid), _)| sid.clone()).collect()
+            let all = records.recordings.range((since, String::new())..).rev();
+            page.cut(all.filter(|(_, recording)| recording.is_listed(now)).map(|((_, sid), _)| sid.clone()))
         }
     };
-    let mut entries = Vec::new();
-    for sid in sids {
-        if let Some(recording) = records.recording_mut(&sid).filter(|recording| recording.is_listed(now)) {
-            if now >= recording.ready_at {
-                recording.listed_at.get_or_insert(now);
-            }
-            entries.push(recording.describe(now));
-        }
-    }
-    page(&records, "Recordings.json", "recordings", &question, entries.into_iter())
+    let shown = sids.iter().filter_map(|sid| records.recording_mut(sid).map(|recording| recording.shown(now)));
+    let shown = shown.collect();
+    page.answer("Recordings.json", "recordings", &question, shown, has_more)
 }
 
 async fn read_call(State(interface): State<Interface>, Path(name): Path<String>) -> Response {
@@ -330,7 +348,7 @@ async fn read_call(State(interface): State<Interface>, Path(name): Path<String>)
     }
     let (mut records, now) = (interface.records(), interface.clock.now());
     match records.call_mut(name.trim_end_matches(".json")) {
-        Some(call) => Json(call.describe(now)).into_response(),
+        Some(call) => Json(call.shown(now)).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }
@@ -349,7 +367,7 @@ async fn read_recording(State(interface): State<Interface>, Path(name): Path<Str
     }
     recording.answers += 1;
     let wav = Bytes::from(recording.wav());
-    let half = wav.slice(..wav.len() / 2);
+    let half = wav.slice_ref(recording.half(&wav));
     if fault == RestFault::BrokenSound {
         let breaks = stream::once(async {
             tokio::task::yield_now().await;
@@ -387,25 +405,43 @@ fn bound(question: &BTreeMap<String, String>, name: &str) -> Timestamp {
 }
 
 /// One page of a list that is newest first.
-fn page(
-    records: &Records,
-    resource: &str,
-    name: &str,
-    question: &BTreeMap<String, String>,
-    entries: impl Iterator<Item = Value>,
-) -> Response {
-    let number = |name: &str| question.get(name).and_then(|text| text.parse::<usize>().ok());
-    let size = if records.fault() == RestFault::SmallPages { 7 } else { number("PageSize").unwrap_or(50) };
-    let number = number("Page").unwrap_or(0);
-    let mut shown: Vec<Value> = entries.skip(number * size).take(size + 1).collect();
-    let next = (shown.len() > size).then(|| {
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        query.extend_pairs(question.iter().filter(|(name, _)| *name != "Page"));
-        query.append_pair("Page", &(number + 1).to_string());
-        format!("/2010-04-01/Accounts/{ACCOUNT}/{resource}?{}", query.finish())
-    });
-    shown.truncate(size);
-    Json(json!({ name: shown, "page": number, "page_size": size, "next_page_uri": next })).into_response()
+#[derive(Clone, Copy)]
+struct Page {
+    size: usize,
+    number: usize,
+}
+
+impl Page {
+    fn of(records: &Records, question: &BTreeMap<String, String>) -> Self {
+        let number = |name: &str| question.get(name).and_then(|text| text.parse::<usize>().ok());
+        let size = if records.fault() == RestFault::SmallPages { 7 } else { number("PageSize").unwrap_or(50) };
+        Self { size, number: number("Page").unwrap_or(0) }
+    }
+
+    /// What stands on this page, and whether there are more after it.
+    fn cut<T>(self, entries: impl Iterator<Item = T>) -> (Vec<T>, bool) {
+        let mut cut: Vec<T> = entries.skip(self.number * self.size).take(self.size + 1).collect();
+        let has_more = cut.len() > self.size;
+        cut.truncate(self.size);
+        (cut, has_more)
+    }
+
+    fn answer(
+        self,
+        resource: &str,
+        name: &str,
+        question: &BTreeMap<String, String>,
+        shown: Vec<Value>,
+        has_more: bool,
+    ) -> Response {
+        let next = has_more.then(|| {
+            let mut query = url::form_urlencoded::Serializer::new(String::new());
+            query.extend_pairs(question.iter().filter(|(name, _)| *name != "Page"));
+            query.append_pair("Page", &(self.number + 1).to_string());
+            format!("/2010-04-01/Accounts/{ACCOUNT}/{resource}?{}", query.finish())
+        });
+        Json(json!({ name: shown, "page": self.number, "page_size": self.size, "next_page_uri": next })).into_response()
+    }
 }
 
 fn rfc2822(at: Timestamp) -> String {
@@ -413,8 +449,12 @@ fn rfc2822(at: Timestamp) -> String {
 }
 
 impl ProviderCall {
-    fn describe(&self, now: Timestamp) -> Value {
+    /// The service sees it now.
+    fn shown(&mut self, now: Timestamp) -> Value {
         let ended_at = self.ended_at.filter(|at| *at <= now);
+        if ended_at.is_some() {
+            self.listed_at.get_or_insert(now);
+        }
         let seconds = ended_at.map(|at| at.duration_since(self.started_at).as_secs().to_string());
         json!({
             "sid": self.sid, "parent_call_sid": self.parent, "from": self.from, "to": self.to,
@@ -431,7 +471,11 @@ impl ProviderRecording {
         self.deleted_at.is_none() && self.started_at + SignedDuration::from_millis(self.length_ms.into()) <= now
     }
 
-    fn describe(&self, now: Timestamp) -> Value {
+    /// The service sees it now.
+    fn shown(&mut self, now: Timestamp) -> Value {
+        if now >= self.ready_at {
+            self.listed_at.get_or_insert(now);
+        }
         let status = if now < self.ready_at { "processing" } else { "completed" };
         json!({
             "sid": self.sid, "call_sid": self.call_sid, "source": "RecordVerb", "status": status,
