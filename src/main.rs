@@ -108,7 +108,8 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
             }
             let config = load()?;
             let folder = Folder::open(&config.storage.recordings)?;
-            let worker = house::worker_of_a_command(&config, open(&config).await?, folder);
+            let store = if args.adopt { open(&config).await? } else { open_to_read(&config).await? };
+            let worker = house::worker_of_a_command(&config, store, folder);
             return verify::run_both_ways(&worker, args.adopt, out).await;
         }
         Command::Replay(args) => {
@@ -131,6 +132,15 @@ async fn open(config: &Config) -> anyhow::Result<Store> {
         anyhow::bail!(missing);
     }
     let opened = Store::open_existing(&config.storage.database, config.lines.clone()).await;
+    opened.with_context(|| cannot_be_opened(config))
+}
+
+/// The same for a command that only reads.
+async fn open_to_read(config: &Config) -> anyhow::Result<Store> {
+    if let Some(missing) = config.storage.missing_database() {
+        anyhow::bail!(missing);
+    }
+    let opened = Store::open_to_read(&config.storage.database, config.lines.clone()).await;
     opened.with_context(|| cannot_be_opened(config))
 }
 

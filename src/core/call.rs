@@ -28,6 +28,10 @@ pub const TEST_CALL: &str = "CAtest";
 /// does not know it and cannot be asked about it.
 pub const DERIVED_ID: &str = "sha256-";
 
+/// The longest that a call is believed to have lasted, milliseconds: providers end a `Dial` by themselves after so long
+/// (provider contract, TwiML §6).
+pub const MAX_CALL_MS: i64 = 4 * 3_600_000;
+
 impl fmt::Display for CallKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.provider, self.provider_call_id)

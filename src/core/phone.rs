@@ -92,15 +92,17 @@ impl PhoneNumber {
             let text = format!("+{abroad}");
             return usual_russian(&text, abroad).or_else(|| Self::parse_with_all_plans(&text));
         }
-        // The prefix of calls within the country behind the country's own code: +7 8 928 ….
-        if let Some(national) = digits.strip_prefix("78").filter(|national| national.len() == 10) {
-            return is_russian(national).then(|| Self(format!("+7{national}")));
+        if let Some(number) = Self::parse_prefixed_twice(&digits) {
+            return Some(number);
+        }
+        if is_international && let Some(number) = Self::parse_without_country_code(&digits) {
+            return Some(number);
         }
         // The same prefix in the place of that code, unless it begins a number of the country that it names.
         if is_international
             && let Some(national) = digits.strip_prefix('8').filter(|national| national.len() == 10)
             && is_russian(national)
-            && !Self::parse_international(&digits).is_some_and(|(_, is_valid)| is_valid)
+            && !Self::is_valid_abroad(&digits)
         {
             return Some(Self(format!("+7{national}")));
         }
@@ -116,6 +118,30 @@ impl PhoneNumber {
         let foreign = if is_foreign { Self::parse_international(&digits) } else { None };
         let foreign = foreign.filter(|(number, is_valid)| *is_valid || number.is_of_a_neighbour());
         foreign.map(|(number, _)| number).or(national)
+    }
+
+    /// The code of the country or the prefix of calls within it, and then one of them once more: +7 8 928 …, 8 (8928) …,
+    /// +7 7928 …, 8 7 928 …. A number of the country that these digits name is left alone.
+    fn parse_prefixed_twice(digits: &str) -> Option<Self> {
+        let national = ["77", "78", "87", "88"].into_iter().find_map(|prefixes| digits.strip_prefix(prefixes))?;
+        let is_whole = national.len() == 10 && is_russian(national);
+        (is_whole && !Self::is_valid_abroad(digits)).then(|| Self(format!("+7{national}")))
+    }
+
+    /// A plus before a Russian number that has lost its 7: +928 832-80-88, whose first digits are the code of Pakistan. It
+    /// must be a number in use, a mobile one unless no country has such numbers, and none of the country that it names.
+    fn parse_without_country_code(digits: &str) -> Option<Self> {
+        let national = Some(digits).filter(|national| national.len() == 10 && is_russian(national))?;
+        let (number, _) = Self::parse_international(&format!("7{national}")).filter(|(_, is_valid)| *is_valid)?;
+        let is_foreign = match Self::parse_international(digits) {
+            Some((_, is_valid)) => is_valid || !national.starts_with('9'),
+            None => false,
+        };
+        (!is_foreign).then_some(number)
+    }
+
+    fn is_valid_abroad(digits: &str) -> bool {
+        Self::parse_international(digits).is_some_and(|(_, is_valid)| is_valid)
     }
 
     /// The number whose country code comes first, and whether its range is in use today.

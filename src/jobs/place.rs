@@ -5,6 +5,7 @@ use tracing::warn;
 
 use super::http::NoAnswer;
 use super::{Ended, Worker};
+use crate::core::call::MAX_CALL_MS;
 use crate::core::placed_call::Ending;
 use crate::providers::{Dialler, Leg, Placing};
 use crate::store::{ActError, Job, PlacedCall, RING_WITHIN};
@@ -19,8 +20,6 @@ const TOLD_WITHIN_MS: i64 = 130_000;
 const TOLD_AT_ONCE_MS: i64 = 4_000;
 /// An exchange that cannot be looked at for this long after it was asked: longer than it rings.
 const SILENT_FOR_MS: i64 = 60_000;
-/// No call is followed for longer.
-const LONGEST_CALL_MS: i64 = 4 * 3_600_000;
 
 impl Worker {
     pub(super) async fn place_call(&self, job: &Job) -> Ended {
@@ -92,7 +91,7 @@ impl Worker {
 
     /// How far it is. What the exchange tells of its end comes by itself.
     async fn look(&self, dialler: &dyn Dialler, call: &PlacedCall, now: Timestamp) -> Ended {
-        if elapsed_ms(call.asked_at, now) >= LONGEST_CALL_MS {
+        if elapsed_ms(call.asked_at, now) >= MAX_CALL_MS {
             return self.ends(call.id, Ending::Unknown, now).await;
         }
         let was_answered = call.answered_at.is_some();

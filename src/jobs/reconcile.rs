@@ -5,7 +5,7 @@ use reqwest::StatusCode;
 use tracing::{error, info, warn};
 
 use super::{Ended, Worker};
-use crate::core::call::{Call, CallEvent, Fact};
+use crate::core::call::{Call, CallEvent, Fact, MAX_CALL_MS};
 use crate::providers::{Archive, legs_of};
 use crate::recordings::RecordingName;
 use crate::store::{Delivery, Job, OWN, StoreError};
@@ -13,8 +13,6 @@ use crate::time::{SignedDuration, Timestamp, elapsed_ms};
 
 /// A call of whose end nobody told for this long is asked about.
 const SILENT_FOR: SignedDuration = SignedDuration::from_mins(30);
-/// The longest a call may last (`Dial` ends by itself after 4 h: provider contract, TwiML §6). After that it has ended.
-const LONGEST_CALL_MS: i64 = 4 * 3_600_000;
 /// A call that must have ended waits this long for the answer to the question that is due then.
 const ANSWER_GRACE: SignedDuration = SignedDuration::from_mins(5);
 /// A provider that does not answer is asked for this long.
@@ -59,7 +57,7 @@ impl Worker {
     /// question stays: a lost talk or message is still found, and a talk then proposes to close.
     async fn end_calls_without_answer(&self, now: Timestamp) -> Result<(), StoreError> {
         let asked_by = now.checked_sub(ANSWER_GRACE).unwrap_or(now);
-        let began_by = asked_by.checked_sub(SignedDuration::from_millis(LONGEST_CALL_MS)).unwrap_or(asked_by);
+        let began_by = asked_by.checked_sub(SignedDuration::from_millis(MAX_CALL_MS)).unwrap_or(asked_by);
         let calls = self.store.calls_without_answer(began_by, asked_by).await?;
         // Together they share a commit.
         try_join_all(calls.iter().map(|call| self.assume_end(call, now))).await?;
@@ -99,8 +97,8 @@ impl Worker {
             Ok(()) => {}
             // Not asking any more must not leave the caller waiting in a call that never ends.
             Err(not_yet) if call.ended_at.is_some() && self.age_ms(job) < ASK_FOR_MS => return not_yet,
-            Err(not_yet) if call.ended_at.is_none() && age_ms < LONGEST_CALL_MS => {
-                return not_yet.within(job, SignedDuration::from_millis(LONGEST_CALL_MS - age_ms));
+            Err(not_yet) if call.ended_at.is_none() && age_ms < MAX_CALL_MS => {
+                return not_yet.within(job, SignedDuration::from_millis(MAX_CALL_MS - age_ms));
             }
             Err(_) => {}
         }
@@ -168,7 +166,7 @@ impl Worker {
         if told.ended_at.is_some() {
             return Ended::Done;
         }
-        if elapsed_ms(call.started_at, now) < LONGEST_CALL_MS {
+        if elapsed_ms(call.started_at, now) < MAX_CALL_MS {
             return Ended::After(SignedDuration::from_mins(15), "the call is still going on".to_owned());
         }
         match self.assume_end(call, now).await {

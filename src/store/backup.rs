@@ -424,7 +424,7 @@ async fn schema_version(connection: &mut AnyConnection) -> Result<i64> {
     Ok(sqlx::query_scalar(SCHEMA_VERSION).fetch_one(connection).await?)
 }
 
-async fn schema_version_if_any(connection: &mut AnyConnection) -> i64 {
+pub(super) async fn schema_version_if_any(connection: &mut AnyConnection) -> i64 {
     schema_version(connection).await.unwrap_or(0)
 }
 

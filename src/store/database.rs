@@ -15,7 +15,7 @@ use sqlx::{AnyConnection, AnyPool, ConnectOptions, Connection};
 use tracing::{error, info, warn};
 
 use super::sql::statements;
-use super::{READ_META, Result, StoreError, WRITE_META, backup, migrator};
+use super::{MIGRATIONS, READ_META, Result, StoreError, WRITE_META, backup, migrator};
 
 /// The key in `meta` of the random word that is made with a database.
 const DATABASE_ID: &str = "database_id";
@@ -353,6 +353,19 @@ async fn has_id(connection: &mut AnyConnection) -> Result<bool> {
         Err(sqlx::Error::Database(error)) if error.message().contains("meta") => Ok(false),
         Err(failed) => Err(failed.into()),
     }
+}
+
+/// Whether the schema is that of this program, found out without writing.
+pub(super) async fn has_schema_of_today(url: &str) -> Result<bool> {
+    // SQLite makes a database of an empty file already when it is prepared.
+    if sqlite_file(url).is_some_and(|file| fs::metadata(file).map_or(0, |metadata| metadata.len()) == 0) {
+        return Err(StoreError::Gone);
+    }
+    let mut connection = connect(&connect_options(url)?).await?;
+    backup::refuse_unfinished(&mut connection).await?;
+    let version = backup::schema_version_if_any(&mut connection).await;
+    connection.close().await?;
+    Ok(MIGRATIONS.last().is_some_and(|(newest, ..)| *newest == version))
 }
 
 /// The random word of the database, made where it has none.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use sqlx::{AnyConnection, Row};
 
 use super::Result;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, from_millisecond};
 
 const STEP: i64 = 1024;
 
@@ -51,6 +51,11 @@ impl Ids {
 /// The smallest id that could be made at `at`.
 pub(super) fn first_id_at(at: Timestamp) -> i64 {
     at.as_millisecond().saturating_mul(STEP)
+}
+
+/// When the row of this id was made, as far as its maker's clock told.
+pub(super) fn made_at(id: i64) -> Timestamp {
+    from_millisecond(id / STEP)
 }
 
 /// The newest id of the tables that ids are made for.

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sqlx::{AnyConnection, Row};
+use sqlx::AnyConnection;
 
+use super::answers_since::{self, AnswersSince, AskingCall};
 use super::calls::{self, LOAD_CALLS, SAVE_CALLS};
-use super::ids::Ids;
+use super::ids::{self, Ids};
 use super::jobs::{self, JobKind, NewJob};
 use super::sql::{Column, Columns, ManyRows};
 use super::{Result, alarms, openings, siblings, voicemails};
@@ -16,7 +17,10 @@ use crate::core::call::{Call, CallEvent, CallKey, DERIVED_ID, Direction, Fact, O
 use crate::core::line::{LineId, Lines};
 use crate::core::phone::PhoneNumber;
 use crate::core::placed_call::row_of;
-use crate::time::{Timestamp, from_millisecond};
+use crate::time::{Timestamp, elapsed_ms, from_millisecond};
+
+/// A call whose first word is as old as this when it comes was not heard of as it went on.
+const HEARD_AT_ONCE_MS: i64 = 60_000;
 
 /// The method of deliveries that hold the answers to our own questions.
 pub const OWN: &str = "OWN";
@@ -73,6 +77,22 @@ impl Folded {
     fn has_new_message(&self) -> bool {
         self.call.recordings.keys().any(|id| self.newly(|call| is_complete(call, id)))
     }
+
+    /// Whether the call asks for a callback and has none yet.
+    fn is_unanswered(&self, lines: &Lines) -> bool {
+        let line = self.call.line.as_ref().map(|line| lines.by_id(line));
+        self.call.callback_id.is_none() && line.is_some_and(|line| self.call.wants_callback(line))
+    }
+
+    /// Who has called this caller back, or talked with him, later than this has answered the call too. Of a call that was heard
+    /// of as it went on nothing counts that was before it came in, however slow its provider's clock is.
+    fn over_at(&self) -> Timestamp {
+        let call = &self.call;
+        let over_at = call.ended_at.max(call.message_over_at).unwrap_or(call.started_at);
+        let known_at = ids::made_at(call.id);
+        let is_heard_at_once = |before: &Call| elapsed_ms(before.started_at, known_at) < HEARD_AT_ONCE_MS;
+        if self.before.as_ref().is_some_and(is_heard_at_once) { over_at.max(known_at) } else { over_at }
+    }
 }
 
 fn is_complete(call: &Call, recording_id: &str) -> bool {
@@ -101,7 +121,8 @@ pub(super) async fn ingest(
     lock_numbers_talked_to(connection, &calls).await?;
     recognise_waiting_callers(connection, &mut calls).await?;
     bring_late_messages(connection, &mut calls).await?;
-    join_callbacks_closed_since(connection, &mut calls).await?;
+    let since = answers_since(connection, lines, &calls).await?;
+    join_callbacks_closed_since(lines, &mut calls, &since);
     open_callbacks(connection, ids, lines, &mut calls).await?;
     learn_typed_numbers(connection, &mut calls).await?;
     let mut jobs = keep_voicemails(connection, ids, &calls).await?;
@@ -126,6 +147,11 @@ pub(super) async fn ingest(
             .await?;
     }
     tell_rare_things(connection, ids, lines, &calls, now).await?;
+    for call in calls.values().map(|folded| &folded.call) {
+        if let Some(answers) = since.get(&call.id) {
+            answers_since::propose(connection, call, answers).await?;
+        }
+    }
     Ok(deliveries
         .iter()
         .map(|delivery| Kept {
@@ -293,33 +319,35 @@ async fn bring_late_messages(connection: &mut AnyConnection, calls: &mut BTreeMa
     Ok(())
 }
 
-/// Restored calls without a message whose callers were called back since: they join that callback instead of opening another
-/// one, for nobody is called twice. A message is another matter: nobody has heard it.
-async fn join_callbacks_closed_since(
+/// What has happened between the end of calls and the moment at which they become known.
+async fn answers_since(
     connection: &mut AnyConnection,
-    calls: &mut BTreeMap<CallKey, Folded>,
-) -> Result<()> {
-    for folded in calls.values_mut() {
-        let call = &folded.call;
-        if !folded.newly(|call| call.restored_at.is_some()) || call.callback_id.is_some() || call.has_message() {
-            continue;
-        }
-        if let Some((line, caller)) = waiter(call).filter(|_| call.is_inbound()) {
-            folded.call.callback_id = closed_since(connection, line, caller, call.started_at).await?;
-        }
-    }
-    Ok(())
+    lines: &Lines,
+    calls: &BTreeMap<CallKey, Folded>,
+) -> Result<HashMap<i64, AnswersSince>> {
+    let asks = |folded: &Folded| folded.is_unanswered(lines) || folded.newly(|call| call.restored_at.is_some());
+    let asking: Vec<AskingCall> = calls
+        .values()
+        .filter(|folded| folded.call.is_inbound() && asks(folded))
+        .filter_map(|folded| {
+            let (_, number) = waiter(&folded.call)?;
+            Some(AskingCall { id: folded.call.id, number, over_at: folded.over_at() })
+        })
+        .collect();
+    answers_since::find(connection, &asking).await
 }
 
-/// The callback of this line and number whose outcome answers a call of this instant too.
-async fn closed_since(
-    connection: &mut AnyConnection,
-    line: String,
-    number: String,
-    started_at: Timestamp,
-) -> Result<Option<i64>> {
-    let row = sqlx::query(CLOSED_SINCE).bind(line).bind(number).bind(started_at.as_millisecond());
-    Ok(row.fetch_optional(&mut *connection).await?.map(|row| row.try_get(0)).transpose()?)
+/// Calls without a message whose callers were called back since: they join that callback instead of opening another one, for
+/// nobody is called twice. A message is another matter: nobody has heard it.
+fn join_callbacks_closed_since(
+    lines: &Lines,
+    calls: &mut BTreeMap<CallKey, Folded>,
+    since: &HashMap<i64, AnswersSince>,
+) {
+    for folded in calls.values_mut().filter(|folded| folded.is_unanswered(lines) && !folded.call.has_message()) {
+        let answers = since.get(&folded.call.id).zip(folded.call.line.as_ref());
+        folded.call.callback_id = answers.and_then(|(answers, line)| answers.closed_on(line));
+    }
 }
 
 /// Opens the callbacks that this batch causes, or joins the open one of the same line and number (R6).
@@ -530,23 +558,6 @@ async fn tell_rare_things(
                 .execute(&mut *connection)
                 .await?;
         }
-        if let (true, Some(callback_id)) = (folded.newly(|call| call.restored_at.is_some()), call.callback_id)
-            && let Some((line, caller)) = waiter(call)
-        {
-            sqlx::query(PROPOSE_BY_LATER_TALK)
-                .bind(&caller)
-                .bind(call.started_at.as_millisecond())
-                .bind(callback_id)
-                .execute(&mut *connection)
-                .await?;
-            for other in
-                lines.iter().map(|line| line.id.to_string()).filter(|other| *other != line && !call.has_message())
-            {
-                if let Some(answered) = closed_since(connection, other, caller.clone(), call.started_at).await? {
-                    sqlx::query(PROPOSE_OUTCOME).bind(answered).bind(callback_id).execute(&mut *connection).await?;
-                }
-            }
-        }
     }
     Ok(())
 }
@@ -568,26 +579,6 @@ super::sql::statements! {
           AND NOT EXISTS (
               SELECT 1 FROM placed_call
               WHERE placed_call.id = $4 AND placed_call.number = callback.callback_number)";
-    /// R12 for a call that becomes known late: its caller may have got through since, on any line.
-    PROPOSE_BY_LATER_TALK = "
-        UPDATE callback SET proposed_call_id = (
-            SELECT MAX(id) FROM call WHERE call.caller = $1 AND call.started_at >= $2 AND call.outcome = 'answered')
-        WHERE id = $3 AND closed_at IS NULL AND proposed_call_id IS NULL";
-    /// R26 for such a call: its caller may have been called back on another line.
-    PROPOSE_OUTCOME = "
-        UPDATE callback SET proposed_callback_id = $1
-        WHERE id = $2 AND closed_at IS NULL AND proposed_call_id IS NULL AND proposed_callback_id IS NULL";
-    /// Who rings again after he was talked with, and before that is written down, has something else to say. The number
-    /// stands here twice, since the index is by `callback_number`: without it all that was ever done is read.
-    CLOSED_SINCE = "
-        SELECT id FROM callback
-        WHERE line = $1 AND dial_number = $2 AND callback_number = $2 AND closed_at >= $3
-          AND state IN ('done', 'exceptional')
-          AND $3 <= COALESCE((
-            SELECT MAX(at) FROM callback_history
-            WHERE callback_id = callback.id AND kind IN ('dial', 'attempt') AND undone_at IS NULL), closed_at)
-        ORDER BY closed_at, id
-        LIMIT 1";
     SHOW_MESSAGE = "
         UPDATE callback
         SET version = version + 1, proposed_call_id = NULL, proposed_callback_id = NULL,

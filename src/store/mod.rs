@@ -8,6 +8,7 @@
 //! wait for it.
 
 mod alarms;
+mod answers_since;
 mod attempts;
 mod audit;
 mod backup;
@@ -198,6 +199,19 @@ impl Store {
     pub async fn open_existing(url: &str, configured: Lines) -> Result<Self> {
         let store = Self::begin(url, configured, Purpose::Existing)?;
         store.ready().await?;
+        Ok(store)
+    }
+
+    /// The same for a command that only reads: it takes no lock for writing, so that it works while another process holds that.
+    /// A database of an older version is brought up to date first, as by every command.
+    ///
+    /// # Errors
+    /// [`StoreError::Gone`] where the file is not there or empty.
+    pub async fn open_to_read(url: &str, configured: Lines) -> Result<Self> {
+        let store = Self::begin(url, configured, Purpose::Existing)?;
+        if !database::has_schema_of_today(url).await? {
+            store.ready().await?;
+        }
         Ok(store)
     }
 
@@ -408,6 +422,7 @@ pub fn statements() -> Vec<Statement> {
     [
         STATEMENTS,
         alarms::STATEMENTS,
+        answers_since::STATEMENTS,
         audit::STATEMENTS,
         backup::STATEMENTS,
         callback_list::STATEMENTS,
@@ -452,6 +467,7 @@ pub fn statements() -> Vec<Statement> {
     })
     .chain(
         [
+            answers_since::MANY_ROW_STATEMENTS,
             calls::MANY_ROW_STATEMENTS,
             callback_list::MANY_ROW_STATEMENTS,
             ingest::MANY_ROW_STATEMENTS,

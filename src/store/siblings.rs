@@ -4,13 +4,14 @@ use std::collections::{BTreeSet, HashMap};
 
 use sqlx::AnyConnection;
 
-use super::Result;
 use super::callbacks;
 use super::sql::{Column, Columns, ManyRows, statements};
 use super::writer::Writing;
+use super::{Result, Store};
 use crate::core::callback::{Callback, Sibling, SiblingAttempt, State};
 use crate::core::line::LineId;
 use crate::core::officer::Actor;
+use crate::core::phone::PhoneNumber;
 use crate::time::Timestamp;
 
 /// Locks the number of this callback until the commit; taken before any row of a callback, so that all who work on one
@@ -57,6 +58,31 @@ pub(super) async fn siblings_of(
         siblings.entry(columns.get("sibling_of")?).or_default().push(read(&columns)?);
     }
     Ok(siblings)
+}
+
+impl Store {
+    /// The callbacks of each of these numbers that wait, on all lines, the oldest first.
+    pub async fn waiting_callbacks(&self, numbers: &[PhoneNumber]) -> Result<HashMap<PhoneNumber, Vec<Sibling>>> {
+        let mut waiting: HashMap<PhoneNumber, Vec<Sibling>> = HashMap::new();
+        if numbers.is_empty() {
+            return Ok(waiting);
+        }
+        let mut connection = self.readers.acquire().await?;
+        // No callback has an id below zero, so none is left out.
+        let numbered: Vec<(i64, &PhoneNumber)> = (1..).map(|place: i64| -place).zip(numbers).collect();
+        let query = SIBLINGS_OF_CALLBACKS.query(&connection, &numbered, |params, (place, number)| {
+            params.add(*place);
+            params.add(number.e164().to_owned());
+        });
+        for row in query.fetch_all(&mut *connection).await? {
+            let columns = Columns::of("callback", &row);
+            let place: i64 = columns.get("sibling_of")?;
+            if let Some((_, number)) = numbered.iter().find(|(known, _)| *known == place) {
+                waiting.entry((*number).clone()).or_default().push(read(&columns)?);
+            }
+        }
+        Ok(waiting)
+    }
 }
 
 fn read(columns: &Columns<'_>) -> Result<Sibling> {

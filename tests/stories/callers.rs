@@ -1,6 +1,8 @@
 //! Who calls: withheld numbers, callers who come again, and one open callback for a line and a number.
 
+use perezvon::app::demo::{CallPlan, Ending};
 use perezvon::core::call::Outcome;
+use perezvon::store::VoicemailState;
 
 use crate::harness::{Form, PARENTS, STAFF, friday, stories};
 
@@ -144,6 +146,29 @@ stories! {
         assert_eq!((waiting.len(), waiting[0].calls.len(), app.count("call").await), (1, 40, 40));
         drop(worker);
         other.close().await;
+    }
+
+    /// Such a call is over for us at once, and its caller still on the line.
+    async fn caller_without_an_id_is_recorded_and_on_the_list(app) {
+        for (time, caller) in [("14:00", "+79280000001"), ("19:30", "+79280000002")] {
+            app.clock.set(friday(time));
+            let left = app.exchange.call(CallPlan::new(caller, PARENTS).leaving(9_000, Ending::HangsUp)).await;
+            for table in ["delivery", "call_key", "call", "voicemail", "callback", "job"] {
+                app.sql(&format!("DELETE FROM {table}")).await;
+            }
+            let call = Form::call("").without("CallSid").from(caller).status("in-progress");
+            let greeting = app.post("voice", &call).await;
+            assert!(greeting.offers_to_record() && !greeting.verbs().contains(&"Dial"), "{greeting:?}");
+            app.advance_minutes(1);
+            let over = call.status("completed").with("Digits", "hangup");
+            let over = over.recording(&left.recordings[0].sid, "9", app.exchange.api_base());
+            assert_eq!(app.post("message", &over).await.status, 200);
+            app.run_all_jobs().await;
+            let [waiting] = &app.callbacks().await[..] else { panic!("one callback") };
+            let [message] = &waiting.voicemails[..] else { panic!("one message") };
+            assert_eq!((message.state, message.sound.as_ref().unwrap().length_ms), (VoicemailState::Stored, 9_000));
+            assert_eq!(waiting.callback.caller.as_ref().unwrap().e164(), caller);
+        }
     }
 
     async fn hanging_up_in_the_greeting_is_called_back_unless_the_line_says_no(app) {

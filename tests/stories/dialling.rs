@@ -382,6 +382,13 @@ stories! {
         let steps = history(app).await;
         assert_eq!(steps.iter().filter(|(kind, _)| kind == "not_called").count(), 3, "{steps:?}");
         assert_eq!(app.unfinished_jobs().await, [""; 0]);
+        let id = app.callback().await.id;
+        assert_eq!(madina.post(&format!("/callbacks/{id}/release"), &[]).await.status, 303);
+        let page = desk(&mut madina).await;
+        assert!(page.contains("Наберите номер сами.") && !page.contains("href=\"tel:"), "nobody holds it: {page}");
+        app.act(id, &Actor::officer(2, "Айшат М."), Action::Dial).await.unwrap();
+        let page = desk(&mut madina).await;
+        assert!(!page.contains("Наберите номер сами.") && !page.contains("href=\"tel:"), "a colleague calls: {page}");
     }
 
     async fn an_officer_who_does_not_pick_up_may_press_again(app) {

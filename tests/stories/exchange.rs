@@ -3,6 +3,8 @@
 use axum::body::Body;
 use axum::http::Request;
 use perezvon::core::call::Outcome;
+use perezvon::core::callback::Action;
+use perezvon::core::officer::Actor;
 use perezvon::recordings::tone;
 use perezvon::store::VoicemailState;
 use perezvon::time::SignedDuration;
@@ -89,6 +91,43 @@ stories! {
         let call = app.call("pbx-1.0").await;
         assert_eq!((call.outcome(), call.started_at), (Outcome::Voicemail, friday("19:30")));
         assert_eq!(arrived(app), 0);
+    }
+
+    /// By its clock the second call was over before the talk.
+    async fn slow_clock_of_the_exchange_forgets_nobody(app) {
+        with_an_exchange(app).await;
+        let caller = "79281234567";
+        tell(app, "incoming", &asked("pbx-1.0", caller)).await;
+        tell(app, "ended", &ended("pbx-1.0", caller, &[])).await;
+        let madina = Actor::officer(1, "Мадина И.");
+        let answered = app.callback().await.id;
+        app.clock.set(friday("19:40"));
+        app.act(answered, &madina, Action::Dial).await.unwrap();
+        app.clock.set(friday("19:42"));
+        app.act(answered, &madina, Action::Done { note: String::new() }).await.unwrap();
+        app.clock.set(friday("19:45"));
+        let seconds = |time: &str| friday(time).as_second().to_string();
+        tell(app, "incoming", &asked("pbx-2.0", caller).with("started", &seconds("19:35"))).await;
+        let end = ended("pbx-2.0", caller, &[("ended", &seconds("19:36"))]);
+        tell(app, "ended", &end.with("started", &seconds("19:35"))).await;
+        let waiting = app.callback().await;
+        assert!(waiting.id != answered && app.call("pbx-2.0").await.callback_id == Some(waiting.id), "{waiting:?}");
+    }
+
+    async fn message_without_an_id_is_taken_once(app) {
+        with_an_exchange(app).await;
+        let call = asked("", "79281234567");
+        assert_eq!(tell(app, "incoming", &call).await.body, "voicemail");
+        let end = ended("", "79281234567", &[("record", "HANGUP")]);
+        for minutes in [1, 60 * 24] {
+            app.advance_minutes(minutes);
+            let told = tell_with(app, &end, &speech()).await;
+            assert_eq!((told.status, told.body.as_str()), (200, "ok"));
+        }
+        app.run_jobs().await;
+        let [waiting] = &app.callbacks().await[..] else { panic!("one callback") };
+        let [message] = &waiting.voicemails[..] else { panic!("one message") };
+        assert_eq!((message.state, app.count("call").await), (VoicemailState::Stored, 2));
     }
 
     async fn six_hours_of_our_absence_are_survived_by_its_spool(app) {

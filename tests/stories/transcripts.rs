@@ -7,11 +7,12 @@ use axum::body::{Bytes, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use perezvon::app::demo::{AtSignal, CallPlan, Ending, Sound};
+use perezvon::core::callback::Action;
 use perezvon::core::officer::{Actor, Role};
 use perezvon::store::{Voicemail, VoicemailState};
 use perezvon::time::SignedDuration;
 
-use crate::harness::{App, PARENTS, stories};
+use crate::harness::{App, Form, PARENTS, stories};
 
 /// One request as it came.
 struct Asked {
@@ -127,6 +128,36 @@ stories! {
         app.run_all_jobs().await;
         assert_eq!(words(app).await.as_deref(), Some("Мой номер 8 928 000-00-01"));
         assert_eq!(voicemail(app).await.said_number(), None);
+    }
+
+    async fn number_said_in_a_message_is_not_dialled_past_a_colleague(app) {
+        let speech = with_speech(app).await;
+        speech.says("Мой номер 8 928 832-80-77");
+        a_message(app).await;
+        app.run_all_jobs().await;
+        let own = app.callback().await.id;
+        let call = app.number("SELECT id FROM call").await;
+        let mut madina = app.browser("Мадина И.", Role::Officer).await;
+        let (card, page) = (format!("/callbacks/{own}"), format!("/calls/{call}"));
+        let card = madina.get(&card).await.location;
+        let dials = "href=\"tel:+79288328077\">Звонить на него";
+        assert!(madina.get(&card).await.body.contains(dials), "the message stands on the card that is dialled from");
+        let of_call = madina.get(&page).await.body;
+        let link = format!("<a class=\"button\" href=\"/callbacks/{own}\">Открыть обращение</a>");
+        assert!(of_call.contains(&link) && !of_call.contains("tel:"), "{of_call}");
+        app.post("status", &Form::call("CA2").from("+79288328077").status("completed")).await;
+        app.leave_the_jobs().await;
+        let other = app.call("CA2").await.callback_id.unwrap();
+        let aishat = Actor::officer(2, "Айшат М.");
+        app.act(other, &aishat, Action::Dial).await.unwrap();
+        for address in [&card, &page] {
+            let body = madina.get(address).await.body;
+            assert!(body.contains("По этому номеру сейчас звонит Айшат М.") && !body.contains(dials), "{body}");
+        }
+        app.act(other, &aishat, Action::Done { note: String::new() }).await.unwrap();
+        app.act(own, &aishat, Action::Claim).await.unwrap();
+        let body = madina.get(&card).await.body;
+        assert!(body.contains("8 928 832-80-77") && !body.contains("tel:"), "a colleague has it in hand: {body}");
     }
 
     async fn on_silence_and_on_a_tone_nobody_is_asked(app) {

@@ -2,14 +2,16 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use perezvon::app::demo::{CallPlan, Ending};
 use perezvon::app::verify;
 use perezvon::recordings::tone;
 use perezvon::store::{Voicemail, VoicemailState};
+use sqlx::{AnyConnection, Connection};
 
-use crate::harness::{App, PARENTS, stories};
+use crate::harness::{App, Engine, PARENTS, stories};
 
 fn path(app: &App, name: &str) -> PathBuf {
     app.folder.path().join("recordings").join(name)
@@ -32,6 +34,25 @@ async fn voicemail(app: &App) -> Voicemail {
 }
 
 stories! {
+    async fn verifying_takes_no_lock_for_writing(app) {
+        app.exchange.call(CallPlan::new("+79280000001", PARENTS).leaving(2_000, Ending::HangsUp)).await;
+        app.run_all_jobs().await;
+        let mut writer = AnyConnection::connect(&app.database).await.unwrap();
+        let lock = match app.engine {
+            Engine::Sqlite => "BEGIN IMMEDIATE",
+            Engine::Postgres => "BEGIN; LOCK TABLE meta, call, voicemail, prompt IN EXCLUSIVE MODE",
+        };
+        sqlx::raw_sql(lock).execute(&mut writer).await.unwrap();
+        let config = app.folder.path().join("verify.toml");
+        fs::write(&config, app.config_text()).unwrap();
+        let program = env!("CARGO_BIN_EXE_perezvon");
+        let command = move || Command::new(program).args(["verify", "--config"]).arg(config).output();
+        let done = tokio::task::spawn_blocking(command).await.unwrap().expect("the program is there");
+        writer.close().await.unwrap();
+        let printed = String::from_utf8(done.stdout).unwrap();
+        assert!(done.status.success() && printed.contains("✓ Записей проверено: 1"), "{printed} {:?}", done.stderr);
+    }
+
     async fn missing_and_changed_recordings_are_named(app) {
         for caller in ["+79280000001", "+79280000002"] {
             app.exchange.call(CallPlan::new(caller, PARENTS).leaving(2_000, Ending::HangsUp)).await;

@@ -75,6 +75,30 @@ fn told(events: &[CallEvent]) -> Call {
     call
 }
 
+/// The end of a call tells when it began; its voice webhook may have waited in a spool, and says so later.
+#[test]
+fn first_word_decides_and_the_earliest_start_stays() {
+    let event = |seconds: i64, fact| CallEvent { at: from_millisecond(FRIDAY_MS + seconds * 1000), fact };
+    let parties = || Fact::Parties {
+        direction: Direction::Inbound,
+        dialled: "+79288328088".to_owned(),
+        forwarded_from: None,
+        caller: Caller::from_provider("+79280000001"),
+    };
+    let end = [event(0, parties()), event(95, Fact::Ended)];
+    for (arrives_at, is_open) in [(0, [true, true]), (1, [true, true]), (40, [true, false])] {
+        let arrival = [event(arrives_at, parties())];
+        for (first, second, is_open) in [(&end[..], &arrival[..], is_open[0]), (&arrival[..], &end[..], is_open[1])] {
+            let mut call = told(first);
+            call.decide(&lines());
+            second.iter().for_each(|event| call.apply(event.clone()));
+            call.decide(&lines());
+            assert_eq!(call.started_at, from_millisecond(FRIDAY_MS), "arrives at {arrives_at}");
+            assert_eq!(call.decision.unwrap().open, is_open, "arrives at {arrives_at}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn any_order_with_any_repeats_ends_in_the_same_call((straight, shuffled) in events_twice_told()) {

@@ -6,7 +6,7 @@ use futures_util::{FutureExt, stream};
 use super::super::form::{Form, bare, id_of_nameless_call, is_form};
 use super::super::{Malformed, Parsed, RawRequest, Sound};
 use super::{Endpoint, RECORDING, Settings};
-use crate::core::call::{CallEvent, CallKey, Direction, Fact, RecordingState, Ringing};
+use crate::core::call::{CallEvent, CallKey, Direction, Fact, MAX_CALL_MS, RecordingState, Ringing};
 use crate::core::phone::Caller;
 use crate::core::script::Step;
 use crate::time::{Timestamp, from_millisecond};
@@ -19,8 +19,6 @@ const MAX_DIGITS: usize = 20;
 const ASKED_WITHIN_MS: i64 = 60_000;
 /// The end of a call is repeated for about two months.
 const TOLD_WITHIN_MS: i64 = 70 * 24 * 3_600_000;
-/// The longest a call is believed to have lasted.
-const LONGEST_CALL_MS: i64 = 4 * 3_600_000;
 /// Parts of the end of a call: the fields and the sound.
 const MOST_PARTS: usize = 4;
 /// The header of the exchange's WAV files, bytes; a caller who sent nothing leaves no more.
@@ -57,15 +55,9 @@ pub(super) fn parse(
         },
     };
     let form = Form::read(&told);
-    let told_id = form.call_id("id");
-    let oddity = told_id.as_ref().err().cloned().or_else(|| form.oddity());
-    let (provider_call_id, is_derived) = match (told_id, form.any_call_id("id")) {
-        (Ok(id), _) => (id, false),
-        (Err(malformed), _) if !is_asked => return Err(malformed),
-        (Err(_), Some(id)) => (id, false),
-        (Err(_), None) => (id_of_nameless_call(&told, received_at), true),
-    };
-    let key = CallKey { provider: settings.name.clone(), provider_call_id };
+    let oddity = form.call_id("id").err().or_else(|| form.oddity());
+    let is_derived = form.any_call_id("id").is_none();
+    let key = key(settings, endpoint, &form, &told, received_at);
     let (mut events, step) = match endpoint {
         Endpoint::Incoming => (incoming(&form, clocks, received_at), Some(Step::Arrived)),
         Endpoint::Ended => (ended(&form, sound.as_ref(), clocks, received_at), None),
@@ -79,6 +71,17 @@ pub(super) fn parse(
     Ok(Parsed { key: Some(key), events, step, sound, oddity })
 }
 
+/// A call without an id is named by what is told of it. Nobody is refused for that: the end may bring a message, and the exchange
+/// repeats it for months, so that its name must not depend on when it comes. Its fields say when the call was.
+fn key(settings: &Settings, endpoint: Endpoint, form: &Form, told: &[u8], received_at: Timestamp) -> CallKey {
+    let named_at = match endpoint {
+        Endpoint::Incoming => received_at,
+        Endpoint::Ended => Timestamp::UNIX_EPOCH,
+    };
+    let provider_call_id = form.any_call_id("id").unwrap_or_else(|| id_of_nameless_call(told, named_at));
+    CallKey { provider: settings.name.clone(), provider_call_id }
+}
+
 /// Reads a request whose sound was taken out of it before it was kept. The length of that sound is not known any more, so the
 /// message began at the end of its call.
 pub(super) fn parse_kept(
@@ -88,11 +91,12 @@ pub(super) fn parse_kept(
     received_at: Timestamp,
 ) -> Result<Parsed, Malformed> {
     let had_sound = !is_form(request.header("content-type")) && !request.body.starts_with(b"--");
-    if !had_sound || Endpoint::read(&request.endpoint)? != Endpoint::Ended {
+    let endpoint = Endpoint::read(&request.endpoint)?;
+    if !had_sound || endpoint != Endpoint::Ended {
         return parse(settings, clocks, request, received_at);
     }
     let form = Form::read(&request.body);
-    let key = CallKey { provider: settings.name.clone(), provider_call_id: form.call_id("id")? };
+    let key = key(settings, endpoint, &form, &request.body, received_at);
     let some_sound = Bytes::from_static(b"some sound");
     let events = ended(&form, Some(&some_sound), clocks, received_at);
     Ok(Parsed { key: Some(key), events, step: None, sound: None, oddity: form.oddity() })
@@ -160,10 +164,13 @@ fn parties(form: &Form, at: Timestamp) -> CallEvent {
 }
 
 fn ended(form: &Form, sound: Option<&Bytes>, clocks: Clocks, received_at: Timestamp) -> Vec<CallEvent> {
-    let (started_at, ended_at) = times(form, clocks, received_at);
+    let talk_seconds = form.seconds("talk").filter(|seconds| *seconds > 0);
+    let sound = sound.filter(|sound| !is_empty(sound));
+    let length_ms = sound.map_or(0, |sound| (sound.len().saturating_sub(HEADER_BYTES) / BYTES_PER_MS) as i64);
+    let at_least_ms = length_ms.max(talk_seconds.map_or(0, |seconds| i64::from(seconds) * 1000));
+    let (started_at, ended_at) = times(form, clocks, received_at, at_least_ms);
     let at_end = |fact| CallEvent { at: ended_at, fact };
     let mut events = vec![parties(form, started_at), at_end(Fact::Ended)];
-    let talk_seconds = form.seconds("talk").filter(|seconds| *seconds > 0);
     if let Some(ringing) = form.word("dial").map(|word| ringing(word, talk_seconds)) {
         let talked = talk_seconds.filter(|_| ringing == Ringing::Answered);
         if let Some(seconds) = talked {
@@ -177,12 +184,10 @@ fn ended(form: &Form, sound: Option<&Bytes>, clocks: Clocks, received_at: Timest
         events.push(at_end(Fact::Keyed { digits }));
     }
     let came_to_the_signal = form.word("record").is_some_and(|how| !how.trim().eq_ignore_ascii_case(CRASHED));
-    let sound = sound.filter(|sound| !is_empty(sound));
     if came_to_the_signal {
         events.push(at_end(Fact::MessageOver));
     }
     if sound.is_some() || came_to_the_signal {
-        let length_ms = sound.map_or(0, |sound| (sound.len().saturating_sub(HEADER_BYTES) / BYTES_PER_MS) as i64);
         events.push(CallEvent {
             at: before(ended_at, length_ms).max(started_at),
             fact: Fact::Recording {
@@ -203,16 +208,17 @@ fn is_empty(sound: &[u8]) -> bool {
 }
 
 /// When the call began and ended. An exchange whose clock is ahead, or years behind, is believed for how long the call
-/// lasted; then it has ended now.
-fn times(form: &Form, clocks: Clocks, received_at: Timestamp) -> (Timestamp, Timestamp) {
+/// lasted; then it has ended now. One that does not say when the call began tells by talk and message that it was at least
+/// so long before.
+fn times(form: &Form, clocks: Clocks, received_at: Timestamp, at_least_ms: i64) -> (Timestamp, Timestamp) {
     let (started, ended) = (told_at(form, "started"), told_at(form, "ended"));
     let ended_at = ended.filter(|at| clocks.believe(*at, received_at, TOLD_WITHIN_MS)).unwrap_or(received_at);
     let lasted_ms = match (started, ended) {
         (Some(started), Some(ended)) => ended.as_millisecond() - started.as_millisecond(),
         (Some(started), None) => ended_at.as_millisecond() - started.as_millisecond(),
-        (None, _) => 0,
+        (None, _) => at_least_ms,
     };
-    (before(ended_at, lasted_ms.clamp(0, LONGEST_CALL_MS)), ended_at)
+    (before(ended_at, lasted_ms.clamp(0, MAX_CALL_MS)), ended_at)
 }
 
 /// Unix seconds. Nonsense is as good as missing.

@@ -6,7 +6,7 @@ use super::super::form::{Form, MAX_WORD, bare, id_of_nameless_call, is_form};
 use super::super::{Malformed, Parsed, RawRequest};
 use super::signature::is_get;
 use super::{Endpoint, Settings};
-use crate::core::call::{CallEvent, CallKey, Direction, Fact, RecordingState, Ringing};
+use crate::core::call::{CallEvent, CallKey, Direction, Fact, MAX_CALL_MS, RecordingState, Ringing};
 use crate::core::phone::{Caller, PhoneNumber};
 use crate::core::script::Step;
 use crate::time::{Timestamp, from_millisecond};
@@ -17,6 +17,8 @@ const MAX_PARTY: usize = 500;
 const DIVERSIONS: [&str; 3] = ["ForwardedFrom", "Diversion", "SipHeader_Diversion"];
 /// Of a call that was forwarded more often than this nobody knows the way.
 const MAX_DIVERSIONS: usize = 10;
+/// Fields in which Telnyx tells when a call began.
+const STARTS: [&str; 2] = ["CallInitiatedAt", "StartTime"];
 /// Addresses of recordings, bytes. Pre-signed ones reach about 1,500.
 const MAX_URL: usize = 4000;
 /// Digits kept of what was typed: a number has at most 15.
@@ -51,11 +53,7 @@ pub(super) fn parse(settings: &Settings, request: &RawRequest, received_at: Time
         Direction::Outbound if is_dialogue && is_leg(&form) => Direction::Inbound,
         direction => direction,
     };
-    let known_since = match endpoint {
-        Endpoint::Status => began_at(&form, at, received_at),
-        Endpoint::Dialogue(_) | Endpoint::Recording => at,
-    };
-    let mut events: Vec<CallEvent> = parties(&form, direction, known_since).into_iter().collect();
+    let mut events: Vec<CallEvent> = parties(&form, direction, started_at(&form, at)).into_iter().collect();
     let step = match endpoint {
         Endpoint::Dialogue(step) => {
             events.extend(progress(&form, direction, at));
@@ -84,6 +82,20 @@ fn is_leg(form: &Form) -> bool {
     let direction = form.word("Direction").map(bare);
     direction.as_deref() == Some("outbounddial")
         || (form.word("ParentCallSid").is_some() && direction.as_deref() != Some("inbound"))
+}
+
+/// When the call began, as far as a request of this instant tells: in a field of its own, or by how long the call has lasted.
+/// The request may be the first that is heard of the call, and open or closed is decided by the start.
+fn started_at(form: &Form, at: Timestamp) -> Timestamp {
+    let starts = STARTS.iter().filter_map(|field| form.word(field));
+    let started_at = starts.filter_map(|text| instant(text, at, MAX_CALL_MS)).min();
+    started_at.unwrap_or_else(|| before(at, form.seconds("CallDuration")))
+}
+
+/// So long before `at`. A length that no call has is not believed.
+pub(super) fn before(at: Timestamp, seconds: Option<u32>) -> Timestamp {
+    let ms = seconds.map_or(0, |seconds| i64::from(seconds) * 1000);
+    if ms <= MAX_CALL_MS { from_millisecond(at.as_millisecond() - ms) } else { at }
 }
 
 /// Who calls whom, if the request tells: recording callbacks do not. A trunk may leave out the dialled number; the caller is
@@ -136,9 +148,8 @@ pub(super) fn progress_of(status: &str, direction: Direction, seconds: Option<u3
         "completed" => {
             let ended = CallEvent { at, fact: Fact::Ended };
             match (direction, seconds) {
-                (Direction::Outbound, Some(seconds @ 1..)) => {
-                    let answered_at = from_millisecond(at.as_millisecond() - i64::from(seconds) * 1000);
-                    vec![CallEvent { at: answered_at, fact: Fact::Answered }, ended]
+                (Direction::Outbound, Some(1..)) => {
+                    vec![CallEvent { at: before(at, seconds), fact: Fact::Answered }, ended]
                 }
                 _ => vec![ended],
             }
@@ -237,17 +248,6 @@ fn encoded_form(request: &RawRequest) -> Result<&[u8], Malformed> {
     } else {
         Err(Malformed::NotAForm)
     }
-}
-
-/// When the call began that a status tells the end of. A call of which nothing else was heard is decided by its own start,
-/// not by its end.
-fn began_at(form: &Form, ended_at: Timestamp, received_at: Timestamp) -> Timestamp {
-    let length_ms = form.seconds("CallDuration").map_or(0, |seconds| i64::from(seconds) * 1000);
-    let began_at_ms = ended_at.as_millisecond().saturating_sub(length_ms);
-    if received_at.as_millisecond().saturating_sub(began_at_ms) > MAX_AGE_MS {
-        return ended_at;
-    }
-    from_millisecond(began_at_ms)
 }
 
 /// The provider's own time, if it can be true.

@@ -65,7 +65,10 @@ pub(super) fn parse_call(json: &[u8], key: &CallKey, now: Timestamp) -> Result<V
 pub(super) fn call_events(call: &Value, now: Timestamp) -> Result<Vec<CallEvent>, Malformed> {
     let status = text(call, "status").ok_or(Malformed::Missing("status"))?;
     let direction = parse::direction_of(text(call, "direction").unwrap_or("inbound"));
-    let started_at = started_at(call, now).unwrap_or(now);
+    // A call that is going on was picked up at its start, one that is over ended at its end.
+    let is_going_on = form::bare(status) == "inprogress";
+    let heard_at = if is_going_on { now } else { time(call, "end_time", now).unwrap_or(now) };
+    let started_at = started_at(call, now).unwrap_or_else(|| parse::before(heard_at, seconds(call)));
     let mut events = Vec::new();
     if let Some(dialled) = text(call, "to") {
         let fact = Fact::Parties {
@@ -76,11 +79,7 @@ pub(super) fn call_events(call: &Value, now: Timestamp) -> Result<Vec<CallEvent>
         };
         events.push(CallEvent { at: started_at, fact });
     }
-    // A call that is going on was picked up at its start, one that is over ended at its end.
-    let at = match status {
-        "in-progress" => started_at,
-        _ => time(call, "end_time", now).unwrap_or(now),
-    };
+    let at = if is_going_on { started_at } else { heard_at };
     events.extend(parse::progress_of(status, direction, seconds(call), at));
     Ok(events)
 }

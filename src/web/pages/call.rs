@@ -12,6 +12,7 @@ use tracing::error;
 
 use super::calendar::words::{rule_words, time_words};
 use super::desk::{Message, messages};
+use super::dial_link::{DialLink, dial_link, link_said_numbers};
 use super::frame::{Frame, Here};
 use super::log::{card_address, lasted, other_party, outcome_words};
 use super::refused::PageError;
@@ -49,7 +50,7 @@ struct CallPage {
     /// The address of the caller's card.
     card: Option<String>,
     told: Option<&'static str>,
-    tel: Option<String>,
+    dial: Option<DialLink>,
     started: String,
     facts: Vec<(&'static str, String)>,
     callback: Option<i64>,
@@ -107,12 +108,15 @@ async fn draw(
         .map_or_else(String::new, |contact| contact.name),
         card: number.as_ref().filter(|_| visitor.may_act()).map(card_address),
         told,
-        tel: number.as_ref().map(|number| format!("tel:{}", number.e164())),
+        dial: match &number {
+            Some(number) => Some(dial_link(house, number, &visitor.0, &wall).await?),
+            None => None,
+        },
         started: wall.exact(call.started_at),
         facts: facts(&call, line, &wall),
         callback: call.callback_id,
         timeline: timeline(&call, callback.as_ref(), &voicemails, &wall),
-        messages: recorded(&voicemails, &visitor.0, &wall),
+        messages: recorded(house, &voicemails, callback.as_ref(), &visitor.0, &wall).await?,
         deliveries: deliveries
             .into_iter()
             .map(|delivery| RawDelivery {
@@ -127,9 +131,16 @@ async fn draw(
     Ok((status, self::page(&page)).into_response())
 }
 
-fn recorded(voicemails: &[Voicemail], person: &Person, wall: &Wall<'_>) -> Vec<Recorded> {
-    let messages = messages(voicemails, person, wall).into_iter();
-    let with_what_may_be_done = messages.zip(voicemails).map(|(message, voicemail)| {
+async fn recorded(
+    house: &House,
+    voicemails: &[Voicemail],
+    callback: Option<&CallbackView>,
+    person: &Person,
+    wall: &Wall<'_>,
+) -> Result<Vec<Recorded>, Error> {
+    let mut messages = messages(voicemails, person, wall);
+    link_said_numbers(house, &mut messages, callback.map(|view| &view.callback), person, wall).await?;
+    let with_what_may_be_done = messages.into_iter().zip(voicemails).map(|(message, voicemail)| {
         let name = voicemail.sound.as_ref().filter(|_| message.audio.is_some()).map(|sound| &sound.name);
         let kind = name.map(|name| name.rsplit('.').next().unwrap_or("wav").to_uppercase());
         Recorded {
@@ -139,7 +150,7 @@ fn recorded(voicemails: &[Voicemail], person: &Person, wall: &Wall<'_>) -> Vec<R
             message,
         }
     });
-    with_what_may_be_done.collect()
+    Ok(with_what_may_be_done.collect())
 }
 
 #[derive(Default, Deserialize)]

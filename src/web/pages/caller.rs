@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use serde::Deserialize;
 
+use super::dial_link::{DialLink, dial_link};
 use super::frame::{Frame, Here};
 use super::log::{card_address, lasted, outcome_words};
 use super::refused::PageError;
@@ -73,7 +74,7 @@ struct Card {
     /// The address of this page.
     address: String,
     number: String,
-    tel: String,
+    dial: DialLink,
     contact: Contact,
     told: Option<String>,
     saved: bool,
@@ -180,7 +181,7 @@ async fn draw(
     let last_callback = callbacks.next.and(callbacks.items.last());
     let card = Card {
         number: number.spaced(),
-        tel: format!("tel:{}", number.e164()),
+        dial: dial_link(house, number, person, &wall).await?,
         contact,
         told,
         saved: !view.saved.is_empty(),

@@ -30,6 +30,7 @@ use self::list::{Entries, grouped, listed, talk};
 use self::told::Told;
 use self::undo::Undo;
 use self::view::{Link, View, line_links, show_links};
+use super::dial_link::link_said_numbers_of_card;
 use super::frame::{Frame, Here};
 use super::refused::PageError;
 use super::words::Wall;
@@ -39,6 +40,7 @@ use crate::time::Timestamp;
 use crate::web::{Error, House};
 
 pub(super) use self::message::{Message, messages};
+pub(super) use self::siblings::{held_number, sentence};
 pub(super) use self::view::parts;
 
 pub(super) fn router() -> Router<House> {
@@ -159,10 +161,16 @@ async fn draw(
         groups.push(Group { key, title, number, count, cards });
     }
     unfold(&mut groups, at, &view);
+    if let Some(card) = groups.iter_mut().flat_map(|group| &mut group.cards).find(|card| card.unfolded) {
+        let is_held = card.is_held_by_colleague();
+        link_said_numbers_of_card(house, &mut card.messages, card.id, is_held, person, &wall).await?;
+    }
     if may_act && let Some(card) = groups.iter_mut().flat_map(|group| &mut group.cards).find(|card| card.unfolded) {
         card.colleagues = colleagues(store, &person.actor).await?;
         if let Some(call) = store.newest_placed_call(card.id, &person.actor).await? {
-            card.calling = Calling::of(&call, &card.desk, now);
+            let calling = Calling::of(&call, &card.desk, now);
+            // What he is told to do about a call that is over is for a colleague to do now.
+            card.calling = calling.filter(|calling| calling.goes_on || !card.is_held_by_colleague());
         }
     }
     let period = calendar.period_at(now).or_else(|| calendar.next_period(now));

@@ -7,6 +7,7 @@ mod calendar;
 mod call;
 mod caller;
 mod desk;
+mod dial_link;
 mod export;
 mod frame;
 mod gate;

@@ -174,6 +174,12 @@ fn a_clock_that_is_wrong_is_believed_for_how_long_the_call_lasted() {
     assert_eq!(times(NOW - 100_000_000, NOW - 99_999_990), (-10, 0), "behind by years");
     assert_eq!(times(NOW - 10, NOW - 900), (-900, -900), "ended before it began");
     assert_eq!(times(0, NOW), (-14_400, 0), "no call lasts for years");
+    let without_start = |fields: &str| {
+        call(&form("ended", &format!("id=1&line=89288328088&ended={}&{fields}", NOW - 10))).started_at.as_second() - NOW
+    };
+    assert_eq!((without_start("dial=ANSWER&talk=90"), without_start("dial=&talk=")), (-100, -10));
+    let left = call(&with_sound(&format!("id=1&line=89288328088&ended={NOW}&record=HANGUP"), &wav(7)));
+    assert_eq!(left.started_at.as_second() - NOW, -7, "as long ago as the message began");
     let asked = |started: i64| {
         call(&form("incoming", &format!("id=1&line=89288328088&from=&started={started}"))).started_at.as_second() - NOW
     };
@@ -221,11 +227,28 @@ fn nobody_talked_who_did_not_talk_for_a_second() {
 }
 
 #[test]
+fn end_without_an_id_is_the_same_call_whenever_it_comes() {
+    let fields = END.replace("id=pbx-1.0", "id=%0A") + "&record=HANGUP";
+    let request = with_sound(&fields, &wav(3));
+    let told = parsed(&request);
+    let key = told.key.clone().unwrap();
+    assert!(key.provider_call_id.starts_with(DERIVED_ID), "{key}");
+    assert_eq!(told.oddity, Some(Malformed::Missing("id")));
+    assert_eq!(call(&request).outcome(), Outcome::Voicemail);
+    let later = Timestamp::from_second(NOW + 30 * 24 * 3600).unwrap();
+    assert_eq!(exchange().parse(Verified(&request), later).unwrap().key, told.key);
+    let kept = RawRequest { headers: request.headers.clone(), body: told.sound.unwrap().rest, ..form("ended", "") };
+    assert_eq!(exchange().parse_kept(&kept, later).unwrap().key, told.key);
+    let contradiction = parsed(&form("ended", "id=1&id=2"));
+    assert_eq!(
+        (contradiction.key.unwrap().provider_call_id.as_str(), contradiction.oddity),
+        ("1", Some(Malformed::Contradiction("id")))
+    );
+}
+
+#[test]
 fn nonsense_is_refused_with_the_reason() {
     let refused = |request: &RawRequest| exchange().parse(Verified(request), now()).unwrap_err();
-    assert_eq!(refused(&form("ended", "line=1")), Malformed::Missing("id"));
-    assert_eq!(refused(&form("ended", "id=%0A")), Malformed::Missing("id"));
-    assert_eq!(refused(&form("ended", "id=1&id=2")), Malformed::Contradiction("id"));
     assert!(matches!(refused(&form("end", "id=1")), Malformed::UnknownEndpoint(_)));
     let mut broken = with_sound(END, b"abc");
     broken.body = broken.body.slice(..broken.body.len() - 10);

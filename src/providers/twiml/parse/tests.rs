@@ -60,12 +60,12 @@ fn requests_of_all_four_providers_tell_what_happened() {
             "recording",
             &["-25.5 recording RE22222222222222222222222222222222 Absent -1 with url"],
         ),
-        (file!("twilio_status_completed"), "status", &["-1.5 in: +79280000001 calls +79288328088", "-1.5 Ended"]),
+        (file!("twilio_status_completed"), "status", &["-22.5 in: +79280000001 calls +79288328088", "-1.5 Ended"]),
         (file!("twilio_status_officers_leg"), "status", &[]),
         (
             file!("twilio_status_outbound_completed"),
             "status",
-            &["-1.5 out: +79288328088 calls +79280000001", "-41.5 Answered", "-1.5 Ended"],
+            &["-41.5 out: +79288328088 calls +79280000001", "-41.5 Answered", "-1.5 Ended"],
         ),
         (file!("twilio_status_outbound_busy"), "status", &["-1.5 out: +79288328088 calls +79280000001", "-1.5 Ended"]),
         (file!("twilio_fallback"), "fallback", &[CALL]),
@@ -102,7 +102,7 @@ fn requests_of_all_four_providers_tell_what_happened() {
             "recording",
             &["0 recording 35094891-3290-4142-b2c2-b2eda57534cf Begun -1 without url"],
         ),
-        (file!("telnyx_status_completed"), "status", &["-1.5 in: +79280000001 calls +79288036355", "-1.5 Ended"]),
+        (file!("telnyx_status_completed"), "status", &["-31.5 in: +79280000001 calls +79288036355", "-1.5 Ended"]),
         (file!("somleng_voice"), "voice", &["0 in: +79280000001 calls 79288036355"]),
         (
             file!("somleng_message"),
@@ -114,7 +114,7 @@ fn requests_of_all_four_providers_tell_what_happened() {
                 "0 recording 5f0c4a1e-9d9c-4b6a-8a38-000000000009 Completed 12 with url",
             ],
         ),
-        (file!("somleng_status_completed"), "status", &["-1.5 in: +79280000001 calls +79288036355", "-1.5 Ended"]),
+        (file!("somleng_status_completed"), "status", &["-49.5 in: +79280000001 calls +79288036355", "-1.5 Ended"]),
     ];
     for ((name, body), endpoint, expected) in table {
         let parsed = parse(endpoint, body).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -324,6 +324,28 @@ fn a_providers_clock_is_believed_for_a_day_and_never_for_the_future() {
             .finish();
         let parsed = parse("status", body.as_bytes()).unwrap();
         assert_eq!(told(&parsed.events), [format!("{seconds} Ended")], "{timestamp}");
+    }
+}
+
+#[test]
+fn end_of_a_call_tells_when_it_began() {
+    let ended = "CallSid=CA1&From=%2B79280000001&To=%2B79288328088&CallStatus=completed";
+    let at = "Timestamp=Mon%2C+24+Nov+2025+16%3A04%3A05+%2B0000";
+    for (fields, seconds) in [
+        ("CallDuration=95".to_owned(), "-95"),
+        (format!("{at}&CallDuration=95"), "-96.5"),
+        (format!("{at}&CallDuration=0"), "-1.5"),
+        (format!("{at}&CallDuration=14400"), "-14401.5"),
+        (format!("{at}&CallDuration=14401"), "-1.5"),
+        (format!("{at}&CallDuration=4294967295"), "-1.5"),
+        (format!("{at}&CallDuration=-95"), "-1.5"),
+        (format!("{at}&CallDuration=60&CallInitiatedAt=2025-11-24T16%3A02%3A00.5Z"), "-126"),
+        (format!("{at}&CallInitiatedAt=2021-04-28+21%3A51%3A18.731479Z&CallDuration=60"), "-61.5"),
+        (format!("{at}&CallInitiatedAt=2025-11-24T16%3A04%3A06Z"), "-1.5"),
+        (format!("{at}&CallInitiatedAt=&StartTime=Mon%2C+24+Nov+2025+16%3A01%3A06+%2B0000"), "-180.5"),
+    ] {
+        let events = told(&parse("status", format!("{ended}&{fields}").as_bytes()).unwrap().events);
+        assert_eq!(events[0], format!("{seconds} in: +79280000001 calls +79288328088"), "{fields}");
     }
 }
 

@@ -96,6 +96,9 @@ fn a_call_asked_for_tells_what_its_lost_webhooks_would_have_told() {
         "start_time":"Mon, 24 Nov 2025 16:03:06 +0000","end_time":"Mon, 24 Nov 2025 16:04:06 +0000","duration":40}"#);
     let expected = ["-60.5 out: +79288328088 calls +79280000001", "-40.5 Answered", "-0.5 Ended"];
     assert_eq!(told(&outbound.unwrap()), expected);
+    let without_start = ask(r#"{"status":"completed","to":"+79288328088","from":"+79280000001","duration":"60",
+        "end_time":"Mon, 24 Nov 2025 16:04:06 +0000"}"#);
+    assert_eq!(told(&without_start.unwrap()), ["-60.5 in: +79280000001 calls +79288328088", "-0.5 Ended"]);
     let going_on = ask(r#"{"status":"in-progress","start_time":"Mon, 24 Nov 2025 16:03:06 +0000"}"#);
     assert_eq!(told(&going_on.unwrap()), ["-60.5 Answered"]);
     assert_eq!(told(&ask(r#"{"status":"queued"}"#).unwrap()), [""; 0]);

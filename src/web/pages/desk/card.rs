@@ -230,6 +230,10 @@ impl Card {
         self.jumps.iter().find(|(known, _)| known == id).map_or("", |(_, address)| address)
     }
 
+    pub fn is_held_by_colleague(&self) -> bool {
+        self.hand == Hand::Another
+    }
+
     /// Whether a colleague calls or holds the same number on another line.
     pub fn held_elsewhere(&self) -> bool {
         !self.mine() && self.also.iter().any(|also| also.held)

@@ -1,9 +1,11 @@
 //! One voice message, as the list and the log show it.
 
 use crate::core::officer::Role;
+use crate::core::phone::PhoneNumber;
 use crate::recordings::LEAST_SPEECH_MS;
 use crate::store::{Person, StoredSound, Voicemail, VoicemailState};
 use crate::time::elapsed_ms;
+use crate::web::pages::dial_link::DialLink;
 use crate::web::pages::waveform;
 use crate::web::pages::words::{Wall, length};
 
@@ -39,12 +41,13 @@ pub(in crate::web::pages) struct Message {
 /// A number said in the message that is not the one the network showed.
 #[derive(Clone)]
 pub(in crate::web::pages) struct SaidNumber {
+    pub number: PhoneNumber,
     /// «8 928 832-80-88».
     pub spaced: String,
-    /// `+79288328088`.
-    pub e164: String,
     /// Whether the network showed one at all.
     pub differs: bool,
+    /// Where «Звонить на него» leads; `None`: it is not to be dialled from here.
+    pub dial: Option<DialLink>,
 }
 
 pub(in crate::web::pages) fn messages(voicemails: &[Voicemail], person: &Person, wall: &Wall<'_>) -> Vec<Message> {
@@ -140,7 +143,8 @@ impl Message {
             transcript: sound.and(voicemail.transcript.as_ref()).filter(|_| may_listen).map(|it| it.text.clone()),
             said_number: sound.filter(|_| may_listen).and_then(|_| voicemail.said_number()).map(|number| SaidNumber {
                 spaced: number.spaced(),
-                e164: number.e164().to_owned(),
+                number,
+                dial: None,
                 differs: voicemail.caller.is_some(),
             }),
         }
@@ -151,7 +155,6 @@ impl Message {
 mod tests {
     use super::*;
     use crate::core::officer::Actor;
-    use crate::core::phone::PhoneNumber;
     use crate::store::Transcript;
     use crate::time::{TimeZone, Timestamp};
 
@@ -194,7 +197,7 @@ mod tests {
         let shown = |role, caller| {
             let person = Person { actor: Actor::system(), role, telephone: None };
             let message = Message::of(&voicemail(caller, "Мой номер 8 928 832-80-88"), &person, &wall, None);
-            (message.transcript, message.said_number.map(|said| (said.spaced, said.e164, said.differs)))
+            (message.transcript, message.said_number.map(|said| (said.spaced, said.number.to_string(), said.differs)))
         };
         let text = Some("Мой номер 8 928 832-80-88".to_owned());
         let said = |differs| Some(("8 928 832-80-88".to_owned(), "+79288328088".to_owned(), differs));

@@ -49,8 +49,8 @@ fn of_line(there: &LineId, here: &LineId, lines: &Lines) -> String {
 }
 
 /// «сейчас звонит Айшат М., линия «Сотрудники», с 9:12».
-pub(super) fn holder_words(holder: &SiblingHolder, here: &LineId, lines: &Lines, wall: &Wall<'_>) -> String {
-    let (by, line, since) = (&holder.by, of_line(&holder.line, here, lines), wall.clock(holder.since));
+pub(super) fn holder_words(holder: &SiblingHolder, line: &str, wall: &Wall<'_>) -> String {
+    let (by, since) = (&holder.by, wall.clock(holder.since));
     if holder.is_calling {
         format!("сейчас звонит {by}, {line}, с\u{a0}{since}")
     } else {
@@ -59,20 +59,20 @@ pub(super) fn holder_words(holder: &SiblingHolder, here: &LineId, lines: &Lines,
 }
 
 /// The same as a whole sentence: «по этому номеру сейчас звонит Айшат М., …».
-fn held_number(holder: &SiblingHolder, here: &LineId, lines: &Lines, wall: &Wall<'_>) -> String {
+pub(in crate::web::pages) fn held_number(holder: &SiblingHolder, line: &str, wall: &Wall<'_>) -> String {
     let number = if holder.is_calling { "по этому номеру" } else { "этот номер" };
-    format!("{number} {}", holder_words(holder, here, lines, wall))
+    format!("{number} {}", holder_words(holder, line, wall))
 }
 
 /// Why «Беру и звоню» did not dial, and the way on.
 pub(super) fn question(holder: &SiblingHolder, here: &LineId, lines: &Lines, wall: &Wall<'_>) -> String {
-    let held = sentence(&held_number(holder, here, lines, wall));
+    let held = sentence(&held_number(holder, &of_line(&holder.line, here, lines), wall));
     format!("{held} Дождитесь, чем кончится разговор, или нажмите «Всё равно позвонить».")
 }
 
 /// Why it cannot be handed over to somebody else than the holder of its sibling.
 pub(super) fn only_to_holder(holder: &SiblingHolder, here: &LineId, lines: &Lines, wall: &Wall<'_>) -> String {
-    let held = held_number(holder, here, lines, wall);
+    let held = held_number(holder, &of_line(&holder.line, here, lines), wall);
     format!("Передать другому нельзя: {held}. Сначала пусть освободится то обращение.")
 }
 
@@ -80,7 +80,7 @@ pub(super) fn only_to_holder(holder: &SiblingHolder, here: &LineId, lines: &Line
 pub(super) fn brief(view: &CallbackView, me: &Actor, lines: &Lines, wall: &Wall<'_>) -> Option<String> {
     let here = &view.callback.line;
     if let Some(holder) = Sibling::held_by_colleague(&view.siblings, me, wall.now) {
-        return Some(holder_words(&holder, here, lines, wall));
+        return Some(holder_words(&holder, &of_line(&holder.line, here, lines), wall));
     }
     let others: Vec<&Sibling> = view.siblings.iter().filter(|sibling| sibling.line != *here).collect();
     match (others.as_slice(), view.siblings.first()) {
@@ -99,7 +99,8 @@ impl Also {
         let waits = format!("Ждёт также {}.", at_line(&sibling.line, here, lines));
         let (lead, text, held) = match (sibling.holder(wall.now), &sibling.state) {
             (Some(holder), _) if holder.by.id != me.id => {
-                (sentence(&holder_words(&holder, here, lines, wall)), String::new(), true)
+                let line = of_line(&holder.line, here, lines);
+                (sentence(&holder_words(&holder, &line, wall)), String::new(), true)
             }
             (Some(holder), _) => (waits, format!("Там обращение у вас, с {}.", wall.clock(holder.since)), false),
             (None, State::Later { until, .. }) if wall.now < *until => {
@@ -192,7 +193,7 @@ fn attempt_sentence(attempt: &SiblingAttempt, wall: &Wall<'_>) -> String {
 }
 
 /// With a capital letter and one full stop.
-fn sentence(text: &str) -> String {
+pub(in crate::web::pages) fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first: String = letters.next().map(|letter| letter.to_uppercase().collect()).unwrap_or_default();
     let stop = if text.ends_with(['.', '?', '!', '…']) { "" } else { "." };
