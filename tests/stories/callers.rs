@@ -166,7 +166,7 @@ stories! {
             app.run_all_jobs().await;
             let [waiting] = &app.callbacks().await[..] else { panic!("one callback") };
             let [message] = &waiting.voicemails[..] else { panic!("one message") };
-            assert_eq!((message.state, message.sound.as_ref().unwrap().length_ms), (VoicemailState::Stored, 9_000));
+            assert_eq!(message.state, VoicemailState::Stored);
             assert_eq!(waiting.callback.caller.as_ref().unwrap().e164(), caller);
         }
     }

@@ -108,7 +108,7 @@ stories! {
         app.clock.set(friday("19:45"));
         let seconds = |time: &str| friday(time).as_second().to_string();
         tell(app, "incoming", &asked("pbx-2.0", caller).with("started", &seconds("19:35"))).await;
-        let end = ended("pbx-2.0", caller, &[("ended", &seconds("19:36"))]);
+        let end = ended("pbx-2.0", caller, &[("ended", seconds("19:36").as_str())]);
         tell(app, "ended", &end.with("started", &seconds("19:35"))).await;
         let waiting = app.callback().await;
         assert!(waiting.id != answered && app.call("pbx-2.0").await.callback_id == Some(waiting.id), "{waiting:?}");

@@ -57,6 +57,10 @@ pub(super) fn parse(
     let form = Form::read(&told);
     let oddity = form.call_id("id").err().or_else(|| form.oddity());
     let is_derived = form.any_call_id("id").is_none();
+    let tells_of_a_call = sound.is_some() || ["line", "from"].iter().any(|field| form.text(field, MAX_PARTY).is_some());
+    if is_derived && !is_asked && !tells_of_a_call {
+        return Err(Malformed::Missing("id"));
+    }
     let key = key(settings, endpoint, &form, &told, received_at);
     let (mut events, step) = match endpoint {
         Endpoint::Incoming => (incoming(&form, clocks, received_at), Some(Step::Arrived)),
@@ -71,8 +75,8 @@ pub(super) fn parse(
     Ok(Parsed { key: Some(key), events, step, sound, oddity })
 }
 
-/// A call without an id is named by what is told of it. Nobody is refused for that: the end may bring a message, and the exchange
-/// repeats it for months, so that its name must not depend on when it comes. Its fields say when the call was.
+/// A call without an id is named by what is told of it. Nobody is refused for that: the end may bring a message. The exchange
+/// repeats it for months, so its name does not depend on when it comes; its fields say when the call was.
 fn key(settings: &Settings, endpoint: Endpoint, form: &Form, told: &[u8], received_at: Timestamp) -> CallKey {
     let named_at = match endpoint {
         Endpoint::Incoming => received_at,

@@ -249,6 +249,8 @@ fn end_without_an_id_is_the_same_call_whenever_it_comes() {
 #[test]
 fn nonsense_is_refused_with_the_reason() {
     let refused = |request: &RawRequest| exchange().parse(Verified(request), now()).unwrap_err();
+    assert_eq!(refused(&form("ended", "")), Malformed::Missing("id"));
+    assert_eq!(refused(&form("ended", "id=%0A&dial=BUSY")), Malformed::Missing("id"));
     assert!(matches!(refused(&form("end", "id=1")), Malformed::UnknownEndpoint(_)));
     let mut broken = with_sound(END, b"abc");
     broken.body = broken.body.slice(..broken.body.len() - 10);
