@@ -200,6 +200,7 @@ fn deliveries_of(index: usize) -> Vec<Delivery> {
                 key: Some(CallKey { provider: "twilio".into(), provider_call_id: sid(index) }),
                 events: fact.map(|fact| event(seconds, fact)).into_iter().collect(),
                 can_be_asked: false,
+                waited_for_database: false,
             }
         })
         .collect()

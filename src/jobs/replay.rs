@@ -74,6 +74,7 @@ pub async fn replay(source: &Store, target: &Store, providers: &Providers) -> Re
                 key,
                 events,
                 can_be_asked,
+                waited_for_database: false,
             };
             target.deliver(delivery).await?;
             replayed.deliveries += 1;

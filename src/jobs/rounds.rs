@@ -10,7 +10,7 @@ use super::upkeep::{INTEGRITY_CHECK_INTERVAL, Outage};
 use crate::store::StoreError;
 use crate::time::Timestamp;
 
-/// Interval of the sweeps. The first one comes with the first round that has a database.
+/// Interval of the sweeps. A database that is away is asked for no more often.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 /// A step of the machine's clock larger than this is a jump, not the work of its steering.
 const JUMP_MS: i64 = 30_000;
@@ -58,10 +58,13 @@ impl Worker {
         self.watch_database().await;
         self.mail_outage(&mut rounds.outage).await;
         let is_sweep_due = rounds.swept.is_none_or(|at| at.elapsed() >= SWEEP_INTERVAL);
-        // Without the database each part of a sweep would wait for it in vain, and hold up the letter about that.
-        if is_sweep_due && self.store.ping_writer().await.is_ok() {
+        if is_sweep_due {
             rounds.swept = Some(Instant::now());
-            self.sweep_all(rounds, in_hand).await;
+            // Without the database each part of a sweep would wait for it in vain, and hold up the letter about that. One that
+            // may only be read is backed up.
+            if self.store.ping().await.is_ok() {
+                self.sweep_all(rounds, in_hand).await;
+            }
         }
     }
 
@@ -86,7 +89,9 @@ impl Worker {
         }
         match self.plan_looks(!rounds.has_planned_first_looks).await {
             Ok(()) => rounds.has_planned_first_looks = true,
-            Err(failed) => warn!(error = %failed, "The comparison with the providers could not be planned; trying again"),
+            Err(failed) => {
+                warn!(error = %failed, "The comparison with the providers could not be planned; trying again")
+            }
         }
         if let Err(failed) = self.plan_mail().await {
             warn!(error = %failed, "Letters could not be planned; trying again");

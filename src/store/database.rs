@@ -302,10 +302,14 @@ impl Database {
         }
         let written = serde_json::to_vec(identity).map_err(std::io::Error::other).and_then(|text| {
             // Another process may make the same mark at this moment: each has a file of its own until it is whole.
-            let partial = mark.with_extension(format!("partial-{}", random_word()));
-            fs::write(&partial, text)?;
-            fs::File::open(&partial)?.sync_all()?;
-            fs::rename(&partial, &mark)
+            let partial = mark.with_extension(format!("{}.partial", random_word()));
+            let written = fs::write(&partial, text)
+                .and_then(|()| fs::File::open(&partial)?.sync_all())
+                .and_then(|()| fs::rename(&partial, &mark));
+            if written.is_err() {
+                let _ = fs::remove_file(&partial);
+            }
+            written
         });
         match written {
             Ok(()) if !had_mark => {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sqlx::AnyConnection;
 
-use super::answers_since::{self, AnswersSince, AskingCall};
+use super::answers_since::{self, AnswersSince, LateCall};
 use super::calls::{self, LOAD_CALLS, SAVE_CALLS};
 use super::ids::{self, Ids};
 use super::jobs::{self, JobKind, NewJob};
@@ -19,8 +19,10 @@ use crate::core::phone::PhoneNumber;
 use crate::core::placed_call::row_of;
 use crate::time::{Timestamp, elapsed_ms, from_millisecond};
 
-/// A call whose first word is as old as this when it comes was not heard of as it went on.
-const HEARD_AT_ONCE_MS: i64 = 60_000;
+/// A call whose first event is older than this when it is received was not reported while it went on.
+const MAX_EVENT_AGE_MS: i64 = 60_000;
+/// Nobody dials a caller, talks with him and closes his callback within this time.
+const MIN_ANSWER_MS: i64 = 10_000;
 
 /// The method of deliveries that hold the answers to our own questions.
 pub const OWN: &str = "OWN";
@@ -42,6 +44,8 @@ pub struct Delivery {
     pub events: Vec<CallEvent>,
     /// The provider can be asked later what it knows of a call, so lost callbacks are looked for.
     pub can_be_asked: bool,
+    /// It was spooled, so that it is applied later than it was received.
+    pub waited_for_database: bool,
 }
 
 /// What a delivery led to.
@@ -63,16 +67,28 @@ impl Kept {
 struct Folded {
     call: Call,
     before: Option<Call>,
+    /// Whether a delivery of the batch waited for the database.
+    waited_for_database: bool,
+    /// Whether its end is one that we assume, since nobody has reported any.
+    is_end_assumed: bool,
 }
 
 impl Folded {
+    fn apply(&mut self, delivery: &Delivery, lines: &Lines) {
+        self.waited_for_database |= delivery.waited_for_database;
+        for event in delivery.events.iter().filter_map(|event| event.clone().without_own_numbers(lines)) {
+            let is_assumed = delivery.method == OWN && event.at == delivery.received_at;
+            self.is_end_assumed |= is_assumed && event.fact == Fact::Ended && self.call.ended_at.is_none();
+            self.call.apply(event);
+        }
+        self.call.decide(lines);
+    }
+
     /// Whether `happened` is true now and was not before this batch.
     fn newly(&self, happened: impl Fn(&Call) -> bool) -> bool {
         happened(&self.call) && !self.before.as_ref().is_some_and(happened)
     }
-}
 
-impl Folded {
     /// Whether a recording has become complete in this batch.
     fn has_new_message(&self) -> bool {
         self.call.recordings.keys().any(|id| self.newly(|call| is_complete(call, id)))
@@ -84,14 +100,25 @@ impl Folded {
         self.call.callback_id.is_none() && line.is_some_and(|line| self.call.wants_callback(line))
     }
 
-    /// Who has called this caller back, or talked with him, later than this has answered the call too. Of a call that was heard
-    /// of as it went on nothing counts that was before it came in, however slow its provider's clock is.
+    /// A talk or a callback after this instant answers the call too. Nothing that was before the first event of a call that was
+    /// reported while it went on answers it, however slow its provider's clock is.
     fn over_at(&self) -> Timestamp {
         let call = &self.call;
-        let over_at = call.ended_at.max(call.message_over_at).unwrap_or(call.started_at);
+        let ended_at = call.ended_at.filter(|_| !self.is_end_assumed);
+        let over_at = ended_at.max(call.message_over_at).unwrap_or(call.started_at);
         let known_at = ids::made_at(call.id);
-        let is_heard_at_once = |before: &Call| elapsed_ms(before.started_at, known_at) < HEARD_AT_ONCE_MS;
-        if self.before.as_ref().is_some_and(is_heard_at_once) { over_at.max(known_at) } else { over_at }
+        let is_reported_live = |before: &Call| elapsed_ms(before.started_at, known_at) < MAX_EVENT_AGE_MS;
+        if self.before.as_ref().is_some_and(is_reported_live) { over_at.max(known_at) } else { over_at }
+    }
+
+    /// The call as one that becomes known later than it was over, so that it may have been answered since.
+    fn as_late(&self, now: Timestamp) -> Option<LateCall> {
+        let over_at = self.over_at();
+        let is_late = self.waited_for_database || elapsed_ms(over_at, now) > MIN_ANSWER_MS;
+        let (_, number) = waiter(&self.call).filter(|_| is_late && self.call.is_inbound())?;
+        // What is spooled may be applied long after its receipt.
+        let until = if self.waited_for_database { Timestamp::MAX } else { now };
+        Some(LateCall { id: self.call.id, number, over_at, until })
     }
 }
 
@@ -112,16 +139,14 @@ pub(super) async fn ingest(
     keep_deliveries(connection, ids, &calls, deliveries).await?;
     for delivery in deliveries {
         if let Some(folded) = delivery.key.as_ref().and_then(|key| calls.get_mut(key)) {
-            let events = delivery.events.iter().filter_map(|event| event.clone().without_own_numbers(lines));
-            events.for_each(|event| folded.call.apply(event));
-            folded.call.decide(lines);
+            folded.apply(delivery, lines);
         }
     }
     let now = deliveries.iter().map(|delivery| delivery.received_at).max().expect("the batch is not empty");
-    lock_numbers_talked_to(connection, &calls).await?;
+    lock_numbers(connection, &calls, now).await?;
     recognise_waiting_callers(connection, &mut calls).await?;
     bring_late_messages(connection, &mut calls).await?;
-    let since = answers_since(connection, lines, &calls).await?;
+    let since = answers_since(connection, lines, &calls, now).await?;
     join_callbacks_closed_since(lines, &mut calls, &since);
     open_callbacks(connection, ids, lines, &mut calls).await?;
     learn_typed_numbers(connection, &mut calls).await?;
@@ -195,7 +220,8 @@ async fn hold_calls(
         }
         let seen = &first_seen[key];
         let call = Call::new(id, key.clone(), seen.event_at.unwrap_or(seen.at));
-        calls.insert(key.clone(), Folded { call, before: None });
+        let folded = Folded { call, before: None, waited_for_database: false, is_end_assumed: false };
+        calls.insert(key.clone(), folded);
     }
     if !known.is_empty() {
         let rows =
@@ -319,22 +345,17 @@ async fn bring_late_messages(connection: &mut AnyConnection, calls: &mut BTreeMa
     Ok(())
 }
 
-/// What has happened between the end of calls and the moment at which they become known.
+/// What has happened between the end of calls and the moment at which they become known. No statement for calls that are
+/// reported at once.
 async fn answers_since(
     connection: &mut AnyConnection,
     lines: &Lines,
     calls: &BTreeMap<CallKey, Folded>,
+    now: Timestamp,
 ) -> Result<HashMap<i64, AnswersSince>> {
-    let asks = |folded: &Folded| folded.is_unanswered(lines) || folded.newly(|call| call.restored_at.is_some());
-    let asking: Vec<AskingCall> = calls
-        .values()
-        .filter(|folded| folded.call.is_inbound() && asks(folded))
-        .filter_map(|folded| {
-            let (_, number) = waiter(&folded.call)?;
-            Some(AskingCall { id: folded.call.id, number, over_at: folded.over_at() })
-        })
-        .collect();
-    answers_since::find(connection, &asking).await
+    let is_new = |folded: &&Folded| folded.is_unanswered(lines) || folded.newly(|call| call.restored_at.is_some());
+    let late: Vec<LateCall> = calls.values().filter(is_new).filter_map(|folded| folded.as_late(now)).collect();
+    answers_since::find(connection, &late).await
 }
 
 /// Calls without a message whose callers were called back since: they join that callback instead of opening another one, for
@@ -562,11 +583,12 @@ async fn tell_rare_things(
     Ok(())
 }
 
-/// A talk writes into the callbacks of its number on all lines, as officers do: it queues with them for the number first.
-async fn lock_numbers_talked_to(connection: &mut AnyConnection, calls: &BTreeMap<CallKey, Folded>) -> Result<()> {
-    let talked = calls.values().filter(|folded| folded.newly(Call::was_talked));
-    let numbers = talked.filter_map(|folded| Some(waiter(&folded.call)?.1)).collect();
-    siblings::lock_numbers(connection, numbers).await
+/// A talk writes into the callbacks of its number on all lines, as officers do, and a call that becomes known late depends on
+/// what they do meanwhile: both queue with them for the number first.
+async fn lock_numbers(connection: &mut AnyConnection, calls: &BTreeMap<CallKey, Folded>, now: Timestamp) -> Result<()> {
+    let is_about_others = |folded: &&Folded| folded.newly(Call::was_talked) || folded.as_late(now).is_some();
+    let numbers = calls.values().filter(is_about_others).filter_map(|folded| Some(waiter(&folded.call)?.1));
+    siblings::lock_numbers(connection, numbers.collect()).await
 }
 
 super::sql::statements! {

@@ -337,8 +337,9 @@ impl Store {
     /// Raises the alarm about what was applied, wherever it had waited and whether or not its drain came to an end.
     async fn report_outage(&self) {
         let since = *self.spool.applied_since();
-        if let Some(since) = since {
-            self.alarm_of_ours("database", DATABASE_WAS_AWAY, since).await;
+        if let Some(since) = since
+            && self.raise_alarm("we_failed", "database", DATABASE_WAS_AWAY, since).await.is_ok()
+        {
             *self.spool.applied_since() = None;
         }
     }
@@ -459,6 +460,7 @@ impl Store {
         for place in places {
             let delivery = self.spool.in_memory().deliveries.get(&place).map(|unsaved| unsaved.delivery.clone());
             let Some(delivery) = delivery else { continue };
+            let delivery = Delivery { waited_for_database: true, ..delivery };
             let received_at = delivery.received_at;
             has_database = has_database && self.deliver(delivery.clone()).await.is_ok();
             if has_database {

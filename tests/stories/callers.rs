@@ -136,6 +136,7 @@ stories! {
                         key: parsed.key,
                         events: parsed.events,
                         can_be_asked: true,
+                        waited_for_database: false,
                     };
                     other.deliver(delivery).await.unwrap();
                 }

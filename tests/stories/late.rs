@@ -41,6 +41,17 @@ async fn called_back(app: &App, line: &str) -> i64 {
     id
 }
 
+/// The caller gets through to an officer at 10:00 on the other line. The answer is the id of that call.
+async fn talk(app: &App) -> i64 {
+    app.clock.set(monday("10:00"));
+    let form = Form::call("CA-talk").from(CALLER).to(STAFF);
+    app.post("voice", &form).await;
+    app.advance_minutes(2);
+    app.post("dialled/0", &form.clone().with("DialCallStatus", "completed").with("DialCallDuration", "60")).await;
+    app.post("status", &form.status("completed")).await;
+    app.call("CA-talk").await.id
+}
+
 stories! {
     async fn call_known_by_its_end_is_judged_by_its_start(app) {
         for (sid, end, is_open, due_at) in [
@@ -140,19 +151,78 @@ stories! {
     }
 
     async fn late_call_of_who_got_through_since_proposes_to_close(app) {
-        app.clock.set(monday("10:00"));
-        let talk = Form::call("CA-talk").from(CALLER).to(STAFF);
-        app.post("voice", &talk).await;
-        app.advance_minutes(2);
-        app.post("dialled/0", &talk.clone().with("DialCallStatus", "completed").with("DialCallDuration", "60")).await;
-        app.post("status", &talk.status("completed")).await;
+        let talk_id = talk(app).await;
         app.clock.set(monday("13:00"));
         app.post("status", &ended("CA-late", monday("09:31"), 40)).await;
-        let talk = app.call("CA-talk").await.id;
-        assert_eq!(app.callback().await.proposed_call_id, Some(talk));
+        assert_eq!(app.callback().await.proposed_call_id, Some(talk_id));
         app.post("status", &ended("CA-later", monday("10:30"), 40)).await;
         let waiting = app.callback().await;
         assert_eq!(waiting.proposed_call_id, None, "after the talk he rang again: {waiting:?}");
+        app.leave_the_jobs().await;
+    }
+
+    /// The talk answers the earlier of them alone, whichever becomes known first.
+    async fn late_calls_before_and_after_a_talk_propose_nothing(app) {
+        talk(app).await;
+        app.clock.set(monday("13:00"));
+        app.post("status", &ended("CA-later", monday("10:30"), 40)).await;
+        app.post("status", &ended("CA-late", monday("09:31"), 40)).await;
+        let waiting = app.callback().await;
+        assert_eq!((waiting.proposed_call_id, waiting.proposed_callback_id), (None, None), "{waiting:?}");
+        app.leave_the_jobs().await;
+    }
+
+    async fn spooled_calls_before_and_after_a_talk_propose_nothing(app) {
+        talk(app).await;
+        app.clock.set(monday("13:00"));
+        app.take_the_database_away().await;
+        app.post("status", &ended("CA-late", monday("09:31"), 40)).await;
+        app.post("status", &ended("CA-later", monday("10:30"), 40)).await;
+        app.bring_the_database_back().await;
+        database_answers(app).await;
+        assert_eq!(app.store().drain_spool().await, 2);
+        assert_eq!(app.callback().await.proposed_call_id, None);
+        app.leave_the_jobs().await;
+    }
+
+    /// Nobody reported the end, so that it is no more than assumed, hours after the talk.
+    async fn call_without_an_end_is_answered_by_a_talk_since(app) {
+        app.clock.set(monday("09:31"));
+        app.post("voice", &Form::call("CA-endless").from(CALLER)).await;
+        let talk_id = talk(app).await;
+        for minutes in [4 * 60, 10, 10] {
+            app.advance_minutes(minutes);
+            app.worker().sweep().await;
+        }
+        let waiting = app.callback().await;
+        assert_eq!(app.call("CA-endless").await.callback_id, Some(waiting.id));
+        assert_eq!(waiting.proposed_call_id, Some(talk_id));
+        app.leave_the_jobs().await;
+    }
+
+    /// «Готово» was about the talk. Nobody has dialled since he rang again.
+    async fn callback_closed_for_an_earlier_talk_answers_no_later_call(app) {
+        app.clock.set(monday("09:31"));
+        missed(app, "CA-first", PARENTS).await;
+        let id = app.callback().await.id;
+        talk(app).await;
+        app.clock.set(monday("10:30"));
+        app.take_the_database_away().await;
+        missed(app, "CA-again", PARENTS).await;
+        app.bring_the_database_back().await;
+        database_answers(app).await;
+        act_at(app, id, monday("12:00"), Action::Done { note: String::new() }).await;
+        assert_eq!(app.store().drain_spool().await, 2);
+        assert_ne!(app.callback().await.id, id, "he has rung after the talk");
+        app.leave_the_jobs().await;
+    }
+
+    /// He was called back by a clock that ran half an hour ahead, and rings again after it was put right.
+    async fn outcome_of_a_clock_that_ran_ahead_answers_no_call(app) {
+        let done = called_back(app, PARENTS).await;
+        app.clock.set(monday("09:40"));
+        missed(app, "CA-again", PARENTS).await;
+        assert_ne!(app.callback().await.id, done);
         app.leave_the_jobs().await;
     }
 

@@ -212,6 +212,7 @@ impl Run<'_> {
             key: Some(key),
             events: body.events,
             can_be_asked,
+            waited_for_database: false,
         };
         self.reconciler.store.deliver(delivery).await.map(drop)
     }

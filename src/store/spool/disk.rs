@@ -351,6 +351,7 @@ pub fn from_line(line: &str) -> io::Result<Delivery> {
         key,
         events: line.events,
         can_be_asked: line.can_be_asked,
+        waited_for_database: true,
     })
 }
 
@@ -404,6 +405,7 @@ mod tests {
             key: Some(CallKey { provider: "twilio".into(), provider_call_id: "CA1".to_owned() }),
             events: Vec::new(),
             can_be_asked: true,
+            waited_for_database: false,
         }
     }
 
