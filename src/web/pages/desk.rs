@@ -162,7 +162,7 @@ async fn draw(
     }
     unfold(&mut groups, at, &view);
     if let Some(card) = groups.iter_mut().flat_map(|group| &mut group.cards).find(|card| card.unfolded) {
-        let is_held = card.is_held_by_colleague();
+        let is_held = card.is_held_by_colleague() || card.held_elsewhere();
         link_said_numbers_of_card(house, &mut card.messages, card.id, is_held, person, &wall).await?;
     }
     if may_act && let Some(card) = groups.iter_mut().flat_map(|group| &mut group.cards).find(|card| card.unfolded) {

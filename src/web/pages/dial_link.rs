@@ -102,8 +102,8 @@ pub(super) async fn link_said_numbers(
     Ok(())
 }
 
-/// The same on the card of a callback: what a colleague has in hand is not dialled past him, and the number of the callback
-/// itself has its button there.
+/// The same on the card of a callback: whom a colleague has in hand, here or on another line, nobody dials past him, and the
+/// number of the callback itself has its button there.
 pub(super) async fn link_said_numbers_of_card(
     house: &House,
     messages: &mut [Message],
