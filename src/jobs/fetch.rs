@@ -10,7 +10,7 @@ use super::http::HttpError;
 use super::{Ended, JobEnd, Worker};
 use crate::core::call::{CallKey, Fact};
 use crate::providers::{ApiRequest, Archive, ForbiddenUrl};
-use crate::recordings::{self, Analysis, Container, KeepError, Kept, ReadError, RecordingName, Unplayable};
+use crate::recordings::{self, Analysis, Container, Incoming, KeepError, Kept, ReadError, RecordingName, Unplayable};
 use crate::store::{Job, JobKind, StoredSound, Voicemail, VoicemailState};
 use crate::time::{SignedDuration, Timestamp};
 
@@ -54,9 +54,25 @@ pub(super) struct Examined {
 }
 
 impl Examined {
+    /// Measures a file and looks for what is missing in it.
+    async fn of(voicemail: &Voicemail, file: Kept, bytes: &Bytes) -> Result<Self, Missed> {
+        let measured = bytes.clone();
+        let analysis = measured_apart(move || recordings::analyse(&measured)).await.map_err(Missed::Unreadable)?;
+        let damage = damage(&analysis, voicemail.provider_seconds);
+        Ok(Self { file, analysis, damage })
+    }
+
     /// Only then may the provider delete its copy.
     fn is_whole(&self) -> bool {
         self.damage.is_empty() && self.analysis.is_ok()
+    }
+
+    /// Whether there is more of the message in it. Where one of the two cannot be measured their bytes are compared.
+    fn holds_more_than(&self, other: &Self) -> bool {
+        match (&self.analysis, &other.analysis) {
+            (Ok(ours), Ok(theirs)) => ours.sound.length_ms > theirs.sound.length_ms,
+            _ => self.file.size_bytes > other.file.size_bytes,
+        }
     }
 
     /// What is the matter with it.
@@ -114,6 +130,10 @@ impl Worker {
         }
         let provider = self.providers.get(&voicemail.provider);
         let archive = provider.and_then(|provider| provider.archive());
+        // Nobody has more of what its provider does not keep.
+        if provider.is_some() && archive.is_none() && voicemail.state == VoicemailState::Stored {
+            return Ended::Done.into();
+        }
         let ours = match self.in_the_folder(&voicemail).await {
             Ok(Some(ours)) if ours.is_whole() => {
                 info!(voicemail.id, "The sound of a message is in our own folder already");
@@ -135,8 +155,10 @@ impl Worker {
             return self.missed(job, &voicemail, not_yet, now).await;
         };
         match (self.download(archive, &voicemail, now).await, ours) {
-            (Ok(file), _) => match self.examine(&voicemail, file, String::new()).await {
-                Ok(examined) => self.keep_if_it_stays_so(job, &voicemail, examined, archive, now).await.into(),
+            (Ok(sent), ours) => match self.better_of(&voicemail, sent, ours).await {
+                Ok((answer, better)) => {
+                    self.keep_if_it_stays_so(job, &voicemail, answer, better, archive, now).await.into()
+                }
                 Err(missed) => self.missed(job, &voicemail, missed, now).await,
             },
             // What we have is all there is for the time being; officers have waited long enough.
@@ -150,7 +172,7 @@ impl Worker {
     }
 
     /// The file that lies under the name of this message: kept before the database was restored from a backup, or by an
-    /// earlier try. A whole one is preferred.
+    /// earlier try. A whole one is preferred, else the one that holds most.
     async fn in_the_folder(&self, voicemail: &Voicemail) -> Result<Option<Examined>, Missed> {
         let mut found = None;
         for extension in recordings::extensions() {
@@ -165,13 +187,14 @@ impl Worker {
             if examined.is_whole() {
                 return Ok(Some(examined));
             }
-            found.get_or_insert(examined);
+            if found.as_ref().is_none_or(|other| examined.holds_more_than(other)) {
+                found = Some(examined);
+            }
         }
         Ok(found)
     }
 
-    /// Measures a file of ours and looks for what is missing. `broke_off`: what is known of that already. A header that is
-    /// silent about the length, or too modest, is set right: no player finds the rest otherwise, and the original goes.
+    /// Measures a file of ours and looks for what is missing. `broke_off`: what is known of that already.
     pub(super) async fn examine(
         &self,
         voicemail: &Voicemail,
@@ -179,12 +202,18 @@ impl Worker {
         broke_off: String,
     ) -> Result<Examined, Missed> {
         let bytes = Bytes::from(self.read(&file.name).await?);
-        let measured = bytes.clone();
-        let analysis = measured_apart(move || recordings::analyse(&measured)).await.map_err(Missed::Unreadable)?;
-        let damage = if broke_off.is_empty() { damage(&analysis, voicemail.provider_seconds) } else { broke_off };
-        let mut examined = Examined { file, analysis, damage };
+        let mut examined = Examined::of(voicemail, file, &bytes).await?;
+        if !broke_off.is_empty() {
+            examined.damage = broke_off;
+        }
+        self.set_lengths_right(examined, &bytes).await
+    }
+
+    /// Sets a header right that is silent about the length, or too modest: no player finds the rest otherwise, and the
+    /// original goes.
+    async fn set_lengths_right(&self, mut examined: Examined, bytes: &[u8]) -> Result<Examined, Missed> {
         if examined.is_whole()
-            && let Some(mended) = recordings::with_true_lengths(&bytes)
+            && let Some(mended) = recordings::with_true_lengths(bytes)
         {
             let mut incoming = self.folder.begin(examined.file.name, u64::MAX).await.map_err(Missed::Disk)?;
             incoming.write(&mended.bytes).await.map_err(Missed::Disk)?;
@@ -193,11 +222,32 @@ impl Worker {
         Ok(examined)
     }
 
+    /// What the provider has sent, in words, and the better one of that and what we have, in its place. Only a whole file, or
+    /// one that holds more, replaces another: half a message may be all that officers will ever hear of it.
+    async fn better_of(
+        &self,
+        voicemail: &Voicemail,
+        mut sent: Incoming,
+        ours: Option<Examined>,
+    ) -> Result<(String, Examined), Missed> {
+        let bytes = Bytes::from(sent.read().await.map_err(Missed::Disk)?);
+        let examined = Examined::of(voicemail, sent.so_far(), &bytes).await?;
+        let answer = format!("{} (sha256 {})", examined.doubt(), examined.file.sha256);
+        match ours {
+            Some(ours) if !examined.is_whole() && !examined.holds_more_than(&ours) => Ok((answer, ours)),
+            _ => {
+                sent.finish().await.map_err(Missed::Disk)?;
+                Ok((answer, self.set_lengths_right(examined, &bytes).await?))
+            }
+        }
+    }
+
     async fn read(&self, name: &RecordingName) -> Result<Vec<u8>, Missed> {
         self.folder.read(name).await.map_err(|error| Missed::Unreadable(error.to_string()))
     }
 
-    async fn download(&self, archive: &dyn Archive, voicemail: &Voicemail, now: Timestamp) -> Result<Kept, Missed> {
+    /// All that the provider sends, not yet in the place of what we have.
+    async fn download(&self, archive: &dyn Archive, voicemail: &Voicemail, now: Timestamp) -> Result<Incoming, Missed> {
         let mut response = self.begin_download(archive, voicemail, now).await?;
         if response.content_length().is_some_and(|length| length > LARGEST_RECORDING) {
             return Err(Missed::Disk(KeepError::TooLarge { max_bytes: LARGEST_RECORDING }));
@@ -226,7 +276,7 @@ impl Worker {
         while let Some(chunk) = response.chunk().await.map_err(broke_off)? {
             incoming.write(&chunk).await.map_err(Missed::Disk)?;
         }
-        incoming.finish().await.map_err(Missed::Disk)
+        Ok(incoming)
     }
 
     /// The answer with the sound. Telnyx's addresses live ten minutes: one that has expired, or was never told, is asked
@@ -287,11 +337,13 @@ impl Worker {
         }))
     }
 
-    /// A file that is not whole, or that nobody can measure, may be another one a moment later.
+    /// A file that is not whole, or that nobody can measure, may be another one a moment later. `answer`: what the provider
+    /// has sent, which may be less than the file.
     async fn keep_if_it_stays_so(
         &self,
         job: &Job,
         voicemail: &Voicemail,
+        answer: String,
         examined: Examined,
         archive: &dyn Archive,
         now: Timestamp,
@@ -299,11 +351,10 @@ impl Worker {
         if examined.is_whole() {
             return self.keep(voicemail, examined, Some(archive), now).await;
         }
-        let answer = format!("{} (sha256 {})", examined.doubt(), examined.file.sha256);
         // Tries that never got a file say nothing about it: only the same file again and again is what there is.
         let equal = if job.last_error.as_ref() == Some(&answer) { job.same_error + 1 } else { 1 };
         if equal >= EQUAL_ANSWERS || self.age_ms(job) >= GONE_FOR_MS {
-            return self.keep(voicemail, examined, Some(archive), now).await;
+            return self.keep_for_now(voicemail, examined, archive, Ended::Done, now).await;
         }
         if self.age_ms(job) < UNEQUAL_FOR_MS && voicemail.state != VoicemailState::Stored {
             return Ended::Later(answer);
@@ -311,7 +362,7 @@ impl Worker {
         self.keep_for_now(voicemail, examined, archive, Ended::Later(answer), now).await
     }
 
-    /// Officers hear what there is, and the tries go on: the provider may have the whole of it.
+    /// Officers hear what there is. Unless `next_try` says otherwise the tries go on: the provider may have the whole of it.
     async fn keep_for_now(
         &self,
         voicemail: &Voicemail,

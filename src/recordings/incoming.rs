@@ -51,15 +51,31 @@ impl Incoming {
         Ok(())
     }
 
+    /// All that has come so far, read from the disk.
+    pub async fn read(&mut self) -> Result<Vec<u8>, KeepError> {
+        self.file.flush().await.map_err(KeepError::at(self.partial.path()))?;
+        tokio::fs::read(self.partial.path()).await.map_err(KeepError::at(self.partial.path()))
+    }
+
+    /// What [`Incoming::finish`] will keep if nothing more comes.
+    pub fn so_far(&self) -> Kept {
+        Kept {
+            name: self.name.clone(),
+            size_bytes: self.size_bytes,
+            sha256: Checksum(self.sum.clone().finalize().into()),
+        }
+    }
+
     /// Brings the bytes to the disk, gives them their name in one step (replacing a recording that has it already) and
     /// brings the name to the disk. Only then it is time to delete the provider's copy.
     pub async fn finish(self) -> Result<Kept, KeepError> {
-        let Self { root, name, size_bytes, sum, mut file, partial, .. } = self;
+        let kept = self.so_far();
+        let Self { root, name, mut file, partial, .. } = self;
         file.flush().await.map_err(KeepError::at(partial.path()))?;
         file.sync_all().await.map_err(KeepError::at(partial.path()))?;
         let path = name.inside(&root);
         blocking(move || partial.rename_to(&path).map_err(KeepError::at(&path))).await?;
-        Ok(Kept { name, size_bytes, sha256: Checksum(sum.finalize().into()) })
+        Ok(kept)
     }
 }
 
@@ -157,6 +173,7 @@ mod tests {
         let mut incoming = folder.begin(name(), 100).await.unwrap();
         incoming.write(b"hello, ").await.unwrap();
         incoming.write(b"school").await.unwrap();
+        assert_eq!(incoming.read().await.unwrap(), b"hello, school");
         assert!(!folder.path().join("2026").exists());
         assert_eq!(left_in(&folder), 1);
 

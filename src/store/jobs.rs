@@ -163,8 +163,10 @@ pub(super) fn lane_of(url: Option<&str>, provider: &str) -> String {
 /// How the queue stands.
 #[derive(Clone, Debug, Default)]
 pub struct JobsSummary {
-    /// (kind, waiting, oldest made).
+    /// (kind, waiting, oldest made), without `incomplete`.
     pub waiting: Vec<(String, i64, Timestamp)>,
+    /// Messages of which a part is kept and can be heard, while their provider is asked for the rest, for weeks perhaps.
+    pub incomplete: i64,
     /// (kind, how many were given up).
     pub given_up: Vec<(String, i64)>,
 }
@@ -446,6 +448,8 @@ impl Store {
             let columns = Columns::of("job", &row);
             summary.waiting.push((columns.get("kind")?, columns.get("waiting")?, columns.time("oldest")?));
         }
+        let incomplete = sqlx::query(COUNT_INCOMPLETE).fetch_one(&self.readers).await?;
+        summary.incomplete = Columns::of("job", &incomplete).get("incomplete")?;
         for row in sqlx::query(COUNT_GIVEN_UP).fetch_all(&self.readers).await? {
             let columns = Columns::of("job", &row);
             summary.given_up.push((columns.get("kind")?, columns.get("given_up")?));
@@ -530,9 +534,16 @@ statements! {
     SUM_JOBS = "
         SELECT kind, COUNT(*) AS waiting, MIN(created_at) AS oldest
         FROM job
-        WHERE given_up_at IS NULL
+        WHERE given_up_at IS NULL AND NOT EXISTS (
+            SELECT 1 FROM voicemail
+            WHERE job.kind = 'fetch_recording' AND voicemail.id = job.subject AND voicemail.state = 'stored')
         GROUP BY kind
         ORDER BY kind";
+    COUNT_INCOMPLETE = "
+        SELECT COUNT(*) AS incomplete
+        FROM job
+        JOIN voicemail ON voicemail.id = job.subject
+        WHERE job.kind = 'fetch_recording' AND job.given_up_at IS NULL AND voicemail.state = 'stored'";
     COUNT_GIVEN_UP = "
         SELECT kind, COUNT(*) AS given_up
         FROM job

@@ -146,7 +146,7 @@ impl Store {
         .await
     }
 
-    /// Somebody wants a message that is not here yet to be tried again, now. `false`: it is here, or erased.
+    /// Somebody wants a message to be tried again, now, of which not all is here. `false`: it is whole, or erased.
     pub async fn retry_voicemail(&self, id: i64, by: &Actor, address: &str, now: Timestamp) -> Result<bool> {
         let (by, address) = (by.clone(), address.to_owned());
         self.write(move |mut writing| {
@@ -390,7 +390,7 @@ fn fetching(row: &AnyRow) -> Result<NewJob> {
     Ok(NewJob { kind: JobKind::FetchRecording, subject: columns.get("id")?, lane: Some(lane) })
 }
 
-/// Tries a recording of this call again that is not here yet: its provider has told of it once more, perhaps at a new
+/// Tries a recording of this call again of which not all is here: its provider has told of it once more, perhaps at a new
 /// address.
 pub(super) async fn retry_recording(
     connection: &mut AnyConnection,
@@ -535,13 +535,17 @@ statements! {
         FROM voicemail
         JOIN call ON call.id = voicemail.call_id
         WHERE voicemail.call_id = $1 AND voicemail.recording_id = $2";
+    /// Half a message that is kept stays on the list while the rest is fetched.
     RETRY_ONE = "
-        UPDATE voicemail SET state = 'pending', failure = NULL
-        WHERE id = $1 AND state IN ('pending', 'failed')
+        UPDATE voicemail SET state = CASE state WHEN 'stored' THEN 'stored' ELSE 'pending' END, failure = NULL
+        WHERE id = $1 AND (state IN ('pending', 'failed')
+            OR state = 'stored' AND (damage <> '' OR COALESCE(LENGTH(peaks), 0) = 0))
         RETURNING id, url, (SELECT call.provider FROM call WHERE call.id = voicemail.call_id) AS provider";
     RETRY_TOLD_AGAIN = "
-        UPDATE voicemail SET state = 'pending', failure = NULL, url = COALESCE($3, url)
-        WHERE call_id = $1 AND recording_id = $2 AND state IN ('pending', 'failed')
+        UPDATE voicemail SET state = CASE state WHEN 'stored' THEN 'stored' ELSE 'pending' END, failure = NULL,
+            url = COALESCE($3, url)
+        WHERE call_id = $1 AND recording_id = $2 AND (state IN ('pending', 'failed')
+            OR state = 'stored' AND (damage <> '' OR COALESCE(LENGTH(peaks), 0) = 0))
         RETURNING id, url, (SELECT call.provider FROM call WHERE call.id = voicemail.call_id) AS provider";
     RETRY_SOME = "
         UPDATE voicemail SET state = 'pending', failure = NULL

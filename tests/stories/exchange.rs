@@ -130,6 +130,25 @@ stories! {
         assert_eq!((message.state, app.count("call").await), (VoicemailState::Stored, 2));
     }
 
+    /// The second message once counted as the first one told again, and the exchange deleted it.
+    async fn two_withheld_callers_without_an_id_leave_two_messages(app) {
+        with_an_exchange(app).await;
+        let fields = [("line", "89288328088"), ("from", ""), ("record", "HANGUP")];
+        let end = Form(fields.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec());
+        for _ in 0..2 {
+            for seconds in [4, 9] {
+                let sound = tone::wav_bytes(&tone::speech_like(seconds * 1_000, 3));
+                assert_eq!(tell_with(app, &end, &sound).await.body, "ok");
+            }
+            app.run_jobs().await;
+            app.advance_minutes(24 * 60);
+        }
+        let mut lengths: Vec<i64> =
+            app.voicemails().await.into_iter().map(|message| message.sound.unwrap().length_ms).collect();
+        lengths.sort_unstable();
+        assert_eq!((lengths, app.callbacks().await.len()), (vec![4_000, 9_000], 2));
+    }
+
     async fn six_hours_of_our_absence_are_survived_by_its_spool(app) {
         with_an_exchange(app).await;
         app.advance_minutes(6 * 60);
@@ -219,6 +238,20 @@ stories! {
         assert_eq!(sound.length_ms, 4_000);
         assert_eq!(stored(app, &sound.name), speech(), "with the lengths of its header set right");
         assert_eq!(app.alarm_kinds().await, ["recording_damaged"]);
+    }
+
+    async fn a_cut_off_recording_told_again_stays_known_as_cut_off(app) {
+        with_an_exchange(app).await;
+        let mut cut_off = speech();
+        cut_off[4..8].fill(0);
+        cut_off[40..44].fill(0);
+        for _ in 0..2 {
+            assert_eq!(tell_with(app, &ended("pbx-1.0", "79281234567", &[]), &cut_off).await.body, "ok");
+            app.run_jobs().await;
+            assert!(!app.voicemails().await[0].sound.as_ref().unwrap().damage.is_empty());
+            assert_eq!(app.alarm_kinds().await, ["recording_damaged"]);
+            assert_eq!(app.count("job").await, 0, "the exchange has no other copy");
+        }
     }
 
     async fn what_is_no_sound_is_kept_and_told(app) {

@@ -155,6 +155,44 @@ stories! {
         assert_eq!(app.alarm_kinds().await, ["recording_damaged"]);
     }
 
+    /// Of 25 seconds that officers could hear two were left when the next answer was cut off earlier.
+    async fn half_a_message_is_replaced_by_more_of_it_alone(app) {
+        let whole = perezvon::recordings::tone::wav_bytes(&[900; 7 * 8_000]);
+        let cut = |seconds: usize| whole[..44 + seconds * 16_000].to_vec();
+        let sent = Arc::new(Mutex::new(cut(4)));
+        let answer = sent.clone();
+        let (base, _) = scripted(app, move || answer.lock().unwrap().clone().into_response()).await;
+        a_message_at(app, &base).await;
+        app.run_jobs().await;
+        assert_eq!(voicemail(app).await.state, VoicemailState::Pending);
+        for (answer, kept) in [(cut(2), cut(4)), (cut(5), cut(5)), (cut(1), cut(5)), (whole.clone(), whole.clone())] {
+            sent.lock().unwrap().clone_from(&answer);
+            let id = voicemail(app).await.id;
+            app.store().plan_job(perezvon::store::JobKind::FetchRecording, id, app.now()).await.unwrap();
+            app.run_all_jobs().await;
+            assert!(stored_bytes(app).await == kept, "{} bytes came", answer.len());
+            let sound = voicemail(app).await.sound.unwrap();
+            assert_eq!(sound.size_bytes, kept.len() as i64, "{} bytes came", answer.len());
+        }
+        assert_eq!(app.alarm_kinds().await, Vec::<String>::new());
+    }
+
+    /// A crash between the renaming and the commit leaves a row that knows another file.
+    async fn a_row_that_knows_another_half_than_the_folder_is_set_right(app) {
+        let whole = perezvon::recordings::tone::wav_bytes(&[900; 7 * 8_000]);
+        let cut = |seconds: usize| whole[..44 + seconds * 16_000].to_vec();
+        let answer = cut(3);
+        let (base, _) = scripted(app, move || answer.clone().into_response()).await;
+        a_message_at(app, &base).await;
+        app.run_all_jobs().await;
+        let known = voicemail(app).await;
+        let path = app.folder.path().join("recordings").join(known.sound.unwrap().name);
+        std::fs::write(path, cut(5)).unwrap();
+        app.store().plan_job(perezvon::store::JobKind::FetchRecording, known.id, app.now()).await.unwrap();
+        app.run_all_jobs().await;
+        assert_eq!((stored_bytes(app).await, voicemail(app).await.sound.unwrap().length_ms), (cut(5), 5_000));
+    }
+
     async fn somebody_is_told_after_an_hour_and_the_alarm_goes_with_its_cause(app) {
         app.exchange.set_faults(RestFaults { not_ready: 10_000, ..RestFaults::default() });
         a_message(app).await;

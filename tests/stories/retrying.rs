@@ -40,6 +40,17 @@ async fn give_up(app: &App) {
     app.sql("UPDATE job SET given_up_at = 1, attempts = 172, run_at = 1").await;
 }
 
+/// Half a message that officers can hear, whose provider does not answer.
+async fn half_a_message(app: &App) -> String {
+    app.exchange.set_faults(RestFaults { cut_files: 1, ..RestFaults::default() });
+    let sid = a_message(app).await;
+    app.run_jobs().await;
+    app.exchange.set_faults(RestFaults { server_errors: 10_000, ..RestFaults::default() });
+    days_pass(app, 2).await;
+    assert_eq!(voicemail(app).await.state, VoicemailState::Stored);
+    sid
+}
+
 async fn fetch_is_due_in(app: &App) -> i64 {
     let run_at = app.number("SELECT run_at FROM job WHERE kind = 'fetch_recording'").await;
     (run_at - app.now().as_millisecond()) / 1000
@@ -253,6 +264,40 @@ stories! {
         assert_eq!(stored_bytes(app).await, app.exchange.recording_wav(&sid).unwrap());
         assert_eq!(app.exchange.counters().deleted, [sid]);
         assert_eq!(app.alarm_kinds().await, Vec::<String>::new());
+    }
+
+    async fn the_rest_of_a_half_is_tried_at_once_for_whoever_asks(app) {
+        let sid = half_a_message(app).await;
+        let id = voicemail(app).await.id;
+        let retry = || Request::post(format!("/api/v1/voicemails/{id}/retry")).header("sec-fetch-site", "same-origin");
+        let mut madina = app.browser("Мадина И.", Role::Officer).await;
+        let answer = madina.send(retry(), String::new()).await;
+        let told: Value = serde_json::from_str(&answer.body).unwrap();
+        assert_eq!((answer.status, told["state"].as_str()), (200, Some("stored")), "it can be heard meanwhile");
+        assert!(fetch_is_due_in(app).await <= 0);
+        app.run_jobs().await;
+        assert!(fetch_is_due_in(app).await > 0);
+        let call = app.text("SELECT provider_call_id FROM call_key").await;
+        let url = app.text("SELECT url FROM voicemail").await;
+        let told = Form::call(&call).recording(&sid, "12", "x").with("RecordingUrl", &url);
+        app.post("recording", &told.with("RecordingStatus", "completed")).await;
+        assert!(fetch_is_due_in(app).await <= 0, "told again");
+        assert_eq!(voicemail(app).await.state, VoicemailState::Stored);
+        app.exchange.set_faults(RestFaults::default());
+        app.run_all_jobs().await;
+        assert_eq!(stored_bytes(app).await, app.exchange.recording_wav(&sid).unwrap());
+        assert_eq!(madina.send(retry(), String::new()).await.status, 409, "all of it is here");
+    }
+
+    /// «Первая ждёт 40 дней», it was said of a message that had been heard long ago.
+    async fn half_a_message_is_no_recording_on_its_way(app) {
+        half_a_message(app).await;
+        let page = app.browser("Завуч", Role::Admin).await.get("/health-ui").await.body;
+        assert!(page.contains("0, все забраны") && !page.contains("первая ждёт"), "{page}");
+        assert!(page.contains("Неполные записи") && page.contains("1\u{a0}запись: слушать можно"), "{page}");
+        let ready: Value = serde_json::from_str(&app.get("/readyz").await.body).unwrap();
+        assert_eq!(ready["oldest_job_seconds"], 0);
+        app.leave_the_jobs().await;
     }
 
     async fn a_cut_file_is_kept_when_its_provider_has_no_other(app) {

@@ -61,7 +61,7 @@ pub(super) fn parse(
     if is_derived && !is_asked && !tells_of_a_call {
         return Err(Malformed::Missing("id"));
     }
-    let key = key(settings, endpoint, &form, &told, received_at);
+    let key = key(settings, endpoint, &form, (&told, sound.as_ref()), received_at);
     let (mut events, step) = match endpoint {
         Endpoint::Incoming => (incoming(&form, clocks, received_at), Some(Step::Arrived)),
         Endpoint::Ended => (ended(&form, sound.as_ref(), clocks, received_at), None),
@@ -71,19 +71,37 @@ pub(super) fn parse(
         events.push(CallEvent { at: received_at, fact: Fact::Ended });
     }
     let has_sound = events.iter().any(|event| is_message(&event.fact));
-    let sound = sound.filter(|_| has_sound).map(|bytes| Sound { recording_id: RECORDING, bytes, rest: told.clone() });
+    let rest = || match is_derived {
+        true => with_id(&told, &key.provider_call_id),
+        false => told.clone(),
+    };
+    let sound = sound.filter(|_| has_sound).map(|bytes| Sound { recording_id: RECORDING, bytes, rest: rest() });
     Ok(Parsed { key: Some(key), events, step, sound, oddity })
 }
 
-/// A call without an id is named by what is told of it. Nobody is refused for that: the end may bring a message. The exchange
-/// repeats it for months, so its name does not depend on when it comes; its fields say when the call was.
-fn key(settings: &Settings, endpoint: Endpoint, form: &Form, told: &[u8], received_at: Timestamp) -> CallKey {
+/// A call without an id is named by what is told of it, its sound included. Nobody is refused for that: the end may bring a
+/// message. The exchange repeats it for months, so its name does not depend on when it comes, if its fields say when the call
+/// was or its sound tells it from others. The fields alone may be those of two callers who withhold their numbers.
+fn key(
+    settings: &Settings,
+    endpoint: Endpoint,
+    form: &Form,
+    (told, sound): (&[u8], Option<&Bytes>),
+    received_at: Timestamp,
+) -> CallKey {
+    let sound = sound.filter(|sound| !is_empty(sound));
+    let says_when = ["started", "ended"].into_iter().any(|field| told_at(form, field).is_some());
     let named_at = match endpoint {
-        Endpoint::Incoming => received_at,
-        Endpoint::Ended => Timestamp::UNIX_EPOCH,
+        Endpoint::Ended if says_when || sound.is_some() => Timestamp::UNIX_EPOCH,
+        Endpoint::Ended | Endpoint::Incoming => received_at,
     };
-    let provider_call_id = form.any_call_id("id").unwrap_or_else(|| id_of_nameless_call(told, named_at));
-    CallKey { provider: settings.name.clone(), provider_call_id }
+    let derived = || id_of_nameless_call(&[told, sound.map_or(&[][..], |sound| sound)].concat(), named_at);
+    CallKey { provider: settings.name.clone(), provider_call_id: form.any_call_id("id").unwrap_or_else(derived) }
+}
+
+/// The fields of a call without an id, with the one we have given it: the inbox keeps no sound to make it of again.
+fn with_id(told: &[u8], id: &str) -> Bytes {
+    [told, b"&id=", id.as_bytes()].concat().into()
 }
 
 /// Reads a request whose sound was taken out of it before it was kept. The length of that sound is not known any more, so the
@@ -100,7 +118,7 @@ pub(super) fn parse_kept(
         return parse(settings, clocks, request, received_at);
     }
     let form = Form::read(&request.body);
-    let key = key(settings, endpoint, &form, &request.body, received_at);
+    let key = key(settings, endpoint, &form, (&request.body, None), received_at);
     let some_sound = Bytes::from_static(b"some sound");
     let events = ended(&form, Some(&some_sound), clocks, received_at);
     Ok(Parsed { key: Some(key), events, step: None, sound: None, oddity: form.oddity() })

@@ -12,7 +12,7 @@ use super::refusals::Retrying;
 use crate::web::{Error, House, auth};
 
 /// Tries to get the sound of a message again, now. It is fetched behind this answer; a message that had been given up waits
-/// again. One whose sound is here, or erased, is a conflict.
+/// again. One whose whole sound is here, or erased, is a conflict.
 #[utoipa::path(
     post, path = "/v1/voicemails/{id}/retry", tag = "calls", operation_id = "retry",
     params(("id" = String, Path, description = "Id of the voicemail")),
@@ -28,7 +28,7 @@ pub async fn retry(
     house.store.voicemail(id).await?.ok_or(Error::NotFound)?;
     let address = auth::address(&request.extensions, &request.headers).to_string();
     if !house.store.retry_voicemail(id, &person.actor, &address, now).await? {
-        let detail = "its sound is here already, or has been erased";
+        let detail = "its whole sound is here already, or has been erased";
         let kind = "urn:perezvon:voicemail-not-waiting";
         return Err(Problem::new(StatusCode::CONFLICT, kind, "Nothing to try again", detail));
     }

@@ -246,6 +246,27 @@ fn end_without_an_id_is_the_same_call_whenever_it_comes() {
     );
 }
 
+/// Two callers who withhold their numbers once were one, and the second message was never kept.
+#[test]
+fn ends_without_an_id_are_of_one_call_only_if_all_of_them_is_equal() {
+    let minutes = |count: i64| Timestamp::from_second(NOW + count * 60).unwrap();
+    let key = |request: &RawRequest, at| exchange().parse(Verified(request), at).unwrap().key.unwrap();
+    let timeless = "line=89288328088&from=&record=HANGUP";
+    for fields in [timeless, &format!("{timeless}&started=1795350907&ended=1795350923")] {
+        let (one, other) = (with_sound(fields, &wav(3)), with_sound(fields, &wav(4)));
+        assert_ne!(key(&one, minutes(0)), key(&other, minutes(0)), "{fields}");
+        assert_eq!(key(&one, minutes(0)), key(&one, minutes(60 * 24 * 30)), "{fields}");
+        let rest = parsed(&one).sound.unwrap().rest;
+        let kept = RawRequest { headers: one.headers.clone(), body: rest, ..form("ended", "") };
+        let again = exchange().parse_kept(&kept, minutes(1)).unwrap();
+        assert_eq!(again.key.unwrap(), key(&one, minutes(0)), "a replay has no sound: {fields}");
+    }
+    for silent in [form("ended", timeless), with_sound(timeless, &wav(0))] {
+        assert_eq!(key(&silent, minutes(0)), key(&silent, minutes(0)));
+        assert_ne!(key(&silent, minutes(0)), key(&silent, minutes(20)), "nothing says that it is the same call");
+    }
+}
+
 #[test]
 fn nonsense_is_refused_with_the_reason() {
     let refused = |request: &RawRequest| exchange().parse(Verified(request), now()).unwrap_err();

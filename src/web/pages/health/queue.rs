@@ -37,6 +37,11 @@ pub(super) async fn items(house: &House, now: Timestamp) -> Result<Vec<Item>, St
             "Проверьте связь с оператором и его ключи. Служба пробует снова сама.",
         ),
     }];
+    if jobs.incomplete > 0 {
+        let told = counted(jobs.incomplete, ["запись", "записи", "записей"]);
+        let told = format!("{told}: слушать можно, остальное служба ещё запрашивает");
+        items.push(Item::good("Неполные записи", told));
+    }
     items.push(mail(house, &jobs, now));
     items.extend(house.transcribes.then(|| transcripts(&jobs, now)));
     let mail_kind = JobKind::SendMail.as_str();
