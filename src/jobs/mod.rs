@@ -172,7 +172,9 @@ impl Worker {
             }
             self.heartbeat.beat();
             // What this instance left in the middle is given back first.
-            if rounds.has_resumed() && let Err(failed) = self.take_in_hand(&slots, &mut in_hand).await {
+            if rounds.has_resumed()
+                && let Err(failed) = self.take_in_hand(&slots, &mut in_hand).await
+            {
                 warn!(error = %failed, "The queue cannot be read; trying again");
             }
         }

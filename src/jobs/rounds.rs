@@ -86,7 +86,9 @@ impl Worker {
         }
         match self.plan_looks(!rounds.has_planned_first_looks).await {
             Ok(()) => rounds.has_planned_first_looks = true,
-            Err(failed) => warn!(error = %failed, "The comparison with the providers could not be planned; trying again"),
+            Err(failed) => {
+                warn!(error = %failed, "The comparison with the providers could not be planned; trying again")
+            }
         }
         if let Err(failed) = self.plan_mail().await {
             warn!(error = %failed, "Letters could not be planned; trying again");
