@@ -199,7 +199,7 @@ pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
 }
 
 fn role(text: &str) -> Result<Role, String> {
-    text.parse().map_err(|_| "роли: observer, officer, senior, admin".to_owned())
+    text.parse().map_err(|_| "нужна роль observer, officer, senior или admin".to_owned())
 }
 
 fn token_id(text: &str) -> Result<i64, String> {

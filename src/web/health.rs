@@ -63,7 +63,9 @@ async fn readyz(State(house): State<House>) -> Response {
     let mut answer = Map::from_iter(parts);
     answer.extend(room(&disks));
     answer.extend(backlog(&house, jobs.ok(), now));
-    answer.extend(comparisons(reconciled.unwrap_or_default()));
+    let (ages, late) = comparisons(reconciled.unwrap_or_default());
+    answer.insert("reconciled_seconds_ago".to_owned(), ages);
+    answer.insert("degraded".to_owned(), json!([late, disks::degraded(&disks)].concat()));
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(answer)).into_response()
 }
@@ -107,14 +109,13 @@ fn backlog(house: &House, jobs: Option<JobsSummary>, now: Timestamp) -> [(String
 }
 
 /// How long ago each provider's lists were compared with ours, and which of them too long ago.
-fn comparisons(reconciled: Vec<Reconciled>) -> [(String, Value); 2] {
+fn comparisons(reconciled: Vec<Reconciled>) -> (Value, Vec<String>) {
     let is_old =
         |provider: &&Reconciled| provider.is_listed && provider.age_ms.is_none_or(|age| age > MAX_RECONCILED_AGE_MS);
-    let degraded: Vec<String> =
-        reconciled.iter().filter(is_old).map(|it| format!("reconciliation {}", it.name)).collect();
+    let late = reconciled.iter().filter(is_old).map(|it| format!("reconciliation {}", it.name)).collect();
     let ages: Map<String, Value> =
         reconciled.into_iter().map(|it| (it.name, json!(it.age_ms.map(|age| age / 1000)))).collect();
-    [("reconciled_seconds_ago".to_owned(), ages.into()), ("degraded".to_owned(), json!(degraded))]
+    (ages.into(), late)
 }
 
 /// How a provider's lists were compared with ours.

@@ -134,6 +134,21 @@ stories_on_sqlite! {
         assert!(answer["disks"]["recordings"].as_u64() > Some(0), "{text}");
     }
 
+    /// A balancer took the service away, and callers got nobody, although each call was safe.
+    async fn small_disk_of_the_second_folder_turns_nobody_away(app) {
+        let folder = app.folder.path().join("disk");
+        let Some(disk) = SmallDisk::mount(&folder, "size=16m") else { return };
+        let home = app.folder.path().join("home");
+        std::fs::create_dir(&home).unwrap();
+        let config = config_on(app, &home, &folder.join("emergency"));
+        let program = disk.start(&config);
+        readyz_answers(&program, 200).await;
+        let text = reqwest::get(format!("http://{}/readyz", program.address)).await.unwrap().text().await.unwrap();
+        let answer: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let degraded = answer["degraded"].as_array().unwrap();
+        assert!(degraded.contains(&"disk emergency".into()) && answer["disk"] == "ok", "{text}");
+    }
+
     async fn read_only_disk_loses_no_acknowledged_call(app) {
         let folder = app.folder.path().join("disk");
         let Some(disk) = SmallDisk::mount(&folder, "size=64m,ro") else { return };

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use perezvon::core::call::Outcome;
 use perezvon::core::callback::Action;
-use perezvon::core::officer::Actor;
+use perezvon::core::officer::{Actor, Role};
 use perezvon::store::SpoolDepth;
 
-use crate::harness::{App, Engine, Form, stories};
+use crate::harness::{App, Engine, Form, patiently, stories};
 
 /// Another instance wins the first contest for this table.
 async fn lose_once(app: &App, event: &str, code: &str) {
@@ -214,6 +214,41 @@ stories! {
         app.sql("ROLLBACK").await;
         let answer = app.get("/readyz").await;
         assert_eq!(answer.status, 200, "{answer:?}");
+    }
+
+    /// Whoever looks for a dead server looks in the wrong place.
+    async fn database_that_may_only_be_read_is_said_to_answer(app) {
+        let mut madina = app.browser("Мадина", Role::Officer).await;
+        let lock = match app.engine {
+            Engine::Sqlite => "BEGIN IMMEDIATE",
+            Engine::Postgres => "BEGIN; LOCK TABLE meta IN EXCLUSIVE MODE",
+        };
+        for statement in lock.split("; ") {
+            app.sql(statement).await;
+        }
+        let page = madina.get("/health-ui").await.body;
+        assert!(page.contains("отвечает, но не сохраняет звонки"), "{page}");
+        app.sql("ROLLBACK").await;
+    }
+
+    /// Gauges that could not be read do not make a database away that takes every call.
+    async fn gauges_that_are_not_measured_leave_the_database_up(app) {
+        app.sql("ALTER TABLE alarm RENAME TO alarm_away").await;
+        // The gauges are those of the whole process: another story may set them between.
+        patiently("the truth on /metrics", async {
+            let says = |page: &str| page.contains("database_up 1\n") && page.contains("database_measured 0\n");
+            while !says(&app.get("/metrics").await.body) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+        app.sql("ALTER TABLE alarm_away RENAME TO alarm").await;
+        patiently("all measured", async {
+            while !app.get("/metrics").await.body.contains("perezvon_database_measured 1\n") {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
     }
 
     async fn a_worker_that_does_not_run_is_not_ready(app) {

@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
+use super::disks::Holding;
+use crate::store::StoreError;
 use crate::web::House;
 
 /// A part that has not answered within this time does not answer.
@@ -20,6 +23,28 @@ const MAX_WORKER_SILENCE: Duration = Duration::from_secs(15 * 60);
 pub(in crate::web) struct Checks {
     recordings: Arc<Mutex<Option<Finding>>>,
     tables: Arc<Mutex<Option<Finding>>>,
+    probe: SingleFlight,
+    /// By `Holding`.
+    pub disks: [SingleFlight; Holding::ALL.len()],
+    pub sounds: SingleFlight,
+}
+
+/// Runs one look at a disk at a time. A thread that waits for a disk cannot be taken back: if each request started one of
+/// its own, a disk that hangs would use up the threads with which the spool on another disk is written.
+#[derive(Clone, Default)]
+pub(in crate::web) struct SingleFlight(Arc<Mutex<()>>);
+
+impl SingleFlight {
+    /// What `look` finds. It begins when the one before has ended, and ends whether or not somebody still waits for it.
+    pub async fn run<T: Send + 'static>(&self, look: impl Future<Output = T> + Send + 'static) -> T {
+        let turn = self.0.clone().lock_owned().await;
+        let looking = tokio::spawn(async move {
+            let found = look.await;
+            drop(turn);
+            found
+        });
+        looking.await.expect("a look at a disk does not panic and is never cancelled")
+    }
 }
 
 struct Finding {
@@ -46,10 +71,11 @@ async fn found_lately(
 /// Why calls do not come into the database.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(in crate::web) enum DatabaseError {
-    /// It does not answer, or may only be read.
+    /// It does not answer, or is not in its place.
     #[error("{0}")]
     Away(String),
-    /// It answers and takes no commit, or its main tables cannot be read: a full disk, a damaged file.
+    /// It answers and takes no commit, or its main tables cannot be read: a full disk, a damaged file, a database that may
+    /// only be read.
     #[error("{0}")]
     Unusable(String),
     /// It answers and takes commits, and does not take so many deliveries that are spooled: damaged, as a rule.
@@ -70,21 +96,34 @@ impl DatabaseError {
 /// Whether the database takes calls: it answers, has taken a real commit and read its main tables some seconds ago, and
 /// refuses nothing that waits for it.
 pub(in crate::web) async fn database(house: &House) -> Result<(), DatabaseError> {
-    let asking = async { tokio::join!(house.store.ping_writer(), house.store.ping()) };
     let probing = found_lately(&house.checks.tables, async {
         house.store.probe(house.clock.now()).await.map_err(|error| error.to_string())
     });
-    let (answer, tables) = tokio::join!(timeout(ANSWER_TIMEOUT, asking), timeout(ANSWER_TIMEOUT, probing));
-    match answer {
-        // The writer knows why.
-        Ok((writer, reader)) => writer.and(reader).map_err(|error| DatabaseError::Away(error.to_string()))?,
-        Err(_) => return Err(DatabaseError::Away(no_answer())),
-    }
+    let (answer, tables) = tokio::join!(ping(house), timeout(ANSWER_TIMEOUT, probing));
+    answer?;
     tables.unwrap_or_else(|_| Err(no_answer())).map_err(DatabaseError::Unusable)?;
     if house.store.refuses_spooled() {
         return Err(DatabaseError::RefusesSpooled(house.store.spool_depth().durable));
     }
     Ok(())
+}
+
+/// Whether the database answers whoever reads and whoever writes.
+async fn ping(house: &House) -> Result<(), DatabaseError> {
+    let (writer, reader) =
+        tokio::join!(timeout(ANSWER_TIMEOUT, house.store.ping_writer()), timeout(ANSWER_TIMEOUT, house.store.ping()));
+    // Whoever reads may still have the file open.
+    let is_gone = matches!(writer, Ok(Err(StoreError::Gone)));
+    let text = |answer: Result<Result<(), StoreError>, Elapsed>| match answer {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err(no_answer()),
+    };
+    match (text(writer), text(reader)) {
+        (Ok(()), Ok(())) => Ok(()),
+        (Err(error), Ok(())) if !is_gone => Err(DatabaseError::Unusable(error)),
+        // The writer knows why.
+        (Err(error), _) | (Ok(()), Err(error)) => Err(DatabaseError::Away(error)),
+    }
 }
 
 pub(super) fn no_answer() -> String {
@@ -93,8 +132,9 @@ pub(super) fn no_answer() -> String {
 
 /// Whether the folder of recordings can be written.
 pub(in crate::web) async fn recordings(house: &House) -> Result<(), String> {
-    let writing =
-        found_lately(&house.checks.recordings, async { house.folder.probe().await.map_err(|error| error.to_string()) });
+    let folder = house.folder.clone();
+    let probing = house.checks.probe.run(async move { folder.probe().await.map_err(|error| error.to_string()) });
+    let writing = found_lately(&house.checks.recordings, probing);
     timeout(ANSWER_TIMEOUT, writing).await.unwrap_or_else(|_| Err("the disk does not answer".to_owned()))
 }
 
@@ -104,5 +144,35 @@ pub(in crate::web) fn worker(house: &House) -> Result<(), String> {
         None => Err("does not run".to_owned()),
         Some(age) if age > MAX_WORKER_SILENCE => Err(format!("silent for {} s", age.as_secs())),
         Some(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn disk_that_hangs_keeps_one_look_busy() {
+        let (flight, disk, begun) =
+            (SingleFlight::default(), Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+        let look = || {
+            let (disk, begun) = (disk.clone(), begun.clone());
+            async move {
+                begun.fetch_add(1, Ordering::Relaxed);
+                disk.acquire().await.unwrap().forget();
+            }
+        };
+        for _ in 0..3 {
+            assert!(timeout(Duration::ZERO, flight.run(look())).await.is_err());
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(begun.load(Ordering::Relaxed), 1);
+        disk.add_permits(2);
+        flight.run(look()).await;
+        assert_eq!(begun.load(Ordering::Relaxed), 2, "it is looked at again once it answers");
     }
 }

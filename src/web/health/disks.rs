@@ -9,7 +9,7 @@ use super::checks::ANSWER_TIMEOUT;
 use crate::recordings::DiskSpace;
 use crate::web::{House, StoragePaths};
 
-/// With less room than this nothing is ready: SQLite and the spool need some.
+/// With less room than this a disk is short of it: SQLite and the spool need some.
 const MIN_FREE_BYTES: u64 = 32 * 1024 * 1024;
 
 /// What may lie on a disk of its own.
@@ -54,14 +54,19 @@ impl Disk {
     pub fn is_short(&self) -> bool {
         self.free_bytes.is_some_and(|free_bytes| free_bytes < MIN_FREE_BYTES)
     }
+
+    /// Whether nothing lies on it but the second folder of the spool, which calls need only where all else fails.
+    pub fn is_spare(&self) -> bool {
+        self.holds == [Holding::Emergency]
+    }
 }
 
 /// Each disk once, that of the recordings first.
 pub(in crate::web) async fn of(house: &House) -> Vec<Disk> {
     let held = Holding::ALL.into_iter().filter_map(|holding| Some((holding, holding.path(&house.paths)?)));
     let asked = held.map(async |(holding, path)| {
-        let space = timeout(ANSWER_TIMEOUT, DiskSpace::of(path)).await.ok().and_then(Result::ok);
-        (holding, space)
+        let looking = house.checks.disks[holding as usize].run(DiskSpace::of(path));
+        (holding, timeout(ANSWER_TIMEOUT, looking).await.ok().and_then(Result::ok))
     });
     each_once(join_all(asked).await)
 }
@@ -82,20 +87,27 @@ fn each_once(found: Vec<(Holding, Option<DiskSpace>)>) -> Vec<Disk> {
     disks.into_iter().map(|(_, disk)| disk).collect()
 }
 
-/// `only 1024 bytes are free for database, emergency`, for every disk that has too little.
+/// `only 1024 bytes are free for database, emergency`, for every disk that has too little for calls and messages.
 ///
 /// # Errors
 /// That sentence.
 pub(super) fn have_room(disks: &[Disk]) -> Result<(), String> {
     let short: Vec<String> = disks
         .iter()
-        .filter(|disk| disk.is_short())
+        .filter(|disk| disk.is_short() && !disk.is_spare())
         .map(|disk| {
             let holds: Vec<&str> = disk.holds.iter().map(|holding| holding.name()).collect();
             format!("only {} bytes are free for {}", disk.free_bytes.unwrap_or(0), holds.join(", "))
         })
         .collect();
     if short.is_empty() { Ok(()) } else { Err(short.join("; ")) }
+}
+
+/// `disk emergency`, for what lies on a disk that does not answer, or has too little room while every call is safe without it.
+pub(super) fn degraded(disks: &[Disk]) -> Vec<String> {
+    let is_degraded = |disk: &&Disk| disk.free_bytes.is_none() || (disk.is_short() && disk.is_spare());
+    let holds = disks.iter().filter(is_degraded).flat_map(|disk| &disk.holds);
+    holds.map(|holding| format!("disk {}", holding.name())).collect()
 }
 
 #[cfg(test)]
@@ -123,6 +135,14 @@ mod tests {
         let disks = each_once(vec![(Holding::Recordings, None), (Holding::Database, None)]);
         assert_eq!(disks.len(), 2);
         assert!(have_room(&disks).is_ok());
+        assert_eq!(degraded(&disks), ["disk recordings", "disk database"]);
+    }
+
+    #[test]
+    fn spare_disk_without_room_makes_nothing_unready() {
+        let disks =
+            each_once(vec![(Holding::Recordings, on(1, PLENTY)), (Holding::Emergency, on(2, MIN_FREE_BYTES - 1))]);
+        assert_eq!((have_room(&disks), degraded(&disks)), (Ok(()), vec!["disk emergency".to_owned()]));
     }
 
     #[test]

@@ -13,12 +13,13 @@ use crate::time::elapsed_ms;
 use crate::web::House;
 
 /// Always answers: what counts while the database is away is needed most then. Gauges that are read from it keep their last
-/// values, and `perezvon_database_up` says so.
+/// values then, and where it is slow: `perezvon_database_measured` is 0.
 pub(super) async fn scrape(State(house): State<House>) -> Response {
     metrics::gauge!("perezvon_writer_waiting").set(house.store.waiting() as f64);
     let measured = async { timeout(ANSWER_TIMEOUT, measure(&house)).await.is_ok_and(|measured| measured.is_ok()) };
     let (measured, database, ()) = tokio::join!(measured, checks::database(&house), measure_disks(&house));
-    metrics::gauge!("perezvon_database_up").set(f64::from(u8::from(measured && database.is_ok())));
+    metrics::gauge!("perezvon_database_up").set(f64::from(u8::from(database.is_ok())));
+    metrics::gauge!("perezvon_database_measured").set(f64::from(u8::from(measured)));
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], house.metrics.render()).into_response()
 }
 

@@ -117,7 +117,9 @@ pub(super) async fn sounds(house: &House) -> Option<Item> {
     }
     const TITLE: &str = "Слова приветствий для своей АТС";
     const REMEDY: &str = "Поставьте на сервер пакет asterisk-core-sounds-ru-wav или впишите папку в prompts.sounds.";
-    Some(match timeout(health::ANSWER_TIMEOUT, house.joiner.vocabulary()).await {
+    let joiner = house.joiner.clone();
+    let looking = house.checks.sounds.run(async move { joiner.vocabulary().await });
+    Some(match timeout(health::ANSWER_TIMEOUT, looking).await {
         Ok(Some((folder, found))) => match found.lacking.len() as i64 {
             0 => Item::good(TITLE, format!("{}, дата перезвона произносится", folder.path().display())),
             count => Item::fair(

@@ -17,7 +17,7 @@ const DAYS_OF_A_YEAR: u64 = 365;
 
 pub(super) fn database(state: &Result<(), DatabaseError>) -> Item {
     const TITLE: &str = "База данных";
-    const REMEDY: &str = "Проверьте место на диске и журнал службы.";
+    const REMEDY: &str = "Проверьте, есть ли место на диске и разрешена ли запись, и посмотрите журнал службы.";
     match state {
         Ok(()) => Item::good(TITLE, "отвечает, пишет"),
         Err(DatabaseError::Away(_)) => Item::bad(
@@ -91,20 +91,21 @@ fn item(title: String, disk: &Disk, grown: u64) -> Item {
     } else {
         "Освободите место или укажите папку на другом диске: storage.emergency."
     };
+    // Calls and messages are safe without the second folder of the spool.
+    let unwell: fn(String, String, &'static str) -> Item = if disk.is_spare() { Item::fair } else { Item::bad };
     let Some(free) = disk.free_bytes else {
         let remedy = if holds(Holding::Recordings) {
             "Проверьте диск с папкой записей."
         } else {
             "Проверьте этот диск."
         };
-        return Item::bad(title, "не отвечает", remedy);
+        return unwell(title, "не отвечает".to_owned(), remedy);
     };
     let (room, days) = (room(free), free.checked_div(grown).filter(|_| holds(Holding::Recordings)));
     let lasting = |days: u64| format!("{room}, хватит на {}", counted(days as i64, ["день", "дня", "дней"]));
-    // The second folder of the spool needs little, and only in an emergency.
-    let is_emergency_alone = disk.holds == [Holding::Emergency];
     match days {
-        _ if disk.is_short() || (free < LITTLE_BYTES && !is_emergency_alone) => Item::bad(title, room, remedy),
+        // The second folder of the spool needs little.
+        _ if disk.is_short() || (free < LITTLE_BYTES && !disk.is_spare()) => unwell(title, room, remedy),
         None => Item::good(title, room),
         Some(days) if days < FEW_DAYS => {
             Item::fair(title, lasting(days), "Освободите место или перенесите папку записей на больший диск.")
@@ -161,8 +162,17 @@ mod tests {
 
     #[test]
     fn disk_that_makes_the_service_unready_is_bad() {
-        let emergency = items(&[disk(&[Holding::Recordings], GIB), disk(&[Holding::Emergency], 1)], 0);
-        assert!(emergency[1].mark == Mark::Bad && emergency[1].remedy.contains("storage.emergency"));
+        let items = items(&[disk(&[Holding::Recordings], GIB), disk(&[Holding::Database, Holding::Emergency], 1)], 0);
+        assert!(items[1].mark == Mark::Bad && items[1].remedy.contains("в базу данных"));
+    }
+
+    #[test]
+    fn spare_disk_in_trouble_is_worth_a_remark() {
+        for (free_bytes, remedy) in [(Some(1), "storage.emergency"), (None, "Проверьте этот диск")] {
+            let spare = Disk { holds: vec![Holding::Emergency], free_bytes };
+            let items = items(&[disk(&[Holding::Recordings], GIB), spare], 0);
+            assert!(items[1].mark == Mark::Fair && items[1].remedy.contains(remedy), "{}", items[1].remedy);
+        }
     }
 
     #[test]
