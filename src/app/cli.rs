@@ -279,6 +279,6 @@ mod tests {
             Command::Token(TokenCommand::Revoke { id: 3 })
         ));
         let error = read("perezvon token add crm --role boss").unwrap_err().to_string();
-        assert!(error.contains("observer, officer, senior, admin"), "{error}");
+        assert!(error.contains("observer, officer, senior или admin"), "{error}");
     }
 }

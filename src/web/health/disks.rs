@@ -103,7 +103,7 @@ pub(super) fn have_room(disks: &[Disk]) -> Result<(), String> {
     if short.is_empty() { Ok(()) } else { Err(short.join("; ")) }
 }
 
-/// `disk emergency`, for what lies on a disk that does not answer, or has too little room while every call is safe without it.
+/// `disk emergency`, for what lies on a disk that does not answer, or has too little room while calls are safe without it.
 pub(super) fn degraded(disks: &[Disk]) -> Vec<String> {
     let is_degraded = |disk: &&Disk| disk.free_bytes.is_none() || (disk.is_short() && disk.is_spare());
     let holds = disks.iter().filter(is_degraded).flat_map(|disk| &disk.holds);
