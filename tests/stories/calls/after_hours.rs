@@ -3,7 +3,7 @@
 use perezvon::store::CallbackView;
 
 use super::{PARENTS, School, comes_to_the_signal, leaves_a_message};
-use crate::harness::{App, Ending, STAFF, likeness, stories_on_sqlite, words};
+use crate::harness::{App, Ending, SAME_WORDS, STAFF, likeness, stories_on_sqlite, words};
 
 /// Speaks, and types the number when asked for it, which is the one to dial then.
 async fn leaves_a_typed_number(app: &App, from: Option<&str>) -> CallbackView {
@@ -38,13 +38,13 @@ stories_on_sqlite! {
         assert_eq!(school.outcomes().await, ["voicemail"]);
         let kept = school.sound_of(&row.voicemails[0]);
         let alike = likeness(&said, &kept);
-        assert!(alike > 0.97, "what is kept is what was said: {alike}");
+        assert!(alike > SAME_WORDS, "what is kept is what was said: {alike}");
         let longer_ms = kept.len() as i64 / 8 - said.len() as i64 / 8;
         assert!((-60..600).contains(&longer_ms), "{longer_ms} ms");
 
         let greeting = school.greeting("89288328088", "closed").await;
         let alike = likeness(&greeting, &call.heard());
-        assert!(alike > 0.97, "what the caller heard is the greeting of the house: {alike}");
+        assert!(alike > SAME_WORDS, "what the caller heard is the greeting of the house: {alike}");
         assert_eq!(school.exchange.recorded_bytes(), 0, "the exchange keeps no copy");
     }
 
@@ -118,7 +118,7 @@ stories_on_sqlite! {
         school.knows_of(1).await;
         let row = school.row().await;
         assert_eq!((row.callback.caller.as_ref(), row.callback.callback_number.as_ref()), (None, None));
-        assert!(likeness(&said, &school.sound_of(&row.voicemails[0])) > 0.97);
+        assert!(likeness(&said, &school.sound_of(&row.voicemails[0])) > SAME_WORDS);
     }
 
     async fn who_shows_the_number_and_presses_the_hash_is_thanked_and_not_asked(app) {
@@ -128,7 +128,7 @@ stories_on_sqlite! {
         call.say(&words(&["hello"])).await;
         call.press("#").await;
         assert_eq!(call.is_over().await, Ending::TheyHungUp);
-        assert!(likeness(&words(&["privacy-thankyou"]), &call.heard()) > 0.9);
+        assert!(likeness(&words(&["privacy-thankyou"]), &call.heard()) > SAME_WORDS);
         assert!(likeness(&words(&["privacy-prompt"]), &call.heard()) < 0.8);
         school.knows_of(1).await;
         assert_eq!(school.row().await.voicemails_count, 1);
@@ -151,7 +151,7 @@ stories_on_sqlite! {
         let said = words(&["hello", "demo-congrats"]);
         call.begins_to_say(&said);
         assert_eq!(call.is_over().await, Ending::TheyHungUp);
-        assert!(likeness(&words(&["privacy-thankyou"]), &call.heard()) > 0.9);
+        assert!(likeness(&words(&["privacy-thankyou"]), &call.heard()) > SAME_WORDS);
         school.knows_of(1).await;
         let kept = school.sound_of(&school.row().await.voicemails[0]);
         let seconds = kept.len() / 8_000;
@@ -184,7 +184,7 @@ stories_on_sqlite! {
             let heard = school.sound_of(&row.voicemails[0]);
             let alike: Vec<f64> = (0..10).map(|other| likeness(&said(other), &heard)).collect();
             let closest = (0..10).max_by(|one, other| alike[*one].total_cmp(&alike[*other]));
-            assert!(closest == Some(n) && alike[n] > 0.8, "{number}: {alike:?}");
+            assert!(closest == Some(n) && alike[n] > SAME_WORDS, "{number}: {alike:?}");
         }
     }
 

@@ -10,7 +10,7 @@ use perezvon::store::{Dialling, NewCallback};
 use perezvon::time::SignedDuration;
 
 use super::{STAFF_AS_SHOWN, School};
-use crate::harness::{ARI_PASSWORD, ARI_USER, App, Ending, likeness, patiently, stories_on_sqlite, words};
+use crate::harness::{ARI_PASSWORD, ARI_USER, App, Ending, SAME_WORDS, likeness, patiently, stories_on_sqlite, words};
 
 async fn ask_to_call(school: &School<'_>, number: &str) {
     // The client asks for ciphers even to speak plain HTTP.
@@ -175,7 +175,7 @@ stories_on_sqlite! {
         caller.answer().await;
         let said = words(&["hello", "vm-tocallback"]);
         officer.say(&said).await;
-        assert!(likeness(&said, &caller.heard()) > 0.95, "the caller hears the officer");
+        assert!(likeness(&said, &caller.heard()) > SAME_WORDS, "the caller hears the officer");
         officer.hang_up().await;
         assert_eq!(caller.is_over().await, Ending::TheyHungUp);
         school.knows_of(1).await;

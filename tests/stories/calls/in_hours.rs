@@ -1,7 +1,7 @@
 //! On Friday at noon: the officers' telephones ring, one after another.
 
 use super::{PARENTS, School, leaves_a_message};
-use crate::harness::{Ending, likeness, stories_on_sqlite, words};
+use crate::harness::{Ending, SAME_WORDS, likeness, stories_on_sqlite, words};
 
 stories_on_sqlite! {
     async fn an_officer_answers_and_nobody_has_to_be_called_back(app) {
@@ -15,8 +15,8 @@ stories_on_sqlite! {
         futures_util::join!(call.say(&asked), officer.say(&told));
         officer.hang_up().await;
         assert_eq!(call.is_over().await, Ending::TheyHungUp);
-        assert!(likeness(&asked, &officer.heard()) > 0.95, "the officer hears the caller");
-        assert!(likeness(&told, &call.heard()) > 0.95, "the caller hears the officer");
+        assert!(likeness(&asked, &officer.heard()) > SAME_WORDS, "the officer hears the caller");
+        assert!(likeness(&told, &call.heard()) > SAME_WORDS, "the caller hears the officer");
         school.knows_of(1).await;
         assert_eq!(school.outcomes().await, ["answered"]);
         assert!(app.number("SELECT talk_seconds FROM call").await >= 2);
@@ -48,7 +48,7 @@ stories_on_sqlite! {
         leaves_a_message(&call, &said).await;
         school.knows_of(1).await;
         let row = school.row().await;
-        assert!(likeness(&said, &school.sound_of(&row.voicemails[0])) > 0.97);
+        assert!(likeness(&said, &school.sound_of(&row.voicemails[0])) > SAME_WORDS);
         assert_eq!(app.text("SELECT ringing FROM call").await, "busy");
     }
 

@@ -1,7 +1,7 @@
 //! The house is away, is silent or does not believe the exchange: the caller does not notice, and nothing is lost.
 
 use super::{PARENTS, School, TOKEN, comes_to_the_signal, leaves_a_message, provider};
-use crate::harness::{Behind, likeness, stories_on_sqlite, words};
+use crate::harness::{Behind, SAME_WORDS, likeness, stories_on_sqlite, words};
 
 const NO_TELEPHONES: [&str; 0] = [];
 
@@ -17,7 +17,7 @@ stories_on_sqlite! {
         school.knows_of(1).await;
         let row = school.row().await;
         assert_eq!((row.calls_count, row.voicemails_count), (1, 1));
-        assert!(likeness(&said, &school.sound_of(&row.voicemails[0])) > 0.97);
+        assert!(likeness(&said, &school.sound_of(&row.voicemails[0])) > SAME_WORDS);
     }
 
     /// The service ends, the exchange is started anew meanwhile, and each of them knows what it was told before.
@@ -50,7 +50,7 @@ stories_on_sqlite! {
             [(None, 1), (Some("+79281234567".to_owned()), 1), (Some("+79281234568".to_owned()), 0)]
         );
         for message in waiting.iter().flat_map(|row| &row.voicemails) {
-            assert!(likeness(&said, &school.sound_of(message)) > 0.97);
+            assert!(likeness(&said, &school.sound_of(message)) > SAME_WORDS);
         }
     }
 
@@ -81,7 +81,7 @@ stories_on_sqlite! {
         school.knows_of(1).await;
         let row = school.row().await;
         assert_eq!((row.calls_count, row.voicemails_count), (1, 1));
-        assert!(likeness(&said, &school.sound_of(&row.voicemails[0])) > 0.97);
+        assert!(likeness(&said, &school.sound_of(&row.voicemails[0])) > SAME_WORDS);
     }
 
     async fn an_answer_that_is_lost_makes_no_second_message(app) {
@@ -98,7 +98,7 @@ stories_on_sqlite! {
         school.knows_of(1).await;
         let row = school.row().await;
         assert_eq!((row.calls_count, row.voicemails_count), (1, 1));
-        assert!(likeness(&said, &school.sound_of(&row.voicemails[0])) > 0.97);
+        assert!(likeness(&said, &school.sound_of(&row.voicemails[0])) > SAME_WORDS);
     }
 
     async fn a_wrong_token_is_refused_and_the_exchange_keeps_all_until_it_is_put_right(app) {
@@ -113,7 +113,7 @@ stories_on_sqlite! {
         school.knows_of(1).await;
         let row = school.row().await;
         assert_eq!((row.calls_count, row.voicemails_count), (1, 1));
-        assert!(likeness(&said, &school.sound_of(&row.voicemails[0])) > 0.97);
+        assert!(likeness(&said, &school.sound_of(&row.voicemails[0])) > SAME_WORDS);
     }
 
     async fn an_exchange_that_dies_in_a_message_brings_what_there_is_of_it(app) {
@@ -132,7 +132,7 @@ stories_on_sqlite! {
         assert_eq!((row.calls_count, row.voicemails_count), (1, 1));
         let kept = school.sound_of(&row.voicemails[0]);
         assert!(kept.len() as u64 * 2 + 100 > cut_off, "{} of {cut_off} bytes", kept.len() * 2);
-        assert!(likeness(&kept[..kept.len() - 1_600], &said) > 0.95);
+        assert!(likeness(&kept[..kept.len() - 1_600], &said) > SAME_WORDS);
         assert_eq!(school.exchange.recorded_bytes(), 0);
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::{Connection, Row, SqliteConnection};
 
 use super::{PARENTS, TOKEN, comes_to_the_signal, leaves_a_message, provider, write_dialplan};
-use crate::harness::{Behind, Door, Exchange, Program, likeness, patiently, words};
+use crate::harness::{Behind, Door, Exchange, Program, SAME_WORDS, likeness, patiently, words};
 
 /// A program, an exchange, and the address under which they know each other.
 struct School {
@@ -82,7 +82,7 @@ async fn killed_before_a_message_and_started_after_it_the_house_has_the_message(
     leaves_a_message(&call, &said).await;
     school.exchange.tries_in_vain(1).await;
     let _program = school.start().await;
-    assert!(likeness(&said, &school.message().await) > 0.97);
+    assert!(likeness(&said, &school.message().await) > SAME_WORDS);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -97,7 +97,7 @@ async fn killed_during_a_message_and_started_again_at_once_the_house_has_the_mes
     let _program = school.start().await;
     call.has_said_all().await;
     call.hang_up().await;
-    assert!(likeness(&said, &school.message().await) > 0.97);
+    assert!(likeness(&said, &school.message().await) > SAME_WORDS);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -115,5 +115,5 @@ async fn killed_right_after_it_took_a_message_the_house_has_the_message() {
     .await;
     program.kill();
     let _program = school.start().await;
-    assert!(likeness(&said, &school.message().await) > 0.97);
+    assert!(likeness(&said, &school.message().await) > SAME_WORDS);
 }

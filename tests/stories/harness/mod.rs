@@ -32,7 +32,7 @@ pub use postgres::{database as fresh_postgres_database, drop_database as drop_po
 pub use program::Program;
 pub use small_disk::SmallDisk;
 pub use smtp::{MailServer, Manners};
-pub use sound::{likeness, words};
+pub use sound::{SAME_WORDS, likeness, words};
 
 /// The two databases that every story runs on, from one text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,6 +12,9 @@ pub fn words(names: &[&str]) -> Vec<i16> {
     names.iter().map(read).collect::<Vec<_>>().concat()
 }
 
+/// From here on two sounds are the same words, though a busy machine loses some packets of a call.
+pub const SAME_WORDS: f64 = 0.85;
+
 /// How well the loudness of `part` over time is found again somewhere in `whole`: 1 is the same, unrelated words stay
 /// below 0.6.
 pub fn likeness(part: &[i16], whole: &[i16]) -> f64 {
