@@ -29,7 +29,7 @@ use self::lists::Waiting;
 use self::officers::Office;
 use self::provider::FakeProvider;
 use self::random::{Random, mix};
-use crate::harness::{Answer, App, Engine, Form, at, tell};
+use crate::harness::{Answer, App, Engine, Form, at, tell_on_one_thread};
 
 const BEGINS: &str = "2026-01-01T00:00:00+03:00";
 const DAYS_OF_A_YEAR: i64 = 365;
@@ -344,28 +344,28 @@ mod sqlite {
 
     #[test]
     fn year_of_seed_one_loses_nobody() {
-        tell(Engine::Sqlite, |app| Box::pin(a_year(app, 1, 1_500)));
+        tell_on_one_thread(Engine::Sqlite, |app| Box::pin(a_year(app, 1, 1_500)));
     }
 
     #[test]
     fn year_of_seed_two_loses_nobody() {
-        tell(Engine::Sqlite, |app| Box::pin(a_year(app, 2, 1_500)));
+        tell_on_one_thread(Engine::Sqlite, |app| Box::pin(a_year(app, 2, 1_500)));
     }
 
     #[test]
     fn same_seed_is_the_same_year() {
-        tell(Engine::Sqlite, |app| Box::pin(runs_twice(app)));
+        tell_on_one_thread(Engine::Sqlite, |app| Box::pin(runs_twice(app)));
     }
 
     #[test]
     fn every_rule_of_the_ledger_can_fail() {
-        tell(Engine::Sqlite, |app| Box::pin(proof::every_rule_fails(app)));
+        tell_on_one_thread(Engine::Sqlite, |app| Box::pin(proof::every_rule_fails(app)));
     }
 
     #[test]
     #[ignore = "takes minutes"]
     fn long_year_loses_nobody() {
-        tell(Engine::Sqlite, |app| Box::pin(long_year(app)));
+        tell_on_one_thread(Engine::Sqlite, |app| Box::pin(long_year(app)));
     }
 }
 
@@ -374,12 +374,12 @@ mod postgres {
 
     #[test]
     fn year_of_seed_three_loses_nobody() {
-        tell(Engine::Postgres, |app| Box::pin(a_year(app, 3, 300)));
+        tell_on_one_thread(Engine::Postgres, |app| Box::pin(a_year(app, 3, 300)));
     }
 
     #[test]
     #[ignore = "takes minutes"]
     fn long_year_loses_nobody() {
-        tell(Engine::Postgres, |app| Box::pin(long_year(app)));
+        tell_on_one_thread(Engine::Postgres, |app| Box::pin(long_year(app)));
     }
 }

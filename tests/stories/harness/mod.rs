@@ -75,8 +75,16 @@ pub(crate) use stories_on_sqlite;
 
 /// Runs one story on one engine, looks for what it left undone, and cleans up however it ended.
 pub fn tell(engine: Engine, story: Story) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(async {
+    run(tokio::runtime::Builder::new_multi_thread().worker_threads(2), engine, story);
+}
+
+/// The same with all tasks on one thread: a long story wakes another one millions of times otherwise.
+pub fn tell_on_one_thread(engine: Engine, story: Story) {
+    run(&mut tokio::runtime::Builder::new_current_thread(), engine, story);
+}
+
+fn run(runtime: &mut tokio::runtime::Builder, engine: Engine, story: Story) {
+    runtime.enable_all().build().unwrap().block_on(async {
         let app = App::start(engine).await;
         let told = AssertUnwindSafe(story(&app)).catch_unwind().await;
         let (left, wordless) = match &told {
