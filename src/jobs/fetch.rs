@@ -522,7 +522,8 @@ impl Worker {
                     Missed::Http(error) => self.later(&error),
                     _ => Ended::Later(reason),
                 };
-                if age_ms < LATE_MS {
+                // Half a message is here, and an alarm of its own tells that.
+                if age_ms < LATE_MS || voicemail.state == VoicemailState::Stored {
                     return ended.into();
                 }
                 ended.with_alarm(LATE, voicemail.provider.clone(), told)

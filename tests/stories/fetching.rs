@@ -177,6 +177,27 @@ stories! {
         assert_eq!(app.alarm_kinds().await, Vec::<String>::new());
     }
 
+    /// «Есть сообщения, записи которых нет больше часа», it was said of one that officers could hear.
+    async fn half_a_message_that_can_be_heard_is_not_called_late(app) {
+        let half = perezvon::recordings::tone::wav_bytes(&[900; 7 * 8_000])[..60_000].to_vec();
+        let sent = Arc::new(Mutex::new(half));
+        let answer = sent.clone();
+        let (base, _) = scripted(app, move || answer.lock().unwrap().clone().into_response()).await;
+        a_message_at(app, &base).await;
+        app.run_all_jobs().await;
+        assert_eq!(app.alarm_kinds().await, ["recording_damaged"]);
+        *sent.lock().unwrap() = b"<html>come again later</html>".to_vec();
+        let id = voicemail(app).await.id;
+        app.store().plan_job(perezvon::store::JobKind::FetchRecording, id, app.now()).await.unwrap();
+        for _ in 0..6 {
+            app.run_jobs().await;
+            app.advance_minutes(60);
+        }
+        assert!(app.text("SELECT last_error FROM job").await.contains("HTML"), "it was asked for");
+        assert_eq!(app.alarm_kinds().await, ["recording_damaged"]);
+        app.leave_the_jobs().await;
+    }
+
     /// A crash between the renaming and the commit leaves a row that knows another file.
     async fn a_row_that_knows_another_half_than_the_folder_is_set_right(app) {
         let whole = perezvon::recordings::tone::wav_bytes(&[900; 7 * 8_000]);

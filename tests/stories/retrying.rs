@@ -270,7 +270,9 @@ stories! {
         let sid = half_a_message(app).await;
         let id = voicemail(app).await.id;
         let retry = || Request::post(format!("/api/v1/voicemails/{id}/retry")).header("sec-fetch-site", "same-origin");
+        let page = format!("/calls/{}", app.number("SELECT call_id FROM voicemail").await);
         let mut madina = app.browser("Мадина И.", Role::Officer).await;
+        assert!(madina.get(&page).await.body.contains("Попробовать ещё раз"));
         let answer = madina.send(retry(), String::new()).await;
         let told: Value = serde_json::from_str(&answer.body).unwrap();
         assert_eq!((answer.status, told["state"].as_str()), (200, Some("stored")), "it can be heard meanwhile");
@@ -287,6 +289,7 @@ stories! {
         app.run_all_jobs().await;
         assert_eq!(stored_bytes(app).await, app.exchange.recording_wav(&sid).unwrap());
         assert_eq!(madina.send(retry(), String::new()).await.status, 409, "all of it is here");
+        assert!(!madina.get(&page).await.body.contains("Попробовать ещё раз"));
     }
 
     /// «Первая ждёт 40 дней», it was said of a message that had been heard long ago.

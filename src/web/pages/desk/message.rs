@@ -31,7 +31,7 @@ pub(in crate::web::pages) struct Message {
     pub view_box: String,
     /// What is to be known about it, in a sentence.
     pub notes: Vec<String>,
-    /// The address of the form that has it tried again, if it is not here and this person may.
+    /// The address of the form that has it tried again, if not all of it is here and this person may.
     pub retry: Option<String>,
     /// Its words, if this person may listen.
     pub transcript: Option<String>,
@@ -85,7 +85,9 @@ impl Message {
         let may_be_tried = match voicemail.state {
             VoicemailState::Pending => is_late,
             VoicemailState::Failed => true,
-            VoicemailState::Stored | VoicemailState::Erased => false,
+            // The sound of an exchange, which has no address, is nowhere else.
+            VoicemailState::Stored => voicemail.url.is_some() && voicemail.may_become_whole(),
+            VoicemailState::Erased => false,
         };
         match voicemail.state {
             VoicemailState::Pending if is_late => {
