@@ -205,8 +205,8 @@ impl Running {
                 task.abort();
             }
         }
+        let unsaved = store.drain_spool_at_stop(worker.clock.now()).await;
         drop(worker);
-        let unsaved = store.drain_spool_at_stop().await;
         store.close().await;
         unsaved
     }

@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use super::config::Config;
 use super::house;
 use crate::jobs;
-use crate::store::{Store, read_spooled};
+use crate::store::{Delivery, Store, read_spooled};
 use crate::time::{SignedDuration, Timestamp};
 
 /// How far the clock of the machine that saved a delivery may be ahead of ours.
@@ -73,7 +73,7 @@ pub async fn spool(
             writeln!(out, "Не внесено событие, принятое {received_at}: такого времени приёма быть не может")?;
             continue;
         }
-        match store.deliver(delivery).await {
+        match store.deliver(Delivery { applied_at: Some(now), ..delivery }).await {
             Ok(_) => applied += 1,
             Err(failed) => {
                 failures += 1;

@@ -193,6 +193,6 @@ fn own_delivery(call: &Call, endpoint: &str, body: Vec<u8>, events: Vec<CallEven
         key: Some(call.key.clone()),
         events,
         can_be_asked: false,
-        waited_for_database: false,
+        applied_at: None,
     }
 }

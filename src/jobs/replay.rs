@@ -74,7 +74,7 @@ pub async fn replay(source: &Store, target: &Store, providers: &Providers) -> Re
                 key,
                 events,
                 can_be_asked,
-                waited_for_database: false,
+                applied_at: None,
             };
             target.deliver(delivery).await?;
             replayed.deliveries += 1;

@@ -54,7 +54,7 @@ impl Worker {
             }
         }
         self.look_at_the_clock(rounds).await;
-        self.store.drain_spool().await;
+        self.store.drain_spool(self.clock.now()).await;
         self.watch_database().await;
         self.mail_outage(&mut rounds.outage).await;
         let is_sweep_due = rounds.swept.is_none_or(|at| at.elapsed() >= SWEEP_INTERVAL);

@@ -137,7 +137,7 @@ const FIND_ANSWERS: ManyRows = ManyRows {
             SELECT MAX(step.at) FROM callback AS sibling
             JOIN callback_history AS step ON step.callback_id = sibling.id
             WHERE sibling.callback_number = column2 AND step.kind IN ('dial', 'attempt') AND step.undone_at IS NULL
-              AND step.at <= callback.closed_at) AS tried_elsewhere_at, (
+              AND step.at >= callback.received_at AND step.at <= callback.closed_at) AS tried_elsewhere_at, (
             SELECT MAX(step.at) FROM callback_history AS step
             WHERE step.callback_id = callback.id AND step.kind = 'claim' AND step.undone_at IS NULL) AS taken_at",
     columns: &[Column::Number, Column::Text, Column::Number, Column::Number],

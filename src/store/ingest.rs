@@ -44,8 +44,8 @@ pub struct Delivery {
     pub events: Vec<CallEvent>,
     /// The provider can be asked later what it knows of a call, so lost callbacks are looked for.
     pub can_be_asked: bool,
-    /// It was spooled, so that it is applied later than it was received.
-    pub waited_for_database: bool,
+    /// When it is applied, if it was spooled before. `None`: as soon as it was received.
+    pub applied_at: Option<Timestamp>,
 }
 
 /// What a delivery led to.
@@ -68,14 +68,15 @@ struct Folded {
     call: Call,
     before: Option<Call>,
     /// Whether a delivery of the batch waited for the database.
-    waited_for_database: bool,
+    /// Of the newest one of its deliveries that was spooled.
+    applied_at: Option<Timestamp>,
     /// Whether its end is one that we assume, since nobody has reported any.
     is_end_assumed: bool,
 }
 
 impl Folded {
     fn apply(&mut self, delivery: &Delivery, lines: &Lines) {
-        self.waited_for_database |= delivery.waited_for_database;
+        self.applied_at = self.applied_at.max(delivery.applied_at);
         for event in delivery.events.iter().filter_map(|event| event.clone().without_own_numbers(lines)) {
             let is_assumed = delivery.method == OWN && event.at == delivery.received_at;
             self.is_end_assumed |= is_assumed && event.fact == Fact::Ended && self.call.ended_at.is_none();
@@ -114,11 +115,9 @@ impl Folded {
     /// The call as one that becomes known later than it was over, so that it may have been answered since.
     fn as_late(&self, now: Timestamp) -> Option<LateCall> {
         let over_at = self.over_at();
-        let is_late = self.waited_for_database || elapsed_ms(over_at, now) > MIN_ANSWER_MS;
+        let is_late = self.applied_at.is_some() || elapsed_ms(over_at, now) > MIN_ANSWER_MS;
         let (_, number) = waiter(&self.call).filter(|_| is_late && self.call.is_inbound())?;
-        // What is spooled may be applied long after its receipt.
-        let until = if self.waited_for_database { Timestamp::MAX } else { now };
-        Some(LateCall { id: self.call.id, number, over_at, until })
+        Some(LateCall { id: self.call.id, number, over_at, until: self.applied_at.unwrap_or(now) })
     }
 }
 
@@ -220,7 +219,7 @@ async fn hold_calls(
         }
         let seen = &first_seen[key];
         let call = Call::new(id, key.clone(), seen.event_at.unwrap_or(seen.at));
-        let folded = Folded { call, before: None, waited_for_database: false, is_end_assumed: false };
+        let folded = Folded { call, before: None, applied_at: None, is_end_assumed: false };
         calls.insert(key.clone(), folded);
     }
     if !known.is_empty() {

@@ -325,8 +325,8 @@ impl Store {
     }
 
     /// Applies what waits, oldest first, for as long as the database takes any of it. The answer is how many were applied.
-    pub async fn drain_spool(&self) -> usize {
-        let applied = self.drain_files().await + self.drain_memory().await;
+    pub async fn drain_spool(&self, now: Timestamp) -> usize {
+        let applied = self.drain_files(now).await + self.drain_memory(now).await;
         if applied > 0 {
             info!("Applied {applied} deliveries that came while the database was away");
         }
@@ -344,7 +344,7 @@ impl Store {
         }
     }
 
-    async fn drain_files(&self) -> usize {
+    async fn drain_files(&self, now: Timestamp) -> usize {
         let Some(disk) = self.spool.disk.clone() else { return 0 };
         let listing = tokio::task::spawn_blocking(move || (disk.spooled(), disk.count_set_aside())).await;
         let (mut files, set_aside) = listing.unwrap_or_default();
@@ -365,7 +365,8 @@ impl Store {
             // All are read first, so that the writer gets them in the order of receipt.
             let read = join_all(chunk.iter().map(|path| self.read_file(path))).await;
             let readable = chunk.iter().zip(read).filter_map(|(path, delivery)| Some((path, delivery?)));
-            let taken = join_all(readable.map(|(path, delivery)| self.apply_file(path, delivery))).await;
+            let applied_now = |delivery| Delivery { applied_at: Some(now), ..delivery };
+            let taken = join_all(readable.map(|(path, delivery)| self.apply_file(path, applied_now(delivery)))).await;
             let count = taken.iter().filter(|taken| matches!(taken, Ok(true))).count();
             applied += count;
             refused += taken.iter().filter(|taken| taken.is_err()).count();
@@ -448,7 +449,7 @@ impl Store {
     }
 
     /// Each delivery stays where it is until the database or a disk has it: whoever breaks off loses none.
-    async fn drain_memory(&self) -> usize {
+    async fn drain_memory(&self, now: Timestamp) -> usize {
         let mut applied = 0;
         let places: Vec<u64> = {
             let in_memory = self.spool.in_memory();
@@ -460,7 +461,7 @@ impl Store {
         for place in places {
             let delivery = self.spool.in_memory().deliveries.get(&place).map(|unsaved| unsaved.delivery.clone());
             let Some(delivery) = delivery else { continue };
-            let delivery = Delivery { waited_for_database: true, ..delivery };
+            let delivery = Delivery { applied_at: Some(now), ..delivery };
             let received_at = delivery.received_at;
             has_database = has_database && self.deliver(delivery.clone()).await.is_ok();
             if has_database {
@@ -476,11 +477,11 @@ impl Store {
 
     /// The last attempt of a service that stops: what neither the database nor a disk takes, as lines for
     /// `perezvon replay --spool`. The next start raises an alarm about them where any disk could remember that.
-    pub async fn drain_spool_at_stop(&self) -> Vec<String> {
+    pub async fn drain_spool_at_stop(&self, now: Timestamp) -> Vec<String> {
         if !self.spool.depth().is_empty() {
             // Files outlive the stop by themselves.
-            let _ = tokio::time::timeout(LAST_ATTEMPT_TIMEOUT, self.drain_memory()).await;
-            let _ = tokio::time::timeout(LAST_ATTEMPT_TIMEOUT, self.drain_spool()).await;
+            let _ = tokio::time::timeout(LAST_ATTEMPT_TIMEOUT, self.drain_memory(now)).await;
+            let _ = tokio::time::timeout(LAST_ATTEMPT_TIMEOUT, self.drain_spool(now)).await;
         }
         let _ = tokio::time::timeout(LAST_ATTEMPT_TIMEOUT, self.report_outage()).await;
         let left = std::mem::take(&mut *self.spool.in_memory()).deliveries;

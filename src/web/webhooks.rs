@@ -128,7 +128,7 @@ async fn answer(house: &House, name: &str, endpoint: String, request: Request) -
         key,
         events,
         can_be_asked: provider.archive().is_some(),
-        waited_for_database: false,
+        applied_at: None,
     };
     let outcome = match sound {
         Some(sound) => save_with_sound(house, delivery, sound).await,

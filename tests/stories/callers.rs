@@ -136,7 +136,7 @@ stories! {
                         key: parsed.key,
                         events: parsed.events,
                         can_be_asked: true,
-                        waited_for_database: false,
+                        applied_at: None,
                     };
                     other.deliver(delivery).await.unwrap();
                 }

@@ -91,7 +91,7 @@ stories! {
         database_answers(app).await;
         app.clock.set(friday("18:01:07"));
         app.post("status", &ended("CA1", friday("18:01:05"), 95)).await;
-        assert_eq!(app.store().drain_spool().await, 1);
+        assert_eq!(app.store().drain_spool(app.now()).await, 1);
         let call = app.call("CA1").await;
         assert!(call.started_at == friday("17:59:30") && call.decision.unwrap().open);
         assert_eq!(app.callback().await.due_at, Some(friday("18:00")));
@@ -180,7 +180,7 @@ stories! {
         app.post("status", &ended("CA-later", monday("10:30"), 40)).await;
         app.bring_the_database_back().await;
         database_answers(app).await;
-        assert_eq!(app.store().drain_spool().await, 2);
+        assert_eq!(app.store().drain_spool(app.now()).await, 2);
         assert_eq!(app.callback().await.proposed_call_id, None);
         app.leave_the_jobs().await;
     }
@@ -212,7 +212,7 @@ stories! {
         app.bring_the_database_back().await;
         database_answers(app).await;
         act_at(app, id, monday("12:00"), Action::Done { note: String::new() }).await;
-        assert_eq!(app.store().drain_spool().await, 2);
+        assert_eq!(app.store().drain_spool(app.now()).await, 2);
         assert_ne!(app.callback().await.id, id, "he has rung after the talk");
         app.leave_the_jobs().await;
     }
@@ -223,6 +223,38 @@ stories! {
         app.clock.set(monday("09:40"));
         missed(app, "CA-again", PARENTS).await;
         assert_ne!(app.callback().await.id, done);
+        app.leave_the_jobs().await;
+    }
+
+    async fn outcome_of_a_clock_that_ran_ahead_answers_no_spooled_call(app) {
+        let done = called_back(app, PARENTS).await;
+        app.clock.set(monday("09:40"));
+        app.take_the_database_away().await;
+        missed(app, "CA-again", PARENTS).await;
+        app.bring_the_database_back().await;
+        database_answers(app).await;
+        app.clock.set(monday("09:45"));
+        assert_eq!(app.store().drain_spool(app.now()).await, 2);
+        assert_ne!(app.callback().await.id, done);
+        app.leave_the_jobs().await;
+    }
+
+    /// Who was dialled last week is called back without a dial, by an officer's own telephone.
+    async fn dial_before_the_callback_says_nothing_of_it(app) {
+        app.clock.set(friday("10:00"));
+        missed(app, "CA-friday", STAFF).await;
+        let id = app.callback().await.id;
+        act_at(app, id, friday("10:05"), Action::Dial).await;
+        act_at(app, id, friday("10:10"), Action::Done { note: String::new() }).await;
+        app.clock.set(monday("10:00"));
+        missed(app, "CA-first", PARENTS).await;
+        let done = app.callback().await.id;
+        act_at(app, done, monday("10:05"), Action::Claim).await;
+        act_at(app, done, monday("10:10"), Action::Done { note: String::new() }).await;
+        app.clock.set(monday("13:00"));
+        app.post("status", &ended("CA-late", monday("09:31"), 40)).await;
+        assert_eq!(app.call("CA-late").await.callback_id, Some(done));
+        assert!(app.callbacks().await.is_empty(), "nobody is called twice");
         app.leave_the_jobs().await;
     }
 
@@ -248,14 +280,14 @@ stories! {
         database_answers(app).await;
         act_at(app, id, monday("10:05"), Action::Dial).await;
         act_at(app, id, monday("10:10"), Action::Done { note: String::new() }).await;
-        assert_eq!(app.store().drain_spool().await, 2);
+        assert_eq!(app.store().drain_spool(app.now()).await, 2);
         assert_eq!(app.call("CA-spooled").await.callback_id, Some(id));
         assert!(app.callbacks().await.is_empty(), "nobody is called twice");
         app.take_the_database_away().await;
         missed(app, "CA-again", PARENTS).await;
         app.bring_the_database_back().await;
         database_answers(app).await;
-        assert_eq!(app.store().drain_spool().await, 2);
+        assert_eq!(app.store().drain_spool(app.now()).await, 2);
         assert_ne!(app.callback().await.id, id, "he has rung after the talk");
         app.leave_the_jobs().await;
     }

@@ -252,7 +252,7 @@ impl<'a> Year<'a> {
         if self.faults.is_down {
             return;
         }
-        self.app.store().drain_spool().await;
+        self.app.store().drain_spool(self.now()).await;
         if self.faults.is_database_away {
             return;
         }

@@ -212,7 +212,7 @@ impl Run<'_> {
             key: Some(key),
             events: body.events,
             can_be_asked,
-            waited_for_database: false,
+            applied_at: None,
         };
         self.reconciler.store.deliver(delivery).await.map(drop)
     }

@@ -351,7 +351,7 @@ pub fn from_line(line: &str) -> io::Result<Delivery> {
         key,
         events: line.events,
         can_be_asked: line.can_be_asked,
-        waited_for_database: true,
+        applied_at: None,
     })
 }
 
@@ -405,7 +405,7 @@ mod tests {
             key: Some(CallKey { provider: "twilio".into(), provider_call_id: "CA1".to_owned() }),
             events: Vec::new(),
             can_be_asked: true,
-            waited_for_database: false,
+            applied_at: None,
         }
     }
 
@@ -430,8 +430,7 @@ mod tests {
         let written = delivery("2026-11-20T16:30:00Z");
         let path = disk.write(&written).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600, "numbers are in it");
-        let expected = Delivery { waited_for_database: true, ..written };
-        assert_eq!(format!("{:?}", read(&path).unwrap()), format!("{expected:?}"));
+        assert_eq!(format!("{:?}", read(&path).unwrap()), format!("{written:?}"));
         assert_eq!(disk.spooled(), [path]);
     }
 

@@ -172,7 +172,7 @@ impl School {
             key: Some(CallKey { provider: "twilio".into(), provider_call_id: provider_call_id.to_owned() }),
             events: facts.into_iter().map(|fact| CallEvent { at, fact }).collect(),
             can_be_asked: false,
-            waited_for_database: false,
+            applied_at: None,
         };
         let call = self.house.store.deliver(delivery).await.unwrap().call.unwrap();
         (call.id, call.callback_id.map(|id| id.to_string()))

@@ -99,7 +99,7 @@ impl School {
             key: Some(CallKey { provider: "twilio".into(), provider_call_id: sid }),
             events: facts.into_iter().map(|fact| CallEvent { at: now, fact }).collect(),
             can_be_asked: false,
-            waited_for_database: false,
+            applied_at: None,
         };
         self.house.store.deliver(delivery).await.unwrap().call.unwrap().id
     }

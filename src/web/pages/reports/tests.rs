@@ -98,7 +98,7 @@ impl School {
             key: Some(CallKey { provider: "twilio".into(), provider_call_id: sid.to_owned() }),
             events: [parties, Fact::Ended].into_iter().map(|fact| CallEvent { at: now, fact }).collect(),
             can_be_asked: false,
-            waited_for_database: false,
+            applied_at: None,
         };
         house.store.deliver(delivery).await.unwrap().call.unwrap().callback_id.unwrap()
     }

@@ -183,7 +183,7 @@ fn told_of(sid: &str, caller: &str, facts: Vec<Fact>, at: Timestamp) -> Delivery
         key: Some(CallKey { provider: "twilio".into(), provider_call_id: sid.to_owned() }),
         events: std::iter::once(parties).chain(facts).map(|fact| CallEvent { at, fact }).collect(),
         can_be_asked: false,
-        waited_for_database: false,
+        applied_at: None,
     }
 }
 
