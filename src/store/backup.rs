@@ -14,10 +14,9 @@ use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::{AnyConnection, Arguments, AssertSqlSafe, Connection, Row};
 use tokio::sync::mpsc;
 
-use super::database;
 use super::lease::MAX_CLOCK_DIFFERENCE;
 use super::sql::{Columns, statements};
-use super::{Result, Store, StoreError, VoicemailState};
+use super::{Result, Store, StoreError, VoicemailState, database, schema};
 use crate::time::{SignedDuration, Timestamp};
 
 /// Tables that are in no backup. `session`: a copy in the wrong hands signs nobody in, and whoever is signed in types the
@@ -247,27 +246,19 @@ pub enum SchemaError {
 
 /// The tables that a backup of this schema has, by name: read from a database in memory that is brought up to it.
 pub async fn tables_of_schema(version: i64) -> Result<Vec<Table>, SchemaError> {
-    let known = super::MIGRATIONS.last().map_or(0, |(version, ..)| *version);
+    let known = schema::newest();
     if version > known {
         return Err(SchemaError::Newer { known, wanted: version });
     }
-    if super::MIGRATIONS.iter().all(|(it, ..)| *it != version) {
+    if !schema::is_known(version) {
         return Err(SchemaError::Unknown(version));
     }
     sqlx::any::install_default_drivers();
     let mut connection = AnyConnection::connect("sqlite::memory:").await.map_err(StoreError::from)?;
-    migrate_to(version, &mut connection).await?;
+    schema::make(version, &mut connection).await?;
     let tables = tables(&mut connection).await?;
     connection.close().await.map_err(StoreError::from)?;
     Ok(tables.into_iter().filter(|table| !LEFT_OUT.contains(&table.name.as_str())).collect())
-}
-
-async fn migrate_to(version: i64, connection: &mut AnyConnection) -> Result<()> {
-    let mut migrator = super::migrator(connection.backend_name());
-    migrator.migrations =
-        migrator.migrations.iter().filter(|it| it.version <= version).cloned().collect::<Vec<_>>().into();
-    let migrated = migrator.run_direct(None, connection, false).await;
-    Ok(migrated.map_err(|error| sqlx::Error::Migrate(Box::new(error)))?)
 }
 
 /// Why a database cannot take a backup.
@@ -314,7 +305,7 @@ impl Restoring {
         let was_unfinished = is_unfinished(&mut connection).await;
         let found = tables(&mut connection).await?;
         if found.is_empty() {
-            migrate_to(schema_version, &mut connection).await?;
+            schema::make(schema_version, &mut connection).await?;
         } else {
             if !was_unfinished {
                 let says_nothing = |table: &&Table| {

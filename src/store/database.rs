@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::migrate::Migrate;
 use sqlx::{AnyConnection, AnyPool, ConnectOptions, Connection};
 use tracing::{error, info, warn};
 
+use super::schema::{self, Upgrade};
 use super::sql::statements;
-use super::{MIGRATIONS, READ_META, Result, StoreError, WRITE_META, backup, migrator};
+use super::{READ_META, Result, StoreError, WRITE_META, backup};
 
 /// The key in `meta` of the random word that is made with a database.
 const DATABASE_ID: &str = "database_id";
@@ -66,6 +66,9 @@ pub(super) struct Database {
     /// No file of a database that is written to shrinks. Bytes.
     longest: u64,
     id_checked: Instant,
+    upgrade: Upgrade,
+    /// The file that it was begun with.
+    upgraded_file: Option<Inode>,
 }
 
 /// Which database it is, and by which files.
@@ -101,6 +104,8 @@ pub(super) struct Connected {
     /// Connections that are older lead to a database that is no longer in its place.
     replaced_at: Mutex<Option<Instant>>,
     replaced: AtomicBool,
+    /// Its tables are being brought to those of this program.
+    pub upgrading: AtomicBool,
     /// The folder of recordings lacks the mark that it had.
     pub foreign_recordings: Arc<AtomicBool>,
 }
@@ -134,6 +139,8 @@ impl Database {
             is_marked: false,
             longest: 0,
             id_checked: Instant::now(),
+            upgrade: Upgrade::default(),
+            upgraded_file: None,
         };
         database.identity = database.mark().and_then(|mark| serde_json::from_slice(&fs::read(mark).ok()?).ok());
         Ok(database)
@@ -172,25 +179,9 @@ impl Database {
     }
 
     /// A connection for writing, with the schema of today; `true` if it leads to another database than the last one did, or
-    /// is the first of this process. A missing file is made only where nothing says that there was one.
+    /// is the first of this process. An upgrade goes on when this is broken off.
     pub async fn connect(&mut self) -> Result<(AnyConnection, bool)> {
-        match &self.file {
-            Some(file) if self.identity.is_none() && self.purpose != Purpose::Existing => {
-                make_for_this_user_alone(file)
-            }
-            Some(file) if fs::metadata(file).map_or(0, |metadata| metadata.len()) == 0 => return Err(StoreError::Gone),
-            _ => {}
-        }
-        if !self.is_same_file()? {
-            self.longest = 0;
-            self.lay_foreign_log_aside()?;
-        }
-        let mut connection = connect(&self.options).await?;
-        backup::refuse_unfinished(&mut connection).await?;
-        if self.identity.is_some() && !has_id(&mut connection).await? {
-            return Err(StoreError::Gone);
-        }
-        migrate(&mut connection).await?;
+        let mut connection = if self.upgrade.is_under_way() { self.upgraded().await? } else { self.open().await? };
         self.check_purpose(&mut connection).await?;
         let id = made_id(&mut connection).await?;
         let identity = Identity {
@@ -218,6 +209,51 @@ impl Database {
         self.has_connected = true;
         self.id_checked = Instant::now();
         Ok((connection, is_other || is_first))
+    }
+
+    /// A missing file is made only where nothing says that there was one.
+    async fn open(&mut self) -> Result<AnyConnection> {
+        match &self.file {
+            Some(file) if self.identity.is_none() && self.purpose != Purpose::Existing => {
+                make_for_this_user_alone(file)
+            }
+            Some(file) if fs::metadata(file).map_or(0, |metadata| metadata.len()) == 0 => return Err(StoreError::Gone),
+            _ => {}
+        }
+        if !self.is_same_file()? {
+            self.longest = 0;
+            self.lay_foreign_log_aside()?;
+        }
+        let mut connection = connect(&self.options).await?;
+        backup::refuse_unfinished(&mut connection).await?;
+        if self.identity.is_some() && !has_id(&mut connection).await? {
+            return Err(StoreError::Gone);
+        }
+        match schema::missing_steps(&mut connection).await? {
+            0 => Ok(connection),
+            missing => {
+                self.upgraded_file = self.file.as_deref().and_then(inode);
+                self.upgrade.begin(connection, missing);
+                self.connected.upgrading.store(true, Ordering::Relaxed);
+                self.upgraded().await
+            }
+        }
+    }
+
+    pub fn is_upgrading(&self) -> bool {
+        self.upgrade.is_under_way()
+    }
+
+    /// # Errors
+    /// Another file lies in its place meanwhile.
+    async fn upgraded(&mut self) -> Result<AnyConnection> {
+        let ended = self.upgrade.end().await;
+        self.connected.upgrading.store(false, Ordering::Relaxed);
+        let connection = ended?;
+        match self.file.as_deref().and_then(inode) == self.upgraded_file {
+            true => Ok(connection),
+            false => Err(StoreError::Gone),
+        }
     }
 
     /// Whether an open connection still leads to the database that is in its place.
@@ -369,7 +405,7 @@ pub(super) async fn has_schema_of_today(url: &str) -> Result<bool> {
     backup::refuse_unfinished(&mut connection).await?;
     let version = backup::schema_version_if_any(&mut connection).await;
     connection.close().await?;
-    Ok(MIGRATIONS.last().is_some_and(|(newest, ..)| *newest == version))
+    Ok(version == schema::newest())
 }
 
 /// The random word of the database, made where it has none.
@@ -383,25 +419,6 @@ fn random_word() -> String {
     // Without randomness two databases made alike have the same word, and their files still tell them apart.
     let _ = getrandom::fill(&mut random);
     format!("{:032x}", u128::from_be_bytes(random))
-}
-
-/// Brings the schema up to date. Of several processes that start on one database one does it and the others wait: on
-/// PostgreSQL for the lock that the migrator takes. On SQLite it takes none, so each step holds the lock for writing while it
-/// looks whether it is still to be made.
-async fn migrate(connection: &mut AnyConnection) -> Result<()> {
-    let failed = |error| sqlx::Error::Migrate(Box::new(error));
-    let migrator = migrator(connection.backend_name());
-    if connection.backend_name() == "SQLite" {
-        connection.ensure_migrations_table(&migrator.table_name).await.map_err(failed)?;
-        let applied = connection.list_applied_migrations(&migrator.table_name).await.map_err(failed)?;
-        let is_applied = |version: i64| applied.iter().any(|migration| migration.version == version);
-        for version in migrator.iter().map(|migration| migration.version).filter(|version| !is_applied(*version)) {
-            let mut step = connection.begin_with("BEGIN IMMEDIATE").await?;
-            migrator.run_direct(Some(version), &mut *step, false).await.map_err(failed)?;
-            step.commit().await?;
-        }
-    }
-    Ok(migrator.run_direct(None, connection, false).await.map_err(failed)?)
 }
 
 /// Whether these recordings belong to a database already: none is to be made in its place.
@@ -491,4 +508,63 @@ statements! {
     MAKE_META = "
         INSERT INTO meta (key, value) VALUES ($1, $2)
         ON CONFLICT (key) DO NOTHING";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A database of the schema before the last one, which somebody else has locked, with its upgrade under way: the lock
+    /// makes it last.
+    async fn begin_upgrade(file: &Path, outside: &mut AnyConnection) -> Database {
+        schema::make(schema::newest() - 1, outside).await.unwrap();
+        sqlx::raw_sql("BEGIN IMMEDIATE").execute(outside).await.unwrap();
+        let mut database = Database::new(&url(file), Purpose::Any).unwrap();
+        let mut patience = Duration::from_millis(5);
+        while !database.is_upgrading() {
+            assert!(tokio::time::timeout(patience, database.connect()).await.is_err(), "it takes longer");
+            patience *= 2;
+        }
+        assert!(database.connected.upgrading.load(Ordering::Relaxed));
+        database
+    }
+
+    fn url(file: &Path) -> String {
+        format!("sqlite:{}", file.display())
+    }
+
+    async fn connect_to(file: &Path) -> AnyConnection {
+        sqlx::any::install_default_drivers();
+        make_for_this_user_alone(file);
+        connect(&connect_options(&url(file)).unwrap()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn upgrade_outlives_whoever_waits_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("perezvon.db");
+        let mut outside = connect_to(&file).await;
+        let mut database = begin_upgrade(&file, &mut outside).await;
+        sqlx::raw_sql("ROLLBACK").execute(&mut outside).await.unwrap();
+        let upgraded = async {
+            while backup::schema_version_if_any(&mut outside).await < schema::newest() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), upgraded).await.expect("nobody waits for it, and it goes on");
+        let (_connection, is_other) = database.connect().await.unwrap();
+        assert!(is_other && !database.is_upgrading() && !database.connected.upgrading.load(Ordering::Relaxed));
+    }
+
+    #[tokio::test]
+    async fn upgraded_file_that_was_taken_away_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, former) = (folder.path().join("perezvon.db"), folder.path().join("former.db"));
+        let mut outside = connect_to(&file).await;
+        let mut database = begin_upgrade(&file, &mut outside).await;
+        fs::rename(&file, &former).unwrap();
+        fs::copy(&former, &file).unwrap();
+        sqlx::raw_sql("ROLLBACK").execute(&mut outside).await.unwrap();
+        assert!(matches!(database.connect().await, Err(StoreError::Gone)));
+    }
 }

@@ -38,6 +38,7 @@ mod prompts;
 mod reconciliation;
 mod replay;
 mod reports;
+mod schema;
 mod search;
 mod sessions;
 mod siblings;
@@ -49,10 +50,9 @@ mod voicemails;
 mod writer;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{AnyPool, AssertSqlSafe};
+use sqlx::AnyPool;
 use tokio::sync::{Mutex, mpsc};
 
 pub use alarms::Alarm;
@@ -113,6 +113,9 @@ pub enum StoreError {
     /// A commit did not end in time: the connection hangs. Worth trying again.
     #[error("the database does not answer")]
     TimedOut,
+    /// Its tables are still being brought to those of this program, which takes minutes with a large log.
+    #[error("the database is being brought to this version of the program")]
+    Upgrading,
     /// The database is not in its place, or an empty one is. None is made anew: whoever took it away may bring it back.
     #[error("the file of the database is gone")]
     Gone,
@@ -188,7 +191,7 @@ impl Store {
     /// or closed.
     pub async fn open(url: &str, configured: Lines) -> Result<Self> {
         let store = Self::begin(url, configured, Purpose::Any)?;
-        store.ready().await?;
+        store.ready_after_upgrade().await?;
         Ok(store)
     }
 
@@ -198,7 +201,7 @@ impl Store {
     /// [`StoreError::Gone`] where the file is not there.
     pub async fn open_existing(url: &str, configured: Lines) -> Result<Self> {
         let store = Self::begin(url, configured, Purpose::Existing)?;
-        store.ready().await?;
+        store.ready_after_upgrade().await?;
         Ok(store)
     }
 
@@ -210,7 +213,7 @@ impl Store {
     pub async fn open_to_read(url: &str, configured: Lines) -> Result<Self> {
         let store = Self::begin(url, configured, Purpose::Existing)?;
         if !database::has_schema_of_today(url).await? {
-            store.ready().await?;
+            store.ready_after_upgrade().await?;
         }
         Ok(store)
     }
@@ -237,6 +240,21 @@ impl Store {
     pub async fn ready(&self) -> Result<()> {
         self.ping_writer().await?;
         self.renew_lines().await
+    }
+
+    /// The same for a command, which waits for an upgrade of the database however long that takes.
+    async fn ready_after_upgrade(&self) -> Result<()> {
+        loop {
+            match self.ready().await {
+                Err(StoreError::Upgrading) => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Whether the tables are being brought to those of this program.
+    pub fn is_upgrading(&self) -> bool {
+        self.connected.upgrading.load(Ordering::Relaxed)
     }
 
     /// Whether the task that writes is alive. If not, only a new start helps.
@@ -486,43 +504,3 @@ pub fn statements() -> Vec<Statement> {
     )
     .collect()
 }
-
-/// The same schema for both engines but for two words. In SQLite only a key of the type INTEGER is the number of the row
-/// itself; any other is an index beside the table, which costs another page in each commit and another search in each read.
-fn migrator(engine: &str) -> Migrator {
-    let migrations = MIGRATIONS.iter().map(|(version, name, schema)| {
-        let schema = match engine {
-            "SQLite" => schema
-                .replace("BIGINT NOT NULL PRIMARY KEY", "INTEGER NOT NULL PRIMARY KEY")
-                .replace("/* WITHOUT ROWID */", "WITHOUT ROWID"),
-            _ => (*schema).to_owned(),
-        };
-        let schema = sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(schema));
-        Migration::new(*version, (*name).into(), MigrationType::Simple, schema, false)
-    });
-    Migrator { migrations: migrations.collect(), ..Migrator::DEFAULT }
-}
-
-/// Number, name and text of each, in their order.
-const MIGRATIONS: &[(i64, &str, &str)] = &[
-    (1, "first", include_str!("../../migrations/0001_first.sql")),
-    (2, "desk", include_str!("../../migrations/0002_desk.sql")),
-    (3, "news", include_str!("../../migrations/0003_news.sql")),
-    (4, "contacts", include_str!("../../migrations/0004_contacts.sql")),
-    (5, "hours", include_str!("../../migrations/0005_hours.sql")),
-    (6, "prompts", include_str!("../../migrations/0006_prompts.sql")),
-    (7, "people", include_str!("../../migrations/0007_people.sql")),
-    (8, "reports", include_str!("../../migrations/0008_reports.sql")),
-    (9, "mail and transcripts", include_str!("../../migrations/0009_mail_and_transcripts.sql")),
-    (10, "audit", include_str!("../../migrations/0010_audit.sql")),
-    (11, "search", include_str!("../../migrations/0011_search.sql")),
-    (12, "alarms", include_str!("../../migrations/0012_alarms.sql")),
-    (13, "placed calls", include_str!("../../migrations/0013_placed_calls.sql")),
-    (14, "recognise", include_str!("../../migrations/0014_recognise.sql")),
-    (15, "messages", include_str!("../../migrations/0015_messages.sql")),
-    (16, "lines", include_str!("../../migrations/0016_lines.sql")),
-    (18, "reconcile", include_str!("../../migrations/0018_reconcile.sql")),
-    (19, "shared alarms", include_str!("../../migrations/0019_shared_alarms.sql")),
-    (20, "place of a look", include_str!("../../migrations/0020_place_of_a_look.sql")),
-    (21, "leases", include_str!("../../migrations/0021_lease.sql")),
-];

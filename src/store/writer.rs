@@ -283,7 +283,11 @@ impl Writer {
     /// anew. On an error nothing of it has happened, or nobody has been told so.
     async fn commit(&mut self, deliveries: &[Delivery], errands: &mut [Box<dyn Errand>]) -> Result<Vec<Kept>> {
         let within = tokio::time::timeout(COMMIT_WITHIN, self.commit_unbounded(deliveries, errands));
-        within.await.unwrap_or(Err(StoreError::TimedOut))
+        match within.await {
+            Ok(done) => done,
+            Err(_) if self.database.is_upgrading() => Err(StoreError::Upgrading),
+            Err(_) => Err(StoreError::TimedOut),
+        }
     }
 
     /// The open connection if it still leads to the database that it was opened for, else a new one. Nothing is committed into

@@ -74,6 +74,9 @@ pub(in crate::web) enum DatabaseError {
     /// It does not answer, or is not in its place.
     #[error("{0}")]
     Away(String),
+    /// Its tables are being brought to those of this program.
+    #[error("{}", StoreError::Upgrading)]
+    Upgrading,
     /// It answers and takes no commit, or its main tables cannot be read: a full disk, a damaged file, a database that may
     /// only be read.
     #[error("{0}")]
@@ -87,7 +90,7 @@ impl DatabaseError {
     /// Whether nothing at all can be written, so that nobody can sign in.
     pub fn is_total(&self) -> bool {
         match self {
-            Self::Away(_) | Self::Unusable(_) => true,
+            Self::Away(_) | Self::Upgrading | Self::Unusable(_) => true,
             Self::RefusesSpooled(_) => false,
         }
     }
@@ -120,6 +123,7 @@ async fn ping(house: &House) -> Result<(), DatabaseError> {
     };
     match (text(writer), text(reader)) {
         (Ok(()), Ok(())) => Ok(()),
+        _ if house.store.is_upgrading() => Err(DatabaseError::Upgrading),
         (Err(error), Ok(())) if !is_gone => Err(DatabaseError::Unusable(error)),
         // The writer knows why.
         (Err(error), _) | (Ok(()), Err(error)) => Err(DatabaseError::Away(error)),

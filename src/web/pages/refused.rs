@@ -113,6 +113,7 @@ impl Failure {
             StoreError::Unavailable(_)
             | StoreError::Busy
             | StoreError::TimedOut
+            | StoreError::Upgrading
             | StoreError::Gone
             | StoreError::Shrunk
             | StoreError::WrongPurpose { .. }

@@ -25,6 +25,11 @@ pub(super) fn database(state: &Result<(), DatabaseError>) -> Item {
             "не отвечает. Звонящим предлагают оставить сообщение, события сохраняются отдельно",
             REMEDY,
         ),
+        Err(DatabaseError::Upgrading) => Item::bad(
+            TITLE,
+            "переходит на эту версию программы. Звонящим предлагают оставить сообщение, события сохраняются отдельно",
+            "Подождите: при миллионе звонков это занимает минуты. Не выключайте службу, иначе переход начнётся заново.",
+        ),
         Err(DatabaseError::Unusable(_)) => Item::bad(
             TITLE,
             "отвечает, но не сохраняет звонки. Звонящим предлагают оставить сообщение, события сохраняются отдельно",
@@ -179,6 +184,7 @@ mod tests {
     fn database_that_answers_and_saves_nothing_is_bad() {
         let states = [
             (DatabaseError::Away(String::new()), "не отвечает"),
+            (DatabaseError::Upgrading, "переходит на эту версию"),
             (DatabaseError::Unusable(String::new()), "отвечает, но не сохраняет"),
             (DatabaseError::RefusesSpooled(1), "отвечает, но принимает не все"),
         ];
