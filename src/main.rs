@@ -18,7 +18,7 @@ use perezvon::core::calendar::Calendar;
 use perezvon::core::line::LineId;
 use perezvon::jobs::{Http, Reconciler, try_mail};
 use perezvon::recordings::Folder;
-use perezvon::store::{Store, have_a_database};
+use perezvon::store::{Store, had_database};
 use perezvon::time::Clock;
 
 /// Timeout of writing the last lines of the log.
@@ -147,7 +147,7 @@ async fn open_to_read(config: &Config) -> anyhow::Result<Store> {
 /// The same for a command that may be the first of all.
 async fn open_or_make(config: &Config) -> anyhow::Result<Store> {
     // Calls of the service would go into the new one.
-    if have_a_database(&config.storage.recordings)
+    if had_database(&config.storage.database, &config.storage.recordings, &config.storage.emergency_folder())
         && let Some(missing) = config.storage.missing_database()
     {
         anyhow::bail!(missing);

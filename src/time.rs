@@ -130,6 +130,9 @@ impl Heartbeat {
     }
 }
 
+/// 1 January 2025, before this program was made: a clock that shows less was never set.
+pub const EARLIEST_PLAUSIBLE: Timestamp = Timestamp::constant(1_735_689_600, 0);
+
 /// The instant of `ms` Unix milliseconds. Values outside the library's years (-9999 to 9999) are held at its ends,
 /// so that a nonsense number in a row or request never panics.
 pub fn from_millisecond(ms: i64) -> Timestamp {

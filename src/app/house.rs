@@ -41,7 +41,7 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
     let recordings = &config.storage.recordings;
     let purpose = match rehearse {
         true => Purpose::Rehearsal { started: clock.now().to_string() },
-        false => Purpose::Calls { recordings: recordings.clone() },
+        false => Purpose::Calls { recordings: recordings.clone(), emergency: config.storage.emergency_folder() },
     };
     let folder = Folder::open(recordings).unwrap_or_else(|failed| {
         error!(error = %failed, "The folder of recordings cannot be written: {failed}. {GOING_ON}");

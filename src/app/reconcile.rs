@@ -12,7 +12,7 @@ use super::cli::instant;
 use crate::core::calendar::Calendar;
 use crate::jobs::{LookEnd, LookReport, Reconciler};
 use crate::providers::{Listing, NoListing, Provider, listing_of};
-use crate::time::Timestamp;
+use crate::time::{EARLIEST_PLAUSIBLE, Timestamp};
 
 /// How often and how many times a look that is under way elsewhere is waited for.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
@@ -52,6 +52,9 @@ pub async fn run(reconciler: &Reconciler, args: &ReconcileArgs, out: &mut dyn Wr
         if chosen.is_empty() {
             bail!("{}", why_not_asked(reconciler, name));
         }
+    }
+    if reconciler.clock.now() < EARLIEST_PLAUSIBLE {
+        bail!("часы этого компьютера не поставлены: {}", reconciler.clock.now());
     }
     let mut reports = Vec::new();
     for (provider, listing) in chosen {

@@ -8,12 +8,14 @@ mod report;
 
 use std::sync::Arc;
 
+use tracing::warn;
+
 pub(super) use self::missing::{RESTORED, RestoredBody};
 use self::pages::Run;
 use super::{Ended, Http, Worker};
 use crate::providers::{Listing, Provider, Providers, listing_of};
 use crate::store::{Job, Look, LookPlace, Reconciliation, Store, StoreError};
-use crate::time::{Clock, SignedDuration, Timestamp, elapsed_ms};
+use crate::time::{Clock, EARLIEST_PLAUSIBLE, SignedDuration, Timestamp, elapsed_ms};
 
 /// The interval between two looks.
 const INTERVAL_MS: i64 = 3_600_000;
@@ -80,9 +82,14 @@ impl Worker {
         if !self.reconciles {
             return Ok(());
         }
+        let now = self.clock.now();
+        // A clock that was never set knows nothing of our first day, from which on calls are taken in.
+        if now < EARLIEST_PLAUSIBLE {
+            warn!(%now, "The clock shows a time before this program was made: the providers are not compared");
+            return Ok(());
+        }
         let reconciler = self.reconciler();
         for (provider, _) in reconciler.listed() {
-            let now = self.clock.now();
             let row = reconciler.row(provider.name(), now).await?;
             let is_due = row.covered_until.is_none_or(|until| elapsed_ms(until, now) >= INTERVAL_MS);
             if at_start || is_due || self.is_wide_due(&row, now) {

@@ -27,6 +27,8 @@ const RECORDINGS_ELSEWHERE: &str = "Папка записей не та, что 
     Если папка новая и так задумано, создайте в ней пустой файл .database.";
 const DATABASE_REPLACED: &str = "На месте файла базы данных оказался другой файл: его заменили, пока служба работала. Служба пишет теперь \
     в него. Если это вышло случайно, остановите службу и верните прежний файл; звонки после замены лежат в новом.";
+const LOG_REMOVED: &str = "Файл базы данных -wal удалили, пока служба работала. Служба успела сохранить всё, что в нём было. Не трогайте \
+    файлы рядом с базой данных: в них лежат последние звонки.";
 const DATABASE_DAMAGED: &str = "Ночная проверка нашла повреждения в базе данных. Сделайте копию всех файлов, проверьте диск и память сервера и \
     восстановите базу из резервной копии.";
 
@@ -57,6 +59,9 @@ impl Outage {
 impl Worker {
     /// Goes on with another database that was put in the place of the one before, and raises an alarm.
     pub(super) async fn watch_database(&self) {
+        if self.store.take_removed_log() {
+            self.store.alarm_of_ours("database log removed", LOG_REMOVED, self.clock.now()).await;
+        }
         if self.store.take_replaced() {
             self.store.alarm_of_ours("database replaced", DATABASE_REPLACED, self.clock.now()).await;
             if let Err(failed) = self.store.renew_lines().await {

@@ -9,18 +9,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{AnyConnection, AnyPool, ConnectOptions, Connection};
+use sqlx::{AnyConnection, AnyPool, ConnectOptions, Connection, Row};
 use tracing::{error, info, warn};
 
 use super::schema::{self, Upgrade};
 use super::sql::statements;
-use super::{READ_META, Result, StoreError, WRITE_META, backup};
+use super::{READ_META, Result, StoreError, WRITE_META, backup, spool};
 
 /// The key in `meta` of the random word that is made with a database.
 const DATABASE_ID: &str = "database_id";
-/// The file in the folder of recordings that says which database they belong to. Whoever removes it may begin a new one.
-const MARK: &str = ".database";
+/// The file in the folder of recordings that says which database they belong to. Another one lies in the second folder of the
+/// spool ([`emergency_mark`]), for database and recordings may be missing together, with their disk. Whoever removes both may
+/// begin a new database.
+pub(super) const MARK: &str = ".database";
 /// The key in `meta` that says that the folder of recordings has got that file. It is left out of backups: a restored folder
 /// has none.
 pub(super) const HAS_MARK: &str = "recordings_marked";
@@ -45,7 +48,7 @@ pub enum Purpose {
     Existing,
     /// The school's telephone: never the database of a rehearsal, and none but the one that the folder of recordings belongs
     /// to is made or taken without a word.
-    Calls { recordings: PathBuf },
+    Calls { recordings: PathBuf, emergency: PathBuf },
     /// An empty database, which is marked with these words, or one of an earlier rehearsal.
     Rehearsal { started: String },
 }
@@ -61,6 +64,8 @@ pub(super) struct Database {
     identity: Option<Identity>,
     /// Whether this process has had a connection.
     has_connected: bool,
+    /// The mark that says that there was a database, while there is none.
+    told_missing: bool,
     /// Whether the folder of recordings has, or had, its mark.
     is_marked: bool,
     /// No file of a database that is written to shrinks. Bytes.
@@ -104,6 +109,7 @@ pub(super) struct Connected {
     /// Connections that are older lead to a database that is no longer in its place.
     replaced_at: Mutex<Option<Instant>>,
     replaced: AtomicBool,
+    removed_log: AtomicBool,
     /// Its tables are being brought to those of this program.
     pub upgrading: AtomicBool,
     /// The folder of recordings lacks the mark that it had.
@@ -112,8 +118,18 @@ pub(super) struct Connected {
 
 impl Connected {
     fn note_replacement(&self) {
-        *self.replaced_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        self.begin_anew();
         self.replaced.store(true, Ordering::Relaxed);
+    }
+
+    fn note_removed_log(&self) {
+        self.begin_anew();
+        self.removed_log.store(true, Ordering::Relaxed);
+    }
+
+    /// No reader goes on with a connection of before.
+    fn begin_anew(&self) {
+        *self.replaced_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     fn is_stale(&self, age: Duration) -> bool {
@@ -123,6 +139,10 @@ impl Connected {
 
     pub fn take_replaced(&self) -> bool {
         self.replaced.swap(false, Ordering::Relaxed)
+    }
+
+    pub fn take_removed_log(&self) -> bool {
+        self.removed_log.swap(false, Ordering::Relaxed)
     }
 }
 
@@ -136,13 +156,14 @@ impl Database {
             connected: Arc::default(),
             identity: None,
             has_connected: false,
+            told_missing: false,
             is_marked: false,
             longest: 0,
             id_checked: Instant::now(),
             upgrade: Upgrade::default(),
             upgraded_file: None,
         };
-        database.identity = database.mark().and_then(|mark| serde_json::from_slice(&fs::read(mark).ok()?).ok());
+        database.identity = database.marks().iter().find_map(|mark| serde_json::from_slice(&fs::read(mark).ok()?).ok());
         Ok(database)
     }
 
@@ -204,6 +225,7 @@ impl Database {
             }
         }
         self.mark_recordings(&identity, &mut connection).await?;
+        self.mark_emergency_folder(&identity);
         self.identity = Some(identity);
         self.is_same_file()?;
         self.has_connected = true;
@@ -217,7 +239,10 @@ impl Database {
             Some(file) if self.identity.is_none() && self.purpose != Purpose::Existing => {
                 make_for_this_user_alone(file)
             }
-            Some(file) if fs::metadata(file).map_or(0, |metadata| metadata.len()) == 0 => return Err(StoreError::Gone),
+            Some(file) if fs::metadata(file).map_or(0, |metadata| metadata.len()) == 0 => {
+                self.tell_missing();
+                return Err(StoreError::Gone);
+            }
             _ => {}
         }
         if !self.is_same_file()? {
@@ -240,6 +265,13 @@ impl Database {
         }
     }
 
+    fn tell_missing(&mut self) {
+        let marks: Vec<_> = self.marks().into_iter().filter(|mark| mark.exists()).collect();
+        if !marks.is_empty() && !std::mem::replace(&mut self.told_missing, true) {
+            error!("The database is not in its place, and none is made anew: {marks:?} say that there was one");
+        }
+    }
+
     pub fn is_upgrading(&self) -> bool {
         self.upgrade.is_under_way()
     }
@@ -258,7 +290,7 @@ impl Database {
 
     /// Whether an open connection still leads to the database that is in its place.
     pub async fn is_same(&mut self, connection: &mut AnyConnection) -> Result<bool> {
-        if !self.is_same_file()? {
+        if !self.is_same_file()? || !self.has_its_log() {
             return Ok(false);
         }
         let Some(known) = &self.identity else { return Ok(false) };
@@ -318,11 +350,39 @@ impl Database {
         Ok(())
     }
 
-    fn mark(&self) -> Option<PathBuf> {
-        match &self.purpose {
-            Purpose::Calls { recordings } => Some(recordings.join(MARK)),
-            Purpose::Any | Purpose::Existing | Purpose::Rehearsal { .. } => None,
+    /// Whether the log beside the file is still the one that the open connections write to.
+    fn has_its_log(&self) -> bool {
+        let (Some(file), Some(known)) = (&self.file, &self.identity) else { return true };
+        known.log_inode.is_none() || known.log_inode == inode(&beside(file, "-wal"))
+    }
+
+    /// Folds in the log if somebody has removed it: what is committed since would be lost with the process.
+    ///
+    /// # Errors
+    /// Whoever reads is in the way. The connection is to be kept: nobody else leads to that log.
+    pub async fn fold_in_removed_log(&self, connection: &mut AnyConnection) -> Result<()> {
+        if self.has_its_log() {
+            return Ok(());
         }
+        let folded = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(connection).await?;
+        if folded.try_get::<i64, _>(0)? != 0 {
+            return Err(StoreError::Busy);
+        }
+        error!("The log beside the database was removed while it was in use: what was in it is in the database now");
+        self.connected.note_removed_log();
+        Ok(())
+    }
+
+    /// That of the recordings, which are marked first, and that in the second folder of the spool.
+    fn marks(&self) -> Vec<PathBuf> {
+        let Purpose::Calls { recordings, emergency } = &self.purpose else { return Vec::new() };
+        // PostgreSQL has its database elsewhere, and needs no second one.
+        let second = self.file.as_deref().map(|file| emergency_mark(file, emergency));
+        [recordings.join(MARK)].into_iter().chain(second).collect()
+    }
+
+    fn mark(&self) -> Option<PathBuf> {
+        self.marks().into_iter().next()
     }
 
     /// Without a mark a later start would make an empty database in the place of one that is away. Recordings that had one
@@ -336,18 +396,7 @@ impl Database {
         if is_foreign || (had_mark && self.identity.as_ref() == Some(identity)) {
             return Ok(());
         }
-        let written = serde_json::to_vec(identity).map_err(std::io::Error::other).and_then(|text| {
-            // Another process may make the same mark at this moment: each has a file of its own until it is whole.
-            let partial = mark.with_extension(format!("{}.partial", random_word()));
-            let written = fs::write(&partial, text)
-                .and_then(|()| fs::File::open(&partial)?.sync_all())
-                .and_then(|()| fs::rename(&partial, &mark));
-            if written.is_err() {
-                let _ = fs::remove_file(&partial);
-            }
-            written
-        });
-        match written {
+        match write_mark(&mark, identity) {
             Ok(()) if !had_mark => {
                 self.is_marked = true;
                 sqlx::query(WRITE_META).bind(HAS_MARK).bind("yes").execute(connection).await?;
@@ -356,6 +405,18 @@ impl Database {
             Err(failed) => warn!(error = %failed, "{} cannot be written: {failed}", mark.display()),
         }
         Ok(())
+    }
+
+    fn mark_emergency_folder(&self, identity: &Identity) {
+        let (Some(file), Purpose::Calls { emergency, .. }) = (&self.file, &self.purpose) else { return };
+        let mark = emergency_mark(file, emergency);
+        let is_marked = fs::read(&mark).is_ok_and(|text| serde_json::from_slice(&text).is_ok_and(|it| *identity == it));
+        if is_marked {
+            return;
+        }
+        if let Err(failed) = spool::make_folder(emergency).and_then(|()| write_mark(&mark, identity)) {
+            warn!(error = %failed, "{} cannot be written: {failed}", mark.display());
+        }
     }
 
     fn note_recordings(&self, is_foreign: bool) {
@@ -384,6 +445,27 @@ impl Database {
             }
         }
     }
+}
+
+/// Several services may share this folder.
+fn emergency_mark(file: &Path, emergency: &Path) -> PathBuf {
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let digest = Sha256::digest(file.as_os_str().as_encoded_bytes());
+    let word: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    emergency.join(format!("{MARK}-{word}"))
+}
+
+/// Another process may make the same mark at this moment: each has a file of its own until it is whole.
+fn write_mark(mark: &Path, identity: &Identity) -> std::io::Result<()> {
+    let text = serde_json::to_vec(identity).map_err(std::io::Error::other)?;
+    let partial = mark.with_extension(format!("{}.partial", random_word()));
+    let written = fs::write(&partial, text)
+        .and_then(|()| fs::File::open(&partial)?.sync_all())
+        .and_then(|()| fs::rename(&partial, mark));
+    if written.is_err() {
+        let _ = fs::remove_file(&partial);
+    }
+    written
 }
 
 /// Whether it was ever opened by the service. An empty database has no table to ask.
@@ -421,9 +503,9 @@ fn random_word() -> String {
     format!("{:032x}", u128::from_be_bytes(random))
 }
 
-/// Whether these recordings belong to a database already: none is to be made in its place.
-pub fn have_a_database(recordings: &Path) -> bool {
-    recordings.join(MARK).exists()
+/// Whether a service with these folders has had this database: none is to be made in its place.
+pub fn had_database(url: &str, recordings: &Path, emergency: &Path) -> bool {
+    recordings.join(MARK).exists() || sqlite_file(url).is_some_and(|file| emergency_mark(&file, emergency).exists())
 }
 
 /// The file of an SQLite database; `None` for PostgreSQL and for a database in memory.

@@ -416,6 +416,8 @@ impl Store {
                     (BRING_JOBS_NEAR, longest_pause),
                     (FREE_FAR_LEASES, latest_end),
                     (MAKE_JOBS_NO_YOUNGER_THAN_NOW, now),
+                    (WAIT_FOR_GIVEN_UP_LATER, now),
+                    (TRY_GIVEN_UP_LATER, now),
                 ] {
                     sqlx::query(statement).bind(limit.as_millisecond()).execute(&mut *writing.sql).await?;
                 }
@@ -516,6 +518,12 @@ statements! {
     BRING_JOBS_NEAR = "UPDATE job SET run_at = $1 WHERE given_up_at IS NULL AND run_at > $1";
     FREE_FAR_LEASES = "UPDATE job SET leased_until = NULL, leased_by = NULL WHERE leased_until > $1";
     MAKE_JOBS_NO_YOUNGER_THAN_NOW = "UPDATE job SET created_at = $1 WHERE created_at > $1";
+    /// What was given up later than now was given up by a clock that ran ahead.
+    WAIT_FOR_GIVEN_UP_LATER = "
+        UPDATE voicemail SET state = 'pending', failure = NULL
+        WHERE state = 'failed' AND id IN (
+            SELECT subject FROM job WHERE kind = 'fetch_recording' AND given_up_at > $1)";
+    TRY_GIVEN_UP_LATER = "UPDATE job SET given_up_at = NULL, run_at = $1 WHERE given_up_at > $1";
     NEXT_JOB_AT = "
         SELECT id, run_at FROM job
         WHERE given_up_at IS NULL

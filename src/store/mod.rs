@@ -19,7 +19,9 @@ mod contacts;
 mod database;
 mod desk;
 mod desk_page;
+mod error;
 mod factors;
+mod fast_clock;
 mod hours;
 mod ids;
 mod ingest;
@@ -65,9 +67,10 @@ pub use backup::{
 pub use callback_list::{CallBrief, CallbackPage, CallbackView, ListFilter, ListPeriod, StateFilter, Step};
 pub use calls::{CallView, KeptDelivery};
 pub use contacts::Contact;
-pub use database::{Purpose, have_a_database, sqlite_file};
+pub use database::{Purpose, had_database, sqlite_file};
 pub use desk::{ActError, NewCallback};
 pub use desk_page::{DeskFilter, DeskPart, Standing};
+pub use error::{DatabaseCause, Result, StoreError};
 pub use factors::Factor;
 pub use hours::{ChangedHours, HoursChange, HoursEffect, HoursError};
 pub use ingest::{Delivery, Kept, OWN};
@@ -97,77 +100,6 @@ pub use voicemails::{StoredSound, Transcript, Voicemail, VoicemailState};
 use crate::core::changes::Changes;
 use crate::core::line::{Lines, LiveLines};
 use crate::time::Timestamp;
-
-/// Why the store could not do what was asked.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum StoreError {
-    /// The database cannot be reached, is full, or refuses: worth trying again.
-    #[error("the database is not available: {0}")]
-    Unavailable(Arc<sqlx::Error>),
-    /// A row holds something that no part of this program writes.
-    #[error("{table}.{column} of row {row} is not what it should be")]
-    Corrupt { table: &'static str, column: &'static str, row: String },
-    /// More requests wait for the writer than may wait: worth trying again.
-    #[error("too many requests wait for the database")]
-    Busy,
-    /// A commit did not end in time: the connection hangs. Worth trying again.
-    #[error("the database does not answer")]
-    TimedOut,
-    /// Its tables are still being brought to those of this program, which takes minutes with a large log.
-    #[error("the database is being brought to this version of the program")]
-    Upgrading,
-    /// The database is not in its place, or an empty one is. None is made anew: whoever took it away may bring it back.
-    #[error("the file of the database is gone")]
-    Gone,
-    /// Somebody cut or overwrote the file under the running service.
-    #[error("the file of the database is shorter than it was")]
-    Shrunk,
-    /// A rehearsal needs an empty database or that of a rehearsal, and real calls need one without.
-    #[error("the database {}", if *.is_rehearsal { "is that of a rehearsal" } else { "holds real calls" })]
-    WrongPurpose { is_rehearsal: bool },
-    /// The writer has stopped: the service is shutting down.
-    #[error("the store is closed")]
-    Closed,
-    /// A restore was broken off: what is there is not whole. `perezvon restore` begins it anew.
-    #[error("the database is an unfinished restore")]
-    UnfinishedRestore,
-}
-
-impl StoreError {
-    /// Whether it may be the fault of one row, or of another instance that locked rows in another order, so that each of the
-    /// batch deserves a turn of its own. Trying each alone on a database that is away or locked would only make all wait longer.
-    fn may_be_one_rows_fault(&self) -> bool {
-        use sqlx::error::ErrorKind;
-        match self {
-            Self::Corrupt { .. } => true,
-            Self::Unavailable(error) => error.as_database_error().is_some_and(|error| {
-                !matches!(error.kind(), ErrorKind::Other)
-                    || error.code().is_some_and(|code| code.starts_with("22"))
-                    || self.is_lost_to_another()
-            }),
-            _ => false,
-        }
-    }
-
-    /// Whether another transaction went first: a deadlock, or two that do not fit together, in PostgreSQL's codes.
-    fn is_lost_to_another(&self) -> bool {
-        let Self::Unavailable(error) = self else { return false };
-        let code = error.as_database_error().and_then(|error| error.code());
-        code.is_some_and(|code| ["40P01", "40001"].contains(&code.as_ref()))
-    }
-
-    fn is_unique_violation(&self) -> bool {
-        matches!(self, Self::Unavailable(error) if error.as_database_error().is_some_and(|it| it.is_unique_violation()))
-    }
-}
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Unavailable(Arc::new(error))
-    }
-}
-
-pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 /// The database of one house. Cheap to clone; the last clone dropped lets the writer finish and stop.
 #[derive(Clone)]
@@ -272,6 +204,11 @@ impl Store {
         self.connected.take_replaced()
     }
 
+    /// Whether somebody has removed the log beside the database since this was asked last.
+    pub fn take_removed_log(&self) -> bool {
+        self.connected.take_removed_log()
+    }
+
     /// Set while the folder of recordings is another one than the database knows.
     pub fn foreign_recordings(&self) -> Arc<AtomicBool> {
         self.connected.foreign_recordings.clone()
@@ -326,7 +263,7 @@ impl Store {
     /// be checked is a finding too. Takes as long as reading all of it.
     pub async fn integrity_faults(&self) -> Result<Vec<String>> {
         match self.look_for_faults().await {
-            Err(StoreError::Unavailable(failed)) if self.is_damage(&failed) => Ok(vec![failed.to_string()]),
+            Err(failed) if failed.cause() == DatabaseCause::Damaged => Ok(vec![failed.to_string()]),
             found => found,
         }
     }
@@ -340,24 +277,13 @@ impl Store {
         }
         let mut faults = Vec::new();
         for (name, statement) in COUNT_MAIN_TABLES {
-            match sqlx::query(*statement).execute(&mut connection).await {
+            match sqlx::query(*statement).execute(&mut connection).await.map_err(StoreError::from) {
                 Ok(_) => {}
-                Err(failed) if self.is_damage(&failed) => faults.push(format!("{name}: {failed}")),
-                Err(failed) => return Err(failed.into()),
+                Err(failed) if failed.cause() == DatabaseCause::Damaged => faults.push(format!("{name}: {failed}")),
+                Err(failed) => return Err(failed),
             }
         }
         Ok(faults)
-    }
-
-    /// Whether an error says that the database cannot be read where it lies, and not that it is away or busy.
-    fn is_damage(&self, error: &sqlx::Error) -> bool {
-        let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default();
-        if self.is_sqlite {
-            // The lower byte of SQLITE_IOERR, SQLITE_CORRUPT and SQLITE_NOTADB.
-            return code.parse::<u32>().is_ok_and(|code| matches!(code & 0xFF, 10 | 11 | 26));
-        }
-        // Internal errors, among them damaged data, and errors of the disk.
-        code.starts_with("XX") || code.starts_with("58")
     }
 
     /// Requests that wait for the writer, for metrics.
@@ -451,6 +377,7 @@ pub fn statements() -> Vec<Statement> {
         desk::STATEMENTS,
         desk_page::STATEMENTS,
         factors::STATEMENTS,
+        fast_clock::STATEMENTS,
         hours::STATEMENTS,
         ids::STATEMENTS,
         ingest::STATEMENTS,

@@ -17,6 +17,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tracing::{error, info, warn};
 
+pub(super) use self::disk::make_folder;
 use self::disk::{Disk, ReadError};
 pub use self::disk::{RESERVE, from_line, set_aside_path, spooled_files};
 pub use self::folders::{FORMER_SPOOL, SPOOL, SpoolFolders};

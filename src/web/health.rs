@@ -13,12 +13,11 @@ use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
-use self::checks::no_answer;
 pub(super) use self::checks::{ANSWER_TIMEOUT, Checks, DatabaseError, database, recordings, worker};
 pub(super) use self::disks::{Disk, Holding, of as disks_of};
 use super::House;
 use crate::providers::listing_of;
-use crate::store::JobsSummary;
+use crate::store::{JobsSummary, StoreError};
 use crate::time::{Timestamp, elapsed_ms};
 
 /// Lists are compared hourly: when the last look ended longer ago than this, somebody should know.
@@ -81,7 +80,7 @@ fn spool(house: &House) -> Result<(), String> {
 async fn jobs(house: &House) -> Result<JobsSummary, String> {
     match timeout(ANSWER_TIMEOUT, house.store.jobs_summary()).await {
         Ok(jobs) => jobs.map_err(|error| error.to_string()),
-        Err(_) => Err(no_answer()),
+        Err(_) => Err(StoreError::TimedOut.to_string()),
     }
 }
 

@@ -38,7 +38,9 @@ async fn close(started: Vec<(Store, Option<String>)>) {
 async fn services_share(url: &str, folder: &Path) {
     let recordings = folder.join("recordings");
     std::fs::create_dir_all(&recordings).unwrap();
-    let started = start_at_once(url, "database_id", |_| Purpose::Calls { recordings: recordings.clone() }).await;
+    let emergency = folder.join("emergency");
+    let purpose = |_| Purpose::Calls { recordings: recordings.clone(), emergency: emergency.clone() };
+    let started = start_at_once(url, "database_id", purpose).await;
     let id = started[0].1.clone().unwrap();
     assert!(started.iter().all(|(_, found)| found.as_ref() == Some(&id)));
     let files = std::fs::read_dir(&recordings).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());

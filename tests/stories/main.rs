@@ -17,6 +17,7 @@ mod dialling;
 mod disk;
 mod evening;
 mod exchange;
+mod fast_clock;
 mod fetching;
 mod first_start;
 mod greetings;

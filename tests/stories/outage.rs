@@ -210,7 +210,7 @@ stories! {
             app.sql(statement).await;
         }
         let answer = app.get("/readyz").await;
-        assert_eq!((answer.status, answer.body.contains("no answer within")), (503, true), "{answer:?}");
+        assert_eq!((answer.status, answer.body.contains("does not answer")), (503, true), "{answer:?}");
         app.sql("ROLLBACK").await;
         let answer = app.get("/readyz").await;
         assert_eq!(answer.status, 200, "{answer:?}");

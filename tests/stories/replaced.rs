@@ -63,6 +63,51 @@ stories_on_sqlite! {
         app.leave_the_jobs().await;
     }
 
+    /// The disk with the database and the recordings was not mounted at the start: a second, empty database took the calls,
+    /// and they were gone with it when the disk came.
+    async fn disk_of_everything_that_is_not_mounted_gets_no_new_database(app) {
+        app.post("status", &ended("CA0").from("+79280000000")).await;
+        app.crash().await;
+        let names = ["perezvon.db", "perezvon.db-wal", "perezvon.db-shm", "recordings"];
+        let [here, disk] = [app.folder.path().to_owned(), app.folder.path().join("disk")];
+        fs::create_dir(&disk).unwrap();
+        names.iter().filter(|name| here.join(name).exists()).for_each(|name| fs::rename(here.join(name), disk.join(name)).unwrap());
+        fs::create_dir(here.join("recordings")).unwrap();
+        app.restart(|_| ()).await;
+        assert!(app.post("voice", &Form::call("CA1")).await.offers_to_record());
+        assert!(!file(app).exists());
+        app.worker().heartbeat.beat();
+        assert!(app.get("/readyz").await.body.contains("the file of the database is gone"));
+        let page = app.get("/health-ui").await.body;
+        assert!(page.contains("файла нет на месте") && page.contains("perezvon restore"), "{page}");
+        // The disk hides whatever lies in its place.
+        fs::rename(here.join("recordings"), here.join("hidden")).unwrap();
+        names.iter().filter(|name| disk.join(name).exists()).for_each(|name| fs::rename(disk.join(name), here.join(name)).unwrap());
+        assert_eq!(app.store().drain_spool(app.now()).await, 1, "it waited on another disk");
+        assert!(app.find("CA0").await.is_some() && app.find("CA1").await.is_some());
+        app.leave_the_jobs().await;
+    }
+
+    /// Thirteen acknowledged calls were in a log that went with the process.
+    async fn log_that_is_removed_costs_no_call(app) {
+        app.post("status", &ended("CA0").from("+79280000000")).await;
+        let log = app.folder.path().join("perezvon.db-wal");
+        assert!(fs::metadata(&log).unwrap().len() > 0);
+        fs::remove_file(&log).unwrap();
+        for n in 1..4 {
+            assert_eq!(app.post("status", &ended(&format!("CA{n}")).from(&format!("+7928000000{n}"))).await.status, 200);
+        }
+        // What a power cut leaves.
+        for end in ["", "-wal"] {
+            fs::copy(app.folder.path().join(format!("perezvon.db{end}")), app.folder.path().join(format!("left.db{end}"))).unwrap();
+        }
+        assert_eq!(count_calls(&app.folder.path().join("left.db")).await, 4);
+        assert!(is_whole(app, "left.db").await);
+        app.worker().sweep().await;
+        assert!(app.find("CA3").await.is_some());
+        app.leave_the_jobs().await;
+    }
+
     /// Hundreds of webhooks were acknowledged into the log of a file that nobody could read again.
     async fn file_that_was_cut_gets_no_calls(app) {
         for n in 0..30 {

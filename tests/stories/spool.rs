@@ -252,7 +252,8 @@ stories! {
         assert_eq!((app.get("/healthz").await.status, app.get("/readyz").await.status), (200, 503));
         let page = app.get("/health-ui").await;
         assert!(page.status == 503 && page.body.contains("Не работает"), "{page:?}");
-        assert!(page.body.contains("не отвечает. Звонящим предлагают оставить сообщение"), "{page:?}");
+        let what = if app.engine == Engine::Sqlite { "повреждена, не читается" } else { "не отвечает" };
+        assert!(page.body.contains(&format!("{what}. Звонящим предлагают оставить сообщение")), "{page:?}");
         assert!(page.body.contains("2\u{a0}события ждут базу данных, они сохранены на диске"), "{page:?}");
         match app.engine {
             Engine::Postgres => app.bring_the_database_back().await,
@@ -388,8 +389,10 @@ mod a_file {
                 let database = app.folder.path().join("program.db");
                 assert_eq!(count_calls(&database).await, 10, "{redirection}");
                 std::fs::remove_file(database).unwrap();
-                // With it the mark that says whose recordings they are: the next start makes a new database.
-                std::fs::remove_dir_all(app.folder.path().join("of_program")).unwrap();
+                // With it the marks that say that there was one: the next start makes a new database.
+                for folder in ["of_program", "emergency"] {
+                    std::fs::remove_dir_all(app.folder.path().join(folder)).unwrap();
+                }
             }
         }
 

@@ -1,6 +1,6 @@
 //! `[[providers]]`: how each telephony provider is reached and believed.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -112,7 +112,7 @@ pub(super) fn providers(
     notes: &mut Notes,
 ) -> Vec<ProviderConfig> {
     let elements = root.get("providers").map(Node::elements).unwrap_or_default();
-    let mut names = HashSet::new();
+    let (mut names, mut accounts) = (HashSet::new(), HashMap::new());
     let mut providers = Vec::new();
     for (index, node) in elements.iter().enumerate().filter(|(_, node)| node.is_table()) {
         let section = Section::new(node, path_of(index, node));
@@ -129,6 +129,9 @@ pub(super) fn providers(
                 let signature = signature(&section, notes);
                 let settings = settings(&section, name, signature, public_url, read_file, notes);
                 let api_token = api_token(&section, read_file, notes);
+                if let Some(settings) = &settings {
+                    refuse_second_account(settings, &mut accounts, &section, notes);
+                }
                 providers.extend(settings.map(|settings| ProviderConfig::Twiml { settings, api_token }));
             }
         }
@@ -177,6 +180,21 @@ fn name<'a>(section: &Section<'a>, known: &mut HashSet<String>, notes: &mut Note
         notes.add(&at, format!("подключение {} уже есть", shown(name)), "Дайте каждому подключению своё имя");
     }
     Some(name)
+}
+
+/// Each call of an account that stands here twice would be logged twice, and its caller called twice.
+fn refuse_second_account(
+    settings: &Settings,
+    known: &mut HashMap<(String, String), Arc<str>>,
+    section: &Section<'_>,
+    notes: &mut Notes,
+) {
+    let account = (settings.api_base.clone(), settings.account_sid.clone());
+    // That a name stands twice is said already.
+    if known.insert(account, settings.name.clone()).is_some_and(|name| name != settings.name) {
+        let what = "эта учётная запись уже есть в другом подключении";
+        notes.add(&section.at("account_sid"), what, "Оставьте одно подключение: иначе каждый звонок запишется дважды");
+    }
 }
 
 /// The kind, or the one that was most likely meant: then its other keys are looked at too.

@@ -249,6 +249,8 @@ fn a_provider_has_a_name_a_kind_a_signature_and_a_secret() {
     says(&with("x", "api_token = \"два слова\""), 6, "providers.twilio.api_token", &["не ключ"]);
     says(&hosts("*.twilio.com"), 6, "providers.twilio.recording_hosts[0]", &["имя узла"]);
     says(&format!("{PROVIDER}{PROVIDER}"), 7, "providers.twilio.name", &["уже есть"]);
+    let renamed = PROVIDER.replace("\"twilio\"", "\"main\"");
+    says(&format!("{PROVIDER}{renamed}"), 9, "providers.main.account_sid", &["уже есть в другом подключении"]);
 
     let (settings, _) = twiml(&good(PROVIDER, &[]));
     assert_eq!(settings.signature, Signature::Twilio);

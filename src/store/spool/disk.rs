@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::super::Delivery;
+use super::super::database::MARK;
 use super::folders::SpoolFolders;
 use crate::core::call::{CallEvent, CallKey};
 use crate::time::Timestamp;
@@ -43,8 +44,8 @@ type WriteFile = fn(&Path, &[u8]) -> io::Result<()>;
 
 #[derive(Debug)]
 pub(super) struct Disk {
-    /// In the order in which they are tried.
-    folders: Vec<PathBuf>,
+    /// In the order in which they are tried, as a rule.
+    folders: [PathBuf; 2],
     /// Where an older version spooled.
     former: PathBuf,
     /// One at a time: two that give back the reserve at once would give back too much.
@@ -55,7 +56,7 @@ pub(super) struct Disk {
 impl Disk {
     pub fn new(folders: SpoolFolders) -> Self {
         let SpoolFolders { first, emergency, former } = folders;
-        Self { folders: vec![first, emergency], former, reserve: Mutex::default(), write_file: write_durably }
+        Self { folders: [first, emergency], former, reserve: Mutex::default(), write_file: write_durably }
     }
 
     /// A disk that fails as a test wants.
@@ -124,7 +125,7 @@ impl Disk {
         let text = to_line(delivery)?;
         let name = new_name(delivery)?;
         let mut failed = io::Error::other("there is no folder for spooled deliveries");
-        for folder in &self.folders {
+        for folder in self.in_order() {
             let path = folder.join(&name);
             let written = make_folder(folder).and_then(|()| self.write_giving_way(&path, text.as_bytes()));
             match written {
@@ -133,6 +134,14 @@ impl Disk {
             }
         }
         Err(failed)
+    }
+
+    /// Recordings without the mark of a database may be the folder below their disk, which is not mounted yet: what is written
+    /// there is hidden by the disk.
+    fn in_order(&self) -> impl Iterator<Item = &PathBuf> {
+        let is_marked = self.folders[0].parent().is_some_and(|recordings| recordings.join(MARK).exists());
+        let (first, second) = if is_marked { (0, 1) } else { (1, 0) };
+        [&self.folders[first], &self.folders[second]].into_iter()
     }
 
     fn write_giving_way(&self, path: &Path, text: &[u8]) -> io::Result<()> {
@@ -233,7 +242,7 @@ pub fn set_aside_path(path: &Path) -> PathBuf {
 
 /// Makes the folder for this user alone, for bodies of webhooks hold telephone numbers. The folder above is not made: where it
 /// is missing, a disk is not mounted.
-fn make_folder(folder: &Path) -> io::Result<()> {
+pub fn make_folder(folder: &Path) -> io::Result<()> {
     match fs::DirBuilder::new().mode(0o700).create(folder) {
         Ok(()) => {
             if let Some(parent) = folder.parent() {
@@ -411,6 +420,7 @@ mod tests {
 
     fn on_disk(write_file: WriteFile) -> (tempfile::TempDir, Disk) {
         let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join(MARK), "").unwrap();
         let disk = Disk::failing(root.path().join("spool"), root.path().join("emergency"), write_file);
         disk.prepare().unwrap();
         (root, disk)
@@ -459,6 +469,17 @@ mod tests {
         assert!(path.starts_with(&disk.folders[1]));
         assert_eq!(reserve_bytes(&disk), 0, "all of it was tried first");
         assert_eq!(disk.spooled(), [path]);
+    }
+
+    #[test]
+    fn recordings_without_their_mark_are_tried_last() {
+        let (root, disk) = on_disk(write_durably);
+        fs::remove_file(root.path().join(MARK)).unwrap();
+        let path = disk.write(&delivery("2026-11-20T16:30:00Z")).unwrap();
+        assert!(path.starts_with(&disk.folders[1]), "their disk may not be mounted");
+        fs::remove_dir_all(&disk.folders[1]).unwrap();
+        fs::write(&disk.folders[1], "").unwrap();
+        assert!(disk.write(&delivery("2026-11-20T16:30:01Z")).unwrap().starts_with(&disk.folders[0]));
     }
 
     #[test]

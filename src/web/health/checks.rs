@@ -8,21 +8,21 @@ use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::disks::Holding;
-use crate::store::StoreError;
+use crate::store::{DatabaseCause, StoreError};
 use crate::web::House;
 
 /// A part that has not answered within this time does not answer.
 pub(in crate::web) const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// A check that waits for the disk is made again after this time: whoever asks earlier is told what was found last.
 const FOUND_FOR: Duration = Duration::from_secs(5);
-/// The worker looks for work every second, but first finishes what it has in hand, and a message may come slowly.
+/// The worker beats in each of its rounds, every second; one may take in a long spool before.
 const MAX_WORKER_SILENCE: Duration = Duration::from_secs(15 * 60);
 
 /// What the checks that keep a disk busy found last, for all who ask.
 #[derive(Clone, Default)]
 pub(in crate::web) struct Checks {
-    recordings: Arc<Mutex<Option<Finding>>>,
-    tables: Arc<Mutex<Option<Finding>>>,
+    recordings: Arc<Mutex<Option<Finding<String>>>>,
+    tables: Arc<Mutex<Option<Finding<StoreError>>>>,
     probe: SingleFlight,
     /// By `Holding`.
     pub disks: [SingleFlight; Holding::ALL.len()],
@@ -47,16 +47,16 @@ impl SingleFlight {
     }
 }
 
-struct Finding {
+struct Finding<E> {
     at: Instant,
-    result: Result<(), String>,
+    result: Result<(), E>,
 }
 
 /// What was found last, or what `check` finds now.
-async fn found_lately(
-    last: &Mutex<Option<Finding>>,
-    check: impl Future<Output = Result<(), String>>,
-) -> Result<(), String> {
+async fn found_lately<E: Clone>(
+    last: &Mutex<Option<Finding<E>>>,
+    check: impl Future<Output = Result<(), E>>,
+) -> Result<(), E> {
     let mut last = last.lock().await;
     match &*last {
         // What was wrong may be mended by now.
@@ -69,18 +69,15 @@ async fn found_lately(
 }
 
 /// Why calls do not come into the database.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(in crate::web) enum DatabaseError {
     /// It does not answer, or is not in its place.
     #[error("{0}")]
-    Away(String),
-    /// Its tables are being brought to those of this program.
-    #[error("{}", StoreError::Upgrading)]
-    Upgrading,
+    Away(StoreError),
     /// It answers and takes no commit, or its main tables cannot be read: a full disk, a damaged file, a database that may
     /// only be read.
     #[error("{0}")]
-    Unusable(String),
+    Unusable(StoreError),
     /// It answers and takes commits, and does not take so many deliveries that are spooled: damaged, as a rule.
     #[error("the database answers and does not take {0} spooled deliveries")]
     RefusesSpooled(usize),
@@ -90,7 +87,7 @@ impl DatabaseError {
     /// Whether nothing at all can be written, so that nobody can sign in.
     pub fn is_total(&self) -> bool {
         match self {
-            Self::Away(_) | Self::Upgrading | Self::Unusable(_) => true,
+            Self::Away(_) | Self::Unusable(_) => true,
             Self::RefusesSpooled(_) => false,
         }
     }
@@ -99,12 +96,10 @@ impl DatabaseError {
 /// Whether the database takes calls: it answers, has taken a real commit and read its main tables some seconds ago, and
 /// refuses nothing that waits for it.
 pub(in crate::web) async fn database(house: &House) -> Result<(), DatabaseError> {
-    let probing = found_lately(&house.checks.tables, async {
-        house.store.probe(house.clock.now()).await.map_err(|error| error.to_string())
-    });
+    let probing = found_lately(&house.checks.tables, house.store.probe(house.clock.now()));
     let (answer, tables) = tokio::join!(ping(house), timeout(ANSWER_TIMEOUT, probing));
     answer?;
-    tables.unwrap_or_else(|_| Err(no_answer())).map_err(DatabaseError::Unusable)?;
+    tables.unwrap_or(Err(StoreError::TimedOut)).map_err(DatabaseError::Unusable)?;
     if house.store.refuses_spooled() {
         return Err(DatabaseError::RefusesSpooled(house.store.spool_depth().durable));
     }
@@ -115,23 +110,20 @@ pub(in crate::web) async fn database(house: &House) -> Result<(), DatabaseError>
 async fn ping(house: &House) -> Result<(), DatabaseError> {
     let (writer, reader) =
         tokio::join!(timeout(ANSWER_TIMEOUT, house.store.ping_writer()), timeout(ANSWER_TIMEOUT, house.store.ping()));
-    // Whoever reads may still have the file open.
-    let is_gone = matches!(writer, Ok(Err(StoreError::Gone)));
-    let text = |answer: Result<Result<(), StoreError>, Elapsed>| match answer {
-        Ok(answer) => answer.map_err(|error| error.to_string()),
-        Err(_) => Err(no_answer()),
+    let answer = |answer: Result<Result<(), StoreError>, Elapsed>| match answer {
+        Ok(answer) => answer,
+        Err(_) if house.store.is_upgrading() => Err(StoreError::Upgrading),
+        Err(_) => Err(StoreError::TimedOut),
     };
-    match (text(writer), text(reader)) {
+    match (answer(writer), answer(reader)) {
         (Ok(()), Ok(())) => Ok(()),
-        _ if house.store.is_upgrading() => Err(DatabaseError::Upgrading),
-        (Err(error), Ok(())) if !is_gone => Err(DatabaseError::Unusable(error)),
+        // Whoever reads may still have a file open that is gone.
+        (Err(error), Ok(())) if ![DatabaseCause::Gone, DatabaseCause::Upgrading].contains(&error.cause()) => {
+            Err(DatabaseError::Unusable(error))
+        }
         // The writer knows why.
         (Err(error), _) | (Ok(()), Err(error)) => Err(DatabaseError::Away(error)),
     }
-}
-
-pub(super) fn no_answer() -> String {
-    format!("no answer within {} s", ANSWER_TIMEOUT.as_secs())
 }
 
 /// Whether the folder of recordings can be written.

@@ -229,11 +229,12 @@ impl App {
         self.spool_names().iter().filter(|name| name.ends_with(".json")).count()
     }
 
-    /// The names of all files in the folders of the spool.
+    /// The names of all files in the folders of the spool but the mark of the database.
     pub fn spool_names(&self) -> Vec<String> {
         let folders = ["recordings/.spool", "emergency"].map(|folder| self.folder.path().join(folder));
         let entries = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| !name.starts_with(".database")).collect()
     }
 
     /// Lets no disk take a delivery: the folders of the spool become files.
@@ -241,12 +242,16 @@ impl App {
         let spool = self.folder.path().join("recordings/.spool");
         std::fs::remove_dir_all(&spool).unwrap();
         std::fs::write(spool, "").unwrap();
-        std::fs::write(self.folder.path().join("emergency"), "").unwrap();
+        let [emergency, aside] = ["emergency", "emergency-aside"].map(|folder| self.folder.path().join(folder));
+        let _ = std::fs::rename(&emergency, aside);
+        std::fs::write(emergency, "").unwrap();
     }
 
     pub fn unblock_the_spool(&self) {
         std::fs::remove_file(self.folder.path().join("recordings/.spool")).unwrap();
-        std::fs::remove_file(self.folder.path().join("emergency")).unwrap();
+        let [emergency, aside] = ["emergency", "emergency-aside"].map(|folder| self.folder.path().join(folder));
+        std::fs::remove_file(&emergency).unwrap();
+        let _ = std::fs::rename(aside, emergency);
     }
 
     /// Stops the house and starts it again on the same database with another configuration.

@@ -52,7 +52,7 @@ pub(super) async fn comparisons(house: &House, wall: &Wall<'_>) -> Result<Vec<It
 }
 
 fn comparison(title: String, row: Option<Reconciliation>, wall: &Wall<'_>) -> Item {
-    const REMEDY: &str = "Проверьте ключи и связь с оператором. Служба пробует снова сама, ничего не пропадёт.";
+    const REMEDY: &str = "Проверьте ключи и связь с оператором. Служба пробует снова сама.";
     let Some(row) = row else {
         return Item::good(title, "ещё не было, первая будет при запуске службы");
     };
@@ -69,9 +69,11 @@ fn comparison(title: String, row: Option<Reconciliation>, wall: &Wall<'_>) -> It
         (None, Some(look)) => Item::good(
             title,
             format!(
-                "{done}, за время с {}: у оператора {}, восстановлено: {}",
+                "{done}, с {} по {}: звонков у оператора {}, уже были {}, восстановлено: {}",
                 wall.exact(look.from),
+                wall.exact(look.to),
                 look.listed,
+                look.known,
                 look.restored
             ),
         ),

@@ -1,7 +1,9 @@
 //! Where calls and messages are kept: the database, the folder of recordings, the disks under them.
 
+use std::sync::atomic::Ordering;
+
 use super::item::Item;
-use crate::store::StoreError;
+use crate::store::{DatabaseCause, StoreError};
 use crate::time::{SignedDuration, Timestamp};
 use crate::web::House;
 use crate::web::health::{self, DatabaseError, Disk, Holding};
@@ -17,24 +19,21 @@ const DAYS_OF_A_YEAR: u64 = 365;
 
 pub(super) fn database(state: &Result<(), DatabaseError>) -> Item {
     const TITLE: &str = "База данных";
-    const REMEDY: &str = "Проверьте, есть ли место на диске и разрешена ли запись, и посмотрите журнал службы.";
+    const MEANWHILE: &str = "Звонящим предлагают оставить сообщение, события сохраняются отдельно";
     match state {
         Ok(()) => Item::good(TITLE, "отвечает, пишет"),
-        Err(DatabaseError::Away(_)) => Item::bad(
-            TITLE,
-            "не отвечает. Звонящим предлагают оставить сообщение, события сохраняются отдельно",
-            REMEDY,
-        ),
-        Err(DatabaseError::Upgrading) => Item::bad(
-            TITLE,
-            "переходит на эту версию программы. Звонящим предлагают оставить сообщение, события сохраняются отдельно",
-            "Подождите: при миллионе звонков это занимает минуты. Не выключайте службу, иначе переход начнётся заново.",
-        ),
-        Err(DatabaseError::Unusable(_)) => Item::bad(
-            TITLE,
-            "отвечает, но не сохраняет звонки. Звонящим предлагают оставить сообщение, события сохраняются отдельно",
-            REMEDY,
-        ),
+        Err(DatabaseError::Away(error)) => {
+            let (what, remedy) = in_words(error.cause());
+            Item::bad(TITLE, format!("{what}. {MEANWHILE}"), remedy)
+        }
+        Err(DatabaseError::Unusable(error)) => {
+            let (what, remedy) = in_words(error.cause());
+            let what = match error.cause() {
+                DatabaseCause::NoAnswer | DatabaseCause::Other => String::new(),
+                _ => format!(": {what}"),
+            };
+            Item::bad(TITLE, format!("отвечает, но не сохраняет звонки{what}. {MEANWHILE}"), remedy)
+        }
         Err(DatabaseError::RefusesSpooled(_)) => Item::bad(
             TITLE,
             "отвечает, но принимает не все звонки. Они сохранены отдельно",
@@ -43,11 +42,72 @@ pub(super) fn database(state: &Result<(), DatabaseError>) -> Item {
     }
 }
 
+/// What is the matter with a database, and what to do.
+fn in_words(cause: DatabaseCause) -> (&'static str, &'static str) {
+    match cause {
+        DatabaseCause::NoAnswer => {
+            ("не отвечает", "Проверьте, работает ли сервер базы данных, доступен ли диск, и посмотрите журнал службы.")
+        }
+        DatabaseCause::Other => (
+            "отвечает ошибкой",
+            "Проверьте, есть ли место на диске и разрешена ли запись, и посмотрите журнал службы: ошибка названа там.",
+        ),
+        DatabaseCause::Gone => (
+            "файла нет на месте",
+            "Верните файл базы данных на место или восстановите её из копии: perezvon restore. Пустую служба сама не заведёт.",
+        ),
+        DatabaseCause::Damaged => (
+            "повреждена, не читается",
+            "Остановите службу, сохраните все файлы базы данных и восстановите её из копии: perezvon restore.",
+        ),
+        DatabaseCause::DiskFull => ("на диске нет места", "Освободите место на диске с базой данных."),
+        DatabaseCause::ReadOnly => (
+            "запись в неё запрещена",
+            "Проверьте права на файл базы данных и его папку и не подключён ли диск только для чтения.",
+        ),
+        DatabaseCause::NotOpened => {
+            ("файл не открывается", "Проверьте, подключён ли диск, и права на файл базы данных и его папку.")
+        }
+        DatabaseCause::Locked => (
+            "занята другой программой",
+            "Закройте программу, в которой база данных открыта. Второй экземпляр службы её так не держит.",
+        ),
+        DatabaseCause::LoginRefused => {
+            ("сервер не принимает имя или пароль", "Проверьте имя и пароль в storage.database.")
+        }
+        DatabaseCause::NoSuchDatabase => {
+            ("на сервере такой базы нет", "Создайте её или проверьте адрес в storage.database.")
+        }
+        DatabaseCause::Newer => {
+            ("новее этой версии программы", "Запустите ту версию программы, которая с ней уже работала, или новее.")
+        }
+        DatabaseCause::Upgrading => (
+            "переходит на эту версию программы",
+            "Подождите: при миллионе звонков это занимает минуты. Не выключайте службу, иначе переход начнётся заново.",
+        ),
+        DatabaseCause::UnfinishedRestore => {
+            ("восстановлена из копии не до конца", "Закончите восстановление: perezvon restore.")
+        }
+        DatabaseCause::WrongPurpose { is_rehearsal: true } => {
+            ("осталась от учения", "Укажите в storage.database базу данных для настоящих звонков.")
+        }
+        DatabaseCause::WrongPurpose { is_rehearsal: false } => {
+            ("хранит настоящие звонки", "Для учения укажите в storage.database другую, пустую.")
+        }
+    }
+}
+
 pub(super) async fn recordings(house: &House) -> Item {
+    const TITLE: &str = "Папка записей";
     match health::recordings(house).await {
-        Ok(()) => Item::good("Папка записей", "доступна, в неё можно писать"),
+        Ok(()) => Item::good(TITLE, "доступна, в неё можно писать"),
+        Err(_) if house.store.foreign_recordings().load(Ordering::Relaxed) => Item::bad(
+            TITLE,
+            "не та, что была: записи остаются у оператора связи",
+            "Подключите диск с записями. Если папка новая и так задумано, создайте в ней пустой файл .database.",
+        ),
         Err(_) => Item::bad(
-            "Папка записей",
+            TITLE,
             "в неё нельзя писать: записи остаются у оператора связи",
             "Проверьте место на диске и права на папку.",
         ),
@@ -183,9 +243,11 @@ mod tests {
     #[test]
     fn database_that_answers_and_saves_nothing_is_bad() {
         let states = [
-            (DatabaseError::Away(String::new()), "не отвечает"),
-            (DatabaseError::Upgrading, "переходит на эту версию"),
-            (DatabaseError::Unusable(String::new()), "отвечает, но не сохраняет"),
+            (DatabaseError::Away(StoreError::TimedOut), "не отвечает"),
+            (DatabaseError::Away(StoreError::Gone), "файла нет на месте"),
+            (DatabaseError::Away(StoreError::Upgrading), "переходит на эту версию"),
+            (DatabaseError::Unusable(StoreError::TimedOut), "отвечает, но не сохраняет звонки. Звонящим"),
+            (DatabaseError::Unusable(StoreError::Shrunk), "отвечает, но не сохраняет звонки: повреждена"),
             (DatabaseError::RefusesSpooled(1), "отвечает, но принимает не все"),
         ];
         for (error, text) in states {
