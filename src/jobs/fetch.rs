@@ -101,10 +101,44 @@ impl Missed {
         match self {
             Self::Http(error) => error.in_russian(),
             Self::Disk(KeepError::Io { source, .. }) => format!("папка записей не пишется ({source})"),
-            Self::Disk(error) => error.to_string(),
-            Self::Unreadable(why) => format!("файл не читается ({why})"),
-            Self::NotSound(why) => format!("вместо звука пришло другое ({why})"),
-            Self::Forbidden(forbidden) => forbidden.to_string(),
+            Self::Disk(KeepError::TooLarge { max_bytes }) => {
+                format!("она больше {}\u{a0}МБ", max_bytes / (1024 * 1024))
+            }
+            Self::Disk(KeepError::NoSpace(_)) => "на диске нет места".to_owned(),
+            Self::Unreadable(_) => "файл не читается".to_owned(),
+            Self::NotSound(_) => "вместо звука пришло другое".to_owned(),
+            Self::Forbidden(forbidden) => forbidden.in_russian(),
+        }
+    }
+
+    /// The subject and the text of an alarm that does not wait for an hour: somebody has to change the configuration.
+    fn told_at_once(&self, provider: &str) -> Option<(String, String)> {
+        match self {
+            Self::Http(error) if matches!(error.status(), Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) => {
+                let told = format!(
+                    "Записи сообщений не приходят: {}. Проверьте account_sid, auth_tokens и api_token.",
+                    error.in_russian()
+                );
+                Some((format!("{provider} refuses access"), told))
+            }
+            // Most often the storage's host is missing in the configuration: the message waits until somebody adds it.
+            Self::Forbidden(
+                ForbiddenUrl::UnlistedHost(_)
+                | ForbiddenUrl::Private(_)
+                | ForbiddenUrl::NotHttps
+                | ForbiddenUrl::WithCredentials
+                | ForbiddenUrl::Unreadable,
+            )
+            | Self::Http(HttpError::ForbiddenRedirect(_)) => {
+                let told = format!(
+                    "Запись лежит там, откуда её брать не разрешено: {}. \
+                     Если это хранилище оператора связи, добавьте его в recording_hosts.",
+                    self.in_russian()
+                );
+                // The host is in the reason: each is to be added.
+                Some((format!("{provider}: {self}"), told))
+            }
+            _ => None,
         }
     }
 }
@@ -165,7 +199,11 @@ impl Worker {
             (Err(Missed::Http(error)), Some(ours)) if error.is_gone() || self.age_ms(job) >= LATE_MS => {
                 let next_try =
                     if error.is_gone() && self.age_ms(job) >= GONE_FOR_MS { Ended::Done } else { self.later(&error) };
-                self.keep_for_now(&voicemail, ours, archive, next_try, now).await.into()
+                let ended = self.keep_for_now(&voicemail, ours, archive, next_try, now).await;
+                match Missed::Http(error).told_at_once(&voicemail.provider) {
+                    Some((subject, told)) => ended.with_alarm(LATE, subject, told),
+                    None => ended.into(),
+                }
             }
             (Err(missed), _) => self.missed(job, &voicemail, missed, now).await,
         }
@@ -391,7 +429,10 @@ impl Worker {
         archive: Option<&dyn Archive>,
         now: Timestamp,
     ) -> Ended {
-        let (is_whole, doubt) = (examined.is_whole(), examined.doubt());
+        let is_whole = examined.is_whole();
+        if !is_whole {
+            warn!(voicemail.id, "A recording is not whole: {}", examined.doubt());
+        }
         let name = examined.file.name.clone();
         let is_damaged = !examined.damage.is_empty();
         let delete_there =
@@ -403,15 +444,9 @@ impl Worker {
                 ""
             };
             let (kind, told) = if is_damaged {
-                (
-                    "recording_damaged",
-                    format!("Запись сохранена такой, какой пришла, но она повреждена ({doubt}).{copy}"),
-                )
+                ("recording_damaged", format!("Запись сохранена такой, какой пришла, но она повреждена.{copy}"))
             } else {
-                (
-                    "recording_unmeasured",
-                    format!("Запись сохранена, но измерить её не удалось ({doubt}). Послушайте её.{copy}"),
-                )
+                ("recording_unmeasured", format!("Запись сохранена, но измерить её не удалось. Послушайте её.{copy}"))
             };
             self.alarm(kind, voicemail.id, &told, now).await;
         }
@@ -468,7 +503,7 @@ impl Worker {
                     _ => false,
                 };
                 let reason = missed.to_string();
-                let told = format!("Запись получить не удалось: {reason}. Обращение осталось в списке.");
+                let told = format!("Запись получить не удалось: {}. Обращение осталось в списке.", missed.in_russian());
                 (reason, (is_gone && age_ms >= GONE_FOR_MS).then_some(told))
             }
         };
@@ -479,41 +514,16 @@ impl Worker {
                 Err(failed) => failed.into(),
             };
         }
+        if let Some((subject, told)) = missed.told_at_once(&voicemail.provider) {
+            return Ended::Later(reason).with_alarm(LATE, subject, told);
+        }
         match missed {
             Missed::Disk(KeepError::NoSpace(_)) => {
                 let told = "Нет места для записей. Сообщения ждут у оператора связи: освободите диск.";
                 self.alarm("no_space", 0, told, now).await;
                 Ended::After(SignedDuration::from_mins(5), reason).into()
             }
-            Missed::Http(error) if matches!(error.status(), Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) => {
-                let told = format!(
-                    "Записи сообщений не приходят: {}. Проверьте account_sid, auth_tokens и api_token.",
-                    error.in_russian()
-                );
-                Ended::Later(reason).with_alarm(LATE, format!("{} refuses access", voicemail.provider), told)
-            }
-            // Most often the storage's host is missing in the configuration: the message waits until somebody adds it.
-            Missed::Forbidden(
-                ForbiddenUrl::UnlistedHost(_)
-                | ForbiddenUrl::Private(_)
-                | ForbiddenUrl::NotHttps
-                | ForbiddenUrl::WithCredentials
-                | ForbiddenUrl::Unreadable,
-            )
-            | Missed::Http(HttpError::ForbiddenRedirect(_)) => {
-                let told = format!(
-                    "Запись лежит там, откуда её брать не разрешено: {reason}. \
-                     Если это хранилище оператора связи, добавьте его в recording_hosts."
-                );
-                // The host is in the reason: each is to be added.
-                let subject = format!("{}: {reason}", voicemail.provider);
-                Ended::Later(reason).with_alarm(LATE, subject, told)
-            }
-            Missed::Forbidden(ForbiddenUrl::Missing)
-            | Missed::Http(_)
-            | Missed::NotSound(_)
-            | Missed::Disk(_)
-            | Missed::Unreadable(_) => {
+            Missed::Forbidden(_) | Missed::Http(_) | Missed::NotSound(_) | Missed::Disk(_) | Missed::Unreadable(_) => {
                 let told = format!(
                     "Есть сообщения, записи которых нет больше часа: {}. Попытки продолжаются.",
                     missed.in_russian()

@@ -76,7 +76,8 @@ impl HttpError {
             }
             Self::Status { status, retry_after: None } => format!("оператор ответил {}", status.as_u16()),
             Self::Unreachable(why) => format!("оператор недоступен ({why})"),
-            Self::ForbiddenRedirect(_) | Self::TooLarge => format!("ответ оператора не получен ({self})"),
+            Self::ForbiddenRedirect(host) => format!("оператор отсылает на {host}, чего нет в recording_hosts"),
+            Self::TooLarge => "ответ оператора слишком велик".to_owned(),
         }
     }
 

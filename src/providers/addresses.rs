@@ -22,6 +22,20 @@ pub enum ForbiddenUrl {
     UnlistedHost(String),
 }
 
+impl ForbiddenUrl {
+    /// For alarms.
+    pub fn in_russian(&self) -> String {
+        match self {
+            Self::Missing => "оператор связи не назвал её адреса".to_owned(),
+            Self::Unreadable => "её адрес не читается".to_owned(),
+            Self::NotHttps => "её адрес не https".to_owned(),
+            Self::WithCredentials => "в её адресе стоит имя или пароль".to_owned(),
+            Self::Private(host) => format!("её адрес ведёт во внутреннюю сеть ({host})"),
+            Self::UnlistedHost(host) => format!("узла {host} нет в recording_hosts"),
+        }
+    }
+}
+
 /// The hosts that the configuration trusts with recordings and credentials.
 #[derive(Clone, Debug)]
 pub(super) struct Trusted {

@@ -69,7 +69,10 @@ fn why_lost(failure: Option<&str>) -> String {
     let failure = failure.unwrap_or("");
     match failure.strip_prefix("the provider answered ") {
         Some(status) => format!("оператор связи: {}", status.split(' ').next().unwrap_or(status)),
-        None if failure.starts_with("the provider cannot be reached") => "оператор связи не отвечает".to_owned(),
+        None if failure.starts_with("the recording is larger") => {
+            "она слишком большая, послушайте её в кабинете оператора связи".to_owned()
+        }
+        None if failure.starts_with("the provider told no address") => "оператор связи не назвал её адреса".to_owned(),
         None => "файл не читается".to_owned(),
     }
 }
