@@ -8,6 +8,7 @@ use perezvon::time::Timestamp;
 use sqlx::Row;
 
 use super::callers::Call;
+use super::oddities::Oddity;
 use super::sounds::Sound;
 use super::tables::{Entry, LoggedCall, Tables};
 use super::{Figures, Year, calendar, lists};
@@ -68,10 +69,14 @@ pub struct Totals {
     calls: usize,
     /// Of which no webhook ever arrived.
     unheard: usize,
+    /// Whose first request could not be read in some field.
+    unreadable: usize,
     /// Webhooks that were acknowledged as durable.
     acknowledged: usize,
     messages: usize,
     stored: usize,
+    /// Of which so many are no plain WAV.
+    other_sounds: usize,
     damaged: usize,
     lost_by_provider: usize,
     /// Kept as they came, since nobody can measure them.
@@ -88,17 +93,18 @@ pub struct Totals {
 
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { calls, unheard, nameless, acknowledged, messages, .. } = self;
+        let Self { calls, unheard, unreadable, nameless, acknowledged, messages, .. } = self;
         writeln!(
             f,
-            "{calls} calls logged once, {unheard} of them found by asking alone, {nameless} requests without the id of a \
-             call; {acknowledged} acknowledged webhooks kept"
+            "{calls} calls logged once, {unheard} of them found by asking alone, {unreadable} that began with a request that \
+             cannot be read, {nameless} requests without the id of a call; {acknowledged} acknowledged webhooks kept"
         )?;
-        let Self { stored, damaged, unmeasured, too_large, lost_by_provider, .. } = self;
+        let Self { stored, other_sounds, damaged, unmeasured, too_large, lost_by_provider, .. } = self;
         writeln!(
             f,
-            "{messages} messages: {stored} stored whole; with an alarm {damaged} as cut as the provider has them, \
-             {unmeasured} that nobody can measure, {too_large} too large and {lost_by_provider} lost by it"
+            "{messages} messages: {stored} stored whole, {other_sounds} of them no plain WAV; with an alarm {damaged} as cut \
+             as the provider has them, {unmeasured} that nobody can measure, {too_large} too large and {lost_by_provider} \
+             lost by it"
         )?;
         let Self { need_callback, callbacks, open, late_talks, .. } = self;
         write!(
@@ -187,6 +193,8 @@ impl Ledger<'_, '_> {
             self.totals.calls += usize::from(!call.is_nameless);
             self.totals.nameless += usize::from(call.is_nameless);
             self.totals.unheard += usize::from(call.heard_at.is_none());
+            let is_unreadable = call.oddity.is_some_and(|oddity| oddity != Oddity::NoId) && call.heard_at.is_some();
+            self.totals.unreadable += usize::from(is_unreadable);
             if logged.line.as_deref() != Some(call.line) || logged.caller != call.number {
                 let what = format!("on line {:?} with caller {:?}: {call:?}", logged.line, logged.caller);
                 self.report(Rule::LoggedOnce, what);
@@ -224,7 +232,10 @@ impl Ledger<'_, '_> {
             let (is_deleted, can_be_measured) = (recording.deleted_at.is_some(), recording.sound.can_be_measured());
             let alarms = tables.alarms_of(message);
             match (message.state.as_str(), &alarms[..]) {
-                ("stored", []) if is_whole && is_deleted && can_be_measured => self.totals.stored += 1,
+                ("stored", []) if is_whole && is_deleted && can_be_measured => {
+                    self.totals.stored += 1;
+                    self.totals.other_sounds += usize::from(recording.sound != Sound::Wav);
+                }
                 ("stored", ["recording_damaged"]) if is_all_there_is && !is_deleted && can_be_measured => {
                     self.totals.damaged += 1;
                 }
