@@ -283,7 +283,11 @@ impl<'a> Year<'a> {
             self.app.worker().sweep().await;
             self.app.store().tend_spool(now).await;
         }
-        self.app.worker().plan_looks(false).await.expect("the database is there");
+        // After an outage in which nothing was written this is the first to find its connection broken; as in the service the
+        // next turn opens another.
+        if self.app.worker().plan_looks(false).await.is_err() {
+            self.app.worker().plan_looks(false).await.expect("the database is there");
+        }
         self.figures.jobs += self.app.run_jobs().await as u64;
         if now.duration_since(self.list_read_at).as_hours() >= 24 * 7 {
             self.list_read_at = now;
