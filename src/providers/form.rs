@@ -87,7 +87,8 @@ fn is_blank(value: &str) -> bool {
     value.trim().is_empty()
 }
 
-fn usable_id(id: &str) -> String {
+/// An id as we have it, which is the same in webhooks and in the provider's lists.
+pub(super) fn usable_id(id: &str) -> String {
     match id.len() <= MAX_WORD && !id.contains(char::is_control) {
         true => id.to_owned(),
         false => derived_id(id.as_bytes()),

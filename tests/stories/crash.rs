@@ -4,19 +4,43 @@
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use perezvon::providers::twiml::form_signature;
-use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
 
-use crate::harness::{Form, Program, TOKEN};
+use crate::harness::{Engine, Form, Program, TOKEN, drop_postgres_database, fresh_postgres_database};
 
 const PUBLIC_URL: &str = "https://calls.example.org";
 const CONNECTIONS: usize = 6;
 
-fn start(folder: &Path) -> Program {
+/// What all lives of one program share: its folder and its database.
+struct Place {
+    folder: tempfile::TempDir,
+    database: String,
+}
+
+impl Place {
+    async fn new(engine: Engine) -> Self {
+        sqlx::any::install_default_drivers();
+        let folder = tempfile::Builder::new().prefix("perezvon-crash-").tempdir().unwrap();
+        let database = match engine {
+            Engine::Sqlite => format!("sqlite:{}/perezvon.db", folder.path().display()),
+            Engine::Postgres => fresh_postgres_database().await,
+        };
+        Self { folder, database }
+    }
+
+    async fn leave(self) {
+        if self.database.starts_with("postgres:") {
+            drop_postgres_database(&self.database).await;
+        }
+    }
+}
+
+fn start(Place { folder, database }: &Place) -> Program {
+    let folder = folder.path();
     let config = folder.join("perezvon.toml");
     let text = format!(
         r#"
@@ -24,7 +48,7 @@ fn start(folder: &Path) -> Program {
         listen = "127.0.0.1:0"
         public_url = "{PUBLIC_URL}"
         [storage]
-        database = "sqlite:{0}/perezvon.db"
+        database = "{database}"
         recordings = "{0}/recordings"
         [[providers]]
         name = "twilio"
@@ -105,18 +129,17 @@ async fn wait_for(enough: usize, acknowledged: &Mutex<Vec<Acknowledged>>, connec
     }
 }
 
-async fn number(database: &mut SqliteConnection, sql: &str) -> i64 {
+async fn number(database: &mut AnyConnection, sql: &str) -> i64 {
     sqlx::query(AssertSqlSafe(sql)).fetch_one(database).await.unwrap().get(0)
 }
 
 /// Everything acknowledged is kept raw and applied, no call is there twice, nobody stands on the list twice.
-async fn check(folder: &Path, acknowledged: &[Acknowledged]) -> i64 {
-    let mut database =
-        SqliteConnection::connect(&format!("sqlite:{}", folder.join("perezvon.db").display())).await.unwrap();
+async fn check(database: &str, acknowledged: &[Acknowledged]) -> i64 {
+    let mut database = AnyConnection::connect(database).await.unwrap();
     for Acknowledged { sid, endpoint, body } in acknowledged {
         let kept = sqlx::query(
             "SELECT call.ended_at, call.line, call.callback_id FROM delivery JOIN call ON call.id = delivery.call_id
-             WHERE call.provider_call_id = ? AND delivery.endpoint = ? AND delivery.body = ?",
+             WHERE call.provider_call_id = $1 AND delivery.endpoint = $2 AND delivery.body = $3",
         )
         .bind(sid)
         .bind(*endpoint)
@@ -152,14 +175,23 @@ fn next(seed: &mut u64) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_was_acknowledged_survives_a_kill_at_any_moment() {
+    storm(Engine::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_was_acknowledged_on_postgres_survives_a_kill_at_any_moment() {
+    storm(Engine::Postgres).await;
+}
+
+async fn storm(engine: Engine) {
     let rounds: usize = std::env::var("PEREZVON_TEST_CRASHES").ok().and_then(|text| text.parse().ok()).unwrap_or(10);
     let given = std::env::var("PEREZVON_TEST_SEED").ok().and_then(|text| text.parse().ok());
     let mut seed = given.unwrap_or_else(|| RandomState::new().hash_one(()) >> 1);
     println!("PEREZVON_TEST_SEED={seed}");
-    let folder = tempfile::Builder::new().prefix("perezvon-crash-").tempdir().unwrap();
+    let place = Place::new(engine).await;
     let acknowledged: Arc<Mutex<Vec<Acknowledged>>> = Arc::default();
     for round in 0..rounds {
-        let mut program = start(folder.path());
+        let mut program = start(&place);
         let stop = Arc::default();
         let before = acknowledged.lock().unwrap().len();
         let connections = load(program.address, round, &stop, &acknowledged);
@@ -170,18 +202,19 @@ async fn whatever_was_acknowledged_survives_a_kill_at_any_moment() {
         for connection in connections {
             connection.await.unwrap();
         }
-        drop(start(folder.path()));
+        drop(start(&place));
         let all = acknowledged.lock().unwrap().clone();
-        check(folder.path(), &all).await;
+        check(&place.database, &all).await;
     }
-    println!("{} webhooks acknowledged in {rounds} lives", acknowledged.lock().unwrap().len());
+    place.leave().await;
+    println!("{engine:?}: {} webhooks acknowledged in {rounds} lives", acknowledged.lock().unwrap().len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn asked_to_end_it_answers_what_it_has_in_hand_and_ends_well() {
-    let folder = tempfile::Builder::new().prefix("perezvon-end-").tempdir().unwrap();
+    let place = Place::new(Engine::Sqlite).await;
     let acknowledged: Arc<Mutex<Vec<Acknowledged>>> = Arc::default();
-    let program = start(folder.path());
+    let program = start(&place);
     let stop = Arc::default();
     let connections = load(program.address, 0, &stop, &acknowledged);
     wait_for(200, &acknowledged, &connections).await;
@@ -192,6 +225,6 @@ async fn asked_to_end_it_answers_what_it_has_in_hand_and_ends_well() {
         connection.await.unwrap();
     }
     let acknowledged = acknowledged.lock().unwrap().clone();
-    let kept = check(folder.path(), &acknowledged).await;
+    let kept = check(&place.database, &acknowledged).await;
     assert_eq!(kept as usize, acknowledged.len(), "nothing was kept without its answer");
 }

@@ -28,13 +28,6 @@ async fn types(app: &App, sid: &str, digits: &str) -> Answer {
     app.post("keyed/0", &call.with("Digits", digits)).await
 }
 
-/// A body as it came over the wire, signed over the fields that a form reader finds in it.
-async fn post_bytes(app: &App, endpoint: &str, body: &[u8]) -> Answer {
-    let fields: Vec<(String, String)> = form_urlencoded::parse(body).into_owned().collect();
-    let url = format!("https://calls.example.org/webhooks/twilio/{endpoint}");
-    app.post_raw(endpoint, body.to_vec(), &form_signature(TOKEN, &url, &fields)).await
-}
-
 fn officer() -> Actor {
     Actor::officer(1, "Мадина И.")
 }
@@ -270,7 +263,7 @@ stories! {
             // Each a call of its own.
             let body: Vec<u8> = body.replace("CA1", &format!("CA1{n}")).chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
             for endpoint in ["voice", "fallback", "voice"] {
-                let answer = post_bytes(app, endpoint, &body).await;
+                let answer = app.post_bytes(endpoint, &body).await;
                 assert!(answer.offers_to_record(), "{what}, {endpoint}: {answer:?}");
             }
             assert_eq!(app.count("call").await, n as i64 + 1, "{what}");

@@ -125,6 +125,7 @@ stories_on_sqlite! {
         fs::write(file(app), whole).unwrap();
         assert_eq!(app.store().drain_spool(app.now()).await, 1);
         assert!(is_whole(app, "perezvon.db").await);
+        app.restart(|_| ()).await;
         assert_eq!(count_calls(&file(app)).await, 32);
         app.leave_the_jobs().await;
     }

@@ -121,6 +121,24 @@ fn listed_message() -> Value {
     })
 }
 
+/// A provider that lists one call under this id, and its message. The answer is the address of its interface.
+async fn provider_with_one_call(sid: &str) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let api_base = format!("http://{}/2010-04-01", listener.local_addr().unwrap());
+    let (mut call, mut message) = (listed_call(0), listed_message());
+    (call["sid"], message["call_sid"]) = (sid.into(), sid.into());
+    let router = axum::Router::new().fallback(async move |uri: Uri| -> axum::Json<Value> {
+        let is_legs = uri.query().is_some_and(|query| query.contains("ParentCallSid"));
+        axum::Json(match uri.path().ends_with("Calls.json") {
+            true if is_legs => json!({ "calls": [] }),
+            true => json!({ "calls": [call.clone()] }),
+            false => json!({ "recordings": [message.clone()] }),
+        })
+    });
+    tokio::spawn(async { axum::serve(listener, router).await });
+    api_base
+}
+
 /// Listed, known and restored of the last look.
 fn counts_of(row: &Reconciliation) -> Option<[i64; 3]> {
     row.look.as_ref().map(|look| [look.listed, look.known, look.restored])
@@ -210,6 +228,24 @@ stories! {
         assert_eq!(app.callbacks().await.len(), 1);
         assert!(app.call(&sid).await.restored_at.is_some());
         app.run_all_jobs().await;
+    }
+
+    /// Its list told the id as it is, and the caller was called twice.
+    async fn a_call_whose_id_no_database_takes_is_not_doubled(app) {
+        for (n, sid) in ["x".repeat(300), "CA\u{1}b".to_owned()].into_iter().enumerate() {
+            let api_base = provider_with_one_call(&sid).await;
+            app.restart(|setup| setup.api_base = api_base).await;
+            let form = Form::call(&sid).from("+79280000300");
+            app.post("voice", &form).await;
+            let message = form.clone().recording("RE0", "6", app.exchange.api_base());
+            app.post("message", &message.status("completed")).await;
+            app.post("status", &form.status("completed")).await;
+            app.advance_minutes(30);
+            assert_eq!(counts(app).await, [1, 1, 0], "{sid:?}");
+            assert_eq!((app.count("call").await, app.count("voicemail").await), (n as i64 + 1, n as i64 + 1), "{sid:?}");
+        }
+        assert_eq!(app.callbacks().await.len(), 1);
+        app.leave_the_jobs().await;
     }
 
     async fn a_message_whose_callback_was_lost_long_ago_is_found(app) {

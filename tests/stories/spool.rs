@@ -331,6 +331,7 @@ mod a_file {
             assert!(!file(app).exists(), "nobody makes an empty one meanwhile");
             rename_database(app, "away.db", "perezvon.db");
             assert_eq!(app.store().drain_spool(app.now()).await, 2);
+            app.restart(|_| ()).await;
             assert!(app.find("CA0").await.is_some() && app.find("CA1").await.is_some());
             app.leave_the_jobs().await;
         }
@@ -361,6 +362,8 @@ mod a_file {
             assert_eq!(app.store().call(1).await.unwrap().map(|_| ()), None, "readers read there too");
             assert!(app.store().take_replaced());
             assert!(!app.store().take_replaced(), "told once");
+            app.restart(|_| ()).await;
+            assert_eq!(count_calls(&file(app)).await, 1, "and it is still there after a restart");
         }
 
         async fn log_that_cannot_be_written_costs_lines_and_no_caller(app) {
@@ -387,6 +390,9 @@ mod a_file {
                 child.kill().unwrap();
                 child.wait().unwrap();
                 let database = app.folder.path().join("program.db");
+                let (mut again, _) = program_logging_to(app, "2>/dev/null").await;
+                again.kill().unwrap();
+                again.wait().unwrap();
                 assert_eq!(count_calls(&database).await, 10, "{redirection}");
                 std::fs::remove_file(database).unwrap();
                 // With it the marks that say that there was one: the next start makes a new database.

@@ -107,7 +107,7 @@ fn read_call(entry: &Value, now: Timestamp) -> Option<ListedCall> {
         events.push(CallEvent { at, fact: Fact::Ended });
     }
     Some(ListedCall {
-        provider_call_id: rest::text(entry, "sid")?.to_owned(),
+        provider_call_id: rest::call_id(entry, "sid")?,
         kind: kind_of(entry, now),
         dialled: rest::text(entry, "to").unwrap_or("").to_owned(),
         forwarded_from: rest::text(entry, "forwarded_from").map(str::to_owned),
@@ -120,10 +120,10 @@ fn read_call(entry: &Value, now: Timestamp) -> Option<ListedCall> {
 
 fn kind_of(entry: &Value, now: Timestamp) -> ListedKind {
     let direction = rest::text(entry, "direction").unwrap_or("inbound");
-    let parent = rest::text(entry, "parent_call_sid");
+    let parent = rest::call_id(entry, "parent_call_sid");
     let is_inbound = direction.starts_with("inbound");
     if direction == "outbound-dial" || (parent.is_some() && !is_inbound) {
-        return ListedKind::Leg { parent_call_id: parent.map(str::to_owned), ringing: ringing_of(entry, now) };
+        return ListedKind::Leg { parent_call_id: parent, ringing: ringing_of(entry, now) };
     }
     if is_inbound { ListedKind::Inbound } else { ListedKind::Outbound }
 }
@@ -148,7 +148,7 @@ fn read_recording(entry: &Value, now: Timestamp) -> Option<ListedRecording> {
     let event = rest::read_recording(entry, now).filter(|_| rest::is_message(entry))?;
     let Fact::Recording { id, state: RecordingState::Completed, .. } = &event.fact else { return None };
     Some(ListedRecording {
-        provider_call_id: rest::text(entry, "call_sid")?.to_owned(),
+        provider_call_id: rest::call_id(entry, "call_sid")?,
         recording_id: id.clone(),
         created_at: rest::started_at(entry, now),
         json: serde_json::to_vec(entry).ok()?,

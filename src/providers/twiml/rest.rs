@@ -97,7 +97,7 @@ pub(super) fn parse_recordings(json: &[u8], key: &CallKey, now: Timestamp) -> Re
         _ => return Err(Malformed::Missing("recordings")),
     };
     let of_this_call = |recording: &&Value| {
-        text(recording, "call_sid").is_none_or(|sid| sid == key.provider_call_id) && is_message(recording)
+        call_id(recording, "call_sid").is_none_or(|sid| sid == key.provider_call_id) && is_message(recording)
     };
     Ok(recordings.iter().filter(of_this_call).filter_map(|recording| read_recording(recording, now)).collect())
 }
@@ -135,6 +135,11 @@ pub(super) fn read(json: &[u8]) -> Result<Value, Malformed> {
 pub(super) fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
     let text = value[field].as_str()?.trim();
     (!text.is_empty() && text.len() <= 4000 && !text.contains(char::is_control)).then_some(text)
+}
+
+/// The id of a call, as webhooks about the same call are kept under.
+pub(super) fn call_id(value: &Value, field: &str) -> Option<String> {
+    value[field].as_str().map(str::trim).filter(|id| !id.is_empty()).map(form::usable_id)
 }
 
 /// Seconds come as text from some and as a number from others.

@@ -335,6 +335,13 @@ impl App {
         self.post_raw(endpoint, form.encoded().into_bytes(), &signed).await
     }
 
+    /// A body as it comes over the wire, signed over the fields that a form reader finds in it.
+    pub async fn post_bytes(&self, endpoint: &str, body: &[u8]) -> Answer {
+        let fields: Vec<(String, String)> = form_urlencoded::parse(body).into_owned().collect();
+        let signed = form_signature(TOKEN, &format!("{PUBLIC_URL}/webhooks/twilio/{endpoint}"), &fields);
+        self.post_raw(endpoint, body.to_vec(), &signed).await
+    }
+
     /// A body and a signature of whatever kind.
     pub async fn post_raw(&self, endpoint: &str, body: Vec<u8>, signed: &str) -> Answer {
         let request = Request::post(format!("/webhooks/twilio/{endpoint}"))
@@ -466,6 +473,13 @@ impl App {
         let kept = self.rows("SELECT DISTINCT action FROM audit").await;
         let kept = kept.iter().map(|row| sqlx::Row::get::<String, _>(row, 0));
         kept.filter(|action| perezvon::web::AUDIT_ACTIONS.iter().all(|(known, _)| known != action)).collect()
+    }
+
+    /// Closes the connection that looks at the tables from outside; the next look opens another.
+    pub async fn leave_the_database(&self) {
+        if let Some(outside) = self.outside.lock().await.take() {
+            let _ = outside.close().await;
+        }
     }
 
     pub async fn rows(&self, sql: &str) -> Vec<sqlx::any::AnyRow> {

@@ -2,6 +2,7 @@
 
 use perezvon::time::Timestamp;
 
+use super::oddities::Oddity;
 use super::random::Random;
 use crate::harness::{PARENTS, STAFF, TECHNICAL};
 
@@ -54,6 +55,10 @@ pub struct Call {
     pub network: Network,
     /// What a withheld caller types when he is asked.
     pub types: Option<String>,
+    /// How its first request cannot be read.
+    pub oddity: Option<Oddity>,
+    /// It is what the log has of a request without an id, and at the provider there is no such call.
+    pub is_nameless: bool,
     // What came of it.
     pub is_over: bool,
     pub has_talked: bool,
@@ -140,6 +145,8 @@ pub fn invent(random: &mut Random, people: &[String], earlier: &[Call], at: Time
         intent,
         network,
         types,
+        oddity: None,
+        is_nameless: false,
         is_over: false,
         has_talked: false,
         messages: Vec::new(),

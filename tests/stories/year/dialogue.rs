@@ -5,7 +5,9 @@ use perezvon::time::{SignedDuration, Timestamp};
 
 use super::callers::{Intent, Network};
 use super::ledger::Rule;
+use super::oddities::Oddity;
 use super::provider::{ProviderCall, ProviderRecording};
+use super::sounds::Sound;
 use super::{Event, Year};
 use crate::harness::{Answer, Form};
 
@@ -178,7 +180,7 @@ impl Year<'_> {
             Intent::HangsUpAtSignal => {
                 if endpoint.is_some() && self.random.chance(500) {
                     let form = Form::call(&self.calls[call].sid).without("From").without("To").without("CallStatus");
-                    let sid = format!("RE0{}", &self.calls[call].sid[3..]);
+                    let sid = self.recording_sid(call, "RE0");
                     let form = form.with("RecordingSid", &sid).with("RecordingStatus", "absent");
                     self.call_back(call, "recording", form.with("ErrorCode", "16102"), 2, Content::Over);
                 }
@@ -214,20 +216,28 @@ impl Year<'_> {
             _ => u32::MAX,
         };
         let is_lost = self.settings.has_faults && random.chance(3) && is_given_up_in_time(now);
-        let sid = format!("RE{}", &self.calls[call].sid[2..]);
+        let sid = self.recording_sid(call, "RE");
+        let sound = Sound::of(&sid, self.settings.odd_per_mille);
         self.provider.records().insert_recording(ProviderRecording {
             sid: sid.clone(),
             call_sid: self.calls[call].sid.clone(),
             started_at: now,
             length_ms,
+            sound,
             ready_at: now + SignedDuration::from_secs(late),
-            cuts: if self.settings.has_faults { cuts } else { 0 },
+            cuts: if self.settings.has_faults && sound.shows_a_cut() { cuts } else { 0 },
             is_lost,
             answers: 0,
             listed_at: None,
             deleted_at: None,
         });
         sid
+    }
+
+    /// The call's own, of as many characters as providers give it.
+    fn recording_sid(&self, call: usize, prefix: &str) -> String {
+        let sid = &self.calls[call].sid;
+        format!("{prefix}{}", &sid[sid.len() + prefix.len() - 34..])
     }
 
     async fn message_left(&mut self, call: usize, endpoint: Option<String>, recording: String) {
@@ -304,11 +314,16 @@ impl Year<'_> {
         if !self.is_heard(call) {
             return None;
         }
-        let answer = self.post(endpoint, form).await;
+        let oddity = self.calls[call].oddity.filter(|_| matches!(endpoint, "voice" | "fallback"));
+        let body = oddity.map_or_else(|| form.encoded().into_bytes(), |oddity| oddity.body(form));
+        let answer = self.post(endpoint, &body).await;
         if !is_document(&answer) {
             self.report(Rule::CallerHearsNoFault, format!("{} at {endpoint}: {answer:?}", self.calls[call].sid));
         }
-        self.acknowledged(call, form, content);
+        match oddity {
+            Some(Oddity::NoId) => self.nameless_call_begins(call, &body),
+            _ => self.acknowledged(call, form, content),
+        }
         Some(answer)
     }
 
@@ -364,7 +379,7 @@ impl Year<'_> {
         if !self.is_heard(call) {
             return;
         }
-        let answer = self.post(endpoint, &form).await;
+        let answer = self.post(endpoint, form.encoded().as_bytes()).await;
         match answer.status {
             200 => self.acknowledged(call, &form, content),
             503 if !self.faults.is_durable() => self.figures.unsaved += 1,

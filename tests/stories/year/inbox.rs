@@ -6,7 +6,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use perezvon::time::Timestamp;
 use sqlx::Row;
 
-use crate::harness::{App, Form};
+use super::oddities;
+use crate::harness::App;
 
 /// Rows of the inbox that are read at once.
 const PAGE: usize = 5_000;
@@ -14,7 +15,7 @@ const PAGE: usize = 5_000;
 /// One request, as the provider sent it and as a row has it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Request {
-    /// The provider's id of the call.
+    /// The id of the call, as the log has it.
     call: String,
     target: String,
     body: u64,
@@ -36,10 +37,9 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    pub fn acknowledged(&mut self, endpoint: &str, form: &Form, at: Timestamp) {
-        let call = form.0.iter().find(|(name, _)| name == "CallSid").map_or("", |(_, sid)| sid.as_str());
+    pub fn acknowledged(&mut self, endpoint: &str, body: &[u8], at: Timestamp) {
         let target = format!("/webhooks/twilio/{endpoint}");
-        let request = Request::new(call, &target, form.encoded().as_bytes(), at.as_millisecond());
+        let request = Request::new(&oddities::id_in_log(body, at), &target, body, at.as_millisecond());
         *self.acknowledged.entry(request).or_default() += 1;
     }
 

@@ -8,6 +8,8 @@ use perezvon::time::Timestamp;
 use sqlx::Row;
 
 use super::callers::Call;
+use super::oddities::Oddity;
+use super::sounds::Sound;
 use super::tables::{Entry, LoggedCall, Tables};
 use super::{Figures, Year, calendar, lists};
 
@@ -67,12 +69,21 @@ pub struct Totals {
     calls: usize,
     /// Of which no webhook ever arrived.
     unheard: usize,
+    /// Whose first request could not be read in some field.
+    unreadable: usize,
     /// Webhooks that were acknowledged as durable.
     acknowledged: usize,
     messages: usize,
     stored: usize,
+    /// Of which so many are no plain WAV.
+    other_sounds: usize,
     damaged: usize,
     lost_by_provider: usize,
+    /// Kept as they came, since nobody can measure them.
+    unmeasured: usize,
+    too_large: usize,
+    /// Requests that name no call, each a call of its own in the log.
+    nameless: usize,
     need_callback: usize,
     callbacks: usize,
     open: usize,
@@ -82,15 +93,18 @@ pub struct Totals {
 
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { calls, unheard, acknowledged, messages, stored, damaged, lost_by_provider, .. } = self;
+        let Self { calls, unheard, unreadable, nameless, acknowledged, messages, .. } = self;
         writeln!(
             f,
-            "{calls} calls logged once, {unheard} of them found by asking alone; {acknowledged} acknowledged webhooks kept"
+            "{calls} calls logged once, {unheard} of them found by asking alone, {unreadable} that began with a request that \
+             cannot be read, {nameless} requests without the id of a call; {acknowledged} acknowledged webhooks kept"
         )?;
+        let Self { stored, other_sounds, damaged, unmeasured, too_large, lost_by_provider, .. } = self;
         writeln!(
             f,
-            "{messages} messages: {stored} stored whole, {damaged} as cut as the provider has them and {lost_by_provider} lost \
-             by it, all with an alarm"
+            "{messages} messages: {stored} stored whole, {other_sounds} of them no plain WAV; with an alarm {damaged} as cut \
+             as the provider has them, {unmeasured} that nobody can measure, {too_large} too large and {lost_by_provider} \
+             lost by it"
         )?;
         let Self { need_callback, callbacks, open, late_talks, .. } = self;
         write!(
@@ -109,11 +123,11 @@ impl fmt::Display for Figures {
             "{webhooks} webhooks, {unheard} never heard, {unsaved} answered with 503, {repeated} repeated, {at_once} twice at \
              once"
         )?;
-        let Self { kills, outages, blocked_spools, rest_faults, jobs, .. } = self;
+        let Self { kills, outages, moved_files, blocked_spools, rest_faults, jobs, .. } = self;
         writeln!(
             f,
-            "{kills} kills, {outages} outages of the database, {blocked_spools} of the spool, {rest_faults} of the provider's \
-             interface, {jobs} jobs"
+            "{kills} kills, {outages} outages of the database, {moved_files} times its file away or replaced, \
+             {blocked_spools} outages of the spool, {rest_faults} of the provider's interface, {jobs} jobs"
         )?;
         let Self { attempts, closed, contests, warned, lists, trace, .. } = self;
         write!(
@@ -131,7 +145,7 @@ pub async fn audit(year: &mut Year<'_>) -> (Totals, Vec<Violation>) {
     let tables = Tables::read(year.app).await;
     for call in &mut year.calls {
         // What was typed while nothing was durable counts if the service has it after all.
-        let has_typed = tables.calls.get(&call.sid).is_some_and(|rows| rows.iter().any(|logged| logged.has_typed));
+        let has_typed = tables.calls_of(call).iter().any(|logged| logged.has_typed);
         call.typed = call.typed.take().or(call.may_have_typed.clone().filter(|_| has_typed));
     }
     let mut ledger = Ledger { year, tables: &tables, totals: Totals::default(), violations: Vec::new() };
@@ -161,29 +175,32 @@ impl Ledger<'_, '_> {
     /// Whether the service must have this call: it is one of our lines, or it was reported. Of numbers that are not
     /// configured the provider's list is not ours to take in.
     fn is_due(call: &Call) -> bool {
-        call.line != "unknown" || call.is_reported
+        (call.line != "unknown" && !call.is_nameless) || call.is_reported
     }
 
     fn calls(&mut self) {
-        let tables = self.tables;
+        let (year, tables) = (self.year, self.tables);
         let mut known = BTreeSet::new();
-        for call in &self.year.calls {
-            known.insert(call.sid.as_str());
-            let rows = tables.calls.get(&call.sid).map_or(&[][..], Vec::as_slice);
+        for call in year.known_calls() {
+            known.insert(call.id_in_log());
+            let rows = tables.calls_of(call);
             let [logged] = rows else {
                 if Self::is_due(call) || rows.len() > 1 {
                     self.report(Rule::LoggedOnce, format!("{} times in the log: {call:?}", rows.len()));
                 }
                 continue;
             };
-            self.totals.calls += 1;
+            self.totals.calls += usize::from(!call.is_nameless);
+            self.totals.nameless += usize::from(call.is_nameless);
             self.totals.unheard += usize::from(call.heard_at.is_none());
+            let is_unreadable = call.oddity.is_some_and(|oddity| oddity != Oddity::NoId) && call.heard_at.is_some();
+            self.totals.unreadable += usize::from(is_unreadable);
             if logged.line.as_deref() != Some(call.line) || logged.caller != call.number {
                 let what = format!("on line {:?} with caller {:?}: {call:?}", logged.line, logged.caller);
                 self.report(Rule::LoggedOnce, what);
             }
         }
-        for sid in tables.calls.keys().filter(|sid| !known.contains(sid.as_str())) {
+        for sid in tables.calls.keys().filter(|sid| !known.contains(*sid)) {
             self.report(Rule::NothingInvented, format!("call {sid} was made by nobody"));
         }
     }
@@ -208,21 +225,32 @@ impl Ledger<'_, '_> {
                 continue;
             };
             let bytes = message.name.as_ref().and_then(|name| std::fs::read(folder.join(name)).ok());
-            let wav = recording.wav();
-            let is_whole = bytes.as_ref().is_some_and(|bytes| *bytes == wav);
+            let is_whole = bytes.as_ref().is_some_and(|bytes| *bytes == recording.kept());
             // The provider itself has no more of it.
-            let is_all_there_is =
-                recording.is_cut_for_good() && bytes.as_ref().is_some_and(|bytes| *bytes == recording.half(&wav));
-            let is_deleted = recording.deleted_at.is_some();
-            match message.state.as_str() {
-                "stored" if is_whole && is_deleted => self.totals.stored += 1,
-                "stored" if is_all_there_is && !is_deleted && tables.has_alarm("recording_damaged", message) => {
+            let is_all_there_is = recording.is_cut_for_good()
+                && bytes.as_ref().is_some_and(|bytes| *bytes == recording.half(&recording.sent()));
+            let (is_deleted, can_be_measured) = (recording.deleted_at.is_some(), recording.sound.can_be_measured());
+            let alarms = tables.alarms_of(message);
+            match (message.state.as_str(), &alarms[..]) {
+                ("stored", []) if is_whole && is_deleted && can_be_measured => {
+                    self.totals.stored += 1;
+                    self.totals.other_sounds += usize::from(recording.sound != Sound::Wav);
+                }
+                ("stored", ["recording_damaged"]) if is_all_there_is && !is_deleted && can_be_measured => {
                     self.totals.damaged += 1;
                 }
-                "failed" if recording.is_lost && tables.has_alarm("recording_lost", message) => {
-                    self.totals.lost_by_provider += 1;
+                ("stored", ["recording_unmeasured"])
+                    if (is_whole || is_all_there_is) && !is_deleted && !can_be_measured =>
+                {
+                    self.totals.unmeasured += 1;
                 }
-                state => faulty.push(format!("{state}, whole: {is_whole}, deleted: {is_deleted}: {recording:?}")),
+                ("failed", ["recording_lost"]) if recording.is_lost => self.totals.lost_by_provider += 1,
+                ("failed", ["recording_lost"]) if recording.sound == Sound::TooLarge && !is_deleted => {
+                    self.totals.too_large += 1;
+                }
+                (state, alarms) => faulty.push(format!(
+                    "{state} with alarms {alarms:?}, whole: {is_whole}, deleted: {is_deleted}: {recording:?}"
+                )),
             }
         }
         let early = records.deleted_early.clone();
@@ -232,9 +260,9 @@ impl Ledger<'_, '_> {
     }
 
     fn callbacks(&mut self) {
-        let tables = self.tables;
-        for call in &self.year.calls {
-            let Some([logged]) = tables.calls.get(&call.sid).map(Vec::as_slice) else { continue };
+        let (year, tables) = (self.year, self.tables);
+        for call in year.known_calls() {
+            let [logged] = tables.calls_of(call) else { continue };
             if !Self::is_due(call) {
                 continue;
             }
@@ -287,10 +315,10 @@ impl Ledger<'_, '_> {
     /// Every entry is of the calls that stand beside it, and due when one of them was promised. A call whose message became
     /// known after its entry was closed has left that one for another: nobody has heard it.
     fn entries(&mut self) {
-        let tables = self.tables;
+        let (year, tables) = (self.year, self.tables);
         let (mut calls_of, mut callers): (HashMap<i64, Vec<&Call>>, HashMap<_, Vec<&Call>>) = Default::default();
-        for call in &self.year.calls {
-            for id in tables.calls.get(&call.sid).into_iter().flatten().filter_map(|logged| logged.callback_id) {
+        for call in year.known_calls() {
+            for id in tables.calls_of(call).iter().filter_map(|logged| logged.callback_id) {
                 calls_of.entry(id).or_default().push(call);
             }
             if !call.messages.is_empty() {

@@ -25,7 +25,7 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    fn begin(&mut self, waiter: Waiter, now: Timestamp) {
+    pub fn begin(&mut self, waiter: Waiter, now: Timestamp) {
         self.since.entry(waiter).or_insert(now);
     }
 

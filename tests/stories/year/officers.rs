@@ -56,7 +56,7 @@ impl Year<'_> {
             self.is_list_due = true;
         }
         self.check_lists_if_due().await;
-        let pause = if self.faults.is_down || self.faults.is_database_away {
+        let pause = if self.faults.is_down || self.faults.is_database_away() {
             self.random.between(300, 1_200)
         } else {
             match self.office.work[officer].take() {

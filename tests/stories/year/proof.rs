@@ -9,148 +9,18 @@ use perezvon::jobs::client_builder;
 use perezvon::store::{JobKind, ListPeriod};
 use perezvon::time::{SignedDuration, Timestamp};
 
-use super::callers::Network;
+use super::callers::{Call, Network};
+use super::changes::{CHANGES, TABLES};
 use super::dialogue::{Callback, Content, is_document};
 use super::ledger::{self, Rule};
 use super::lists::{self, Listed};
+use super::oddities::Oddity;
 use super::provider::ProviderRecording;
+use super::sounds::Sound;
 use super::{Settings, Year, calendar};
 use crate::harness::{ACCOUNT, Answer, App, Form};
 
-const MONTH: Settings = Settings { seed: 5, calls: 60, days: 30, has_faults: false };
-
-/// What the changes below may touch.
-const TABLES: [&str; 6] = ["call", "callback", "voicemail", "delivery", "alarm", "job"];
-
-/// One change of the tables, and the rule that must notice it.
-const CHANGES: [(Rule, &str); 31] = [
-    // A call is hidden from the log, or stands there twice, or on another line, or with another caller.
-    (Rule::LoggedOnce, "DELETE FROM call WHERE id = (SELECT MAX(id) FROM call)"),
-    (
-        Rule::LoggedOnce,
-        "UPDATE call SET provider_call_id = (SELECT provider_call_id FROM call ORDER BY id LIMIT 1)
-         WHERE id = (SELECT MAX(id) FROM call)",
-    ),
-    (Rule::LoggedOnce, "UPDATE call SET line = 'unknown' WHERE id = (SELECT MAX(id) FROM call WHERE line = 'staff')"),
-    (
-        Rule::LoggedOnce,
-        "UPDATE call SET caller = '+79280000999' WHERE id = (SELECT MAX(id) FROM call WHERE caller IS NOT NULL)",
-    ),
-    (Rule::NothingInvented, "UPDATE call SET provider_call_id = 'CA-nobody' WHERE id = (SELECT MAX(id) FROM call)"),
-    // A webhook is not in the inbox, or in other words, at another instant or address, beside another call, or once
-    // where it came twice.
-    (Rule::AcknowledgedIsKept, "DELETE FROM delivery WHERE id = (SELECT MAX(id) FROM delivery WHERE method <> 'OWN')"),
-    (
-        Rule::AcknowledgedIsKept,
-        "UPDATE delivery SET body = CAST('CallSid=CA1' AS BLOB)
-         WHERE id = (SELECT MAX(id) FROM delivery WHERE method <> 'OWN')",
-    ),
-    (
-        Rule::AcknowledgedIsKept,
-        "UPDATE delivery SET received_at = received_at + 1
-         WHERE id = (SELECT MAX(id) FROM delivery WHERE method <> 'OWN')",
-    ),
-    (
-        Rule::AcknowledgedIsKept,
-        "UPDATE delivery SET target = '/webhooks/twilio/other'
-         WHERE id = (SELECT MAX(id) FROM delivery WHERE method <> 'OWN')",
-    ),
-    (
-        Rule::AcknowledgedIsKept,
-        "UPDATE delivery SET call_id = (SELECT MIN(id) FROM call)
-         WHERE id = (SELECT MAX(id) FROM delivery WHERE method <> 'OWN')",
-    ),
-    (
-        Rule::AcknowledgedIsKept,
-        "DELETE FROM delivery WHERE id = (
-             SELECT MIN(id) FROM delivery WHERE method <> 'OWN'
-             GROUP BY target, body, received_at HAVING COUNT(*) > 1 LIMIT 1)",
-    ),
-    // A message has no row, or two, or waits for ever, or is given up though its provider has it.
-    (Rule::MessageStored, "DELETE FROM voicemail WHERE id = (SELECT MAX(id) FROM voicemail)"),
-    (
-        Rule::MessageStored,
-        "UPDATE voicemail SET recording_id = (SELECT recording_id FROM voicemail ORDER BY id LIMIT 1)
-         WHERE id = (SELECT MAX(id) FROM voicemail)",
-    ),
-    (Rule::MessageStored, "UPDATE voicemail SET state = 'pending' WHERE id = (SELECT MAX(id) FROM voicemail)"),
-    (Rule::MessageStored, "UPDATE voicemail SET name = NULL WHERE id = (SELECT MAX(id) FROM voicemail)"),
-    (Rule::MessageStored, "UPDATE voicemail SET state = 'failed' WHERE id = (SELECT MAX(id) FROM voicemail)"),
-    // Who needs an entry has none, or one that does not exist, or one of another line or number.
-    (
-        Rule::HasCallback,
-        "UPDATE call SET callback_id = NULL WHERE id = (SELECT MAX(id) FROM call WHERE callback_id IS NOT NULL)",
-    ),
-    (
-        Rule::HasCallback,
-        "UPDATE call SET callback_id = 1 WHERE id = (SELECT MAX(id) FROM call WHERE callback_id IS NOT NULL)",
-    ),
-    (Rule::HasCallback, "UPDATE callback SET line = 'unknown' WHERE id = (SELECT MAX(id) FROM callback)"),
-    (
-        Rule::HasCallback,
-        "UPDATE callback SET caller = '+79280000999'
-         WHERE id = (SELECT MAX(id) FROM callback WHERE caller IS NOT NULL)",
-    ),
-    // A second entry for a call that has one, and one entry for two callers without a number.
-    (
-        Rule::OneEntryForCall,
-        "INSERT INTO callback (id, line, caller, channel, received_at, due_at, state, version, closed_at)
-         SELECT 1, line, caller, channel, received_at, due_at, state, version, closed_at
-         FROM callback WHERE id = (SELECT MAX(id) FROM callback WHERE closed_at IS NOT NULL)",
-    ),
-    (
-        Rule::OneEntryForCall,
-        "UPDATE callback SET caller = NULL, callback_number = NULL
-         WHERE id = (SELECT callback_id FROM call WHERE callback_id IS NOT NULL
-                     GROUP BY callback_id HAVING COUNT(*) > 1 LIMIT 1)",
-    ),
-    // Due later than promised, or at the end of a period that was promised to nobody.
-    (Rule::DueInTime, "UPDATE callback SET due_at = due_at + 604800000 WHERE id = (SELECT MAX(id) FROM callback)"),
-    (Rule::DueInTime, "UPDATE callback SET due_at = due_at - 1 WHERE id = (SELECT MAX(id) FROM callback)"),
-    (Rule::NotPutAway, "UPDATE callback SET closed_at = 1 WHERE id = (SELECT MAX(id) FROM callback)"),
-    // Whom an officer has talked with is in the entry of somebody else, or in his own one, which is open and does not
-    // propose to close, or though the log does not know of the talk.
-    (
-        Rule::NobodyWithoutNeed,
-        "UPDATE call SET callback_id = (SELECT MAX(id) FROM callback)
-         WHERE id = (SELECT MAX(id) FROM call WHERE callback_id IS NULL AND outcome = 'answered')",
-    ),
-    (
-        Rule::NobodyWithoutNeed,
-        "UPDATE callback SET state = 'open', closed_at = NULL, proposed_call_id = NULL,
-             line = (SELECT line FROM call WHERE outcome = 'answered' AND caller IS NOT NULL ORDER BY id DESC LIMIT 1),
-             caller = (SELECT caller FROM call WHERE outcome = 'answered' AND caller IS NOT NULL ORDER BY id DESC LIMIT 1)
-         WHERE id = (SELECT MAX(id) FROM callback);
-         UPDATE call SET callback_id = (SELECT MAX(id) FROM callback)
-         WHERE id = (SELECT MAX(id) FROM call WHERE outcome = 'answered' AND caller IS NOT NULL)",
-    ),
-    (
-        Rule::NobodyWithoutNeed,
-        "UPDATE callback SET
-             line = (SELECT line FROM call WHERE outcome = 'answered' AND caller IS NOT NULL ORDER BY id DESC LIMIT 1),
-             caller = (SELECT caller FROM call WHERE outcome = 'answered' AND caller IS NOT NULL ORDER BY id DESC LIMIT 1)
-         WHERE id = (SELECT MAX(id) FROM callback WHERE closed_at IS NOT NULL);
-         UPDATE call SET outcome = 'missed', callback_id = (SELECT MAX(id) FROM callback WHERE closed_at IS NOT NULL)
-         WHERE id = (SELECT MAX(id) FROM call WHERE outcome = 'answered' AND caller IS NOT NULL)",
-    ),
-    // A number stands on the list twice.
-    (
-        Rule::ListedOnce,
-        "UPDATE callback SET state = 'open', closed_at = NULL, line = 'staff', caller = '+79280000999', dial_number = NULL
-         WHERE id IN (SELECT id FROM callback ORDER BY id LIMIT 2)",
-    ),
-    // Somebody waits in this period and stands on the list of another one, or the other way round.
-    (
-        Rule::ListOfThePeriod,
-        "UPDATE callback SET state = 'open', closed_at = NULL, period_starts_at = 4000000000000
-         WHERE id = (SELECT MAX(id) FROM callback)",
-    ),
-    (
-        Rule::ListOfThePeriod,
-        "UPDATE callback SET state = 'open', closed_at = NULL, due_at = 4000000000000
-         WHERE id = (SELECT MAX(id) FROM callback)",
-    ),
-];
+const MONTH: Settings = Settings { seed: 5, calls: 60, days: 30, has_faults: false, odd_per_mille: 0 };
 
 pub async fn every_rule_fails(app: &App) {
     let mut year = Year::begin(app, MONTH).await;
@@ -166,12 +36,14 @@ pub async fn every_rule_fails(app: &App) {
     }
     assert_is_good(&mut year).await;
     messages_are_compared_with_the_provider(&mut year).await;
+    other_sounds_are_told_from_each_other(&mut year).await;
     early_deletions_are_noticed(&mut year).await;
     promises_are_those_of_the_own_call(&mut year).await;
     late_news_is_waited_for(&mut year).await;
     lists_are_read(&mut year).await;
     two_telephones_are_noticed(&mut year).await;
     faults_are_heard(&mut year).await;
+    nameless_callers_are_looked_for(&mut year).await;
     leftovers_are_found(&mut year).await;
     year.provider.close().await;
 }
@@ -241,6 +113,9 @@ async fn messages_are_compared_with_the_provider(year: &mut Year<'_>) {
     assert_is_good(year).await;
     app.sql("DELETE FROM alarm").await;
     assert_is_broken(year, Rule::MessageStored, "half a file without an alarm").await;
+    raise_alarm(app, "recording_unmeasured").await;
+    assert_is_broken(year, Rule::MessageStored, "half a file with the alarm of another fault").await;
+    app.sql("DELETE FROM alarm").await;
     std::fs::write(&path, &whole[..whole.len() / 3]).unwrap();
     raise_alarm(app, "recording_damaged").await;
     assert_is_broken(year, Rule::MessageStored, "less than the provider has").await;
@@ -257,6 +132,62 @@ async fn messages_are_compared_with_the_provider(year: &mut Year<'_>) {
     set(year, &|recording| recording.is_lost = false);
     assert_is_broken(year, Rule::MessageStored, "given up, though the provider has it").await;
     set(year, &|recording| *recording = good.clone());
+    restore_tables(app).await;
+    assert_is_good(year).await;
+}
+
+/// Which file is to be kept, which alarm there has to be and which original must stay, by the kind of sound.
+async fn other_sounds_are_told_from_each_other(year: &mut Year<'_>) {
+    let app = year.app;
+    let (sid, path) = stored_message(year).await;
+    let good = year.provider.records().recording(&sid).cloned().unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    save_tables(app).await;
+    raise_alarm(app, "recording_unmeasured").await;
+    assert_is_broken(year, Rule::MessageStored, "an alarm for a healthy message").await;
+    app.sql("DELETE FROM alarm").await;
+
+    let become_of = |year: &Year<'_>, sound, deleted_at| {
+        let recording = ProviderRecording { sound, deleted_at, ..good.clone() };
+        std::fs::write(&path, recording.sent()).unwrap();
+        *year.provider.records().recording_mut(&sid).unwrap() = recording;
+    };
+    become_of(year, Sound::Streamed(0), good.deleted_at);
+    assert_is_broken(year, Rule::MessageStored, "a file with no length in its header").await;
+    std::fs::write(&path, &whole).unwrap();
+    assert_is_good(year).await;
+
+    become_of(year, Sound::Unknown(b"#!AMR\n"), None);
+    assert_is_broken(year, Rule::MessageStored, "unmeasured without an alarm").await;
+    raise_alarm(app, "recording_unmeasured").await;
+    assert_is_good(year).await;
+    std::fs::write(&path, &whole).unwrap();
+    assert_is_broken(year, Rule::MessageStored, "unmeasured, and not as it came").await;
+    become_of(year, Sound::Unknown(b"#!AMR\n"), good.deleted_at);
+    assert_is_broken(year, Rule::MessageStored, "unmeasured, and its original deleted").await;
+    become_of(year, Sound::Wav, good.deleted_at);
+    restore_tables(app).await;
+    assert_is_good(year).await;
+    too_large_is_no_loss(year, &good).await;
+}
+
+/// A message over the limit stays at its provider, and an alarm says so.
+async fn too_large_is_no_loss(year: &mut Year<'_>, good: &ProviderRecording) {
+    let app = year.app;
+    save_tables(app).await;
+    app.sql("UPDATE voicemail SET state = 'failed' WHERE id = (SELECT MAX(id) FROM voicemail WHERE state = 'stored')")
+        .await;
+    let set = |year: &Year<'_>, deleted_at| {
+        let recording = ProviderRecording { sound: Sound::TooLarge, deleted_at, ..good.clone() };
+        *year.provider.records().recording_mut(&good.sid).unwrap() = recording;
+    };
+    set(year, None);
+    assert_is_broken(year, Rule::MessageStored, "too large without an alarm").await;
+    raise_alarm(app, "recording_lost").await;
+    assert_is_good(year).await;
+    set(year, good.deleted_at);
+    assert_is_broken(year, Rule::MessageStored, "too large, and its original deleted").await;
+    *year.provider.records().recording_mut(&good.sid).unwrap() = good.clone();
     restore_tables(app).await;
     assert_is_good(year).await;
 }
@@ -407,6 +338,37 @@ async fn faults_are_heard(year: &mut Year<'_>) {
     assert!(!answer(500, "text/xml", "<Response><Record/></Response>"));
     assert!(!answer(200, "text/html", "<Response><Record/></Response>"));
     assert!(!answer(200, "text/xml", "<Response/>"));
+}
+
+/// Whoever called without an id is in the log, in the inbox and on the list.
+async fn nameless_callers_are_looked_for(year: &mut Year<'_>) {
+    let app = year.app;
+    let is_seen = |call: &Call| call.network == Network::Good && call.number.is_some() && call.line == "parents";
+    let call = year.calls.iter().position(is_seen).unwrap();
+    year.calls[call].oddity = Some(Oddity::NoId);
+    let form = Form::call("CA1").from(&year.calls[call].from).to(&year.calls[call].to);
+    assert!(year.ask(call, "voice", &form, Content::Nothing).await.is_some());
+    year.calls[call].oddity = None;
+    assert_is_good(year).await;
+    let newest = "(SELECT MAX(id) FROM call WHERE provider_call_id LIKE 'sha256-%')";
+    for (rule, change) in [
+        (Rule::LoggedOnce, format!("DELETE FROM call WHERE id = {newest}")),
+        (Rule::AcknowledgedIsKept, format!("DELETE FROM delivery WHERE call_id = {newest}")),
+        (Rule::HasCallback, format!("UPDATE call SET callback_id = NULL WHERE id = {newest}")),
+        (
+            Rule::ListOfThePeriod,
+            format!(
+                "UPDATE callback SET state = 'done', closed_at = 4000000000000
+                 WHERE id = (SELECT callback_id FROM call WHERE id = {newest})"
+            ),
+        ),
+    ] {
+        save_tables(app).await;
+        app.sql(&change).await;
+        assert_is_broken(year, rule, &change).await;
+        restore_tables(app).await;
+    }
+    assert_is_good(year).await;
 }
 
 async fn leftovers_are_found(year: &mut Year<'_>) {

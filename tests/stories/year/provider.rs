@@ -14,13 +14,15 @@ use axum::routing::get;
 use axum::{Json, Router};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use perezvon::recordings::tone;
 use perezvon::time::{Clock, SignedDuration, Timestamp};
-use serde_json::{Value, json};
 use sqlx::{AnyConnection, Connection};
 
-use super::random::{Random, mix};
+use super::listing::{Page, bound};
+use super::sounds::Sound;
 use crate::harness::ACCOUNT;
+
+/// More than the service takes of one message, bytes.
+const TOO_LARGE: u64 = 128 * 1024 * 1024 + 1;
 
 /// How the REST interface answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +85,7 @@ pub struct ProviderRecording {
     pub call_sid: String,
     pub started_at: Timestamp,
     pub length_ms: u32,
+    pub sound: Sound,
     /// Before that, there is no file yet.
     pub ready_at: Timestamp,
     /// So many answers are half of the file.
@@ -96,21 +99,19 @@ pub struct ProviderRecording {
 }
 
 impl ProviderRecording {
-    /// The file: the same for the same recording, and for no other.
-    pub fn wav(&self) -> Vec<u8> {
-        let mut noise = Random::new(self.sid.bytes().fold(7, |seed, byte| mix(seed ^ u64::from(byte))));
-        let samples: Vec<i16> = (0..self.length_ms as usize * 8)
-            .map(|n| {
-                let loudness = if n / 800 % 3 == 2 { 600 } else { 9_000 };
-                (noise.below(2 * loudness) as i64 - loudness as i64) as i16
-            })
-            .collect();
-        tone::wav_bytes(&samples)
+    /// The whole file, as it is sent: the same for the same recording, and for no other.
+    pub fn sent(&self) -> Vec<u8> {
+        self.sound.file(&self.sid, self.length_ms)
+    }
+
+    /// The bytes that are to be kept of it.
+    pub fn kept(&self) -> Vec<u8> {
+        self.sound.kept(self.sent())
     }
 
     /// What is sent of the file where it is cut.
-    pub fn half<'a>(&self, wav: &'a [u8]) -> &'a [u8] {
-        &wav[..wav.len() / 2]
+    pub fn half<'a>(&self, file: &'a [u8]) -> &'a [u8] {
+        &file[..file.len() / 2]
     }
 
     /// No answer is ever the whole file.
@@ -231,6 +232,11 @@ impl FakeProvider {
     }
 
     pub async fn close(self) {
+        self.leave_the_database().await;
+    }
+
+    /// Its next look at the tables of the service opens them anew.
+    pub async fn leave_the_database(&self) {
         if let Some(witness) = self.interface.witness.lock().await.take() {
             let _ = witness.close().await;
         }
@@ -295,7 +301,7 @@ impl Interface {
             match found {
                 Ok(name) => {
                     let bytes = name.and_then(|name| std::fs::read(self.folder.join(name)).ok());
-                    return bytes.is_some_and(|bytes| bytes == recording.wav());
+                    return bytes.is_some_and(|bytes| bytes == recording.kept());
                 }
                 // The connection broke in an outage of the database.
                 Err(_) => *witness = None,
@@ -313,7 +319,7 @@ async fn list_calls(State(interface): State<Interface>, Query(question): Questio
     }
     let (mut records, now) = (interface.records(), interface.clock.now());
     let since = bound(&question, "StartTime>");
-    let page = Page::of(&records, &question);
+    let page = Page::of(records.fault(), &question);
     let keys = records.calls.range((since, String::new())..).rev().map(|(key, _)| key.clone());
     let (keys, has_more) = page.cut(keys);
     let calls = keys.iter().filter_map(|(_, sid)| records.call_mut(sid).map(|call| call.shown(now))).collect();
@@ -325,7 +331,7 @@ async fn list_recordings(State(interface): State<Interface>, Query(question): Qu
         return answer;
     }
     let (mut records, now) = (interface.records(), interface.clock.now());
-    let page = Page::of(&records, &question);
+    let page = Page::of(records.fault(), &question);
     let is_listed = |sid: &String| records.recording(sid).is_some_and(|recording| recording.is_listed(now));
     let (sids, has_more) = match question.get("CallSid") {
         Some(call_sid) => {
@@ -366,18 +372,26 @@ async fn read_recording(State(interface): State<Interface>, Path(name): Path<Str
         return StatusCode::NOT_FOUND.into_response();
     }
     recording.answers += 1;
-    let wav = Bytes::from(recording.wav());
-    let half = wav.slice_ref(recording.half(&wav));
-    if fault == RestFault::BrokenSound {
-        let breaks = stream::once(async {
-            tokio::task::yield_now().await;
-            Err(std::io::Error::other("the connection breaks"))
-        });
-        let body = Body::from_stream(stream::iter([Ok(half)]).chain(breaks));
-        return ([(header::CONTENT_LENGTH, wav.len().to_string())], body).into_response();
+    let sent = Bytes::from(recording.sent());
+    let half = sent.slice_ref(recording.half(&sent));
+    match recording.sound {
+        // Whoever does not believe the length it tells would have to take it all to see it.
+        Sound::TooLarge => return breaking_off(TOO_LARGE, half),
+        _ if fault == RestFault::BrokenSound => return breaking_off(sent.len() as u64, half),
+        _ => {}
     }
-    let body = if recording.answers <= recording.cuts { half } else { wav };
+    let body = if recording.answers <= recording.cuts { half } else { sent };
     ([(header::CONTENT_TYPE, "audio/x-wav")], body).into_response()
+}
+
+/// An answer that is to have so many bytes, and whose connection breaks after these.
+fn breaking_off(length_bytes: u64, beginning: Bytes) -> Response {
+    let breaks = stream::once(async {
+        tokio::task::yield_now().await;
+        Err(std::io::Error::other("the connection breaks"))
+    });
+    let body = Body::from_stream(stream::iter([Ok(beginning)]).chain(breaks));
+    ([(header::CONTENT_LENGTH, length_bytes.to_string())], body).into_response()
 }
 
 async fn delete_recording(State(interface): State<Interface>, Path(name): Path<String>) -> Response {
@@ -397,90 +411,4 @@ async fn delete_recording(State(interface): State<Interface>, Path(name): Path<S
         recording.deleted_at = Some(now);
     }
     StatusCode::NO_CONTENT.into_response()
-}
-
-/// A bound of a list: an instant, or a date.
-fn bound(question: &BTreeMap<String, String>, name: &str) -> Timestamp {
-    question.get(name).and_then(|text| text.parse().ok()).unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
-/// One page of a list that is newest first.
-#[derive(Clone, Copy)]
-struct Page {
-    size: usize,
-    number: usize,
-}
-
-impl Page {
-    fn of(records: &Records, question: &BTreeMap<String, String>) -> Self {
-        let number = |name: &str| question.get(name).and_then(|text| text.parse::<usize>().ok());
-        let size = if records.fault() == RestFault::SmallPages { 7 } else { number("PageSize").unwrap_or(50) };
-        Self { size, number: number("Page").unwrap_or(0) }
-    }
-
-    /// What stands on this page, and whether there are more after it.
-    fn cut<T>(self, entries: impl Iterator<Item = T>) -> (Vec<T>, bool) {
-        let mut cut: Vec<T> = entries.skip(self.number * self.size).take(self.size + 1).collect();
-        let has_more = cut.len() > self.size;
-        cut.truncate(self.size);
-        (cut, has_more)
-    }
-
-    fn answer(
-        self,
-        resource: &str,
-        name: &str,
-        question: &BTreeMap<String, String>,
-        shown: Vec<Value>,
-        has_more: bool,
-    ) -> Response {
-        let next = has_more.then(|| {
-            let mut query = url::form_urlencoded::Serializer::new(String::new());
-            query.extend_pairs(question.iter().filter(|(name, _)| *name != "Page"));
-            query.append_pair("Page", &(self.number + 1).to_string());
-            format!("/2010-04-01/Accounts/{ACCOUNT}/{resource}?{}", query.finish())
-        });
-        Json(json!({ name: shown, "page": self.number, "page_size": self.size, "next_page_uri": next })).into_response()
-    }
-}
-
-fn rfc2822(at: Timestamp) -> String {
-    at.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
-}
-
-impl ProviderCall {
-    /// The service sees it now.
-    fn shown(&mut self, now: Timestamp) -> Value {
-        let ended_at = self.ended_at.filter(|at| *at <= now);
-        if ended_at.is_some() {
-            self.listed_at.get_or_insert(now);
-        }
-        let seconds = ended_at.map(|at| at.duration_since(self.started_at).as_secs().to_string());
-        json!({
-            "sid": self.sid, "parent_call_sid": self.parent, "from": self.from, "to": self.to,
-            "forwarded_from": self.forwarded_from, "direction": self.direction,
-            "status": if ended_at.is_some() { "completed" } else { "in-progress" }, "duration": seconds,
-            "start_time": rfc2822(self.started_at), "end_time": ended_at.map(rfc2822),
-            "date_created": rfc2822(self.started_at),
-        })
-    }
-}
-
-impl ProviderRecording {
-    fn is_listed(&self, now: Timestamp) -> bool {
-        self.deleted_at.is_none() && self.started_at + SignedDuration::from_millis(self.length_ms.into()) <= now
-    }
-
-    /// The service sees it now.
-    fn shown(&mut self, now: Timestamp) -> Value {
-        if now >= self.ready_at {
-            self.listed_at.get_or_insert(now);
-        }
-        let status = if now < self.ready_at { "processing" } else { "completed" };
-        json!({
-            "sid": self.sid, "call_sid": self.call_sid, "source": "RecordVerb", "status": status,
-            "duration": self.seconds().to_string(), "start_time": rfc2822(self.started_at),
-            "date_created": rfc2822(self.started_at),
-        })
-    }
 }

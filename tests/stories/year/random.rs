@@ -9,6 +9,11 @@ impl Random {
         Self(seed)
     }
 
+    /// The chance of this text alone: what follows from it changes nothing else.
+    pub fn of(text: &str) -> Self {
+        Self(text.bytes().fold(7, |seed, byte| mix(seed ^ u64::from(byte))))
+    }
+
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         mix(self.0)

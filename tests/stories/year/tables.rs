@@ -86,7 +86,13 @@ impl Tables {
         tables
     }
 
-    pub fn has_alarm(&self, kind: &str, message: &Message) -> bool {
-        self.alarms.contains(&(kind.to_owned(), message.id.to_string()))
+    pub fn calls_of(&self, call: &Call) -> &[LoggedCall] {
+        self.calls.get(&call.id_in_log()).map_or(&[], Vec::as_slice)
+    }
+
+    /// What the administrator is told of this message.
+    pub fn alarms_of(&self, message: &Message) -> Vec<&'static str> {
+        let is_raised = |kind: &&str| self.alarms.contains(&((*kind).to_owned(), message.id.to_string()));
+        ["recording_damaged", "recording_lost", "recording_unmeasured"].into_iter().filter(is_raised).collect()
     }
 }
