@@ -50,7 +50,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn measure(options: &Options) -> anyhow::Result<()> {
-    let place = tempfile::Builder::new().prefix("perezvon-bench-").tempdir_in("target")?;
+    let place = tempfile::Builder::new().prefix("perezvon-bench-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let at = |name: &str| place.path().join(name);
     let database = format!("sqlite:{}", at("perezvon.db").display());
     let began = Instant::now();
@@ -200,7 +200,7 @@ fn deliveries_of(index: usize) -> Vec<Delivery> {
                 key: Some(CallKey { provider: "twilio".into(), provider_call_id: sid(index) }),
                 events: fact.map(|fact| event(seconds, fact)).into_iter().collect(),
                 can_be_asked: false,
-                waited_for_database: false,
+                applied_at: None,
             }
         })
         .collect()

@@ -115,7 +115,7 @@ fn missed_call(number: usize) -> Delivery {
         key: Some(CallKey { provider, provider_call_id: format!("CA{number:032}") }),
         events: [parties, Fact::Ended].map(|fact| CallEvent { at, fact }).into(),
         can_be_asked: true,
-        waited_for_database: false,
+        applied_at: None,
     }
 }
 

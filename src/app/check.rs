@@ -132,19 +132,19 @@ impl Report {
         let name = folder.display();
         match try_second_place(&folder) {
             Err(error) => self.fair(format!(
-                "Вторая папка для отложенных звонков {name} недоступна: {}. {} или укажите другую: storage.emergency.",
+                "Запасная папка для звонков {name} недоступна: {}. {} или укажите другую: storage.emergency.",
                 reason(&error),
                 mend(&error)
             )),
             Ok(disk) if disk.is_memory => self.fair(format!(
-                "Вторая папка для отложенных звонков {name} в памяти: выключение сервера она не переживёт. Укажите папку на \
+                "Запасная папка для звонков {name} в памяти: выключение сервера она не переживёт. Укажите папку на \
                  диске: storage.emergency."
             )),
             Ok(disk) if Some(disk.device) == device(&storage.recordings) => self.fair(format!(
-                "Вторая папка для отложенных звонков {name} на том же диске, что и записи: если он заполнится или откажет, \
+                "Запасная папка для звонков {name} на том же диске, что и записи: если он заполнится или откажет, \
                  откажут обе. Укажите папку на другом диске: storage.emergency."
             )),
-            Ok(_) => self.good(format!("Вторая папка для отложенных звонков {name} доступна для записи.")),
+            Ok(_) => self.good(format!("Запасная папка для звонков {name} доступна для записи.")),
         }
     }
 

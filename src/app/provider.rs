@@ -89,6 +89,7 @@ mod tests {
     fn document_leads_to_an_address_that_a_provider_can_reach() {
         let document = printed("public_url = \"https://calls.example.org\"").unwrap();
         assert!(document.contains("https://calls.example.org/webhooks/twilio/"), "{document}");
+        assert!(document.contains("<Say") && document.contains("<Record"), "a greeting, and the offer: {document}");
         for server in [
             "",
             "listen = \"0.0.0.0:8080\"",

@@ -559,3 +559,18 @@ statements! {
         GROUP BY kind
         ORDER BY kind";
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_download_holds_up_a_call_for_an_officer_or_a_letter() {
+        let pool_of =
+            |kind| JobPool::WITH_SLOTS.into_iter().filter(|pool| pool.kinds().contains(&kind)).collect::<Vec<_>>();
+        assert_eq!(pool_of(JobKind::FetchRecording), [JobPool::Downloads]);
+        assert_eq!(pool_of(JobKind::PlaceCall), [JobPool::Calls]);
+        assert_eq!(pool_of(JobKind::EndPlacedCall), [JobPool::Calls]);
+        assert_eq!(pool_of(JobKind::SendMail), [JobPool::Mail]);
+    }
+}

@@ -519,7 +519,7 @@ stories! {
         app.bring_the_database_back().await;
         // As if the first folder of the spool had been full.
         let emergency = app.folder.path().join("emergency");
-        fs::create_dir(&emergency).unwrap();
+        fs::create_dir_all(&emergency).unwrap();
         let spooled = app.spool_names().into_iter().find(|name| name.ends_with(".json")).unwrap();
         fs::rename(folder.join(".spool").join(&spooled), emergency.join(&spooled)).unwrap();
         let made = back_up(app).await;

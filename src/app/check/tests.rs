@@ -41,7 +41,7 @@ async fn second_place(emergency: &Path) -> String {
     let text = format!("[storage]\nemergency = \"{}\"", emergency.display());
     let (sound, text) = report(&text, "2026-11-20T12:00:00+03:00", vec![]).await;
     assert!(sound, "the first place is there: {text}");
-    text.lines().find(|line| line.contains("Вторая папка")).unwrap().to_owned()
+    text.lines().find(|line| line.contains("Запасная папка")).unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -88,6 +88,7 @@ async fn the_addresses_to_copy_are_there_and_the_keys_are_not() {
     for endpoint in ["voice", "status", "fallback"] {
         assert!(text.contains(&format!("http://calls.example.org/webhooks/twilio/{endpoint}")), "{text}");
     }
+    assert!(text.contains("perezvon provider fallback twilio"), "what is to answer while the server is away: {text}");
     assert!(text.contains("! Адрес http://calls.example.org без шифрования"), "{text}");
     assert!(!text.contains("tishe-vody"), "{text}");
 }

@@ -7,14 +7,14 @@ use crate::web::pages::words::counted;
 
 /// `takes_commits`: the database is there, and what still waits is refused by it.
 pub(super) fn item(house: &House, takes_commits: bool) -> Item {
-    const TITLE: &str = "Отложенные звонки";
+    const TITLE: &str = "Ждут базу данных";
     let count = |number: usize, forms| counted(number as i64, forms);
     match house.store.spool_depth() {
         SpoolDepth { durable: 0, in_memory: 0, set_aside: 0 } => Item::good(TITLE, "нет, всё в базе данных"),
         SpoolDepth { durable: 0, in_memory: 0, set_aside } => Item::bad(
             TITLE,
             format!("не разобрано: {}", count(set_aside, ["событие", "события", "событий"])),
-            "Файлы .set_aside лежат в папке .spool внутри папки записей или во второй папке, [storage] emergency. Найдите \
+            "Файлы .set_aside лежат в папке .spool внутри папки записей или в запасной папке, [storage] emergency. Найдите \
              звонивших у оператора связи, покажите файлы администратору, потом уберите их.",
         ),
         SpoolDepth { durable, in_memory: 0, .. } if takes_commits => {

@@ -140,11 +140,10 @@ fn title(holds: &[Holding]) -> String {
         .map(|holding| match holding {
             Holding::Recordings => "записями",
             Holding::Database => "базой данных",
-            Holding::Emergency => "второй папкой для отложенных звонков",
+            Holding::Emergency => "запасной папкой для звонков",
         })
         .collect();
-    let preposition = if holds.first() == Some(&Holding::Emergency) { "со" } else { "с" };
-    format!("Диск {preposition} {}", names.join(" и "))
+    format!("Диск с {}", names.join(" и "))
 }
 
 fn item(title: String, disk: &Disk, grown: u64) -> Item {
@@ -220,7 +219,7 @@ mod tests {
             [
                 "✓ Диск с записями: свободно 20\u{a0}ГБ, хватит больше чем на год",
                 "✗ Диск с базой данных: свободно 499\u{a0}МБ",
-                "✓ Диск со второй папкой для отложенных звонков: свободно 499\u{a0}МБ",
+                "✓ Диск с запасной папкой для звонков: свободно 499\u{a0}МБ",
             ]
         );
     }
