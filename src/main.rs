@@ -18,7 +18,7 @@ use perezvon::core::calendar::Calendar;
 use perezvon::core::line::LineId;
 use perezvon::jobs::{Http, Reconciler, try_mail};
 use perezvon::recordings::Folder;
-use perezvon::store::{Store, had_database};
+use perezvon::store::{Store, marks_of};
 use perezvon::time::Clock;
 
 /// Timeout of writing the last lines of the log.
@@ -147,10 +147,13 @@ async fn open_to_read(config: &Config) -> anyhow::Result<Store> {
 /// The same for a command that may be the first of all.
 async fn open_or_make(config: &Config) -> anyhow::Result<Store> {
     // Calls of the service would go into the new one.
-    if had_database(&config.storage.database, &config.storage.recordings, &config.storage.emergency_folder())
-        && let Some(missing) = config.storage.missing_database()
+    let storage = &config.storage;
+    let marks = marks_of(&storage.database, &storage.recordings, &storage.emergency_folder());
+    if !marks.is_empty()
+        && let Some(missing) = storage.missing_database()
     {
-        anyhow::bail!(missing);
+        let marks: Vec<String> = marks.iter().map(|mark| mark.display().to_string()).collect();
+        anyhow::bail!("{missing} Чтобы начать с пустой, уберите отметки о прежней: {}", marks.join(", "));
     }
     let opened = Store::open(&config.storage.database, config.lines.clone()).await;
     opened.with_context(|| cannot_be_opened(config))

@@ -205,7 +205,7 @@ impl Running {
                 task.abort();
             }
         }
-        let unsaved = store.drain_spool_at_stop(worker.clock.now()).await;
+        let unsaved = store.drain_spool_at_stop(&worker.clock).await;
         drop(worker);
         store.close().await;
         unsaved

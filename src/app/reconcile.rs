@@ -54,7 +54,7 @@ pub async fn run(reconciler: &Reconciler, args: &ReconcileArgs, out: &mut dyn Wr
         }
     }
     if reconciler.clock.now() < EARLIEST_PLAUSIBLE {
-        bail!("часы этого компьютера не поставлены: {}", reconciler.clock.now());
+        bail!("часы этого компьютера показывают {}: установите время", reconciler.clock.now());
     }
     let mut reports = Vec::new();
     for (provider, listing) in chosen {

@@ -21,8 +21,6 @@ const ASK_FOR_MS: i64 = 24 * 3_600_000;
 /// The endpoint of deliveries with the officers' telephones that were rung within a call.
 pub(super) const LEGS: &str = "legs";
 
-const CLOCK_RAN_AHEAD: &str = "Они перенесены в нынешний список, их время в журнале неверно. Проверьте часы сервера.";
-
 impl Worker {
     /// What is looked at once a minute. Each part by itself: one that fails keeps no other from its work.
     pub async fn sweep(&self) {
@@ -36,7 +34,6 @@ impl Worker {
         told("calls that must have ended", self.end_calls_without_answer(now).await);
         // What another instance changed is taken up here too.
         told("changes of hours and greetings", self.store.renew_lines().await);
-        told("callbacks of a clock that ran ahead", self.put_right_after_a_fast_clock(now).await);
         told("warnings of the calendars", self.watch_calendars(now).await);
         told("files of erased messages", self.erase_files().await);
         told("sound that came by itself", self.sweep_arrived().await);
@@ -64,16 +61,6 @@ impl Worker {
         let calls = self.store.calls_without_answer(began_by, asked_by).await?;
         // Together they share a commit.
         try_join_all(calls.iter().map(|call| self.assume_end(call, now))).await?;
-        Ok(())
-    }
-
-    /// Whoever rang while the clock ran ahead does not wait until its date comes.
-    async fn put_right_after_a_fast_clock(&self, now: Timestamp) -> Result<(), StoreError> {
-        let changed = self.store.put_right_after_a_fast_clock(now).await?;
-        if changed > 0 {
-            let told = format!("Часы сервера спешили: обращений с будущим временем {changed}. {CLOCK_RAN_AHEAD}");
-            self.store.raise_alarm("clock_ahead", "", &told, now).await?;
-        }
         Ok(())
     }
 

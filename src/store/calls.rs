@@ -57,7 +57,7 @@ impl Store {
 
     /// Forgets which call a provider's id means once no provider repeats itself any more: Asterisk's spool does so for
     /// about two months (provider contract, Asterisk, «ended»). A clock that runs ahead for a while forgets none: time counts
-    /// as passed when many deliveries have come since.
+    /// as passed when some 20,000 deliveries have come since.
     pub async fn forget_old_call_keys(&self, now: Timestamp) -> Result<()> {
         let Some(row) = sqlx::query(A_DELIVERY_OF_LATE).fetch_optional(&self.readers).await? else { return Ok(()) };
         let now = now.min(ids::made_at(Columns::of("delivery", &row).get("id")?));
@@ -201,7 +201,7 @@ const REPEATED_FOR: SignedDuration = SignedDuration::from_hours(90 * 24);
 pub(super) const MANY_ROW_STATEMENTS: &[&ManyRows] = &[&LOAD_CALLS, &SAVE_CALLS];
 
 statements! {
-    A_DELIVERY_OF_LATE = "SELECT id FROM delivery ORDER BY id DESC LIMIT 1 OFFSET 200";
+    A_DELIVERY_OF_LATE = "SELECT id FROM delivery ORDER BY id DESC LIMIT 1 OFFSET 20000";
     /// Not of calls that are still asked about: what their provider answers is delivered under the key.
     FORGET_CALL_KEYS = "
         DELETE FROM call_key

@@ -31,6 +31,8 @@ pub(super) const HAS_MARK: &str = "recordings_marked";
 const REHEARSAL: &str = "rehearsal";
 /// Interval of reading the random word again. The file itself is looked at before each commit, which costs a microsecond.
 const ID_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Interval of writing the mark in the second folder of the spool.
+const MARK_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 /// Timeout of a reader's connection: whoever waits longer hears that the database is away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -74,6 +76,8 @@ pub(super) struct Database {
     upgrade: Upgrade,
     /// The file that it was begun with.
     upgraded_file: Option<Inode>,
+    /// When the mark in the second folder of the spool was written last.
+    marked: Instant,
 }
 
 /// Which database it is, and by which files.
@@ -162,8 +166,9 @@ impl Database {
             id_checked: Instant::now(),
             upgrade: Upgrade::default(),
             upgraded_file: None,
+            marked: Instant::now(),
         };
-        database.identity = database.marks().iter().find_map(|mark| serde_json::from_slice(&fs::read(mark).ok()?).ok());
+        database.identity = database.marks().iter().find_map(|mark| read_mark(mark));
         Ok(database)
     }
 
@@ -299,10 +304,14 @@ impl Database {
         }
         let id: Option<String> = sqlx::query_scalar(READ_META).bind(DATABASE_ID).fetch_optional(connection).await?;
         self.id_checked = Instant::now();
+        if self.marked.elapsed() >= MARK_INTERVAL {
+            let known = known.clone();
+            self.mark_emergency_folder(&known);
+        }
         if let Some(mark) = self.mark().filter(|_| self.is_marked) {
             self.note_recordings(!mark.exists());
         }
-        Ok(id.as_deref() == Some(&known.id))
+        Ok(id.is_some_and(|id| self.identity.as_ref().is_some_and(|known| known.id == id)))
     }
 
     /// Whether the file in its place is the one that is known. One look at it for each commit.
@@ -356,12 +365,12 @@ impl Database {
         known.log_inode.is_none() || known.log_inode == inode(&beside(file, "-wal"))
     }
 
-    /// Folds in the log if somebody has removed it: what is committed since would be lost with the process.
+    /// Folds in the log if somebody has removed it from beside the file: what is committed since would be lost with the process.
     ///
     /// # Errors
-    /// Whoever reads is in the way. The connection is to be kept: nobody else leads to that log.
-    pub async fn fold_in_removed_log(&self, connection: &mut AnyConnection) -> Result<()> {
-        if self.has_its_log() {
+    /// [`StoreError::Busy`]: whoever reads is in the way. The connection is to be kept, for no other one leads to that log.
+    pub async fn fold_in_removed_log(&mut self, connection: &mut AnyConnection) -> Result<()> {
+        if self.has_its_log() || !self.is_same_file()? {
             return Ok(());
         }
         let folded = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(connection).await?;
@@ -393,7 +402,7 @@ impl Database {
         let is_foreign = had_mark && !mark.exists();
         self.is_marked = had_mark;
         self.note_recordings(is_foreign);
-        if is_foreign || (had_mark && self.identity.as_ref() == Some(identity)) {
+        if is_foreign || (had_mark && read_mark(&mark).as_ref() == Some(identity)) {
             return Ok(());
         }
         match write_mark(&mark, identity) {
@@ -407,13 +416,11 @@ impl Database {
         Ok(())
     }
 
-    fn mark_emergency_folder(&self, identity: &Identity) {
+    /// Written anew from time to time: what is old goes from the system's temporary folders.
+    fn mark_emergency_folder(&mut self, identity: &Identity) {
+        self.marked = Instant::now();
         let (Some(file), Purpose::Calls { emergency, .. }) = (&self.file, &self.purpose) else { return };
         let mark = emergency_mark(file, emergency);
-        let is_marked = fs::read(&mark).is_ok_and(|text| serde_json::from_slice(&text).is_ok_and(|it| *identity == it));
-        if is_marked {
-            return;
-        }
         if let Err(failed) = spool::make_folder(emergency).and_then(|()| write_mark(&mark, identity)) {
             warn!(error = %failed, "{} cannot be written: {failed}", mark.display());
         }
@@ -453,6 +460,10 @@ fn emergency_mark(file: &Path, emergency: &Path) -> PathBuf {
     let digest = Sha256::digest(file.as_os_str().as_encoded_bytes());
     let word: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     emergency.join(format!("{MARK}-{word}"))
+}
+
+fn read_mark(mark: &Path) -> Option<Identity> {
+    serde_json::from_slice(&fs::read(mark).ok()?).ok()
 }
 
 /// Another process may make the same mark at this moment: each has a file of its own until it is whole.
@@ -503,9 +514,10 @@ fn random_word() -> String {
     format!("{:032x}", u128::from_be_bytes(random))
 }
 
-/// Whether a service with these folders has had this database: none is to be made in its place.
-pub fn had_database(url: &str, recordings: &Path, emergency: &Path) -> bool {
-    recordings.join(MARK).exists() || sqlite_file(url).is_some_and(|file| emergency_mark(&file, emergency).exists())
+/// The marks that say that a service with these folders has had this database: none is to be made in its place.
+pub fn marks_of(url: &str, recordings: &Path, emergency: &Path) -> Vec<PathBuf> {
+    let second = sqlite_file(url).map(|file| emergency_mark(&file, emergency));
+    [recordings.join(MARK)].into_iter().chain(second).filter(|mark| mark.exists()).collect()
 }
 
 /// The file of an SQLite database; `None` for PostgreSQL and for a database in memory.

@@ -11,6 +11,7 @@ use super::answers_since::{self, AnswersSince, LateCall};
 use super::calls::{self, LOAD_CALLS, SAVE_CALLS};
 use super::ids::{self, Ids};
 use super::jobs::{self, JobKind, NewJob};
+use super::lease::MAX_CLOCK_DIFFERENCE;
 use super::sql::{Column, Columns, ManyRows};
 use super::{Result, alarms, openings, siblings, voicemails};
 use crate::core::call::{Call, CallEvent, CallKey, DERIVED_ID, Direction, Fact, Outcome, RecordingState, TEST_CALL};
@@ -67,7 +68,6 @@ impl Kept {
 struct Folded {
     call: Call,
     before: Option<Call>,
-    /// Whether a delivery of the batch waited for the database.
     /// Of the newest one of its deliveries that was spooled.
     applied_at: Option<Timestamp>,
     /// Whether its end is one that we assume, since nobody has reported any.
@@ -117,7 +117,10 @@ impl Folded {
         let over_at = self.over_at();
         let is_late = self.applied_at.is_some() || elapsed_ms(over_at, now) > MIN_ANSWER_MS;
         let (_, number) = waiter(&self.call).filter(|_| is_late && self.call.is_inbound())?;
-        Some(LateCall { id: self.call.id, number, over_at, until: self.applied_at.unwrap_or(now) })
+        let until = self.applied_at.unwrap_or(now);
+        // Another instance, whose clock may be ahead, may have written the answer.
+        let until = until.checked_add(MAX_CLOCK_DIFFERENCE).unwrap_or(until);
+        Some(LateCall { id: self.call.id, number, over_at, until })
     }
 }
 

@@ -67,11 +67,12 @@ pub use backup::{
 pub use callback_list::{CallBrief, CallbackPage, CallbackView, ListFilter, ListPeriod, StateFilter, Step};
 pub use calls::{CallView, KeptDelivery};
 pub use contacts::Contact;
-pub use database::{Purpose, had_database, sqlite_file};
+pub use database::{Purpose, marks_of, sqlite_file};
 pub use desk::{ActError, NewCallback};
 pub use desk_page::{DeskFilter, DeskPart, Standing};
 pub use error::{DatabaseCause, Result, StoreError};
 pub use factors::Factor;
+pub use fast_clock::PutRight;
 pub use hours::{ChangedHours, HoursChange, HoursEffect, HoursError};
 pub use ingest::{Delivery, Kept, OWN};
 pub use instance::Instance;

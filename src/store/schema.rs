@@ -7,10 +7,12 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection};
 use tokio::task::JoinHandle;
 use tracing::info;
 
-use super::{Result, StoreError};
+use super::{DatabaseCause, Result, StoreError};
 
-/// Timeout of an upgrade: one that takes longer has lost its server.
+/// Timeout of an upgrade on PostgreSQL: one that takes longer has lost its server.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(60 * 60);
+/// Pause before a step that another process is making is looked at again.
+const BUSY_PAUSE: Duration = Duration::from_millis(200);
 
 /// The schema of this program.
 pub(super) fn newest() -> i64 {
@@ -58,7 +60,13 @@ async fn upgrade(connection: &mut AnyConnection) -> Result<()> {
         let applied = connection.list_applied_migrations(&migrator.table_name).await.map_err(failed)?;
         let is_applied = |version: i64| applied.iter().any(|migration| migration.version == version);
         for version in migrator.iter().map(|migration| migration.version).filter(|version| !is_applied(*version)) {
-            let mut step = connection.begin_with("BEGIN IMMEDIATE").await?;
+            let mut step = loop {
+                // Another process may take minutes over the same step.
+                match connection.begin_with("BEGIN IMMEDIATE").await.map_err(StoreError::from) {
+                    Err(failed) if failed.cause() == DatabaseCause::Locked => tokio::time::sleep(BUSY_PAUSE).await,
+                    begun => break begun?,
+                }
+            };
             migrator.run_direct(Some(version), &mut *step, false).await.map_err(failed)?;
             step.commit().await?;
         }
@@ -86,9 +94,12 @@ impl Upgrade {
         self.task = Some(tokio::spawn(async move {
             let begun = Instant::now();
             info!(missing_steps, "Bringing the database to this version of the program, {missing_steps} steps");
-            tokio::time::timeout(UPGRADE_TIMEOUT, upgrade(&mut connection))
-                .await
-                .unwrap_or(Err(StoreError::TimedOut))?;
+            match connection.backend_name() {
+                "SQLite" => upgrade(&mut connection).await?,
+                _ => tokio::time::timeout(UPGRADE_TIMEOUT, upgrade(&mut connection))
+                    .await
+                    .unwrap_or(Err(StoreError::TimedOut))?,
+            }
             info!("The database is of this version of the program, after {} s", begun.elapsed().as_secs());
             Ok(connection)
         }));

@@ -22,7 +22,7 @@ use self::disk::{Disk, ReadError};
 pub use self::disk::{RESERVE, from_line, set_aside_path, spooled_files};
 pub use self::folders::{FORMER_SPOOL, SPOOL, SpoolFolders};
 use super::{Delivery, Kept, Store, StoreError};
-use crate::time::{Timestamp, elapsed_ms};
+use crate::time::{Clock, Timestamp, elapsed_ms};
 
 /// The most that memory holds of what no disk takes, bytes: a week of a school's calls.
 const MAX_IN_MEMORY_BYTES: usize = 64 * 1024 * 1024;
@@ -326,8 +326,8 @@ impl Store {
     }
 
     /// Applies what waits, oldest first, for as long as the database takes any of it. The answer is how many were applied.
-    pub async fn drain_spool(&self, now: Timestamp) -> usize {
-        let applied = self.drain_files(now).await + self.drain_memory(now).await;
+    pub async fn drain_spool(&self, clock: &Clock) -> usize {
+        let applied = self.drain_files(clock).await + self.drain_memory(clock).await;
         if applied > 0 {
             info!("Applied {applied} deliveries that came while the database was away");
         }
@@ -345,7 +345,7 @@ impl Store {
         }
     }
 
-    async fn drain_files(&self, now: Timestamp) -> usize {
+    async fn drain_files(&self, clock: &Clock) -> usize {
         let Some(disk) = self.spool.disk.clone() else { return 0 };
         let listing = tokio::task::spawn_blocking(move || (disk.spooled(), disk.count_set_aside())).await;
         let (mut files, set_aside) = listing.unwrap_or_default();
@@ -366,7 +366,7 @@ impl Store {
             // All are read first, so that the writer gets them in the order of receipt.
             let read = join_all(chunk.iter().map(|path| self.read_file(path))).await;
             let readable = chunk.iter().zip(read).filter_map(|(path, delivery)| Some((path, delivery?)));
-            let applied_now = |delivery| Delivery { applied_at: Some(now), ..delivery };
+            let applied_now = |delivery| Delivery { applied_at: Some(clock.now()), ..delivery };
             let taken = join_all(readable.map(|(path, delivery)| self.apply_file(path, applied_now(delivery)))).await;
             let count = taken.iter().filter(|taken| matches!(taken, Ok(true))).count();
             applied += count;
@@ -450,7 +450,7 @@ impl Store {
     }
 
     /// Each delivery stays where it is until the database or a disk has it: whoever breaks off loses none.
-    async fn drain_memory(&self, now: Timestamp) -> usize {
+    async fn drain_memory(&self, clock: &Clock) -> usize {
         let mut applied = 0;
         let places: Vec<u64> = {
             let in_memory = self.spool.in_memory();
@@ -462,7 +462,7 @@ impl Store {
         for place in places {
             let delivery = self.spool.in_memory().deliveries.get(&place).map(|unsaved| unsaved.delivery.clone());
             let Some(delivery) = delivery else { continue };
-            let delivery = Delivery { applied_at: Some(now), ..delivery };
+            let delivery = Delivery { applied_at: Some(clock.now()), ..delivery };
             let received_at = delivery.received_at;
             has_database = has_database && self.deliver(delivery.clone()).await.is_ok();
             if has_database {
@@ -478,11 +478,11 @@ impl Store {
 
     /// The last attempt of a service that stops: what neither the database nor a disk takes, as lines for
     /// `perezvon replay --spool`. The next start raises an alarm about them where any disk could remember that.
-    pub async fn drain_spool_at_stop(&self, now: Timestamp) -> Vec<String> {
+    pub async fn drain_spool_at_stop(&self, clock: &Clock) -> Vec<String> {
         if !self.spool.depth().is_empty() {
             // Files outlive the stop by themselves.
-            let _ = tokio::time::timeout(LAST_ATTEMPT_TIMEOUT, self.drain_memory(now)).await;
-            let _ = tokio::time::timeout(LAST_ATTEMPT_TIMEOUT, self.drain_spool(now)).await;
+            let _ = tokio::time::timeout(LAST_ATTEMPT_TIMEOUT, self.drain_memory(clock)).await;
+            let _ = tokio::time::timeout(LAST_ATTEMPT_TIMEOUT, self.drain_spool(clock)).await;
         }
         let _ = tokio::time::timeout(LAST_ATTEMPT_TIMEOUT, self.report_outage()).await;
         let left = std::mem::take(&mut *self.spool.in_memory()).deliveries;

@@ -293,14 +293,21 @@ impl Writer {
     /// The open connection if it still leads to the database that it was opened for, else a new one. Nothing is committed into
     /// a file that somebody has taken away.
     async fn usable_connection(&mut self) -> Result<AnyConnection> {
-        if let Some(mut connection) = self.connection.take() {
-            if let Err(failed) = self.database.fold_in_removed_log(&mut connection).await {
-                self.connection = Some(connection);
-                return Err(failed);
+        // In its place until it is known to be of no more use: no other one leads to a log that was removed.
+        if let Some(connection) = &mut self.connection {
+            match self.database.fold_in_removed_log(connection).await {
+                Ok(()) => {}
+                Err(StoreError::Busy) => return Err(StoreError::Busy),
+                Err(failed) => {
+                    self.connection = None;
+                    return Err(failed);
+                }
             }
-            if self.database.is_same(&mut connection).await? {
-                return Ok(connection);
-            }
+        }
+        if let Some(mut connection) = self.connection.take()
+            && self.database.is_same(&mut connection).await?
+        {
+            return Ok(connection);
         }
         let (mut connection, is_other) = self.database.connect().await?;
         if is_other {

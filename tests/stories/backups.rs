@@ -531,7 +531,7 @@ stories! {
         waiting.sort();
         assert_eq!(recordings(&config.storage.recordings), waiting, "the second folder of the spool too");
         drop_again(config).await;
-        app.store().drain_spool(app.now()).await;
+        app.store().drain_spool(&app.clock).await;
         app.leave_the_jobs().await;
     }
 

@@ -2,13 +2,13 @@
 //! that date comes, and no call is logged twice.
 
 use perezvon::app::demo::RestFaults;
-use perezvon::core::callback::Action;
+use perezvon::core::callback::{Action, AttemptOutcome};
 use perezvon::core::officer::Actor;
 use perezvon::store::{ListPeriod, StateFilter, VoicemailState};
 use perezvon::time::{SignedDuration, Timestamp};
 
 use crate::fetching::{a_message, voicemail};
-use crate::harness::{App, Form, PARENTS, monday, stories};
+use crate::harness::{App, Form, PARENTS, STAFF, monday, stories};
 
 fn days_later(at: Timestamp, days: i64) -> Timestamp {
     at + SignedDuration::from_hours(24 * days)
@@ -19,6 +19,7 @@ async fn clock_is_set_right(app: &App, now: Timestamp) {
     app.clock.set(now);
     app.worker().resume().await.unwrap();
     app.worker().sweep().await;
+    app.worker().put_right_after_a_fast_clock().await.unwrap();
 }
 
 async fn missed(app: &App, sid: &str, caller: &str) {
@@ -48,6 +49,45 @@ stories! {
         assert!(told.len() == 1 && told[0].told.contains("Часы сервера спешили"), "{told:?}");
         clock_is_set_right(app, monday("10:05")).await;
         assert_eq!(app.callback().await.version, waiting.version, "once");
+        // He gets through on the other line: nobody calls him for nothing.
+        let form = Form::call("CA-talk").from("+79280000001").to(STAFF);
+        app.post("voice", &form).await;
+        app.advance_minutes(2);
+        app.post("dialled/0", &form.clone().with("DialCallStatus", "completed").with("DialCallDuration", "60")).await;
+        app.post("status", &form.status("completed")).await;
+        assert_eq!(app.callback().await.proposed_call_id, Some(app.call("CA-talk").await.id));
+        app.leave_the_jobs().await;
+    }
+
+    /// «Нет ответа» put him off for two months.
+    async fn who_was_put_off_meanwhile_waits_again(app) {
+        let now = monday("10:00");
+        app.clock.set(now);
+        missed(app, "CA1", "+79280000001").await;
+        let (id, by) = (app.callback().await.id, Actor::officer(1, "Мадина И."));
+        app.clock.set(days_later(now, 61));
+        let unanswered = Action::Attempt { outcome: AttemptOutcome::NoAnswer, note: String::new(), next_at: None };
+        app.act(id, &by, Action::Dial).await.unwrap();
+        app.act(id, &by, unanswered).await.unwrap();
+        clock_is_set_right(app, now).await;
+        assert_eq!(app.next(&by).await.unwrap().id, id);
+        app.leave_the_jobs().await;
+    }
+
+    /// Clocks of two instances differ by some minutes, and a clock that was never set takes everything for written ahead.
+    async fn slow_clock_puts_nothing_right(app) {
+        app.clock.set(monday("10:00"));
+        missed(app, "CA1", "+79280000001").await;
+        let id = app.callback().await.id;
+        app.act(id, &Actor::officer(1, "Мадина И."), Action::Claim).await.unwrap();
+        for slow in [monday("09:50"), "2000-01-01T00:00:07Z".parse().unwrap()] {
+            app.clock.set(slow);
+            app.worker().put_right_after_a_fast_clock().await.unwrap();
+        }
+        app.clock.set(monday("10:01"));
+        assert_eq!(app.callback().await.due_at, Some(monday("18:00")));
+        assert!(app.next(&Actor::officer(2, "Аминат К.")).await.is_err(), "the claim holds");
+        assert!(app.alarms().await.is_empty());
         app.leave_the_jobs().await;
     }
 

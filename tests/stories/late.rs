@@ -91,7 +91,7 @@ stories! {
         database_answers(app).await;
         app.clock.set(friday("18:01:07"));
         app.post("status", &ended("CA1", friday("18:01:05"), 95)).await;
-        assert_eq!(app.store().drain_spool(app.now()).await, 1);
+        assert_eq!(app.store().drain_spool(&app.clock).await, 1);
         let call = app.call("CA1").await;
         assert!(call.started_at == friday("17:59:30") && call.decision.unwrap().open);
         assert_eq!(app.callback().await.due_at, Some(friday("18:00")));
@@ -180,7 +180,7 @@ stories! {
         app.post("status", &ended("CA-later", monday("10:30"), 40)).await;
         app.bring_the_database_back().await;
         database_answers(app).await;
-        assert_eq!(app.store().drain_spool(app.now()).await, 2);
+        assert_eq!(app.store().drain_spool(&app.clock).await, 2);
         assert_eq!(app.callback().await.proposed_call_id, None);
         app.leave_the_jobs().await;
     }
@@ -212,7 +212,7 @@ stories! {
         app.bring_the_database_back().await;
         database_answers(app).await;
         act_at(app, id, monday("12:00"), Action::Done { note: String::new() }).await;
-        assert_eq!(app.store().drain_spool(app.now()).await, 2);
+        assert_eq!(app.store().drain_spool(&app.clock).await, 2);
         assert_ne!(app.callback().await.id, id, "he has rung after the talk");
         app.leave_the_jobs().await;
     }
@@ -234,7 +234,7 @@ stories! {
         app.bring_the_database_back().await;
         database_answers(app).await;
         app.clock.set(monday("09:45"));
-        assert_eq!(app.store().drain_spool(app.now()).await, 2);
+        assert_eq!(app.store().drain_spool(&app.clock).await, 2);
         assert_ne!(app.callback().await.id, done);
         app.leave_the_jobs().await;
     }
@@ -280,14 +280,14 @@ stories! {
         database_answers(app).await;
         act_at(app, id, monday("10:05"), Action::Dial).await;
         act_at(app, id, monday("10:10"), Action::Done { note: String::new() }).await;
-        assert_eq!(app.store().drain_spool(app.now()).await, 2);
+        assert_eq!(app.store().drain_spool(&app.clock).await, 2);
         assert_eq!(app.call("CA-spooled").await.callback_id, Some(id));
         assert!(app.callbacks().await.is_empty(), "nobody is called twice");
         app.take_the_database_away().await;
         missed(app, "CA-again", PARENTS).await;
         app.bring_the_database_back().await;
         database_answers(app).await;
-        assert_eq!(app.store().drain_spool(app.now()).await, 2);
+        assert_eq!(app.store().drain_spool(&app.clock).await, 2);
         assert_ne!(app.callback().await.id, id, "he has rung after the talk");
         app.leave_the_jobs().await;
     }

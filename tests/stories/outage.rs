@@ -73,7 +73,7 @@ stories! {
         app.bring_the_database_back().await;
         assert!(app.find("CA1").await.is_none());
 
-        assert_eq!(app.store().drain_spool(app.now()).await, 5);
+        assert_eq!(app.store().drain_spool(&app.clock).await, 5);
         let call = app.call("CA1").await;
         assert_eq!((call.outcome(), call.line.unwrap().as_str()), (Outcome::Voicemail, "parents"));
         assert_eq!(app.callback().await.caller.unwrap().e164(), "+79280000001");
@@ -84,7 +84,7 @@ stories! {
     async fn the_worker_applies_what_came_during_an_outage_by_itself(app) {
         app.take_the_database_away().await;
         assert!(app.post("voice", &Form::call("CA1")).await.offers_to_record());
-        assert_eq!(app.store().drain_spool(app.now()).await, 0, "still away");
+        assert_eq!(app.store().drain_spool(&app.clock).await, 0, "still away");
         app.bring_the_database_back().await;
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let working = tokio::spawn(app.worker().run(stopped));
@@ -105,7 +105,7 @@ stories! {
         app.crash().await;
         app.bring_the_database_back().await;
         app.restart(|_| ()).await;
-        assert_eq!(app.store().drain_spool(app.now()).await, 2);
+        assert_eq!(app.store().drain_spool(&app.clock).await, 2);
         assert_eq!((app.view("CA1").await.deliveries.len(), app.spooled_files()), (2, 0));
         assert_eq!(app.callback().await.caller.unwrap().e164(), "+79280000001");
         let alarm = app.alarms().await.remove(0);
@@ -121,13 +121,13 @@ stories! {
         app.post("voice", &Form::call("CA2").from("+79280000002")).await;
         app.bring_the_database_back().await;
         app.sql("UPDATE call SET direction = 'sideways'").await;
-        assert_eq!(app.store().drain_spool(app.now()).await, 1);
+        assert_eq!(app.store().drain_spool(&app.clock).await, 1);
         assert!(app.find("CA2").await.is_some());
         assert_eq!(app.spool_names().iter().filter(|name| name.ends_with(".set_aside")).count(), 1, "for somebody to look at");
         let mut subjects: Vec<_> = app.alarms().await.into_iter().map(|alarm| alarm.subject).collect();
         subjects.sort();
         assert_eq!(subjects, ["database", "late"]);
-        assert_eq!(app.store().drain_spool(app.now()).await, 0);
+        assert_eq!(app.store().drain_spool(&app.clock).await, 0);
     }
 
     async fn a_delivery_that_takes_too_long_is_kept_once(app) {
@@ -144,7 +144,7 @@ stories! {
         while app.spooled_files() > 0 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(app.store().drain_spool(app.now()).await, 0);
+        assert_eq!(app.store().drain_spool(&app.clock).await, 0);
         assert_eq!(app.view("CA1").await.deliveries.len(), 1);
     }
 
@@ -300,7 +300,7 @@ stories! {
         let acknowledged: Vec<_> = waiting.await.into_iter().enumerate().filter(|(_, status)| *status == 200).collect();
         assert!(!acknowledged.is_empty(), "how many depends on the disk");
         while app.store().spool_depth() != SpoolDepth::default() {
-            app.store().drain_spool(app.now()).await;
+            app.store().drain_spool(&app.clock).await;
             tokio::task::yield_now().await;
         }
         for (n, _) in acknowledged {

@@ -34,7 +34,7 @@ stories_on_sqlite! {
         fs::rename(file(app), &former).unwrap();
         fs::rename(&other, file(app)).unwrap();
         assert_eq!(app.post("status", &ended("CA1")).await.status, 200);
-        app.store().drain_spool(app.now()).await;
+        app.store().drain_spool(&app.clock).await;
         assert!(is_whole(app, "perezvon.db").await);
         assert_eq!(count_calls(&file(app)).await, 1);
         fs::rename(app.folder.path().join("perezvon.db-former-1-wal"), app.folder.path().join("former.db-wal")).unwrap();
@@ -55,10 +55,10 @@ stories_on_sqlite! {
         assert!(!file(app).exists());
         // Nor is an empty file taken for it.
         fs::write(file(app), "").unwrap();
-        assert_eq!(app.store().drain_spool(app.now()).await, 0);
+        assert_eq!(app.store().drain_spool(&app.clock).await, 0);
         fs::remove_file(file(app)).unwrap();
         rename_database(app, "away.db", "perezvon.db");
-        assert_eq!(app.store().drain_spool(app.now()).await, 1);
+        assert_eq!(app.store().drain_spool(&app.clock).await, 1);
         assert!(app.find("CA0").await.is_some() && app.find("CA1").await.is_some());
         app.leave_the_jobs().await;
     }
@@ -83,7 +83,7 @@ stories_on_sqlite! {
         // The disk hides whatever lies in its place.
         fs::rename(here.join("recordings"), here.join("hidden")).unwrap();
         names.iter().filter(|name| disk.join(name).exists()).for_each(|name| fs::rename(disk.join(name), here.join(name)).unwrap());
-        assert_eq!(app.store().drain_spool(app.now()).await, 1, "it waited on another disk");
+        assert_eq!(app.store().drain_spool(&app.clock).await, 1, "it waited on another disk");
         assert!(app.find("CA0").await.is_some() && app.find("CA1").await.is_some());
         app.leave_the_jobs().await;
     }
@@ -123,7 +123,7 @@ stories_on_sqlite! {
         assert_eq!(app.spooled_files(), 1);
         assert!(app.get("/readyz").await.body.contains("shorter than it was"));
         fs::write(file(app), whole).unwrap();
-        assert_eq!(app.store().drain_spool(app.now()).await, 1);
+        assert_eq!(app.store().drain_spool(&app.clock).await, 1);
         assert!(is_whole(app, "perezvon.db").await);
         app.restart(|_| ()).await;
         assert_eq!(count_calls(&file(app)).await, 32);
@@ -173,7 +173,7 @@ mod refuses {
                 app.sql(statement).await;
             }
             assert!(app.post("voice", &Form::call("CA1")).await.offers_to_record());
-            assert_eq!(app.store().drain_spool(app.now()).await, 0);
+            assert_eq!(app.store().drain_spool(&app.clock).await, 0);
             app.worker().heartbeat.beat();
             let ready = app.get("/readyz").await;
             assert!(ready.status == 503 && ready.body.contains("does not take 1 spooled"), "{ready:?}");
@@ -185,7 +185,7 @@ mod refuses {
             assert!(told.len() == 1 && told[0].told.contains("хотя она отвечает"), "{told:?}");
             let table = if app.engine == Engine::Postgres { " ON call_key" } else { "" };
             app.sql(&format!("DROP TRIGGER refuse{table}")).await;
-            assert_eq!(app.store().drain_spool(app.now()).await, 1);
+            assert_eq!(app.store().drain_spool(&app.clock).await, 1);
             app.becomes_ready().await;
             app.leave_the_jobs().await;
         }
@@ -230,7 +230,7 @@ mod refuses {
                 app.post("status", &ended(&format!("CA{n}")).from(&format!("+7928000{n:04}"))).await;
             }
             app.bring_the_database_back().await;
-            assert_eq!(app.store().drain_spool(app.now()).await, 150);
+            assert_eq!(app.store().drain_spool(&app.clock).await, 150);
             let bodies = app.rows("SELECT body FROM delivery ORDER BY id").await;
             let sids: Vec<String> = bodies.iter().map(|row| String::from_utf8(sqlx::Row::get(row, 0)).unwrap()).collect();
             for (n, body) in sids.iter().enumerate() {

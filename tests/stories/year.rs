@@ -273,7 +273,7 @@ impl<'a> Year<'a> {
         if self.faults.is_down {
             return;
         }
-        self.app.store().drain_spool(self.now()).await;
+        self.app.store().drain_spool(&self.app.clock).await;
         if self.faults.is_database_away() {
             return;
         }

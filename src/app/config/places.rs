@@ -74,7 +74,7 @@ impl Storage {
     /// Why a command that makes no database cannot work: the file is not there.
     pub fn missing_database(&self) -> Option<String> {
         let file = self.database_file().filter(|file| !file.exists())?;
-        Some(format!("базы данных {} нет. Проверьте storage.database и текущую папку", file.display()))
+        Some(format!("базы данных {} нет. Проверьте storage.database и текущую папку.", file.display()))
     }
 
     /// The file of an SQLite database; `None` for PostgreSQL and for a database in memory.

@@ -35,19 +35,18 @@ impl Callback {
     }
 
     /// The due times that a callback has by the clock of now, where a clock that ran ahead has put it off. `None`: it was not
-    /// received after `latest`, is closed, or is due soon enough.
+    /// received after `latest`, or is closed.
     pub fn brought_near(&self, line: &Line, latest: Timestamp, now: Timestamp) -> Option<Terms> {
         if self.desk.state.closed_at().is_some() || self.received_at <= latest {
             return None;
         }
         let calendar = &line.calendar;
         let period = calendar.period_at(now).or_else(|| calendar.next_period(now))?;
-        let is_put_off = self.due_at.is_none_or(|due_at| due_at > period.end);
         let term_due_at = match line.response_term {
             Some(term) => calendar.due_after_hours(now, term),
             None => self.term_due_at,
         };
-        is_put_off.then_some(Terms { period: Some(period), term_due_at })
+        Some(Terms { period: Some(period), term_due_at })
     }
 
     /// A change makes nobody late who was not late before: then it is due by the end of the first period that ends later

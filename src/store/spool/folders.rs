@@ -10,7 +10,7 @@ pub const FORMER_SPOOL: &str = ".late";
 /// Where deliveries wait for the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpoolFolders {
-    /// Beside the recordings. It is tried first.
+    /// Beside the recordings. It is tried first, unless their disk may not be mounted.
     pub first: PathBuf,
     /// For a disk that cannot be written; it may stand where everybody may write.
     pub emergency: PathBuf,

@@ -117,7 +117,7 @@ impl Year<'_> {
             return;
         }
         let store = self.app.store();
-        store.drain_spool(self.now()).await;
+        store.drain_spool(&self.app.clock).await;
         if store.spool_depth().is_empty() {
             self.is_list_due = false;
             check(self).await;

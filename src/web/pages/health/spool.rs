@@ -10,7 +10,7 @@ pub(super) fn item(house: &House, takes_commits: bool) -> Item {
     const TITLE: &str = "Ждут базу данных";
     let count = |number: usize, forms| counted(number as i64, forms);
     match house.store.spool_depth() {
-        SpoolDepth { durable: 0, in_memory: 0, set_aside: 0 } => Item::good(TITLE, "нет, всё в базе данных"),
+        SpoolDepth { durable: 0, in_memory: 0, set_aside: 0 } => Item::good(TITLE, "ни одного события"),
         SpoolDepth { durable: 0, in_memory: 0, set_aside } => Item::bad(
             TITLE,
             format!("не разобрано: {}", count(set_aside, ["событие", "события", "событий"])),
