@@ -259,7 +259,7 @@ stories! {
         days_pass(app, 1).await;
         app.worker().sweep().await;
         assert_eq!(voicemail(app).await.state, VoicemailState::Stored);
-        assert_eq!(app.alarm_kinds().await, ["recording_late", "recording_damaged"], "the password is still wrong");
+        assert_eq!(app.alarm_kinds().await, ["recording_damaged", "recording_late"], "the password is still wrong");
         with_the_right_password(app).await;
         days_pass(app, 1).await;
         assert_eq!(stored_bytes(app).await, app.exchange.recording_wav(&sid).unwrap());

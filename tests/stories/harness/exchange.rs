@@ -73,7 +73,8 @@ impl Exchange {
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "--"])
             .args(self.program())
-            .args(["-f", "-n"])
+            // `-p`: root's exchange goes before all else of a busy machine, or its sound has holes.
+            .args(["-f", "-n", "-p"])
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file"))
             .stderr(log)
