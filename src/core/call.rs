@@ -253,6 +253,10 @@ impl Call {
             Fact::Parties { direction, dialled, forwarded_from, caller } => {
                 fill(&mut self.direction, direction);
                 if !dialled.is_empty() {
+                    // A call that ended is on the unknown line for want of this.
+                    if self.dialled.is_none() {
+                        self.line = None;
+                    }
                     fill(&mut self.dialled, dialled);
                 }
                 if let Some(forwarded_from) = forwarded_from {
@@ -293,7 +297,7 @@ impl Call {
     }
 
     /// Finds the line and settles open or closed, as soon as the dialled number is known; afterwards it stays. A call that
-    /// ended without one is on the unknown line: its caller is not forgotten (R18).
+    /// ended without one is on the unknown line until it is: its caller is not forgotten (R18).
     pub fn decide(&mut self, lines: &Lines) {
         if self.is_inbound()
             && let Some(caller) = &mut self.caller

@@ -150,7 +150,9 @@ pub(super) async fn ingest(
     bring_late_messages(connection, &mut calls).await?;
     let since = answers_since(connection, lines, &calls, now).await?;
     join_callbacks_closed_since(lines, &mut calls, &since);
+    let left = leave_unknown_line(connection, &mut calls).await?;
     open_callbacks(connection, ids, lines, &mut calls).await?;
+    move_to_own_line(connection, &mut calls, left).await?;
     learn_typed_numbers(connection, &mut calls).await?;
     let mut jobs = keep_voicemails(connection, ids, &calls).await?;
     retry_messages_told_again(connection, ids, deliveries, &calls, now).await?;
@@ -371,6 +373,42 @@ fn join_callbacks_closed_since(
         let answers = since.get(&folded.call.id).zip(folded.call.line.as_ref());
         folded.call.callback_id = answers.and_then(|(answers, line)| answers.closed_on(line));
     }
+}
+
+/// Calls that were on the unknown line, and whose own line is known now: they are to be on its list. The answer is their
+/// callbacks of before; one that an officer has worked on stays where it is.
+async fn leave_unknown_line(
+    connection: &mut AnyConnection,
+    calls: &mut BTreeMap<CallKey, Folded>,
+) -> Result<Vec<(CallKey, i64)>> {
+    let mut left = Vec::new();
+    for (key, folded) in calls.iter_mut() {
+        let is_unknown = |call: &Call| call.line.as_ref().is_some_and(LineId::is_unknown);
+        let has_left = folded.before.as_ref().is_some_and(is_unknown) && !is_unknown(&folded.call);
+        if let Some(id) = folded.call.callback_id.filter(|_| has_left)
+            && openings::is_numberless_and_untouched(connection, id).await?
+        {
+            folded.call.callback_id = None;
+            left.push((key.clone(), id));
+        }
+    }
+    Ok(left)
+}
+
+/// What is known of them goes to the callbacks that they have now.
+async fn move_to_own_line(
+    connection: &mut AnyConnection,
+    calls: &mut BTreeMap<CallKey, Folded>,
+    left: Vec<(CallKey, i64)>,
+) -> Result<()> {
+    for (key, id) in left {
+        let Some(Folded { call, .. }) = calls.get_mut(&key) else { continue };
+        match call.callback_id {
+            Some(into) => openings::replace(connection, id, into).await?,
+            None => call.callback_id = Some(id),
+        }
+    }
+    Ok(())
 }
 
 /// Opens the callbacks that this batch causes, or joins the open one of the same line and number (R6).

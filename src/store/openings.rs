@@ -122,6 +122,22 @@ pub(super) async fn learn_number(connection: &mut AnyConnection, id: i64, number
     }
 }
 
+/// Whether a callback can be given up for another one of its call: nobody can be called back at it, and no officer has worked
+/// on it.
+pub(super) async fn is_numberless_and_untouched(connection: &mut AnyConnection, id: i64) -> Result<bool> {
+    let row = sqlx::query(HOLD_NUMBERLESS).bind(id).fetch_optional(connection).await?;
+    let place = row.as_ref().map(Place::read).transpose()?;
+    Ok(place.is_some_and(|place| place.is_open && !place.is_worked_on))
+}
+
+/// The callback `into` takes the place of `from`, of which nothing is known but its call.
+pub(super) async fn replace(connection: &mut AnyConnection, from: i64, into: i64) -> Result<()> {
+    search::move_words(connection, from, into).await?;
+    sqlx::query(MOVE_CALLS).bind(into).bind(from).execute(&mut *connection).await?;
+    sqlx::query(FORGET_CALLBACK).bind(from).execute(connection).await?;
+    Ok(())
+}
+
 /// What one callback brings along when it joins another.
 struct Place {
     id: i64,

@@ -268,6 +268,34 @@ stories! {
         app.leave_the_jobs().await;
     }
 
+    /// A year found it: the request that names the line lay on a disk that was away, while the message came in and the end was
+    /// assumed. Its caller stood on the unknown line, without his number.
+    async fn line_that_becomes_known_after_an_assumed_end_is_the_line(app) {
+        app.clock.set(monday("10:00"));
+        app.take_the_database_away().await;
+        app.post("voice", &Form::call("CA1").from(CALLER)).await;
+        let spool = app.folder.path().join("recordings/.spool");
+        let away = app.folder.path().join("away");
+        std::fs::rename(&spool, &away).unwrap();
+        app.bring_the_database_back().await;
+        database_answers(app).await;
+        let bare = Form::call("CA1").without("From").without("To").without("CallStatus");
+        let message = bare.recording("RE1", "7", app.exchange.api_base()).with("RecordingStatus", "completed");
+        app.post("recording", &message).await;
+        for minutes in [4 * 60, 10, 10] {
+            app.advance_minutes(minutes);
+            app.worker().sweep().await;
+        }
+        assert_eq!(app.callback().await.line.as_str(), "unknown");
+        let _ = std::fs::remove_dir_all(&spool);
+        std::fs::rename(&away, &spool).unwrap();
+        assert_eq!(app.store().drain_spool(&app.clock).await, 1);
+        let waiting = app.callback().await;
+        assert_eq!(waiting.line.as_str(), "parents");
+        assert_eq!(waiting.number_to_dial().map(|number| number.e164().to_owned()), Some(CALLER.to_owned()));
+        app.leave_the_jobs().await;
+    }
+
     /// The database is back, and officers work with it, before the spool is taken in; or another instance had it all along.
     async fn spooled_call_joins_the_callback_that_followed(app) {
         app.clock.set(monday("10:00"));
