@@ -295,7 +295,7 @@ impl Database {
 
     /// Whether an open connection still leads to the database that is in its place.
     pub async fn is_same(&mut self, connection: &mut AnyConnection) -> Result<bool> {
-        if !self.is_same_file()? || !self.has_its_log() {
+        if !self.is_same_file()? {
             return Ok(false);
         }
         let Some(known) = &self.identity else { return Ok(false) };
@@ -366,12 +366,13 @@ impl Database {
     }
 
     /// Folds in the log if somebody has removed it from beside the file: what is committed since would be lost with the process.
+    /// `true`: it was, and the connection is of no more use.
     ///
     /// # Errors
     /// [`StoreError::Busy`]: whoever reads is in the way. The connection is to be kept, for no other one leads to that log.
-    pub async fn fold_in_removed_log(&mut self, connection: &mut AnyConnection) -> Result<()> {
+    pub async fn fold_in_removed_log(&mut self, connection: &mut AnyConnection) -> Result<bool> {
         if self.has_its_log() || !self.is_same_file()? {
-            return Ok(());
+            return Ok(false);
         }
         let folded = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(connection).await?;
         if folded.try_get::<i64, _>(0)? != 0 {
@@ -379,7 +380,7 @@ impl Database {
         }
         error!("The log beside the database was removed while it was in use: what was in it is in the database now");
         self.connected.note_removed_log();
-        Ok(())
+        Ok(true)
     }
 
     /// That of the recordings, which are marked first, and that in the second folder of the spool.

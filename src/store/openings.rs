@@ -130,7 +130,7 @@ pub(super) async fn is_numberless_and_untouched(connection: &mut AnyConnection, 
     Ok(place.is_some_and(|place| place.is_open && !place.is_worked_on))
 }
 
-/// The callback `into` takes the place of `from`, of which nothing is known but its call.
+/// The calls of `from`, with their messages, become calls of `into`; its row goes.
 pub(super) async fn replace(connection: &mut AnyConnection, from: i64, into: i64) -> Result<()> {
     search::move_words(connection, from, into).await?;
     sqlx::query(MOVE_CALLS).bind(into).bind(from).execute(&mut *connection).await?;
@@ -171,11 +171,9 @@ impl Place {
     }
 }
 
-/// The calls of `from`, with their messages, become calls of `into`; nothing else is known of it, so its row goes.
+/// One callback joins another: nothing else is known of it than its calls and its place.
 async fn join(connection: &mut AnyConnection, from: &Place, into: i64, number: &PhoneNumber) -> Result<Learnt> {
-    search::move_words(connection, from.id, into).await?;
-    sqlx::query(MOVE_CALLS).bind(into).bind(from.id).execute(&mut *connection).await?;
-    sqlx::query(FORGET_CALLBACK).bind(from.id).execute(&mut *connection).await?;
+    replace(connection, from.id, into).await?;
     sqlx::query(JOIN_CALLBACK)
         .bind(into)
         .bind(from.received_at)

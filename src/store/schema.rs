@@ -39,15 +39,18 @@ pub(super) async fn make(version: i64, connection: &mut AnyConnection) -> Result
 pub(super) async fn missing_steps(connection: &mut AnyConnection) -> Result<usize> {
     let migrator = migrator(connection.backend_name());
     // The list is missing in an empty database. Another process may make it at this moment, in its turn: not here.
-    let Ok(applied) = connection.list_applied_migrations(&migrator.table_name).await else {
-        return Ok(migrator.iter().count());
-    };
-    let is_applied = |version: i64| applied.iter().any(|migration| migration.version == version);
-    let missing = migrator.iter().filter(|migration| !is_applied(migration.version)).count();
+    let missing =
+        missing_versions(&migrator, connection).await.map_or(migrator.iter().count(), |missing| missing.len());
     if missing == 0 {
         migrator.run_direct(None, connection, false).await.map_err(failed)?;
     }
     Ok(missing)
+}
+
+async fn missing_versions(migrator: &Migrator, connection: &mut AnyConnection) -> Result<Vec<i64>> {
+    let applied = connection.list_applied_migrations(&migrator.table_name).await.map_err(failed)?;
+    let is_applied = |version: i64| applied.iter().any(|migration| migration.version == version);
+    Ok(migrator.iter().map(|migration| migration.version).filter(|version| !is_applied(*version)).collect())
 }
 
 /// Brings the schema up to date. Of several processes that start on one database one does it and the others wait: on
@@ -57,9 +60,7 @@ async fn upgrade(connection: &mut AnyConnection) -> Result<()> {
     let migrator = migrator(connection.backend_name());
     if connection.backend_name() == "SQLite" {
         connection.ensure_migrations_table(&migrator.table_name).await.map_err(failed)?;
-        let applied = connection.list_applied_migrations(&migrator.table_name).await.map_err(failed)?;
-        let is_applied = |version: i64| applied.iter().any(|migration| migration.version == version);
-        for version in migrator.iter().map(|migration| migration.version).filter(|version| !is_applied(*version)) {
+        for version in missing_versions(&migrator, connection).await? {
             let mut step = loop {
                 // Another process may take minutes over the same step.
                 match connection.begin_with("BEGIN IMMEDIATE").await.map_err(StoreError::from) {

@@ -296,7 +296,8 @@ impl Writer {
         // In its place until it is known to be of no more use: no other one leads to a log that was removed.
         if let Some(connection) = &mut self.connection {
             match self.database.fold_in_removed_log(connection).await {
-                Ok(()) => {}
+                Ok(false) => {}
+                Ok(true) => self.connection = None,
                 Err(StoreError::Busy) => return Err(StoreError::Busy),
                 Err(failed) => {
                     self.connection = None;
