@@ -127,15 +127,31 @@ proptest! {
     }
 
     #[test]
-    fn a_decision_stays_whatever_comes_after_it(before in prop::collection::vec(event(), 1..8), after in event()) {
+    fn decision_on_a_known_number_stays(before in prop::collection::vec(event(), 1..8), after in event()) {
         let mut call = told(&before);
         call.decide(&lines());
-        let (line, decision) = (call.line.clone(), call.decision.clone());
+        let (is_known, line, decision) = (call.dialled.is_some(), call.line.clone(), call.decision.clone());
         call.apply(after);
         call.decide(&lines());
-        if line.is_some() {
+        if is_known {
             prop_assert_eq!((call.line, call.decision), (line, decision));
         }
+    }
+
+    /// The end of a call came first: the call is on the unknown line, until the number that was dialled is told.
+    #[test]
+    fn decision_without_a_number_waits_for_the_number(before in prop::collection::vec(event(), 0..8), after in event()) {
+        let end = CallEvent { at: from_millisecond(FRIDAY_MS), fact: Fact::Ended };
+        let without_number = before.into_iter().filter(|event| !matches!(event.fact, Fact::Parties { .. }));
+        let mut call = told(&without_number.chain([end]).collect::<Vec<_>>());
+        call.decide(&lines());
+        let unknown = call.line.clone();
+        prop_assert!(unknown.is_some() && call.decision.is_some());
+        call.apply(after);
+        let is_known = call.dialled.is_some();
+        prop_assert_eq!(call.line.is_none(), is_known);
+        call.decide(&lines());
+        prop_assert!(is_known || call.line == unknown);
     }
 
     #[test]
