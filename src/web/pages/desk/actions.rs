@@ -140,11 +140,10 @@ pub(super) async fn act(
                 typed.verb.as_str(),
                 "claim" | "dial" | "call-anyway" | "release" | "reopen" | "undo" | "note" | "retry"
             );
-            let at = if stays { id } else { next.unwrap_or(id) };
             let did = (!stays || typed.verb == "reopen").then_some(id);
             let undone = (typed.verb == "undo").then_some(id);
-            // A note comes after its entry: the one in hand stays in hand.
-            let at = if typed.verb == "note" { next } else { Some(at) };
+            // A note comes after its entry: the one in hand stays in hand. Behind the last one there is none.
+            let at = if stays && typed.verb != "note" { Some(id) } else { next };
             let anchor = at.map_or_else(String::new, |at| format!("#c{at}"));
             let address = View { at, did, undone, ..view }.address();
             return Ok(Redirect::to(&format!("{address}{anchor}")).into_response());

@@ -252,3 +252,17 @@ async fn the_page_in_hand_keeps_its_entry_though_it_was_closed_meanwhile() {
     assert!(!shown(school.get(&format!("/callbacks?at={}", ids[0]), &madina).await));
     assert!(shown(school.get(&format!("/callbacks?at={}&keep=1", ids[0]), &madina).await));
 }
+
+/// The page asks for the list again a moment later, with the entry that its address names.
+#[tokio::test]
+async fn everybody_stays_called_after_the_last_one() {
+    let school = School::open().await;
+    let id = school.callback_of("+79280000001").await;
+    let cookie = school.sign_in("madina").await;
+    let done =
+        school.post(&format!("/callbacks/{id}/done"), &cookie, "note=%D0%BF%D0%BE%D0%BC%D0%BE%D0%B3%D0%BB%D0%B8").await;
+    let address = done.header(LOCATION);
+    assert!(done.status == StatusCode::SEE_OTHER && !address.contains("at="), "{address}");
+    let page = school.get(&format!("{address}&keep=1"), &cookie).await.text;
+    assert!(page.contains("Всех обзвонили.") && !page.contains(&format!("id=\"c{id}\"")), "{page}");
+}

@@ -86,7 +86,7 @@ async fn an_entry_handed_over_stands_with_the_colleague_until_it_is_taken_back()
         assert!(refused.text.contains("Выберите, кому передать."));
     }
     let handed = school.post(&format!("/callbacks/{id}/hand-over"), &madina, &form(&[("to", &of("aishat"))])).await;
-    assert_eq!(handed.header(LOCATION), format!("/callbacks?at={id}&did={id}#c{id}"));
+    assert_eq!(handed.header(LOCATION), format!("/callbacks?did={id}"));
     let page = school.get(&format!("/callbacks?did={id}"), &madina).await.text;
     assert!(page.contains("Сейчас звонят другие") && page.contains("с 9:12 (освободится в 9:27)"), "{page}");
     assert!(page.contains("«Передать коллеге»") && page.contains("Теперь обращение у коллеги: Айшат"), "{page}");
