@@ -110,7 +110,8 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
             let folder = Folder::open(&config.storage.recordings)?;
             let store = if args.adopt { open(&config).await? } else { open_to_read(&config).await? };
             let worker = house::worker_of_a_command(&config, store, folder);
-            return verify::run_both_ways(&worker, args.adopt, out).await;
+            let is_whole = verify::run_both_ways(&worker, args.adopt, out).await?;
+            return Ok(verify::audit(&worker.store, args.audit_head, out).await? && is_whole);
         }
         Command::Replay(args) => {
             let config = load()?;

@@ -13,6 +13,7 @@ use super::provider::FallbackArgs;
 use super::reconcile::ReconcileArgs;
 use super::webhook_verify::VerifyArgs;
 use crate::core::officer::Role;
+use crate::store::AuditHead;
 use crate::time::Timestamp;
 
 /// «Перезвон»: ни один звонок не забыт, никому не звонят дважды.
@@ -84,6 +85,9 @@ pub struct VerifyRecordingsArgs {
     /// Проверить эту резервную копию вместо записей службы
     #[arg(long, value_name = "ПАПКА")]
     pub backup: Option<PathBuf>,
+    /// Конец истории действий с бумаги, из письма или справки: есть ли эта запись и та же ли она
+    #[arg(long, value_name = "«1234 3f2a-91bc-77de»", value_parser = audit_head, conflicts_with = "backup")]
+    pub audit_head: Option<AuditHead>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -189,6 +193,10 @@ pub enum ProviderCommand {
 pub enum WebhookCommand {
     /// Почему запрос отклонён: тело запроса на стандартный ввод, ответ accepted или причина; код 0 или 1
     Verify(VerifyArgs),
+}
+
+fn audit_head(text: &str) -> Result<AuditHead, String> {
+    text.parse().map_err(|_| "нужны номер записи и двенадцать знаков, как напечатано: «1234 3f2a-91bc-77de»".to_owned())
 }
 
 /// An instant to the millisecond, as all instants here are.

@@ -1,5 +1,5 @@
-//! `perezvon verify`: is every kept message, and every greeting, still what it was when it came? And is there a file that no
-//! row knows?
+//! `perezvon verify`: is every kept message, every greeting and every row of the audit still what it was when it came? And is
+//! there a file that no row knows?
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::config::reason;
 use crate::jobs::{NotAdopted, Orphan, Worker};
 use crate::recordings::{Checksum, Folder, ReadError, RecordingName};
-use crate::store::Store;
+use crate::store::{AuditFault, AuditHead, MAX_AUDIT_FAULTS, Store};
 
 /// Temporary files that nobody has touched for so long are leftovers of a crash.
 const LEFTOVER_AGE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -55,6 +55,54 @@ pub async fn run_both_ways(worker: &Worker, adopt: bool, out: &mut dyn Write) ->
         )?;
     }
     Ok(rows.is_whole)
+}
+
+/// Goes through the chain of the audit. `printed`: its end on some day, from paper. `false`: a row is missing, changed or one
+/// too many, or what was printed is not there.
+pub async fn audit(store: &Store, printed: Option<AuditHead>, out: &mut dyn Write) -> anyhow::Result<bool> {
+    let found = store.check_audit(printed).await?;
+    for fault in &found.faults {
+        writeln!(out, "✗ История действий: {}", audit_fault(fault))?;
+    }
+    if found.faults.len() == MAX_AUDIT_FAULTS {
+        writeln!(out, "✗ Дальше история действий не сверялась: ошибок слишком много.")?;
+    }
+    let mut about = Vec::new();
+    if found.erased > 0 {
+        about.push(format!("содержание стёрто в {}", found.erased));
+    }
+    if found.older > 0 {
+        about.push(format!("до начала цепочки сделано {}, они не защищены", found.older));
+    }
+    let about = about.iter().fold(String::new(), |told, part| format!("{told}; {part}"));
+    match (found.faults.is_empty(), found.head) {
+        (true, Some(head)) => {
+            writeln!(out, "✓ Записей в истории действий: {}, цепочка цела, конец «{head}»{about}.", found.good)?
+        }
+        (true, None) => writeln!(out, "✓ В истории действий ещё нет записей{about}.")?,
+        (false, _) => writeln!(out, "Записей в истории действий целых: {}{about}. Кто менял базу данных?", found.good)?,
+    }
+    if let Some(printed) = printed.filter(|_| found.faults.is_empty()) {
+        writeln!(out, "✓ Запись «{printed}» на месте: всё до неё такое же, каким было, когда её напечатали.")?;
+    }
+    Ok(found.faults.is_empty())
+}
+
+fn audit_fault(fault: &AuditFault) -> String {
+    match fault {
+        AuditFault::Missing { first, last } if first == last => format!("записи {first} нет"),
+        AuditFault::Missing { first, last } => format!("записей с {first} по {last} нет"),
+        AuditFault::Changed { seq, id } => format!("запись {seq} изменена (строка {id} таблицы audit)"),
+        AuditFault::Unlinked { seq, id } => {
+            format!("запись {seq} не продолжает предыдущую: одна из двух изменена (строка {id} таблицы audit)")
+        }
+        AuditFault::Added { id } => format!("строка {id} таблицы audit добавлена в обход службы"),
+        AuditFault::WrongEnd { seq } => format!("конец цепочки не сходится с записью {seq}"),
+        AuditFault::OlderRows { written, found } => {
+            format!("до начала цепочки было записей: {written}, а сейчас их {found}")
+        }
+        AuditFault::NotAsPrinted { seq } => format!("запись {seq} не та, что напечатана, или её нет"),
+    }
 }
 
 fn not_adopted(error: &NotAdopted) -> String {

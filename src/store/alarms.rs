@@ -84,7 +84,7 @@ impl Store {
                 let Some(row) = row else { return Ok::<_, StoreError>(false) };
                 let columns = Columns::of("alarm", &row);
                 let detail = format!("{} {}", columns.get::<String>("kind")?, columns.get::<String>("subject")?);
-                audit::keep(&mut writing, &by, "seen", &format!("alarm {id}"), &detail, "", now).await?;
+                audit::keep(&mut writing, &by, "seen", &format!("alarm {id}"), &detail, "", now);
                 Ok(true)
             })
         })

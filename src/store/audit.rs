@@ -1,13 +1,13 @@
-//! Who did what and when. Rows are only ever added.
+//! Who did what and when. Rows are only ever added, at the end of their chain.
 
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Connection};
 
-use super::database;
+use super::audit_chain::{self, NewRow};
 use super::ids::{Ids, first_id_at};
 use super::sql::{Columns, statements};
 use super::writer::Writing;
-use super::{Result, Store};
+use super::{Result, Store, backup, database};
 use crate::core::officer::Actor;
 use crate::time::Timestamp;
 
@@ -73,7 +73,8 @@ impl Store {
         self.write(move |mut writing| {
             Box::pin(async move {
                 let AuditEntry { by, action, object, detail, address } = entry;
-                keep(&mut writing, &by, action, &object, &detail, &address, now).await
+                keep(&mut writing, &by, action, &object, &detail, &address, now);
+                Ok(())
             })
         })
         .await
@@ -105,7 +106,8 @@ fn read(row: &AnyRow) -> Result<AuditRow> {
     })
 }
 
-pub(super) async fn keep(
+/// Writes a row with the commit of this errand.
+pub(super) fn keep(
     writing: &mut Writing<'_>,
     by: &Actor,
     action: &str,
@@ -113,31 +115,22 @@ pub(super) async fn keep(
     detail: &str,
     address: &str,
     now: Timestamp,
-) -> Result<()> {
+) {
     let id = writing.new_id(now);
-    insert(writing.sql, id, by, action, [object, detail, address], now).await
+    writing.audit.push(row(id, by, action, [object, detail, address], now));
 }
 
-async fn insert(
-    connection: &mut AnyConnection,
-    id: i64,
-    by: &Actor,
-    action: &str,
-    [object, detail, address]: [&str; 3],
-    now: Timestamp,
-) -> Result<()> {
-    sqlx::query(KEEP_AUDIT)
-        .bind(id)
-        .bind(now.as_millisecond())
-        .bind(by.id.clone())
-        .bind(by.name.clone())
-        .bind(action.to_owned())
-        .bind(object.to_owned())
-        .bind(detail.to_owned())
-        .bind(address.to_owned())
-        .execute(connection)
-        .await?;
-    Ok(())
+fn row(id: i64, by: &Actor, action: &str, [object, detail, address]: [&str; 3], now: Timestamp) -> NewRow {
+    NewRow {
+        id,
+        at_ms: now.as_millisecond(),
+        actor_id: by.id.clone(),
+        actor_name: by.name.clone(),
+        action: action.to_owned(),
+        object: object.to_owned(),
+        detail: detail.to_owned(),
+        address: address.to_owned(),
+    }
 }
 
 /// Writes a line into the audit of a database of any version, for a command that does not bring its schema up to date.
@@ -145,8 +138,22 @@ pub async fn audit_without_migrating(url: &str, entry: &AuditEntry, now: Timesta
     sqlx::any::install_default_drivers();
     let mut connection = database::connect(&database::connect_options(url)?).await?;
     let AuditEntry { by, action, object, detail, address } = entry;
-    insert(&mut connection, Ids::new().next(now), by, action, [object, detail, address], now).await?;
+    let row = row(Ids::new().next(now), by, action, [object, detail, address], now);
+    let mut transaction = connection.begin().await?;
+    match backup::schema_version_if_any(&mut transaction).await >= audit_chain::FIRST_SCHEMA {
+        true => audit_chain::append(&mut transaction, &[row]).await?,
+        false => insert(&mut transaction, row).await?,
+    }
+    transaction.commit().await?;
     connection.close().await?;
+    Ok(())
+}
+
+/// Into a table that has no chain yet.
+async fn insert(connection: &mut AnyConnection, row: NewRow) -> Result<()> {
+    let NewRow { id, at_ms, actor_id, actor_name, action, object, detail, address } = row;
+    let query = sqlx::query(KEEP_AUDIT).bind(id).bind(at_ms).bind(actor_id).bind(actor_name).bind(action);
+    query.bind(object).bind(detail).bind(address).execute(connection).await?;
     Ok(())
 }
 

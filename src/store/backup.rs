@@ -24,7 +24,7 @@ use crate::time::{SignedDuration, Timestamp};
 pub const LEFT_OUT: [&str; 3] = ["session", "news", "lease"];
 
 /// Tables that are not empty after the migrations: the first restore replaces their rows.
-const FILLED_BY_MIGRATIONS: [&str; 1] = ["search_progress"];
+const FILLED_BY_MIGRATIONS: [&str; 2] = ["search_progress", "audit_chain"];
 const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
 /// The key in `meta` of a database whose restore has not been finished.
 const UNFINISHED: &str = "unfinished_restore";

@@ -75,7 +75,7 @@ pub(super) async fn save(
     keep_step(writing, callback.id, entry, undoable).await?;
     let object = format!("callback {}", callback.id);
     let detail = format!("{} → {}", entry.before.state.as_str(), callback.desk.state.as_str());
-    audit::keep(writing, &entry.by, entry.kind, &object, &detail, "", entry.at).await?;
+    audit::keep(writing, &entry.by, entry.kind, &object, &detail, "", entry.at);
     Ok(true)
 }
 
@@ -145,7 +145,8 @@ pub(super) async fn move_terms(
         .bind(None::<String>)
         .execute(&mut *writing.sql)
         .await?;
-    audit::keep(writing, by, "due_moved", &format!("callback {}", callback.id), &note, "", now).await
+    audit::keep(writing, by, "due_moved", &format!("callback {}", callback.id), &note, "", now);
+    Ok(())
 }
 
 /// «24.11.2026, 18:00».

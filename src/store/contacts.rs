@@ -80,7 +80,8 @@ impl Store {
                     detail = format!("{detail}; {}", change(&before.note, &contact.note));
                 }
                 let object = format!("caller {}", number.e164());
-                audit::keep(&mut writing, &by, "contact", &object, &detail, &address, now).await
+                audit::keep(&mut writing, &by, "contact", &object, &detail, &address, now);
+                Ok(())
             })
         })
         .await

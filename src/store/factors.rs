@@ -47,8 +47,7 @@ impl Store {
                 }
                 writing.touches_people();
                 sessions::end(&mut writing, officer_id, this_session).await?;
-                audit::keep(&mut writing, &by, "factor_on", &format!("officer {officer_id}"), "", &address, now)
-                    .await?;
+                audit::keep(&mut writing, &by, "factor_on", &format!("officer {officer_id}"), "", &address, now);
                 Ok::<_, StoreError>(true)
             })
         })
@@ -83,7 +82,7 @@ impl Store {
                     return Ok(false);
                 }
                 let object = format!("officer {officer_id}");
-                audit::keep(&mut writing, &by, "recovery_code", &object, "", &address, now).await?;
+                audit::keep(&mut writing, &by, "recovery_code", &object, "", &address, now);
                 Ok::<_, StoreError>(true)
             })
         })
@@ -117,7 +116,7 @@ pub(super) async fn switch_off(
         return Ok(false);
     }
     sqlx::query(DELETE_CODES).bind(officer_id).execute(&mut *writing.sql).await?;
-    audit::keep(writing, by, "factor_off", &format!("officer {officer_id}"), "", address, now).await?;
+    audit::keep(writing, by, "factor_off", &format!("officer {officer_id}"), "", address, now);
     Ok(true)
 }
 

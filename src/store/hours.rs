@@ -127,7 +127,7 @@ impl Store {
                     }
                     let detail = format!("{} → {}", versions(&effect.before), versions(&effect.after));
                     let detail = format!("{}; {detail}; due times moved: {}", told(&step), effect.moved.len());
-                    audit::keep(&mut writing, &by, step.as_str(), "hours", &detail, &address, now).await?;
+                    audit::keep(&mut writing, &by, step.as_str(), "hours", &detail, &address, now);
                     Ok(effect)
                 })
             })

@@ -41,7 +41,7 @@ impl Store {
                     return Err(PeopleError::LoginTaken);
                 };
                 let detail = format!("{login}, {name}, {}", role.title());
-                audit::keep(&mut writing, &by, "officer_add", &format!("officer {id}"), &detail, &address, now).await?;
+                audit::keep(&mut writing, &by, "officer_add", &format!("officer {id}"), &detail, &address, now);
                 keep_link(&mut writing, id, link_sha256, now).await?;
                 Ok(id)
             })
@@ -68,7 +68,7 @@ impl Store {
                 }
                 keep_link(&mut writing, officer_id, link_sha256, now).await?;
                 let object = format!("officer {officer_id}");
-                audit::keep(&mut writing, &by, "officer_link", &object, &officer.login, &address, now).await?;
+                audit::keep(&mut writing, &by, "officer_link", &object, &officer.login, &address, now);
                 Ok(officer)
             })
         })
@@ -102,7 +102,7 @@ impl Store {
                 }
                 people::replace_password(&mut writing, id, &hash).await?;
                 let by = Actor::officer(id, &officer.name);
-                audit::keep(&mut writing, &by, "password_by_link", &format!("officer {id}"), "", &address, now).await?;
+                audit::keep(&mut writing, &by, "password_by_link", &format!("officer {id}"), "", &address, now);
                 Ok::<_, StoreError>(Some(Officer { password_hash: hash, ..officer }))
             })
         })

@@ -11,6 +11,7 @@ mod alarms;
 mod answers_since;
 mod attempts;
 mod audit;
+mod audit_chain;
 mod backup;
 mod callback_list;
 mod callbacks;
@@ -60,6 +61,7 @@ use tokio::sync::{Mutex, mpsc};
 pub use alarms::Alarm;
 pub use attempts::Attempt;
 pub use audit::{AuditEntry, AuditFilter, AuditRow, audit_without_migrating};
+pub use audit_chain::{AuditCheck, AuditFault, AuditHead, MAX_FAULTS as MAX_AUDIT_FAULTS};
 pub use backup::{
     ColumnKind, LEFT_OUT, LastBackup, MAX_BACKUP_AGE, Present, PromptFiles, RestoreError, Restoring, SchemaError,
     Snapshot, Table, TableColumn, TableContent, VoicemailFile, tables_of_schema,
@@ -369,6 +371,7 @@ pub fn statements() -> Vec<Statement> {
         alarms::STATEMENTS,
         answers_since::STATEMENTS,
         audit::STATEMENTS,
+        audit_chain::STATEMENTS,
         backup::STATEMENTS,
         callback_list::STATEMENTS,
         callbacks::STATEMENTS,
@@ -414,6 +417,7 @@ pub fn statements() -> Vec<Statement> {
     .chain(
         [
             answers_since::MANY_ROW_STATEMENTS,
+            audit_chain::MANY_ROW_STATEMENTS,
             calls::MANY_ROW_STATEMENTS,
             callback_list::MANY_ROW_STATEMENTS,
             ingest::MANY_ROW_STATEMENTS,

@@ -81,7 +81,7 @@ impl Store {
             Box::pin(async move {
                 let Some(id) = add(&mut writing, &login, &name, role, &hash, now).await? else { return Ok(false) };
                 let detail = format!("{login}, {name}, {}", role.title());
-                by_command_line(&mut writing, "officer_add", id, &detail, now).await?;
+                by_command_line(&mut writing, "officer_add", id, &detail, now);
                 Ok::<_, StoreError>(true)
             })
         })
@@ -97,7 +97,7 @@ impl Store {
                 let query = sqlx::query_scalar(ENABLE_LOGIN).bind(login.clone());
                 let Some(id) = query.fetch_optional(&mut *writing.sql).await? else { return Ok(false) };
                 replace_password(&mut writing, id, &hash).await?;
-                by_command_line(&mut writing, "officer_reset", id, &login, now).await?;
+                by_command_line(&mut writing, "officer_reset", id, &login, now);
                 // The only administrator may have lost the telephone too.
                 factors::switch_off(&mut writing, id, &Actor::command_line(), "", now).await?;
                 Ok::<_, StoreError>(true)
@@ -115,7 +115,7 @@ impl Store {
                 let query = sqlx::query_scalar(DISABLE_LOGIN).bind(login.clone()).bind(now.as_millisecond());
                 let Some(id) = query.fetch_optional(&mut *writing.sql).await? else { return Ok(false) };
                 shut_out(&mut writing, id).await?;
-                by_command_line(&mut writing, "officer_disable", id, &login, now).await?;
+                by_command_line(&mut writing, "officer_disable", id, &login, now);
                 Ok::<_, StoreError>(true)
             })
         })
@@ -152,7 +152,8 @@ impl Store {
         self.write(move |mut writing| {
             Box::pin(async move {
                 replace_password(&mut writing, id, &hash).await?;
-                audit::keep(&mut writing, &by, "password_change", &format!("officer {id}"), "", &address, now).await
+                audit::keep(&mut writing, &by, "password_change", &format!("officer {id}"), "", &address, now);
+                Ok(())
             })
         })
         .await
@@ -165,7 +166,8 @@ impl Store {
             Box::pin(async move {
                 let query = sqlx::query(MARK_SIGN_IN).bind(id).bind(now.as_millisecond());
                 query.execute(&mut *writing.sql).await?;
-                audit::keep(&mut writing, &by, "login", &format!("officer {id}"), &detail, &address, now).await
+                audit::keep(&mut writing, &by, "login", &format!("officer {id}"), &detail, &address, now);
+                Ok(())
             })
         })
         .await
@@ -282,12 +284,12 @@ async fn alter(
             ("officer_enable", officer.login.clone())
         }
     };
-    audit::keep(writing, by, action, &format!("officer {id}"), &detail, address, now).await?;
+    audit::keep(writing, by, action, &format!("officer {id}"), &detail, address, now);
     Ok(officer)
 }
 
-async fn by_command_line(writing: &mut Writing<'_>, action: &str, id: i64, detail: &str, now: Timestamp) -> Result<()> {
-    audit::keep(writing, &Actor::command_line(), action, &format!("officer {id}"), detail, "", now).await
+fn by_command_line(writing: &mut Writing<'_>, action: &str, id: i64, detail: &str, now: Timestamp) {
+    audit::keep(writing, &Actor::command_line(), action, &format!("officer {id}"), detail, "", now);
 }
 
 impl Officer {

@@ -274,7 +274,7 @@ async fn fact(
     now: Timestamp,
 ) -> Result<()> {
     let object = format!("callback {}", callback.id);
-    audit::keep(writing, &placed.by, kind, &object, outcome, "", now).await?;
+    audit::keep(writing, &placed.by, kind, &object, outcome, "", now);
     let before = callback.desk.clone();
     let entry = HistoryEntry { at: now, by: placed.by.clone(), kind, outcome: Some(outcome), note, before };
     keep_step(writing, callback.id, &entry, None).await

@@ -195,7 +195,7 @@ impl Store {
                     .bind(new.damage)
                     .execute(&mut *writing.sql)
                     .await?;
-                audit::keep(&mut writing, &by, "prompt_upload", &object(id), &detail, &address, now).await?;
+                audit::keep(&mut writing, &by, "prompt_upload", &object(id), &detail, &address, now);
                 Ok(id)
             })
         })
@@ -258,7 +258,7 @@ impl Store {
                     sqlx::query(SWITCH_ON).bind(id).bind(now.as_millisecond()).execute(&mut *writing.sql).await?;
                 }
                 let action = if on { "prompt_on" } else { "prompt_off" };
-                audit::keep(&mut writing, &by, action, &object(id), &detail, &address, now).await?;
+                audit::keep(&mut writing, &by, action, &object(id), &detail, &address, now);
                 hold(&mut writing, id).await
             })
         })
@@ -276,7 +276,7 @@ impl Store {
                 }
                 sqlx::query(DROP_PROMPT).bind(id).execute(&mut *writing.sql).await?;
                 let detail = told(prompt.line.as_str(), prompt.kind.as_str(), prompt.length_ms);
-                audit::keep(&mut writing, &by, "prompt_drop", &object(id), &detail, &address, now).await?;
+                audit::keep(&mut writing, &by, "prompt_drop", &object(id), &detail, &address, now);
                 Ok(prompt)
             })
         })

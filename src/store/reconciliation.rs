@@ -310,8 +310,7 @@ impl Store {
                 sqlx::query(WANT_WIDE_LOOK).bind(row.id).execute(&mut *writing.sql).await?;
                 let job = writing.new_id(now);
                 jobs::replan(writing.sql, job, &look_job(row.id), now).await?;
-                audit::keep(&mut writing, &by, "reconcile", &format!("provider {}", row.provider), "", &address, now)
-                    .await?;
+                audit::keep(&mut writing, &by, "reconcile", &format!("provider {}", row.provider), "", &address, now);
                 Ok::<_, StoreError>(())
             })
         })

@@ -91,7 +91,7 @@ impl Store {
             Box::pin(async move {
                 let ended = end(&mut writing, officer_id, except).await?;
                 let object = format!("officer {officer_id}");
-                audit::keep(&mut writing, &by, "sessions_end", &object, "", &address, now).await?;
+                audit::keep(&mut writing, &by, "sessions_end", &object, "", &address, now);
                 Ok::<_, StoreError>(ended)
             })
         })

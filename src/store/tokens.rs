@@ -35,7 +35,7 @@ impl Store {
                     .execute(&mut *writing.sql)
                     .await?;
                 let (by, detail) = (Actor::command_line(), format!("{name}, {}", role.title()));
-                audit::keep(&mut writing, &by, "token_add", &format!("token {id}"), &detail, "", now).await?;
+                audit::keep(&mut writing, &by, "token_add", &format!("token {id}"), &detail, "", now);
                 Ok::<_, StoreError>(id)
             })
         })
@@ -49,7 +49,7 @@ impl Store {
                 let query = sqlx::query_scalar(REVOKE_TOKEN).bind(id).bind(now.as_millisecond());
                 let Some(name) = query.fetch_optional(&mut *writing.sql).await? else { return Ok(false) };
                 let (by, name): (_, String) = (Actor::command_line(), name);
-                audit::keep(&mut writing, &by, "token_revoke", &format!("token {id}"), &name, "", now).await?;
+                audit::keep(&mut writing, &by, "token_revoke", &format!("token {id}"), &name, "", now);
                 Ok::<_, StoreError>(true)
             })
         })

@@ -68,7 +68,7 @@ impl Store {
             Box::pin(async move {
                 let callback = hold(writing.sql, id).await?.ok_or(ActError::NotFound(id))?;
                 let object = format!("callback {id}");
-                audit::keep(&mut writing, &by, "note", &object, "", "", now).await?;
+                audit::keep(&mut writing, &by, "note", &object, "", "", now);
                 let before = callback.desk;
                 let entry = HistoryEntry { at: now, by, kind: "note", outcome: None, note, before };
                 keep_step(&mut writing, id, &entry, None).await?;

@@ -156,7 +156,7 @@ impl Store {
                     return Ok(false);
                 }
                 retry_rows(&mut writing, row.as_slice(), now).await?;
-                audit::keep(&mut writing, &by, "retry", &format!("voicemail {id}"), "", &address, now).await?;
+                audit::keep(&mut writing, &by, "retry", &format!("voicemail {id}"), "", &address, now);
                 Ok::<_, StoreError>(true)
             })
         })
@@ -297,7 +297,7 @@ impl Store {
                     let job_id = writing.new_id(now);
                     plan_next(writing.sql, job_id, JobKind::DeleteRecording, id, now).await?;
                 }
-                audit::keep(&mut writing, &by, "erase", &format!("voicemail {id}"), &reason, &address, now).await?;
+                audit::keep(&mut writing, &by, "erase", &format!("voicemail {id}"), &reason, &address, now);
                 Ok::<_, StoreError>(true)
             })
         })

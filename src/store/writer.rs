@@ -10,6 +10,7 @@ use sqlx::{AnyConnection, Connection};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, warn};
 
+use super::audit_chain::NewRows;
 use super::database::Database;
 use super::ids::Ids;
 use super::ingest::{self, Delivery, Kept};
@@ -41,6 +42,8 @@ pub(super) enum Work {
 /// The writing connection inside a transaction, with the ids for new rows.
 pub(super) struct Writing<'c> {
     pub sql: &'c mut AnyConnection,
+    /// Rows of the audit, which enter it as the last act of the commit.
+    pub audit: &'c mut NewRows,
     ids: &'c mut Ids,
     touched: &'c mut Touched,
 }
@@ -337,19 +340,22 @@ impl Writer {
             }
         };
         let mut touched = Touched { list: kept.iter().any(Kept::is_on_the_list), people: false };
+        let mut audit = NewRows::default();
         for errand in errands {
             let mut savepoint = transaction.begin().await?;
-            let mut by_this = Touched::default();
-            let writing = Writing { sql: &mut savepoint, ids: &mut self.ids, touched: &mut by_this };
+            let (mut by_this, mut rows) = (Touched::default(), NewRows::default());
+            let writing = Writing { sql: &mut savepoint, audit: &mut rows, ids: &mut self.ids, touched: &mut by_this };
             match errand.run(writing).await {
                 true => {
                     savepoint.commit().await?;
                     touched |= by_this;
+                    audit.extend(rows);
                 }
                 false => savepoint.rollback().await?,
             }
         }
         self.news.write(&mut transaction, touched).await?;
+        audit.write(&mut transaction).await?;
         transaction.commit().await?;
         self.news.tell(touched);
         self.connection = Some(connection);

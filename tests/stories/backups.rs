@@ -82,7 +82,7 @@ async fn contents(database: &str) -> Vec<(String, u64, [u8; 32])> {
     let (sender, mut receiver) = tokio::sync::mpsc::channel(4);
     let draining = tokio::spawn(async move { while receiver.recv().await.is_some() {} });
     let mut contents = Vec::new();
-    for table in snapshot.tables.clone().into_iter().filter(|table| table.name != "audit") {
+    for table in snapshot.tables.clone().into_iter().filter(|table| !table.name.starts_with("audit")) {
         let content = snapshot.read_table(&table, &sender).await.unwrap();
         contents.push((table.name, content.rows, content.digest));
     }
@@ -130,7 +130,7 @@ fn text(manifest: &Manifest) -> Vec<(String, u64, [u8; 32])> {
     manifest
         .tables
         .iter()
-        .filter(|entry| entry.table.name != "audit")
+        .filter(|entry| !entry.table.name.starts_with("audit"))
         .map(|entry| (entry.table.name.clone(), entry.rows, entry.content().digest))
         .collect()
 }

@@ -7,7 +7,7 @@ use crate::core::callback::Callback;
 use crate::core::line::Lines;
 use crate::core::phone::PhoneNumber;
 use crate::core::wording::{day_and_month, plural, since_weekday};
-use crate::store::{Alarm, CallbackView, NewMail, Waiting};
+use crate::store::{Alarm, AuditHead, CallbackView, NewMail, Waiting};
 use crate::time::{TimeZone, Timestamp, Weekday, Zoned};
 
 const CALLBACKS: [&str; 3] = ["обращение", "обращения", "обращений"];
@@ -78,6 +78,12 @@ impl Letter {
         }
         body.push(desk.footer());
         Self { subject, body: body.join("\n"), attachment: None }
+    }
+
+    /// The end of the audit's chain, so that whoever keeps the letter can prove the past.
+    pub fn with_audit_head(mut self, head: AuditHead) -> Self {
+        self.body = format!("{}\nПоследняя запись истории действий: {head}.", self.body);
+        self
     }
 
     /// «Просрочено: 2», once for each callback.

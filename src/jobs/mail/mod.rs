@@ -103,6 +103,9 @@ impl Worker {
                 let lines = self.store.lines();
                 let mut letter = Letter::digest(settings, &lines, day, digest, waiting, &listed, now);
                 if digest == Digest::Morning {
+                    if let Some(head) = self.store.audit_head().await? {
+                        letter = letter.with_audit_head(head);
+                    }
                     match attachment::table(&listed, &lines, &day.zone, settings.personal_data) {
                         Ok(table) => letter.attachment = Some((format!("perezvon-{date}.xlsx"), table)),
                         // The list stands in the letter as well.

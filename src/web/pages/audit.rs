@@ -16,7 +16,7 @@ use super::sign_in::Address;
 use super::words::Wall;
 use super::{AnyQuery, Visitor, page, query};
 use crate::core::officer::{Actor, Role};
-use crate::store::{AuditFilter, AuditRow};
+use crate::store::{AuditFilter, AuditHead, AuditRow};
 use crate::time::{Date, TimeZone, Timestamp, ToSpan};
 use crate::web::House;
 use crate::web::sheet::{Cell, Column, MOST_ROWS, Sheet, SheetFormat};
@@ -89,6 +89,7 @@ struct AuditPage {
     to: String,
     rows: Vec<Row>,
     more: Option<String>,
+    head: Option<AuditHead>,
     files: String,
     filtered: bool,
 }
@@ -116,6 +117,7 @@ async fn show(State(house): State<House>, visitor: Visitor, view: AnyQuery<View>
         people: people(&house, &view.who).await?,
         actions: actions(&view.what),
         more: more.map(|last| format!("/audit{}", view.query(&last.id.to_string()))),
+        head: house.store.audit_head().await?,
         files: view.query(""),
         filtered: !view.query("").is_empty(),
         rows: found.into_iter().map(|row| shown(row, &wall)).collect(),

@@ -15,6 +15,7 @@ use super::words::{self, share, working};
 use crate::core::officer::Role;
 use crate::core::report::{Entry, Kept, Promise, Waiting};
 use crate::core::school::School;
+use crate::store::AuditHead;
 use crate::web::House;
 use crate::web::sheet::{Cell, Column, Sheet, SheetFormat};
 
@@ -39,6 +40,7 @@ struct SheetPage<'a> {
     cut: bool,
     /// «22.11.2026, 21:30».
     made_at: String,
+    audit_head: Option<AuditHead>,
 }
 
 /// What is told of each line, in this order.
@@ -89,6 +91,7 @@ pub(super) async fn show(
         longest,
         cut: view.cut,
         made_at: wall.exact(view.now),
+        audit_head: house.store.audit_head().await?,
     };
     Ok(page(&sheet))
 }
