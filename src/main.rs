@@ -26,6 +26,8 @@ const LAST_LINES_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    // Whatever the service writes is private to its user, also below folders that were made beforehand.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let cli = match cli::parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(status) => return status,
@@ -192,6 +194,7 @@ async fn probes(config: &mut Result<Config, Mistakes>) -> Vec<Probe> {
     if config.storage.missing_database().is_none() {
         probes.push(Probe { name: "База данных".to_owned(), result: probe_database(config).await });
     }
+    probes.extend(check::operators::ask(config, Clock::System.now()).await);
     if let Some(mail) = &config.mail {
         probes.push(Probe { name: "Почта".to_owned(), result: try_mail(mail).await });
     }

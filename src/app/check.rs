@@ -2,10 +2,11 @@
 //!
 //! `✓` is in order, `!` works but is worth a thought, `✗` must be mended.
 
-mod sounds;
-
 mod exchange;
+pub mod operators;
+mod privacy;
 mod providers;
+mod sounds;
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -54,6 +55,7 @@ pub async fn run(
             report.disk(&config.storage).await;
             report.second_place(&config.storage);
             report.backup(&config).await;
+            report.privacy(&config);
             for line in config.lines.iter() {
                 report.line(line, &config, now);
             }

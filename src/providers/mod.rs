@@ -283,6 +283,13 @@ pub trait Listing: Send + Sync {
 
     /// Reads a page of [`List::Recordings`].
     fn parse_recording_page(&self, json: &[u8], now: Timestamp) -> Result<Page<ListedRecording>, Malformed>;
+
+    /// Asks for the telephone numbers of the account, for [`Listing::parse_numbers`]. `None`: it does not tell where they
+    /// lead.
+    fn numbers_request(&self) -> Option<ApiRequest>;
+
+    /// Reads the first page of the account's numbers; those that are no telephone numbers are passed over.
+    fn parse_numbers(&self, json: &[u8]) -> Result<Vec<ListedNumber>, Malformed>;
 }
 
 /// Which list of a provider.
@@ -370,6 +377,14 @@ pub enum ListedKind {
     Leg { parent_call_id: Option<String>, ringing: Option<CallEvent> },
     /// We called somebody.
     Outbound,
+}
+
+/// A telephone number of the account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedNumber {
+    pub number: PhoneNumber,
+    /// Where its calls are reported.
+    pub voice_url: Option<String>,
 }
 
 /// A finished message as its provider lists it.

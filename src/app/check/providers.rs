@@ -23,6 +23,7 @@ impl Report {
             match provider {
                 ProviderConfig::Twiml { settings, api_token } => {
                     self.twiml(settings, api_token.as_deref());
+                    self.operators_keys(settings);
                     self.without_service(&settings.name, config);
                 }
                 ProviderConfig::Asterisk(settings) => self.exchange(settings, config).await,

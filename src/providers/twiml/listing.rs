@@ -6,10 +6,11 @@ use serde_json::Value;
 use url::{Url, form_urlencoded};
 
 use super::super::{
-    ApiRequest, ForbiddenUrl, List, ListedCall, ListedKind, ListedRecording, Malformed, NoListing, Page,
+    ApiRequest, ForbiddenUrl, List, ListedCall, ListedKind, ListedNumber, ListedRecording, Malformed, NoListing, Page,
 };
 use super::{Signature, Twiml, recordings, rest};
 use crate::core::call::{CallEvent, Fact, RecordingState, Ringing};
+use crate::core::phone::PhoneNumber;
 use crate::time::{SignedDuration, Timestamp};
 
 /// Entries asked for in one page. A call has about 1.5 kB, so that a page stays far below what is read of an answer.
@@ -77,6 +78,20 @@ pub(super) fn parse_recording_page(
     now: Timestamp,
 ) -> Result<Page<ListedRecording>, Malformed> {
     parse_page(provider, json, "recordings", |entry| read_recording(entry, now))
+}
+
+/// Of Twilio and SignalWire: Telnyx keeps its addresses with an application, not with the number.
+pub(super) fn numbers_request(provider: &Twiml) -> Option<ApiRequest> {
+    let has_addresses = provider.settings.signature != Signature::Telnyx;
+    has_addresses.then(|| rest::request(provider, "GET", &format!("IncomingPhoneNumbers.json?PageSize={PAGE_SIZE}")))
+}
+
+pub(super) fn parse_numbers(provider: &Twiml, json: &[u8]) -> Result<Vec<ListedNumber>, Malformed> {
+    let read = |entry: &Value| {
+        let number = PhoneNumber::parse(rest::text(entry, "phone_number")?).ok()?;
+        Some(ListedNumber { number, voice_url: rest::text(entry, "voice_url").map(str::to_owned) })
+    };
+    Ok(parse_page(provider, json, "incoming_phone_numbers", read)?.entries)
 }
 
 /// An entry that cannot be read is passed over: one odd call must not hide all others.

@@ -22,8 +22,9 @@ use url::Url;
 pub use self::signature::{check_ed25519_signature, check_form_signature, check_request, form_signature};
 use super::addresses::Trusted;
 use super::{
-    ApiRequest, Archive, FetchRequest, ForbiddenUrl, Kind, LARGEST_FORM, List, ListedCall, ListedRecording, Listing,
-    Malformed, NoListing, Page, Parsed, Provider, RawRequest, Refused, Reply, TestCall, Verified,
+    ApiRequest, Archive, FetchRequest, ForbiddenUrl, Kind, LARGEST_FORM, List, ListedCall, ListedNumber,
+    ListedRecording, Listing, Malformed, NoListing, Page, Parsed, Provider, RawRequest, Refused, Reply, TestCall,
+    Verified,
 };
 use crate::core::call::{CallEvent, CallKey};
 use crate::core::phone::PhoneNumber;
@@ -247,6 +248,14 @@ impl Listing for Twiml {
 
     fn parse_recording_page(&self, json: &[u8], now: Timestamp) -> Result<Page<ListedRecording>, Malformed> {
         listing::parse_recording_page(self, json, now)
+    }
+
+    fn numbers_request(&self) -> Option<ApiRequest> {
+        listing::numbers_request(self)
+    }
+
+    fn parse_numbers(&self, json: &[u8]) -> Result<Vec<ListedNumber>, Malformed> {
+        listing::parse_numbers(self, json)
     }
 }
 

@@ -121,15 +121,29 @@ fn an_answer_that_is_no_list_is_an_error() {
     assert_eq!(calls(br#"{"calls":[]}"#), Page { entries: vec![], next: None });
 }
 
+#[test]
+fn numbers_are_read_with_the_address_their_calls_go_to() {
+    let json = br#"{"incoming_phone_numbers":[
+        {"phone_number":"+79288328088","voice_url":"https://calls.example.org/webhooks/twilio/voice"},
+        {"phone_number":"+78712000199","voice_url":""}, {"phone_number":"short"}, 7]}"#;
+    let numbers = twilio().parse_numbers(json).unwrap();
+    let read: Vec<_> = numbers.iter().map(|it| (it.number.e164(), it.voice_url.as_deref())).collect();
+    let wanted = [("+79288328088", Some("https://calls.example.org/webhooks/twilio/voice")), ("+78712000199", None)];
+    assert_eq!(read, wanted);
+    assert!(twilio().parse_numbers(b"{}").is_err());
+    assert!(provider(Signature::Telnyx).numbers_request().is_none());
+}
+
 proptest! {
     #[test]
     fn no_list_at_all_is_too_much_for_the_reader(json: Vec<u8>, word in ".{0,20}", number: f64) {
         let entry = json!({"sid": word, "status": word, "to": word, "duration": number, "direction": word,
             "parent_call_sid": word, "start_time": word, "call_sid": word});
-        let list = json!({"calls": [entry], "recordings": [entry, number], "next_page_uri": word});
+        let list = json!({"calls": [entry], "recordings": [entry, number], "incoming_phone_numbers": [{"phone_number": word}, number], "next_page_uri": word});
         for json in [json, list.to_string().into_bytes()] {
             let _ = twilio().parse_call_page(&json, received_at());
             let _ = twilio().parse_recording_page(&json, received_at());
+            let _ = twilio().parse_numbers(&json);
             let _ = twilio().page_request(&word);
         }
     }
