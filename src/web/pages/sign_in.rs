@@ -28,7 +28,7 @@ use super::{AnyQuery, LARGEST_FORM, Visitor, page, query};
 use crate::core::officer::Actor;
 use crate::store::{AuditEntry, Officer};
 use crate::time::Timestamp;
-use crate::web::{Error, House, password, session};
+use crate::web::{Error, House, Rejection, password, session};
 
 /// The longest login that is looked at, in bytes.
 pub(super) const LONGEST_LOGIN: usize = 200;
@@ -90,7 +90,9 @@ async fn sign_in(
         (status, page(&form)).into_response()
     };
     if let Err(seconds) = door.gate.enter(door.address, &shortened(login), door.now) {
-        warn!(address = %door.address, "Too many failed sign-ins from {}", door.address);
+        if house.rejections.is_first(Rejection::TooManySignIns, "") {
+            warn!(address = %door.address, "Too many failed sign-ins from {}", door.address);
+        }
         return Ok(too_many(seconds, |told| again(StatusCode::TOO_MANY_REQUESTS, told)));
     }
     let known = match login.len() {
@@ -99,7 +101,9 @@ async fn sign_in(
     };
     let by = known.as_ref().map_or_else(Actor::stranger, |officer| Actor::officer(officer.id, &officer.name));
     let Some(officer) = checked(&door.gate, known, password).await else {
-        warn!(address = %door.address, "A sign-in from {} failed", door.address);
+        if house.rejections.is_first(Rejection::FailedSignIn, "") {
+            warn!(address = %door.address, "A sign-in from {} failed", door.address);
+        }
         failure(&house, &door, by, "login_failed", &shortened(login)).await?;
         let told = "Логин или пароль не подходят. Проверьте раскладку клавиатуры и Caps Lock.".to_owned();
         return Ok(again(StatusCode::UNPROCESSABLE_ENTITY, told));
