@@ -10,6 +10,7 @@ mod greetings;
 mod health;
 mod pages;
 pub mod password;
+mod plain_text;
 mod rejection_log;
 mod second_factor;
 mod session;

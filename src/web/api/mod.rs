@@ -17,6 +17,7 @@ mod retry;
 mod tests;
 mod words;
 
+use axum::middleware::from_fn;
 use axum::routing::get;
 use axum::{Json, Router};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -36,7 +37,8 @@ use super::{Error, House};
         description = "The callback list and the log of a school's phone lines.\n\nTimes are RFC 3339 with the offset of \
             the line's zone, durations milliseconds, telephone numbers E.164, ids opaque strings. Every field is always \
             present; what is not known is null. Roles: an observer reads, an officer also acts and listens. Request \
-            bodies have at most 64 kB. Errors are problem documents (RFC 9457)."
+            bodies have at most 64 kB, and no control characters: line breaks and tabs are allowed in `note` and `summary` \
+            alone. Errors are problem documents (RFC 9457)."
     ),
     security(("bearer" = []), ("session" = [])),
     tags(
@@ -123,4 +125,5 @@ pub(super) fn router() -> Router<House> {
         .route("/openapi.json", get(async move || Json(document.clone())))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .fallback(async || Error::NotFound)
+        .layer(from_fn(extract::check_address))
 }

@@ -34,7 +34,7 @@ use crate::web::{Error, House, Rejection, password, session};
 pub(super) const LONGEST_LOGIN: usize = 200;
 
 /// The form besides what it carries on from another one.
-const LARGEST_SIGN_IN: usize = LARGEST_FORM + 16 * 1024;
+pub(super) const LARGEST_SIGN_IN: usize = LARGEST_FORM + 16 * 1024;
 
 pub(super) fn router() -> Router<House> {
     Router::new()
@@ -217,8 +217,9 @@ async fn audit(house: &House, by: Actor, action: &'static str, address: &str, no
 
 /// Where to go after signing in: only ever a page of ours.
 fn own_page(to: &str) -> &str {
-    let stays = to.starts_with('/') && !to.starts_with("//") && !to.contains(['\\', '\r', '\n', '\t']);
-    if stays && to.is_ascii() { to } else { "/callbacks" }
+    let is_odd = |c: char| c == '\\' || c.is_control() || !c.is_ascii();
+    let stays = to.starts_with('/') && !to.starts_with("//");
+    if stays && !to.contains(is_odd) { to } else { "/callbacks" }
 }
 
 #[cfg(test)]
@@ -233,6 +234,8 @@ mod tests {
             ("//evil.example", "/callbacks"),
             ("/\\evil.example", "/callbacks"),
             ("/\t/evil.example", "/callbacks"),
+            ("/calls\0", "/callbacks"),
+            ("/calls\u{7f}", "/callbacks"),
             ("https://evil.example", "/callbacks"),
             ("javascript:alert(1)", "/callbacks"),
         ] {
