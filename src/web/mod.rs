@@ -4,6 +4,7 @@
 
 pub mod api;
 mod auth;
+mod document;
 mod edge;
 mod error;
 mod greetings;
@@ -52,6 +53,7 @@ pub struct House {
     checks: health::Checks,
     /// What strangers may write into the log.
     pub rejections: RejectionLog,
+    documents: pages::Documents,
 }
 
 /// The parts of a [`House`].
@@ -97,6 +99,7 @@ impl House {
             parts: Arc::new(parts),
             checks: health::Checks::default(),
             rejections: RejectionLog::default(),
+            documents: pages::Documents::default(),
         }
     }
 

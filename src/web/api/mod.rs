@@ -17,9 +17,12 @@ mod retry;
 mod tests;
 mod words;
 
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::HeaderMap;
 use axum::middleware::from_fn;
 use axum::routing::get;
-use axum::{Json, Router};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, OpenApi as Document, RefOr, Schema};
 use utoipa::{Modify, OpenApi};
@@ -27,6 +30,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::problem::Problem;
+use super::document::Document as KeptDocument;
 use super::{Error, House};
 
 /// What is true of the whole API.
@@ -119,10 +123,11 @@ fn document() -> Document {
 }
 
 pub(super) fn router() -> Router<House> {
-    let document = document();
+    let description = serde_json::to_vec(&document()).expect("a description is JSON");
+    let description = Arc::new(KeptDocument::new("application/json", description));
     let (routes, _) = described().split_for_parts();
     routes
-        .route("/openapi.json", get(async move || Json(document.clone())))
+        .route("/openapi.json", get(async move |headers: HeaderMap| description.response(&headers)))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .fallback(async || Error::NotFound)
         .layer(from_fn(extract::check_address))

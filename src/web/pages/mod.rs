@@ -52,6 +52,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
 pub use self::audit::words::ACTIONS as AUDIT_ACTIONS;
+pub(super) use self::public::Documents;
 use self::refused::{Failure, PageError};
 use super::plain_text::{self, Unkeepable};
 use super::{Error, House, session};
