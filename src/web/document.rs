@@ -42,11 +42,11 @@ impl Document {
         if has_it {
             return (StatusCode::NOT_MODIFIED, headers).into_response();
         }
-        let headers = (headers, [(CONTENT_TYPE, self.content_type)]);
-        match takes_gzip {
-            true => (headers.0, headers.1, [(CONTENT_ENCODING, "gzip")], self.gzip()).into_response(),
-            false => (headers.0, headers.1, self.plain.clone()).into_response(),
+        let content_type = [(CONTENT_TYPE, self.content_type)];
+        if takes_gzip {
+            return (headers, content_type, [(CONTENT_ENCODING, "gzip")], self.gzip()).into_response();
         }
+        (headers, content_type, self.plain.clone()).into_response()
     }
 
     fn gzip(&self) -> Bytes {

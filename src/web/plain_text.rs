@@ -77,10 +77,10 @@ fn check_value(name: &str, value: &Value) -> Result<(), Unkeepable> {
 
 fn check_text(name: &str, text: &str, has_lines: bool) -> Result<(), Unkeepable> {
     let is_wrong = |c: char| c.is_control() && !(has_lines && matches!(c, '\n' | '\r' | '\t'));
-    match text.contains(is_wrong) {
-        true => Err(Unkeepable::Field(name.chars().filter(|c| !c.is_control()).take(60).collect())),
-        false => Ok(()),
+    if text.contains(is_wrong) {
+        return Err(Unkeepable::Field(name.chars().filter(|c| !c.is_control()).take(60).collect()));
     }
+    Ok(())
 }
 
 /// A form that waits for its sender to sign in has the names of its fields after a colon.

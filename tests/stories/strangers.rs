@@ -105,7 +105,7 @@ stories! {
         for address in FORMS {
             for name in field_names() {
                 let leads_on = address.starts_with("/login") && name == "to";
-                let refused = admin.post(address, &[("version", "1"), (&name, "а\0б")]).await;
+                let refused = admin.post(address, &[("version", "1"), (name.as_str(), "а\0б")]).await;
                 assert_eq!(refused.status == 400 && refused.body.contains(&format!("В поле «{name}»")), !leads_on, "{address} {name}: {refused:?}");
             }
         }
@@ -131,7 +131,7 @@ stories! {
                 assert!(refused.body.contains(&format!("{name}: control characters")), "{action}: {refused:?}");
             }
         }
-        assert_eq!(post("callbacks/7/clarify", r#"{"note": "а\n\tб"}"#.to_owned()).await.status, 404);
+        assert_eq!(post("callbacks/7/done", r#"{"note": "а\n\tб"}"#.to_owned()).await.status, 404);
         for query in ["callbacks?line=%00", "calls?number=%0A", "hours?at=%7F"] {
             assert_eq!(officer.get(&format!("/api/v1/{query}")).await.status, 400, "{query}");
         }
@@ -172,6 +172,7 @@ stories! {
             let request = Request::get(path).header(name, value).body(Body::empty()).unwrap();
             app.request(request).await
         };
+        app.becomes_ready().await;
         for path in ["/metrics", "/readyz"] {
             for (name, value) in [("x-forwarded-for", "203.0.113.1"), ("forwarded", "for=203.0.113.1"), ("x-forwarded-for", "")] {
                 let refused = ask(path, name, value).await;
@@ -182,6 +183,7 @@ stories! {
         }
         assert_eq!(ask("/healthz", "x-forwarded-for", "203.0.113.1").await.status, 200);
         app.restart(|setup| setup.server_keys = "monitoring_through_proxy = true".to_owned()).await;
+        app.becomes_ready().await;
         for path in ["/metrics", "/readyz"] {
             assert_eq!(ask(path, "x-forwarded-for", "203.0.113.1").await.status, 200, "{path}");
         }
