@@ -15,6 +15,7 @@ use bytes::Bytes;
 use perezvon::app::{config, house, listener};
 use perezvon::providers::Providers;
 use perezvon::time::Clock;
+use perezvon::web::RejectionLog;
 use perezvon::web::webhooks::{replied, split, with_body};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -37,7 +38,7 @@ pub async fn serve(configuration: &Path, address: SocketAddr, log: Option<&Path>
         .route("/healthz", any(|| async { "ok\n" }))
         .with_state(Arc::new(yardstick));
     let (_stop, stopped) = watch::channel(false);
-    listener::serve(TcpListener::bind(address).await?, router, stopped).await;
+    listener::serve(TcpListener::bind(address).await?, router, RejectionLog::default(), stopped).await;
     Ok(())
 }
 

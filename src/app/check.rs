@@ -51,6 +51,7 @@ pub async fn run(
     match config {
         Ok(config) => {
             report.source(&config);
+            report.monitoring(&config);
             report.calendars(&config, now);
             report.disk(&config.storage).await;
             report.second_place(&config.storage);
@@ -125,6 +126,15 @@ impl Report {
                 "Файла perezvon.toml в текущей папке нет, действуют настройки школы. Чтобы изменить их, скопируйте \
                  perezvon.example.toml в perezvon.toml.",
             ),
+        }
+    }
+
+    fn monitoring(&mut self, config: &Config) {
+        if config.server.monitoring_through_proxy {
+            self.fair(
+                "Сведения о состоянии службы (/metrics, /readyz) видны всем, кто пришёл через прокси: \
+                 server.monitoring_through_proxy. Закройте эти адреса в самом прокси или уберите ключ.",
+            );
         }
     }
 

@@ -84,6 +84,7 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
         providers: providers.clone(),
         school: config.school.clone(),
         public_url: config.server.public_url.clone(),
+        monitoring_through_proxy: config.server.monitoring_through_proxy,
         metrics: telemetry::metrics(),
         rehearsal: rehearse,
         sends_mail: mail.is_some(),
@@ -165,7 +166,8 @@ pub fn run(built: Built, listener: TcpListener) -> anyhow::Result<Running> {
     let address = listener.local_addr()?;
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(telemetry::keep_metrics_small(house.metrics.clone(), stopped.clone()));
-    let serving = tokio::spawn(listener::serve(listener, crate::web::router(house), stopped.clone()));
+    let rejections = house.rejections.clone();
+    let serving = tokio::spawn(listener::serve(listener, crate::web::router(house), rejections, stopped.clone()));
     let (over, work) = (Over(worker.heartbeat.clone()), worker.clone().run(stopped));
     let working = tokio::spawn(async move {
         let _over = over;

@@ -6,7 +6,7 @@ use super::cli::instant;
 use crate::providers::RawRequest;
 use crate::providers::asterisk::check_token;
 use crate::providers::twiml::signature::Refused;
-use crate::providers::twiml::{Signature, check_request};
+use crate::providers::twiml::{Signature, check_request, explain};
 use crate::time::Timestamp;
 use anyhow::{Context as _, bail};
 
@@ -44,8 +44,12 @@ pub fn run(args: &VerifyArgs, body: &[u8], now: Timestamp, out: &mut dyn Write) 
     let request = request(args, body)?;
     let now = args.at.unwrap_or(now);
     let check = |request: &RawRequest| match args.kind.as_str() {
-        "twiml" => Ok(check_request(signature(&args.signature)?, &args.secret, &args.url, request, now)
-            .map_err(|refused| reason(&refused, args))),
+        "twiml" => {
+            let signature = signature(&args.signature)?;
+            let checked = check_request(signature, &args.secret, &args.url, request, now);
+            let explained = |refused| explain(signature, &args.secret, &args.url, request, refused);
+            Ok(checked.map_err(|refused| reason(&explained(refused), args)))
+        }
         "asterisk" => Ok(check_token(request, &args.secret).map_err(|refused| refused.to_string())),
         "megafon_vats" | "mango" | "zadarma" | "voximplant" => {
             bail!("the kind {} is not built yet; twiml and asterisk are", args.kind)

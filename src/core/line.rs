@@ -151,6 +151,11 @@ impl Lines {
         self.lines.iter().find(|line| line.id == *id)
     }
 
+    /// Whether these are the very same lines, unchanged since the others were taken.
+    pub fn are_the_same(&self, others: &Self) -> bool {
+        Arc::ptr_eq(&self.lines, &others.lines) && Arc::ptr_eq(&self.unknown, &others.unknown)
+    }
+
     /// The calendar of lines that have no hours of their own.
     pub fn default_calendar(&self) -> &Calendar {
         &self.unknown.calendar
@@ -166,16 +171,18 @@ impl Lines {
 #[derive(Clone, Debug)]
 pub struct LiveLines {
     configured: Arc<Lines>,
-    current: Arc<RwLock<Lines>>,
+    /// With the changes that they were made of.
+    current: Arc<RwLock<(Lines, Changes)>>,
 }
 
 impl LiveLines {
     pub fn new(configured: Lines) -> Self {
-        Self { current: Arc::new(RwLock::new(configured.clone())), configured: Arc::new(configured) }
+        let current = (configured.clone(), Changes::default());
+        Self { current: Arc::new(RwLock::new(current)), configured: Arc::new(configured) }
     }
 
     pub fn now(&self) -> Lines {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.current.read().unwrap_or_else(PoisonError::into_inner).0.clone()
     }
 
     /// The lines as they would be with these changes.
@@ -183,9 +190,12 @@ impl LiveLines {
         self.configured.with(changes)
     }
 
-    /// All holders of a clone see the lines with these changes from now on.
+    /// All holders of a clone see the lines with these changes from now on. They stay the same lines if nothing has changed.
     pub fn change(&self, changes: &Changes) {
-        let changed = self.configured.with(changes);
+        if self.current.read().unwrap_or_else(PoisonError::into_inner).1 == *changes {
+            return;
+        }
+        let changed = (self.configured.with(changes), changes.clone());
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = changed;
     }
 }

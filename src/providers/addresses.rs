@@ -47,7 +47,7 @@ pub(super) struct Trusted {
 #[derive(Clone, Debug)]
 struct Listed {
     host: String,
-    /// `None`: the usual port of the scheme; on a loopback host, any port.
+    /// `None`: the usual port of the scheme; on a loopback host, any port but for redirects.
     port: Option<u16>,
     is_loopback: bool,
 }
@@ -65,12 +65,18 @@ impl Listed {
         Some(Self { host: url.host_str()?.to_owned(), port: url.port(), is_loopback: is_loopback(&url) })
     }
 
+    /// Whether the address is on the configured port, or on the usual one if none is configured.
+    fn has_port_of(&self, url: &Url) -> bool {
+        let is_on_port = match self.port {
+            Some(port) => url.port_or_known_default() == Some(port),
+            None => url.port().is_none(),
+        };
+        url.host_str() == Some(&self.host) && is_on_port
+    }
+
     fn contains(&self, url: &Url) -> bool {
-        url.host_str() == Some(&self.host)
-            && match self.port {
-                Some(port) => url.port_or_known_default() == Some(port),
-                None => url.port().is_none() || self.is_loopback,
-            }
+        let is_on_any_port = self.port.is_none() && self.is_loopback && url.host_str() == Some(&self.host);
+        self.has_port_of(url) || is_on_any_port
     }
 }
 
@@ -94,7 +100,12 @@ impl Trusted {
     /// `Some(true)`: follow with credentials, `Some(false)`: follow without, `None`: do not follow.
     pub(super) fn may_follow(&self, from: &Url, to: &Url) -> Option<bool> {
         self.refuse_the_dangerous(to).ok()?;
-        Some(from.origin() == to.origin() && self.is_listed(to))
+        let is_same = from.origin() == to.origin();
+        // Whatever else listens on this machine is no provider's: a redirect reads none of it.
+        if is_loopback(to) && !is_same && !self.listed.iter().any(|listed| listed.has_port_of(to)) {
+            return None;
+        }
+        Some(is_same && self.is_listed(to))
     }
 
     fn is_listed(&self, url: &Url) -> bool {
@@ -267,6 +278,20 @@ mod tests {
         }
         let one_port = Trusted::new("http://127.0.0.1:9000", &[]);
         assert!(matches!(one_port.check("http://127.0.0.1:9001/RE1"), Err(ForbiddenUrl::UnlistedHost(_))));
+    }
+
+    /// Threat: a provider's redirect reads what listens on this machine for nobody else.
+    #[test]
+    fn a_loopback_entry_opens_one_port_to_redirects_and_no_other() {
+        let from = Url::parse("https://api.twilio.com/RE1").unwrap();
+        for (listed, open) in [("127.0.0.1:9000", "http://127.0.0.1:9000/x"), ("127.0.0.1", "http://127.0.0.1/x")] {
+            let trusted = Trusted::new("https://api.twilio.com/2010-04-01", &[listed.to_owned()]);
+            assert_eq!(trusted.may_follow(&from, &Url::parse(open).unwrap()), Some(false), "{listed}");
+            for other in ["127.0.0.1:9001", "127.0.0.1:5432", "localhost:9000", "127.0.0.2:9000", "[::1]:9000"] {
+                let other = Url::parse(&format!("http://{other}/x")).unwrap();
+                assert_eq!(trusted.may_follow(&from, &other), None, "{listed} {other}");
+            }
+        }
     }
 
     #[test]

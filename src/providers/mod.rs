@@ -54,7 +54,7 @@ impl RawRequest {
 /// Why a request is not believed, for the administrator. Neither secrets nor the contents of a request are in the text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// By the family of TwiML: for the handler 403.
+    /// By the family of TwiML: for the handler 403, or 400 where it has too many fields.
     #[error(transparent)]
     Signature(#[from] twiml::signature::Refused),
     /// By an exchange: for the handler 401.
@@ -104,6 +104,8 @@ pub enum Malformed {
     PercentEncoding,
     #[error("the form is not UTF-8")]
     NotUtf8,
+    #[error("the form has more than {} fields", form::MAX_FIELDS)]
+    TooManyFields,
     #[error("the field {0} is missing")]
     Missing(&'static str),
     #[error("the field {0} came twice with different values")]
@@ -168,6 +170,12 @@ pub trait Provider: fmt::Debug + Send + Sync {
 
     /// Checks that the provider sent this.
     fn verify<'a>(&self, request: &'a RawRequest, now: Timestamp) -> Result<Verified<'a>, Refused>;
+
+    /// Why a request was refused, with what would have made it acceptable, if that is known: [`Provider::verify`] does not look
+    /// for it, since a stranger must not be able to make us search.
+    fn explain(&self, _: &RawRequest, refused: Refused) -> Refused {
+        refused
+    }
 
     /// The step of the dialogue that this endpoint alone tells. `None`: nobody waits for a script there.
     fn step_at(&self, endpoint: &str) -> Option<Step>;

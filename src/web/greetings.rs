@@ -15,7 +15,7 @@ use axum::routing::get;
 use tokio::sync::Semaphore;
 use tracing::error;
 
-use super::House;
+use super::{House, Rejection};
 use crate::core::greetings::Recorded;
 use crate::core::script::Verb;
 use crate::recordings::{ReadError, RecordingName};
@@ -63,7 +63,9 @@ async fn sound(State(house): State<House>, Path(file): Path<String>) -> Response
         Ok(bytes) => (headers, [(ETAG, format!("\"{name}\""))], bytes).into_response(),
         Err(ReadError::Missing(_)) => not_here(),
         Err(failed) => {
-            error!(error = %failed, "A greeting cannot be read: {failed}");
+            if house.rejections.is_first(Rejection::UnreadableGreeting, "") {
+                error!(error = %failed, "A greeting cannot be read: {failed}");
+            }
             busy()
         }
     }

@@ -4,11 +4,15 @@
 
 pub mod api;
 mod auth;
+mod document;
+mod edge;
 mod error;
 mod greetings;
 mod health;
 mod pages;
 pub mod password;
+mod plain_text;
+mod rejection_log;
 mod second_factor;
 mod session;
 pub mod sheet;
@@ -20,11 +24,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tower_http::timeout::TimeoutLayer;
 
+pub use self::edge::{Overloaded, came_too_slowly, has_reserved_place};
 pub use self::error::Error;
 pub use self::pages::AUDIT_ACTIONS;
+pub use self::rejection_log::{Rejection, RejectionLog};
 use crate::core::line::Lines;
 use crate::core::school::School;
 use crate::providers::{Provider, Providers};
@@ -44,6 +51,9 @@ const UPLOAD_WITHIN: Duration = Duration::from_secs(180);
 pub struct House {
     parts: Arc<Parts>,
     checks: health::Checks,
+    /// What strangers may write into the log.
+    pub rejections: RejectionLog,
+    documents: pages::Documents,
 }
 
 /// The parts of a [`House`].
@@ -58,6 +68,8 @@ pub struct Parts {
     pub school: School,
     /// `https://calls.example.org`: links and cookies are made for it.
     pub public_url: String,
+    /// Whether `/metrics` and `/readyz` answer whoever comes through a proxy.
+    pub monitoring_through_proxy: bool,
     pub metrics: PrometheusHandle,
     /// Every page carries a banner: this is a rehearsal, not the school's phone.
     pub rehearsal: bool,
@@ -83,7 +95,12 @@ pub struct StoragePaths {
 
 impl House {
     pub fn new(parts: Parts) -> Self {
-        Self { parts: Arc::new(parts), checks: health::Checks::default() }
+        Self {
+            parts: Arc::new(parts),
+            checks: health::Checks::default(),
+            rejections: RejectionLog::default(),
+            documents: pages::Documents::default(),
+        }
     }
 
     /// The lines as the school has them now.
@@ -120,6 +137,7 @@ impl House {
             providers,
             school: School { name: "Гимназия № 1".to_owned(), ..School::default() },
             public_url: "https://calls.example.org".to_owned(),
+            monitoring_through_proxy: false,
             metrics: metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle(),
             rehearsal: false,
             sends_mail: false,
@@ -147,5 +165,6 @@ pub fn router(house: House) -> Router {
         .merge(greetings::router())
         .merge(webhooks::router())
         .merge(health::router())
+        .layer(from_fn_with_state(house.clone(), edge::guard))
         .with_state(house)
 }

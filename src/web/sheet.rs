@@ -156,7 +156,8 @@ impl Sheet {
     /// Typed instants and lengths, telephone numbers as text, the heading frozen and repeated on paper, filters on it.
     pub fn xlsx(&self) -> Result<Vec<u8>, XlsxError> {
         let mut workbook = Workbook::new();
-        let sheet = workbook.add_worksheet();
+        // Rows go to a temporary file without a name as they are written: all cells at once take some 250 MB.
+        let sheet = workbook.add_worksheet_with_constant_memory()?;
         sheet.set_name(tab_name(&self.title))?;
         sheet.set_landscape().set_paper_size(PAPER_A4).set_print_fit_to_pages(1, 0);
         let heading = Format::new().set_bold().set_text_wrap().set_align(FormatAlign::Top);

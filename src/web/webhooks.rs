@@ -18,8 +18,9 @@ use futures_util::FutureExt;
 use tokio::sync::Semaphore;
 use tracing::{error, info, warn};
 
-use super::{House, greetings};
+use super::{House, Rejection, came_too_slowly, greetings};
 use crate::core::script::{self, Script, Step};
+use crate::providers::twiml::signature::Refused as SignatureRefused;
 use crate::providers::{LARGEST_FORM, Malformed, Parsed, Provider, RawRequest, Refused, Reply, Sound};
 use crate::recordings::{KeepError, RecordingName};
 use crate::store::{Accepted, Delivery, Kept, StoreError, VoicemailState};
@@ -63,25 +64,19 @@ async fn webhook(
 async fn answer(house: &House, name: &str, endpoint: String, request: Request) -> Response {
     let now = house.clock.now();
     let Some(provider) = house.providers.get(name) else {
+        metrics::counter!("perezvon_deliveries_total", "provider" => "", "result" => "unknown_provider").increment(1);
+        if house.rejections.is_first(Rejection::UnknownProvider, "") {
+            warn!("Refused a webhook of a provider that is not configured");
+        }
         return (StatusCode::NOT_FOUND, "unknown provider\n").into_response();
     };
     let counted = |result: &'static str| {
         metrics::counter!("perezvon_deliveries_total", "provider" => name.to_owned(), "result" => result).increment(1);
     };
-    let refusal = |refused: Refused, endpoint: &str| {
-        counted("refused");
-        metrics::counter!("perezvon_refused_signatures_total", "provider" => name.to_owned()).increment(1);
-        warn!(provider = %name, endpoint = %endpoint, reason = %refused, "Refused a webhook of {name}: {refused}");
-        let told = format!("{refused}\n");
-        match refused {
-            Refused::Signature(_) => (StatusCode::FORBIDDEN, told).into_response(),
-            Refused::Token(_) => (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")], told).into_response(),
-        }
-    };
     let (head, body) = split(request, endpoint);
     let limit = match provider.admit(&head) {
         Ok(limit) => limit,
-        Err(refused) => return refusal(refused, &head.endpoint),
+        Err(refused) => return refusal(house, provider, &head, refused),
     };
     let _turn = match limit > LARGEST_FORM {
         true => SOUND_AT_ONCE.acquire().await.ok(),
@@ -91,24 +86,35 @@ async fn answer(house: &House, name: &str, endpoint: String, request: Request) -
         Ok(request) => request,
         Err(refused) => {
             counted("unreadable");
+            let kind = match refused.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => Rejection::TooLarge,
+                _ => Rejection::TooSlow,
+            };
+            if house.rejections.is_first(kind, name) {
+                warn!(provider = %name, "Refused a webhook of {name}: {}", kind.as_str());
+            }
             return refused;
         }
     };
     let verified = match provider.verify(&request, now) {
         Ok(verified) => verified,
-        Err(refused) => return refusal(refused, &request.endpoint),
+        Err(refused) => return refusal(house, provider, &request, refused),
     };
     let parsed = match provider.parse(verified, now) {
         Ok(parsed) => parsed,
         Err(Malformed::UnknownEndpoint(_)) => return (StatusCode::NOT_FOUND, "unknown address\n").into_response(),
         Err(malformed) => {
             counted("malformed");
-            warn!(provider = %name, endpoint = %request.endpoint, reason = %malformed, "A webhook of {name} makes no sense: {malformed}");
+            if house.rejections.is_first(Rejection::Malformed, name) {
+                warn!(provider = %name, endpoint = %request.endpoint, reason = %malformed, "A webhook of {name} makes no sense: {malformed}");
+            }
             return (StatusCode::BAD_REQUEST, format!("{malformed}\n")).into_response();
         }
     };
     let Parsed { key, events, step, sound, oddity } = parsed;
-    if let Some(oddity) = oddity {
+    if let Some(oddity) = oddity
+        && house.rejections.is_first(Rejection::Oddity, name)
+    {
         warn!(provider = %name, endpoint = %request.endpoint, reason = %oddity, "A webhook of {name} was read without a part of it: {oddity}");
     }
     if step == Some(Step::Fallback) {
@@ -155,6 +161,30 @@ async fn answer(house: &House, name: &str, endpoint: String, request: Request) -
         Outcome::Unsaved => "unavailable",
     });
     replied(reply)
+}
+
+/// Refuses a webhook that its provider has not sent. The reason is looked for only where it is the first of a minute: many
+/// wrong ones would cost more than the genuine ones.
+fn refusal(house: &House, provider: &dyn Provider, request: &RawRequest, refused: Refused) -> Response {
+    let name = provider.name();
+    metrics::counter!("perezvon_deliveries_total", "provider" => name.to_string(), "result" => "refused").increment(1);
+    metrics::counter!("perezvon_refused_signatures_total", "provider" => name.to_string()).increment(1);
+    let kind = match refused {
+        Refused::Signature(SignatureRefused::TooManyFields) => Rejection::Malformed,
+        Refused::Signature(_) => Rejection::Signature,
+        Refused::Token(_) => Rejection::Token,
+    };
+    let is_first = house.rejections.is_first(kind, name);
+    let refused = if is_first { provider.explain(request, refused) } else { refused };
+    if is_first {
+        warn!(provider = %name, endpoint = %request.endpoint, reason = %refused, "Refused a webhook of {name}: {refused}");
+    }
+    let reason = format!("{refused}\n");
+    match refused {
+        Refused::Signature(SignatureRefused::TooManyFields) => (StatusCode::BAD_REQUEST, reason).into_response(),
+        Refused::Signature(_) => (StatusCode::FORBIDDEN, reason).into_response(),
+        Refused::Token(_) => (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")], reason).into_response(),
+    }
 }
 
 /// What became of a verified webhook.
@@ -222,6 +252,9 @@ async fn with_body_within(
 ) -> Result<RawRequest, Response> {
     match tokio::time::timeout(within, to_bytes(body, limit)).await {
         Ok(Ok(body)) => Ok(RawRequest { body, ..head }),
+        Ok(Err(failed)) if came_too_slowly(&failed) => {
+            Err((StatusCode::REQUEST_TIMEOUT, "the body came too slowly\n").into_response())
+        }
         Ok(Err(_)) => {
             let told = format!("this webhook may have at most {limit} bytes\n");
             Err((StatusCode::PAYLOAD_TOO_LARGE, told).into_response())

@@ -48,6 +48,7 @@ mod sessions;
 mod siblings;
 mod spool;
 mod statements;
+mod strangers;
 mod transcripts;
 mod unmeasured;
 mod verifying;

@@ -36,6 +36,16 @@ async fn the_schools_own_values_need_no_mending_and_the_blank_term_is_told() {
     assert!(text.contains("! Подключений к операторам связи нет"), "{text}");
 }
 
+#[tokio::test]
+async fn monitoring_that_everybody_sees_is_worth_a_thought() {
+    for (key, is_told) in [("true", true), ("false", false)] {
+        let text = format!("[server]\nmonitoring_through_proxy = {key}");
+        let (sound, text) = report(&text, "2026-11-20T12:00:00+03:00", vec![]).await;
+        assert!(sound, "{text}");
+        assert_eq!(text.contains("! Сведения о состоянии службы (/metrics, /readyz) видны всем"), is_told, "{text}");
+    }
+}
+
 /// The second place of a service, and what the check says of it.
 async fn second_place(emergency: &Path) -> String {
     let text = format!("[storage]\nemergency = \"{}\"", emergency.display());

@@ -18,6 +18,8 @@ pub struct Server {
     pub listen: SocketAddr,
     /// `https://calls.example.org`, without a slash at the end. Unset: `http://` and the listening address.
     pub public_url: String,
+    /// Whether `/metrics` and `/readyz` answer whoever comes through a proxy.
+    pub monitoring_through_proxy: bool,
 }
 
 /// Paths are relative to the folder the service is started in, not to the configuration file.
@@ -107,7 +109,8 @@ pub(super) fn server(root: &Node, notes: &mut Notes) -> Option<Server> {
             .and_then(|url| without_path(url, &section.at("public_url"), notes)),
         None => listen.map(own_address),
     };
-    Some(Server { listen: listen?, public_url: public_url? })
+    let monitoring_through_proxy = section.flag("monitoring_through_proxy").unwrap_or(false);
+    Some(Server { listen: listen?, public_url: public_url?, monitoring_through_proxy })
 }
 
 /// The address under which this machine reaches itself.

@@ -55,7 +55,8 @@ const SCHOOL: &[Key] = &[
     key("order", Shape::Text),
 ];
 
-const SERVER: &[Key] = &[key("listen", Shape::Text), key("public_url", Shape::Text)];
+const SERVER: &[Key] =
+    &[key("listen", Shape::Text), key("public_url", Shape::Text), key("monitoring_through_proxy", Shape::Flag)];
 
 const STORAGE: &[Key] = &[key("database", Shape::Text), key("recordings", Shape::Text), key("emergency", Shape::Text)];
 

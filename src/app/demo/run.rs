@@ -107,7 +107,7 @@ fn config_of_the_demo(
         })
         .collect();
     config.lines = Lines::new(lines, config.default_calendar.clone());
-    config.server = Server { listen: address, public_url: format!("http://{address}") };
+    config.server = Server { listen: address, public_url: format!("http://{address}"), ..config.server };
     config.storage.database = format!("sqlite:{}", folder.join("perezvon.db").display());
     config.storage.recordings = folder.join("recordings");
     config.providers = vec![ProviderConfig::Twiml {

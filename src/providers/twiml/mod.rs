@@ -19,7 +19,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use url::Url;
 
-pub use self::signature::{check_ed25519_signature, check_form_signature, check_request, form_signature};
+pub use self::signature::{check_ed25519_signature, check_form_signature, check_request, explain, form_signature};
 use super::addresses::Trusted;
 use super::{
     ApiRequest, Archive, FetchRequest, ForbiddenUrl, Kind, LARGEST_FORM, List, ListedCall, ListedNumber,
@@ -30,6 +30,9 @@ use crate::core::call::{CallEvent, CallKey};
 use crate::core::phone::PhoneNumber;
 use crate::core::script::{Step, Verb};
 use crate::time::Timestamp;
+
+/// The largest form for which the reason of a wrong signature is looked for, bytes. Genuine forms stay below it.
+const MAX_EXPLAINED_BYTES: usize = 8 * 1024;
 
 /// How one configured provider is reached and believed. Secrets are not printed.
 #[derive(Clone)]
@@ -103,6 +106,11 @@ impl Twiml {
         self.api_token = Some(ApiToken(token.into()));
         self
     }
+
+    /// The address of this request as the provider knows it.
+    fn signed_url(&self, request: &RawRequest) -> String {
+        format!("{}{}", self.settings.public_url, request.target)
+    }
 }
 
 impl Provider for Twiml {
@@ -125,9 +133,18 @@ impl Provider for Twiml {
 
     /// By its signature over the public address and the body.
     fn verify<'a>(&self, request: &'a RawRequest, now: Timestamp) -> Result<Verified<'a>, Refused> {
-        let url = format!("{}{}", self.settings.public_url, request.target);
-        check_request(self.settings.signature, &self.settings.auth_tokens, &url, request, now)?;
+        check_request(self.settings.signature, &self.settings.auth_tokens, &self.signed_url(request), request, now)?;
         Ok(Verified(request))
+    }
+
+    fn explain(&self, request: &RawRequest, refused: Refused) -> Refused {
+        let Settings { signature, auth_tokens, .. } = &self.settings;
+        match refused {
+            Refused::Signature(refused) if request.body.len() <= MAX_EXPLAINED_BYTES => {
+                explain(*signature, auth_tokens, &self.signed_url(request), request, refused).into()
+            }
+            refused => refused,
+        }
     }
 
     fn step_at(&self, endpoint: &str) -> Option<Step> {

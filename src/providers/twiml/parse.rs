@@ -2,7 +2,7 @@
 //! the known ones nothing is believed that cannot be: a time in the future, a control character. A request that waits for
 //! a script is always read, with whatever of it can be read (R3).
 
-use super::super::form::{Form, MAX_WORD, bare, id_of_nameless_call, is_form};
+use super::super::form::{Form, MAX_WORD, bare, has_too_many_fields, id_of_nameless_call, is_form};
 use super::super::{Malformed, Parsed, RawRequest};
 use super::signature::is_get;
 use super::{Endpoint, Settings};
@@ -33,6 +33,9 @@ pub(super) fn parse(settings: &Settings, request: &RawRequest, received_at: Time
     let is_dialogue = matches!(endpoint, Endpoint::Dialogue(_));
     let encoded = encoded_form(request);
     let form = Form::read(encoded.as_ref().unwrap_or(&b"".as_slice()));
+    if !is_dialogue && encoded.as_ref().is_ok_and(|encoded| has_too_many_fields(encoded)) {
+        return Err(Malformed::TooManyFields);
+    }
     let told_id = encoded.and_then(|_| form.call_id("CallSid"));
     let oddity = told_id.as_ref().err().cloned().or_else(|| form.oddity());
     let (provider_call_id, is_derived) = match (told_id, form.any_call_id("CallSid")) {

@@ -1,5 +1,6 @@
 //! Who sent this? Signatures of the TwiML family (provider contract, TwiML §8), and for a refusal, why: most refusals are
-//! a public address that is not spelt as at the provider.
+//! a public address that is not spelt as at the provider. Strangers are refused at the cost of at most twice an acceptance: what
+//! would have fitted is looked for by [`explain`] alone.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,12 +10,16 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::super::RawRequest;
-use super::super::form::{decoded, is_form};
+use super::super::form::{MAX_FIELDS, decoded, has_too_many_fields, is_form};
 use super::{Settings, Signature};
 use crate::time::Timestamp;
 
 /// A Telnyx request older or newer than this is refused, seconds. The provider's own validator uses the same.
 pub const TOLERANCE_SECONDS: i64 = 300;
+
+/// The largest form of which the rare ways to sign are tried, bytes: repeated fields as they come, bytes that are no UTF-8. The
+/// largest forms of the contracts stay below 8 kB.
+const MAX_RARE_BYTES: usize = 8 * 1024;
 
 const TWILIO_HEADER: &str = "X-Twilio-Signature";
 const SIGNALWIRE_HEADER: &str = "X-SignalWire-Signature";
@@ -43,6 +48,8 @@ pub enum Refused {
     },
     #[error("the signature does not fit the body: the public key is another one, or the body was changed on the way")]
     WrongEd25519Signature,
+    #[error("the form has more than {MAX_FIELDS} fields, and is not signed")]
+    TooManyFields,
     #[error("the body is not the one that bodySHA256 in the address was made from")]
     BodyChanged,
     #[error("the body is no form, and without bodySHA256 in the address it is not signed")]
@@ -58,6 +65,10 @@ pub enum Refused {
 /// The public address, then each name and value, in their order (provider contract §8.2).
 fn signed<T: AsRef<[u8]>>(token: &str, url: &str, fields: &[&(T, T)]) -> Hmac<Sha1> {
     let mut mac = Hmac::new_from_slice(token.as_bytes()).expect("HMAC takes keys of any length");
+    #[cfg(test)]
+    tests::count_mac(
+        url.len() + fields.iter().map(|field| field.0.as_ref().len() + field.1.as_ref().len()).sum::<usize>(),
+    );
     mac.update(url.as_bytes());
     for (name, value) in fields {
         mac.update(name.as_ref());
@@ -104,30 +115,54 @@ pub fn check_request(
     request: &RawRequest,
     now: Timestamp,
 ) -> Result<(), Refused> {
+    if signature == Signature::Telnyx {
+        // The URL is not signed, so whatever stands in its query proves nothing.
+        if is_get(&request.method) {
+            return Err(Refused::QueryNotSigned);
+        }
+        let value = request.header(TELNYX_HEADER).ok_or(Refused::MissingHeader(TELNYX_HEADER))?;
+        let timestamp = request.header(TELNYX_TIMESTAMP).ok_or(Refused::MissingHeader(TELNYX_TIMESTAMP))?;
+        return check_ed25519_signature(timestamp, &request.body, secrets, value, now);
+    }
+    let signatures = signatures(signature, request)?;
+    let claim = Claim::new(signatures, secrets)?;
+    claim.check(url, &request.method, request.header("content-type"), &request.body)
+}
+
+/// What the headers of this kind of provider say that the signature is.
+fn signatures(signature: Signature, request: &RawRequest) -> Result<Vec<Vec<u8>>, Refused> {
     let headers = match signature {
         Signature::Twilio => &[TWILIO_HEADER][..],
         Signature::SignalWire => &[SIGNALWIRE_HEADER, TWILIO_HEADER][..],
-        Signature::Telnyx => {
-            // The URL is not signed, so whatever stands in its query proves nothing.
-            if is_get(&request.method) {
-                return Err(Refused::QueryNotSigned);
-            }
-            let value = request.header(TELNYX_HEADER).ok_or(Refused::MissingHeader(TELNYX_HEADER))?;
-            let timestamp = request.header(TELNYX_TIMESTAMP).ok_or(Refused::MissingHeader(TELNYX_TIMESTAMP))?;
-            return check_ed25519_signature(timestamp, &request.body, secrets, value, now);
-        }
+        Signature::Telnyx => return Err(Refused::MissingHeader(TELNYX_HEADER)),
     };
-    let content_type = request.header("content-type");
     let mut refused = Refused::MissingHeader(headers[0]);
+    let mut readable = Vec::new();
     for name in headers {
-        let Some(value) = request.header(&name.to_ascii_lowercase()) else { continue };
-        match check_form_signature(url, &request.method, content_type, &request.body, secrets, value) {
-            Ok(()) => return Ok(()),
-            Err(Refused::UnreadableHeader(_)) => refused = Refused::UnreadableHeader(name),
-            Err(reason) => refused = reason,
+        match request.header(&name.to_ascii_lowercase()).map(read_signature) {
+            Some(Some(signature)) => readable.push(signature),
+            Some(None) => refused = Refused::UnreadableHeader(name),
+            None => {}
         }
     }
-    Err(refused)
+    if readable.is_empty() { Err(refused) } else { Ok(readable) }
+}
+
+fn read_signature(header: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(header).ok().filter(|bytes| bytes.len() == 20)
+}
+
+/// The reason with a hint to what would have made the signature fit, if anything would: for the administrator. Costs as much as
+/// some thirty acceptances.
+pub fn explain(signature: Signature, secrets: &[String], url: &str, request: &RawRequest, refused: Refused) -> Refused {
+    let hint = || {
+        let claim = Claim::new(signatures(signature, request).ok()?, secrets).ok()?;
+        claim.find_hint(url, &request.method, request.header("content-type"), &request.body)
+    };
+    match refused {
+        Refused::WrongSignature { url, hint: None } => Refused::WrongSignature { url, hint: hint() },
+        refused => refused,
+    }
 }
 
 /// Whether the fields of such a request stand in its query and not in its body.
@@ -145,25 +180,8 @@ pub fn check_form_signature(
     tokens: &[String],
     header: &str,
 ) -> Result<(), Refused> {
-    let url = url.split('#').next().unwrap_or(url);
-    let signature = STANDARD.decode(header).ok().filter(|bytes| bytes.len() == 20);
-    let signature = signature.ok_or(Refused::UnreadableHeader(TWILIO_HEADER))?;
-    // An empty secret would let anybody sign.
-    let tokens: Vec<&str> = tokens.iter().map(String::as_str).filter(|token| !token.trim().is_empty()).collect();
-    if tokens.is_empty() {
-        return Err(Refused::NoSecret);
-    }
-    let fields = signed_fields(url, method, content_type, body)?;
-    let claim = Claim { signature, tokens };
-    // Of bytes that are no UTF-8 the sender may have signed what it sent.
-    let fits_as_sent = || {
-        let is_odd = fields.iter().any(|(name, value)| name.contains('\u{FFFD}') || value.contains('\u{FFFD}'));
-        is_odd && claim.fits_any_port(url, &decoded(body))
-    };
-    match claim.fits_any_port(url, &fields) || fits_as_sent() {
-        true => Ok(()),
-        false => Err(Refused::WrongSignature { url: shown(url), hint: claim.hint(url, &fields) }),
-    }
+    let signature = read_signature(header).ok_or(Refused::UnreadableHeader(TWILIO_HEADER))?;
+    Claim::new(vec![signature], tokens)?.check(url, method, content_type, body)
 }
 
 type Fields = Vec<(String, String)>;
@@ -189,34 +207,67 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A signature and those who may have made it.
+/// Signatures, any of which may be the right one, and those who may have made it.
 struct Claim<'a> {
-    signature: Vec<u8>,
+    signatures: Vec<Vec<u8>>,
     tokens: Vec<&'a str>,
 }
 
-impl Claim<'_> {
-    /// Senders are not of one mind about the port: with it and without it are both right (provider contract §8.5).
-    fn fits_any_port<T: AsRef<[u8]> + Ord>(&self, url: &str, fields: &[(T, T)]) -> bool {
-        spellings_of_port(url).iter().any(|url| self.fits(url, fields))
+impl<'a> Claim<'a> {
+    fn new(signatures: Vec<Vec<u8>>, tokens: &'a [String]) -> Result<Self, Refused> {
+        // An empty secret would let anybody sign.
+        let tokens: Vec<&str> = tokens.iter().map(String::as_str).filter(|token| !token.trim().is_empty()).collect();
+        if tokens.is_empty() { Err(Refused::NoSecret) } else { Ok(Self { signatures, tokens }) }
     }
 
-    fn fits<T: AsRef<[u8]> + Ord>(&self, url: &str, fields: &[(T, T)]) -> bool {
+    fn check(&self, url: &str, method: &str, content_type: Option<&str>, body: &[u8]) -> Result<(), Refused> {
+        let url = without_fragment(url);
+        let is_overfull = !is_get(method) && is_form(content_type) && has_too_many_fields(body);
+        let fields = signed_fields(url, method, content_type, body)?;
+        if is_overfull {
+            // Not worth a search, but a caller whose provider has really signed this is not turned away.
+            let fits = self.fits_message(url, &sorted(&fields));
+            return fits.then_some(()).ok_or(Refused::TooManyFields);
+        }
+        let is_small = body.len() <= MAX_RARE_BYTES;
+        // Of bytes that are no UTF-8 the sender may have signed what it sent.
+        let fits_as_sent = || {
+            let is_odd = fields.iter().any(|(name, value)| name.contains('\u{FFFD}') || value.contains('\u{FFFD}'));
+            is_small && is_odd && self.fits_any_port(url, &decoded(body), is_small)
+        };
+        match self.fits_any_port(url, &fields, is_small) || fits_as_sent() {
+            true => Ok(()),
+            false => Err(Refused::WrongSignature { url: shown(url), hint: None }),
+        }
+    }
+
+    /// Senders are not of one mind about the port: with it and without it are both right (provider contract §8.5).
+    fn fits_any_port<T: AsRef<[u8]> + Ord>(&self, url: &str, fields: &[(T, T)], is_small: bool) -> bool {
+        spellings_of_port(url).iter().any(|url| self.fits(url, fields, is_small))
+    }
+
+    fn fits<T: AsRef<[u8]> + Ord>(&self, url: &str, fields: &[(T, T)], is_small: bool) -> bool {
+        let distinct = sorted(fields);
+        if self.fits_message(url, &distinct) {
+            return true;
+        }
         // Of a repeated key Twilio signs the distinct values in order, SignalWire the values as they come.
         let mut as_they_come: Vec<&(T, T)> = fields.iter().collect();
         as_they_come.sort_by(|a, b| a.0.cmp(&b.0));
-        let mut distinct = as_they_come.clone();
-        distinct.sort();
-        distinct.dedup();
-        let repeated = distinct != as_they_come;
-        self.fits_message(url, &distinct) || (repeated && self.fits_message(url, &as_they_come))
+        is_small && distinct != as_they_come && self.fits_message(url, &as_they_come)
     }
 
     fn fits_message<T: AsRef<[u8]>>(&self, url: &str, fields: &[&(T, T)]) -> bool {
         self.tokens.iter().any(|token| {
+            let mac = signed(token, url, fields);
             // Takes the same time whatever the difference.
-            signed(token, url, fields).verify_slice(&self.signature).is_ok()
+            self.signatures.iter().any(|signature| mac.clone().verify_slice(signature).is_ok())
         })
+    }
+
+    fn find_hint(&self, url: &str, method: &str, content_type: Option<&str>, body: &[u8]) -> Option<&'static str> {
+        let url = without_fragment(url);
+        self.hint(url, &signed_fields(url, method, content_type, body).ok()?)
     }
 
     /// What would have made the signature fit: tried only after a refusal, and never a reason to accept.
@@ -244,7 +295,7 @@ impl Claim<'_> {
             let sorted = format!("{address}?{}", sorted.join("&"));
             addresses.push((sorted, "it fits with the query in alphabetical order; use no query"));
         }
-        if let Some((_, hint)) = addresses.iter().find(|(url, _)| self.fits_any_port(url, fields)) {
+        if let Some((_, hint)) = addresses.iter().find(|(url, _)| self.fits_any_port(url, fields, true)) {
             return Some(hint);
         }
         let without = |left_out: &[&str]| -> Fields {
@@ -259,16 +310,31 @@ impl Claim<'_> {
             ),
             (Fields::new(), "it fits the address alone: the form was not signed, or was added on the way"),
         ];
-        let form = forms.iter().find(|(shorter, _)| shorter.len() < fields.len() && self.fits_any_port(url, shorter));
+        let form =
+            forms.iter().find(|(shorter, _)| shorter.len() < fields.len() && self.fits_any_port(url, shorter, true));
         if let Some((_, hint)) = form {
             return Some(hint);
         }
-        let trimmed =
-            Self { signature: self.signature.clone(), tokens: self.tokens.iter().map(|token| token.trim()).collect() };
+        let trimmed = Self {
+            signatures: self.signatures.clone(),
+            tokens: self.tokens.iter().map(|token| token.trim()).collect(),
+        };
         let has_blanks = trimmed.tokens != self.tokens;
-        (has_blanks && trimmed.fits_any_port(url, fields))
+        (has_blanks && trimmed.fits_any_port(url, fields, true))
             .then_some("it fits when the blanks around the configured secret are removed")
     }
+}
+
+/// The distinct fields in their order.
+fn sorted<T: Ord>(fields: &[(T, T)]) -> Vec<&(T, T)> {
+    let mut fields: Vec<&(T, T)> = fields.iter().collect();
+    fields.sort();
+    fields.dedup();
+    fields
+}
+
+fn without_fragment(url: &str) -> &str {
+    url.split('#').next().unwrap_or(url)
 }
 
 /// The address as given, without its port, and with the usual port of its scheme. The official validators drop the port

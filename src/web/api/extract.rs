@@ -7,6 +7,8 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
@@ -15,7 +17,8 @@ use crate::core::officer::Role;
 use crate::store::Person;
 use crate::time::Timestamp;
 use crate::web::auth::SignedIn;
-use crate::web::{Error, House};
+use crate::web::plain_text::{self, Unkeepable};
+use crate::web::{Error, House, came_too_slowly};
 
 /// The largest body of a request, bytes. The longest texts of an officer have together about a tenth of it.
 pub const LARGEST_BODY: usize = 64 * 1024;
@@ -74,7 +77,10 @@ impl<T: DeserializeOwned> FromRequest<House> for Sent<T> {
                 format!("the body took longer than {} s", BODY_WITHIN.as_secs()),
             )
         })?;
-        let body = body.map_err(|_| {
+        let body = body.map_err(|failed| {
+            if came_too_slowly(&failed) {
+                return Problem::plain(StatusCode::REQUEST_TIMEOUT, "the body came too slowly");
+            }
             Problem::plain(StatusCode::PAYLOAD_TOO_LARGE, format!("a body may have at most {LARGEST_BODY} bytes"))
         })?;
         let body = match body.trim_ascii() {
@@ -89,6 +95,24 @@ impl<T: DeserializeOwned> FromRequest<House> for Sent<T> {
     }
 }
 
+/// Refuses control characters in the path and the query.
+pub(super) async fn check_address(request: Request, next: Next) -> Response {
+    match plain_text::check_address(request.uri()) {
+        Ok(()) => next.run(request).await,
+        Err(found) => unkeepable(found).into_response(),
+    }
+}
+
+fn unkeepable(found: Unkeepable) -> Error {
+    match found {
+        Unkeepable::Path => Error::NotFound,
+        Unkeepable::Field(name) => Error::BadRequest(format!(
+            "{name}: control characters cannot be kept, U+0000 to U+001F and U+007F to U+009F; line breaks and tabs are \
+             allowed in note and summary"
+        )),
+    }
+}
+
 /// A missing type passes: what comes then has to be JSON anyway.
 fn is_json(headers: &HeaderMap) -> bool {
     let Some(value) = headers.get(CONTENT_TYPE) else { return true };
@@ -100,9 +124,8 @@ fn read_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     if body.first() != Some(&b'{') {
         return Err(Error::BadRequest("body: a JSON object is expected at line 1 column 1".to_owned()));
     }
-    // PostgreSQL keeps no such character in a text.
-    if body.windows(6).any(|six| six == br"\u0000") {
-        return Err(Error::BadRequest("body: the character U+0000 cannot be kept".to_owned()));
+    if let Ok(value) = serde_json::from_slice(body) {
+        plain_text::check_json(&value).map_err(unkeepable)?;
     }
     serde_json::from_slice(body).map_err(|bad| Error::BadRequest(format!("body: {bad}")))
 }

@@ -17,8 +17,12 @@ mod retry;
 mod tests;
 mod words;
 
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::HeaderMap;
+use axum::middleware::from_fn;
 use axum::routing::get;
-use axum::{Json, Router};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, OpenApi as Document, RefOr, Schema};
 use utoipa::{Modify, OpenApi};
@@ -26,6 +30,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::problem::Problem;
+use super::document::Document as KeptDocument;
 use super::{Error, House};
 
 /// What is true of the whole API.
@@ -36,7 +41,8 @@ use super::{Error, House};
         description = "The callback list and the log of a school's phone lines.\n\nTimes are RFC 3339 with the offset of \
             the line's zone, durations milliseconds, telephone numbers E.164, ids opaque strings. Every field is always \
             present; what is not known is null. Roles: an observer reads, an officer also acts and listens. Request \
-            bodies have at most 64 kB. Errors are problem documents (RFC 9457)."
+            bodies have at most 64 kB, and no control characters: line breaks and tabs are allowed in `note` and `summary` \
+            alone. Errors are problem documents (RFC 9457)."
     ),
     security(("bearer" = []), ("session" = [])),
     tags(
@@ -117,10 +123,12 @@ fn document() -> Document {
 }
 
 pub(super) fn router() -> Router<House> {
-    let document = document();
+    let description = serde_json::to_vec(&document()).expect("a description is JSON");
+    let description = Arc::new(KeptDocument::new("application/json", description));
     let (routes, _) = described().split_for_parts();
     routes
-        .route("/openapi.json", get(async move || Json(document.clone())))
+        .route("/openapi.json", get(async move |headers: HeaderMap| description.response(&headers)))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .fallback(async || Error::NotFound)
+        .layer(from_fn(extract::check_address))
 }

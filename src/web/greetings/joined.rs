@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use tracing::{error, warn};
 
-use super::{AT_ONCE, House, MISSING, busy, not_here, raise_alarm};
+use super::{AT_ONCE, House, MISSING, Rejection, busy, not_here, raise_alarm};
 use crate::core::announcement::{self, Reason, spoken};
 use crate::core::line::Line;
 use crate::recordings::{Joined, NotJoined};
@@ -38,7 +38,9 @@ pub(super) async fn greeting(
         Ok(Some(joined)) => answer(joined, &asked),
         Ok(None) => not_here(),
         Err(_) => {
-            error!(line = %line.id, "A greeting of the {} line was not ready in time", line.id);
+            if house.rejections.is_first(Rejection::LateGreeting, line.id.as_str()) {
+                error!(line = %line.id, "A greeting of the {} line was not ready in time", line.id);
+            }
             busy()
         }
     }
@@ -68,13 +70,17 @@ async fn joined(house: &House, line: &Line, reason: Reason, now: Timestamp) -> O
         Ok(joined) => return Some(joined),
         Err(NotJoined::NoWord(_)) => sentences,
         Err(lost @ NotJoined::Recording { .. }) => {
-            error!(line = %line.id, error = %lost, "A greeting cannot be read: {lost}");
+            if house.rejections.is_first(Rejection::UnreadableGreeting, line.id.as_str()) {
+                error!(line = %line.id, error = %lost, "A greeting cannot be read: {lost}");
+            }
             raise_alarm(house, "greeting", MISSING, now);
             announcement::greeting(&line.spoken(), reason, now)
         }
     };
     let (sentences, lacking) = house.joiner.speakable(sentences).await;
-    if let Some(no_word) = &lacking {
+    if let Some(no_word) = &lacking
+        && house.rejections.is_first(Rejection::IncompleteGreeting, line.id.as_str())
+    {
         warn!(line = %line.id, error = %no_word, "The greeting of the {} line lacks a sentence: {no_word}", line.id);
     }
     if sentences.is_empty() {

@@ -174,7 +174,7 @@ async fn erase(
     let voicemail = house.store.voicemail(voicemail).await?.filter(|known| known.call_id == id);
     let voicemail = voicemail.ok_or(Error::NotFound)?;
     let reason = form.map(|Form(form)| form.reason).unwrap_or_default();
-    let reason: String = reason.chars().filter(|c| !c.is_control()).collect::<String>().trim().to_owned();
+    let reason = reason.trim().to_owned();
     if reason.is_empty() || reason.chars().count() > LONGEST_REASON {
         let told = "Запись не удалена. Напишите причину: одним предложением, не длиннее 300 знаков.";
         return draw(&house, &Visitor(person), id, Some(told), now).await;

@@ -38,21 +38,23 @@ use askama::Template;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{DefaultBodyLimit, FromRequestParts, Query, State};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Query, Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode};
-use axum::middleware::{from_fn_with_state, map_response_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_response_with_state};
 use axum::response::{Html, IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
 pub use self::audit::words::ACTIONS as AUDIT_ACTIONS;
+pub(super) use self::public::Documents;
 use self::refused::{Failure, PageError};
+use super::plain_text::{self, Unkeepable};
 use super::{Error, House, session};
 use crate::core::officer::Role;
 use crate::store::Person;
@@ -107,6 +109,7 @@ fn dressed(pages: Router<House>, house: &House) -> Router<House> {
     pages
         .layer(session::layer(house))
         .layer(from_fn_with_state(house.clone(), sign_in::keep_what_was_typed))
+        .layer(from_fn(check_text))
         .layer(csrf(house).with_rejection_response(|_: ProtectionError| Failure::foreign_form().into_response()))
         .layer(CatchPanicLayer::custom(|_: Box<dyn Any + Send>| Failure::ours("a page panicked").into_response()))
         .layer(map_response_with_state(house.clone(), dress))
@@ -117,6 +120,25 @@ fn dressed(pages: Router<House>, house: &House) -> Router<House> {
 pub(super) fn csrf(house: &House) -> CsrfLayer {
     let origin = url::Url::parse(&house.public_url).map(|url| url.origin().ascii_serialization());
     origin.ok().and_then(|origin| CsrfLayer::new().add_trusted_origin(origin).ok()).unwrap_or_default()
+}
+
+/// Refuses control characters in the path, the query and the form.
+async fn check_text(request: Request, next: Next) -> Response {
+    let checked = match plain_text::check_address(request.uri()) {
+        Ok(()) => plain_text::check_form(request, sign_in::LARGEST_SIGN_IN).await,
+        Err(found) => Err(found),
+    };
+    match checked {
+        Ok(request) => next.run(request).await,
+        Err(Unkeepable::Path) => PageError::from(Error::NotFound).into_response(),
+        Err(Unkeepable::Field(name)) => {
+            let text = format!(
+                "В поле «{name}» есть невидимый управляющий символ, сохранить его нельзя. Ничего не изменено. Вернитесь \
+                 назад, наберите это поле заново и отправьте ещё раз."
+            );
+            PageError::from(Error::BadRequest(text)).into_response()
+        }
+    }
 }
 
 /// The last hand on every answer: a failure becomes a page, and all get their headers.

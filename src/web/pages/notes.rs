@@ -121,7 +121,7 @@ impl NotesTyped {
 }
 
 pub(super) fn tidy(text: &str) -> String {
-    text.replace('\0', "").trim().to_owned()
+    text.trim().to_owned()
 }
 
 /// The choices of «Кто обращается» and «Тема».

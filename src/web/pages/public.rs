@@ -1,6 +1,7 @@
 //! What everybody may see without a login (UX §10, R14): the page for the school's site, the poster for the info stand,
 //! and the schedule for programs. All from the calendars that answer the telephone; none asks the database.
 
+mod documents;
 mod feeds;
 #[cfg(test)]
 mod tests;
@@ -9,26 +10,35 @@ mod told;
 use askama::Template;
 use axum::Router;
 use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
+use axum::http::HeaderMap;
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Deserialize;
 
+pub(in crate::web) use self::documents::Documents;
+use self::documents::{Which, answer};
 use self::told::Told;
 use super::frame::Frame;
 use super::qr::Picture;
-use super::{AnyQuery, page, query};
-use crate::core::line::Line;
+use super::{AnyQuery, query};
+use crate::core::line::{Line, Lines};
 use crate::core::school::School;
 use crate::core::wording::day_and_month;
 use crate::time::Timestamp;
 use crate::web::House;
+use crate::web::edge::RESOURCE_POLICY;
 
 /// The page stands in a frame on the school's site, whatever its address. Nothing on it can be pressed to any effect.
 const FRAMED: &str = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors *";
 
 /// Long enough for a crowd of visitors to be answered by a proxy, short enough for «Сейчас».
 const BRIEFLY: &str = "public, max-age=60";
+
+/// The school's site may take what is published into its own pages.
+const FOR_OTHER_SITES: (HeaderName, &str) = (RESOURCE_POLICY, "cross-origin");
+
+const HTML: &str = "text/html; charset=utf-8";
 
 /// Of the poster that is cut into strips: as many as fit the width of the page.
 const STRIPS: usize = 8;
@@ -88,33 +98,36 @@ struct Contact {
     picture: Option<Picture>,
 }
 
-async fn show(State(house): State<House>, wish: AnyQuery<Wish>) -> Response {
-    let now = house.clock.now();
-    let (lines, common) = contacts(&house, now);
-    let frame = Frame::bare(&house, now);
+async fn show(State(house): State<House>, wish: AnyQuery<Wish>, headers: HeaderMap) -> Response {
     let large = is_wished(&query(wish).large);
-    let shown = page(&PublicPage { frame, school: &house.school, large, lines, common });
-    ([(CONTENT_SECURITY_POLICY, FRAMED), (CACHE_CONTROL, BRIEFLY)], shown).into_response()
+    let shown = answer(&house, Which::Page { is_large: large }, &headers, HTML, |all, now| {
+        let (lines, common) = contacts(all, now);
+        let page = PublicPage { frame: Frame::bare(&house, now), school: &house.school, large, lines, common };
+        Ok(page.render()?.into_bytes())
+    });
+    ([(CONTENT_SECURITY_POLICY, FRAMED), (CACHE_CONTROL, BRIEFLY), FOR_OTHER_SITES], shown).into_response()
 }
 
-async fn poster(State(house): State<House>, wish: AnyQuery<Wish>) -> Response {
-    let now = house.clock.now();
-    let (lines, common) = contacts(&house, now);
-    let today = house.lines().default_calendar().local_date(now);
-    let shown = page(&Poster {
-        frame: Frame::bare(&house, now),
-        school: &house.school,
-        lines,
-        common,
-        strips: if is_wished(&query(wish).strips) { STRIPS } else { 0 },
-        today: format!("{} {} года", day_and_month(today), today.year()),
+async fn poster(State(house): State<House>, wish: AnyQuery<Wish>, headers: HeaderMap) -> Response {
+    let strips = if is_wished(&query(wish).strips) { STRIPS } else { 0 };
+    let shown = answer(&house, Which::Poster { strips }, &headers, HTML, |all, now| {
+        let (lines, common) = contacts(all, now);
+        let today = all.default_calendar().local_date(now);
+        let poster = Poster {
+            frame: Frame::bare(&house, now),
+            school: &house.school,
+            lines,
+            common,
+            strips,
+            today: format!("{} {} года", day_and_month(today), today.year()),
+        };
+        Ok(poster.render()?.into_bytes())
     });
-    ([(CACHE_CONTROL, BRIEFLY)], shown).into_response()
+    ([(CACHE_CONTROL, BRIEFLY), FOR_OTHER_SITES], shown).into_response()
 }
 
 /// The published lines, and what is told of all of them at once where it is the same.
-fn contacts(house: &House, now: Timestamp) -> (Vec<Contact>, Option<Told>) {
-    let lines = house.lines();
+fn contacts(lines: &Lines, now: Timestamp) -> (Vec<Contact>, Option<Told>) {
     let contacts: Vec<Contact> = lines.iter().filter_map(|line| contact(line, now)).collect();
     let first = contacts.first().map(|contact| contact.told.clone());
     let common = first.filter(|first| contacts.iter().all(|contact| contact.told == *first));

@@ -28,13 +28,13 @@ use super::{AnyQuery, LARGEST_FORM, Visitor, page, query};
 use crate::core::officer::Actor;
 use crate::store::{AuditEntry, Officer};
 use crate::time::Timestamp;
-use crate::web::{Error, House, password, session};
+use crate::web::{Error, House, Rejection, password, session};
 
 /// The longest login that is looked at, in bytes.
 pub(super) const LONGEST_LOGIN: usize = 200;
 
 /// The form besides what it carries on from another one.
-const LARGEST_SIGN_IN: usize = LARGEST_FORM + 16 * 1024;
+pub(super) const LARGEST_SIGN_IN: usize = LARGEST_FORM + 16 * 1024;
 
 pub(super) fn router() -> Router<House> {
     Router::new()
@@ -90,7 +90,9 @@ async fn sign_in(
         (status, page(&form)).into_response()
     };
     if let Err(seconds) = door.gate.enter(door.address, &shortened(login), door.now) {
-        warn!(address = %door.address, "Too many failed sign-ins from {}", door.address);
+        if house.rejections.is_first(Rejection::TooManySignIns, "") {
+            warn!(address = %door.address, "Too many failed sign-ins from {}", door.address);
+        }
         return Ok(too_many(seconds, |told| again(StatusCode::TOO_MANY_REQUESTS, told)));
     }
     let known = match login.len() {
@@ -99,7 +101,9 @@ async fn sign_in(
     };
     let by = known.as_ref().map_or_else(Actor::stranger, |officer| Actor::officer(officer.id, &officer.name));
     let Some(officer) = checked(&door.gate, known, password).await else {
-        warn!(address = %door.address, "A sign-in from {} failed", door.address);
+        if house.rejections.is_first(Rejection::FailedSignIn, "") {
+            warn!(address = %door.address, "A sign-in from {} failed", door.address);
+        }
         failure(&house, &door, by, "login_failed", &shortened(login)).await?;
         let told = "Логин или пароль не подходят. Проверьте раскладку клавиатуры и Caps Lock.".to_owned();
         return Ok(again(StatusCode::UNPROCESSABLE_ENTITY, told));
@@ -213,8 +217,9 @@ async fn audit(house: &House, by: Actor, action: &'static str, address: &str, no
 
 /// Where to go after signing in: only ever a page of ours.
 fn own_page(to: &str) -> &str {
-    let stays = to.starts_with('/') && !to.starts_with("//") && !to.contains(['\\', '\r', '\n', '\t']);
-    if stays && to.is_ascii() { to } else { "/callbacks" }
+    let is_odd = |c: char| c == '\\' || c.is_control() || !c.is_ascii();
+    let stays = to.starts_with('/') && !to.starts_with("//");
+    if stays && !to.contains(is_odd) { to } else { "/callbacks" }
 }
 
 #[cfg(test)]
@@ -229,6 +234,8 @@ mod tests {
             ("//evil.example", "/callbacks"),
             ("/\\evil.example", "/callbacks"),
             ("/\t/evil.example", "/callbacks"),
+            ("/calls\0", "/callbacks"),
+            ("/calls\u{7f}", "/callbacks"),
             ("https://evil.example", "/callbacks"),
             ("javascript:alert(1)", "/callbacks"),
         ] {

@@ -59,6 +59,8 @@ pub struct Setup {
     pub hours: String,
     /// The address of the service, as a provider knows it.
     pub public_url: String,
+    /// Further keys of `[server]`.
+    pub server_keys: String,
     /// The phones of the officers, of both lines.
     pub ring: Vec<&'static str>,
     /// Further keys of both lines.
@@ -73,12 +75,13 @@ pub struct Setup {
 
 impl Setup {
     fn text(&self, database: &str, folder: &Path) -> String {
-        let Self { hours, public_url, ring, line_keys, provider, provider_keys, api_base, tables } = self;
+        let Self { hours, public_url, server_keys, ring, line_keys, provider, provider_keys, api_base, tables } = self;
         let recordings = folder.join("recordings");
         format!(
             r#"
             [server]
             public_url = "{public_url}"
+            {server_keys}
             [storage]
             database = "{database}"
             recordings = "{}"
@@ -158,6 +161,7 @@ impl App {
         let setup = Setup {
             hours: String::new(),
             public_url: PUBLIC_URL.to_owned(),
+            server_keys: String::new(),
             ring: vec!["+79280000055", "+79280000056"],
             line_keys: String::new(),
             provider: "twilio",

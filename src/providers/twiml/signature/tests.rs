@@ -76,6 +76,77 @@ fn judge(url: &str, body: &str, token: &str, signed: &str) -> Result<(), Refused
     check_form_signature(url, "POST", FORM, body.as_bytes(), &tokens(&[token]), &sign("secret", signed))
 }
 
+/// The reason of a refusal with its hint.
+fn explained(url: &str, body: &'static str, token: &str, signed: &str) -> String {
+    let header = sign("secret", signed);
+    let headers = [("content-type", FORM.unwrap()), ("x-twilio-signature", header.as_str())];
+    let (request, tokens) = (request("POST", &headers, body), tokens(&[token]));
+    let refused = check_request(Signature::Twilio, &tokens, url, &request, at(0)).unwrap_err();
+    explain(Signature::Twilio, &tokens, url, &request, refused).to_string()
+}
+
+thread_local! {
+    /// How many MACs this thread has made, and over how many bytes.
+    static MACS: std::cell::Cell<(usize, usize)> = const { std::cell::Cell::new((0, 0)) };
+}
+
+pub(super) fn count_mac(size_bytes: usize) {
+    MACS.with(|macs| macs.set((macs.get().0 + 1, macs.get().1 + size_bytes)));
+}
+
+/// How a request with these two signatures is judged, how many MACs that takes, and over how many bytes.
+fn cost(fields: &[(&str, String)], signatures: [&str; 2]) -> (Result<(), Refused>, usize, usize) {
+    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    let headers = [
+        ("content-type", FORM.unwrap()),
+        ("x-signalwire-signature", signatures[0]),
+        ("x-twilio-signature", signatures[1]),
+    ];
+    let request = RawRequest { body: body.into(), ..request("POST", &headers, "") };
+    MACS.with(|macs| macs.set((0, 0)));
+    let judged = check_request(Signature::SignalWire, &tokens(&["secret"]), URL, &request, at(0));
+    let (macs, size_bytes) = MACS.with(std::cell::Cell::get);
+    (judged, macs, size_bytes)
+}
+
+/// Threat: wrongly signed forms that cost a hundred times what genuine ones do.
+#[test]
+fn a_refusal_costs_at_most_twice_an_acceptance() {
+    let wrong = ["AAAAAAAAAAAAAAAAAAAAAAAAAAA=", "BAAAAAAAAAAAAAAAAAAAAAAAAAA="];
+    let honest = |fields: &[(&str, String)]| {
+        let mut sorted = fields.to_vec();
+        sorted.sort();
+        sorted.dedup();
+        let message = sorted.iter().map(|(name, value)| format!("{name}{value}")).collect::<String>();
+        sign("secret", &format!("{URL}{message}"))
+    };
+    let ordinary = vec![("CallSid", "CA1".to_owned()), ("From", "+79280000001".to_owned())];
+    let large: Vec<_> = (0..200).map(|number| ("X", format!("{number:0300}"))).collect();
+    // Fields that repeat in another order than the sorted one, and that were no UTF-8.
+    let odd: Vec<_> = large.iter().rev().map(|(name, value)| (*name, format!("{value}\u{fffd}"))).collect();
+    let odd_and_small = odd[..20].to_vec();
+    let (judged, macs, largest) = cost(&large, [&honest(&large), wrong[0]]);
+    assert_eq!((judged, macs), (Ok(()), 1));
+    for fields in [&ordinary, &large, &odd] {
+        assert_eq!(cost(fields, [wrong[0], &honest(fields)]).1, 1, "the acceptance");
+        let (judged, macs, size_bytes) = cost(fields, wrong);
+        assert!(judged.is_err() && macs <= 2 && size_bytes <= 2 * largest + 2000, "{macs} MACs, {size_bytes} bytes");
+    }
+    let (judged, macs, size_bytes) = cost(&odd_and_small, wrong);
+    assert!(judged.is_err() && macs <= 8 && size_bytes <= 2 * largest, "{macs} MACs, {size_bytes} bytes");
+}
+
+/// Threat: the search for the reason of a refusal, which costs as much as thirty acceptances, made by strangers.
+#[test]
+fn a_form_of_too_many_fields_is_looked_at_once() {
+    let fields = vec![("X", "1".to_owned()); 9000];
+    let wrong = "AAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    let (judged, macs, _) = cost(&fields, [wrong, wrong]);
+    assert_eq!((judged, macs), (Err(Refused::TooManyFields), 1));
+    let honest = sign("secret", &format!("{URL}X1"));
+    assert_eq!(cost(&fields, [&honest, wrong]).0, Ok(()), "a provider that really sends it is believed");
+}
+
 #[test]
 fn any_of_the_tokens_may_have_signed_while_they_rotate() {
     let header = sign("new", &format!("{URL}CallSidCA1"));
@@ -151,17 +222,17 @@ fn a_refusal_says_what_would_have_fitted() {
         (format!("{URL}?b=1&a=2"), "the address alone"),
         (format!("{URL}?b=1&a=2CallSidCA2"), "the secret is another one"),
     ] {
-        let refused = judge(&format!("{URL}?b=1&a=2"), body, "secret", &signed).unwrap_err().to_string();
+        let refused = explained(&format!("{URL}?b=1&a=2"), body, "secret", &signed);
         assert!(refused.contains(words), "{signed}: {refused}");
     }
-    let refused = judge(URL, "CallSid=CA1", "secret ", &format!("{URL}CallSidCA1")).unwrap_err().to_string();
+    let refused = explained(URL, "CallSid=CA1", "secret ", &format!("{URL}CallSidCA1"));
     assert!(refused.contains("blanks"), "{refused}");
 }
 
 #[test]
 fn a_refusal_tells_neither_password_nor_query_nor_form() {
     let url = "https://user:hunter2@calls.example.org/webhooks/twilio/voice?From=%2B79280000001";
-    let refused = judge(url, "Secret=form", "token-in-use", "").unwrap_err().to_string();
+    let refused = explained(url, "Secret=form", "token-in-use", "");
     assert!(refused.contains("https://…@calls.example.org/webhooks/twilio/voice?…"), "{refused}");
     for secret in ["hunter2", "79280000001", "form=", "token-in-use"] {
         assert!(!refused.contains(secret), "{refused}");

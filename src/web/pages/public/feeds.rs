@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use axum::Json;
 use axum::extract::State;
-use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::HeaderMap;
+use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use super::super::{AnyQuery, query};
-use super::{BRIEFLY, heading, told};
+use super::documents::{Which, answer};
+use super::{BRIEFLY, FOR_OTHER_SITES, heading, told};
 use crate::core::calendar::{CalendarEvent, EventTime, write_calendar};
 use crate::core::line::{Line, LineId};
 use crate::core::timetable::{self, DayToCome, Span, usual_hours};
@@ -26,6 +27,7 @@ struct Schedule {
     school: SchoolTold,
     /// Of the school, by its IANA name; a line may have its own.
     time_zone: String,
+    /// When this was made of the data: it stays the same until they change.
     updated_at: String,
     /// In the order of the configuration.
     lines: Vec<LineTold>,
@@ -76,20 +78,22 @@ struct DayTold {
     exception: bool,
 }
 
-pub(super) async fn json(State(house): State<House>) -> Response {
-    let (now, lines) = (house.clock.now(), house.lines());
-    let zone = lines.default_calendar().time_zone();
-    let schedule = Schedule {
-        school: SchoolTold {
-            name: house.school.name.clone(),
-            site: house.school.site.clone(),
-            regulation_url: house.school.regulation_url.clone(),
-        },
-        time_zone: zone_name(zone),
-        updated_at: instant(zone, now),
-        lines: lines.iter().map(|line| line_told(line, now)).collect(),
-    };
-    ([(ACCESS_CONTROL_ALLOW_ORIGIN, "*"), (CACHE_CONTROL, BRIEFLY)], Json(schedule)).into_response()
+pub(super) async fn json(State(house): State<House>, headers: HeaderMap) -> Response {
+    let schedule = answer(&house, Which::Json, &headers, "application/json", |lines, now| {
+        let zone = lines.default_calendar().time_zone();
+        let schedule = Schedule {
+            school: SchoolTold {
+                name: house.school.name.clone(),
+                site: house.school.site.clone(),
+                regulation_url: house.school.regulation_url.clone(),
+            },
+            time_zone: zone_name(zone),
+            updated_at: instant(zone, now),
+            lines: lines.iter().map(|line| line_told(line, now)).collect(),
+        };
+        Ok(serde_json::to_vec(&schedule).expect("texts, numbers and lists are JSON"))
+    });
+    ([(ACCESS_CONTROL_ALLOW_ORIGIN, "*"), (CACHE_CONTROL, BRIEFLY), FOR_OTHER_SITES], schedule).into_response()
 }
 
 fn line_told(line: &Line, now: Timestamp) -> LineTold {
@@ -156,18 +160,19 @@ pub(super) struct Wanted {
 }
 
 /// The working periods of today and the coming year, one event each. An event keeps its UID when its hours change.
-pub(super) async fn ics(State(house): State<House>, wanted: AnyQuery<Wanted>) -> Response {
-    let (now, lines) = (house.clock.now(), house.lines());
+pub(super) async fn ics(State(house): State<House>, wanted: AnyQuery<Wanted>, headers: HeaderMap) -> Response {
     let wanted = LineId::new(&query(wanted).line);
-    let is_wanted = |line: &&Line| lines.get(&wanted).is_none() || line.id == wanted;
-    let host = url::Url::parse(&house.public_url).ok().and_then(|url| url.host_str().map(str::to_owned));
-    let host = host.unwrap_or_else(|| "perezvon".to_owned());
-    let name = format!("Помощь по Школьному порталу: {}", house.school.name);
-    let events = lines.iter().filter(is_wanted).flat_map(|line| events(line, &host, now));
-    let calendar = write_calendar(&name, events, now);
-    let headers =
-        [(CONTENT_TYPE, "text/calendar; charset=utf-8"), (CACHE_CONTROL, BRIEFLY), (ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
-    (headers, calendar).into_response()
+    let wanted = house.lines().get(&wanted).is_some().then_some(wanted);
+    let calendar =
+        answer(&house, Which::Ics(wanted.clone()), &headers, "text/calendar; charset=utf-8", |lines, now| {
+            let host = url::Url::parse(&house.public_url).ok().and_then(|url| url.host_str().map(str::to_owned));
+            let host = host.unwrap_or_else(|| "perezvon".to_owned());
+            let name = format!("Помощь по Школьному порталу: {}", house.school.name);
+            let is_wanted = |line: &&Line| wanted.as_ref().is_none_or(|wanted| line.id == *wanted);
+            let events = lines.iter().filter(is_wanted).flat_map(|line| events(line, &host, now));
+            Ok(write_calendar(&name, events, now).into_bytes())
+        });
+    ([(CACHE_CONTROL, BRIEFLY), (ACCESS_CONTROL_ALLOW_ORIGIN, "*"), FOR_OTHER_SITES], calendar).into_response()
 }
 
 fn events(line: &Line, host: &str, now: Timestamp) -> Vec<CalendarEvent> {

@@ -2,8 +2,11 @@
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, SET_COOKIE, X_FRAME_OPTIONS};
-use axum::http::{HeaderMap, Request, StatusCode};
+use axum::http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
+    HeaderName, IF_NONE_MATCH, SET_COOKIE, VARY, X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderMap, Method, Request, StatusCode};
 use icalendar::Component;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -75,6 +78,17 @@ impl Stand {
         let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
         let text = String::from_utf8(to_bytes(body, usize::MAX).await.unwrap().to_vec()).unwrap();
         Answer { status: parts.status, headers: parts.headers, text: text.replace('\u{a0}', " ") }
+    }
+
+    async fn ask(&self, method: Method, address: &str, headers: &[(HeaderName, &str)]) -> Answer {
+        let mut request = Request::builder().method(method).uri(address);
+        for (name, value) in headers {
+            request = request.header(name, *value);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        Answer { status: parts.status, headers: parts.headers, text: String::from_utf8_lossy(&bytes).into_owned() }
     }
 
     /// The part of a page that tells about this line.
@@ -240,6 +254,48 @@ async fn the_public_page_may_stand_in_a_frame_and_nothing_else_may() {
         assert_eq!(outside, usize::from(is_page), "only support is named, in {address}");
     }
     assert_eq!(stand.get("/schedule.json").await.header(axum::http::header::ACCESS_CONTROL_ALLOW_ORIGIN), "*");
+}
+
+/// Threat: documents that take ten milliseconds each, asked for by everybody.
+#[tokio::test]
+async fn public_documents_are_made_once_until_their_data_change() {
+    let stand = Stand::open("2026-11-20T12:00:00+03:00", staff_hours()).await;
+    let etag = async |address: &str| stand.ask(Method::GET, address, &[]).await.header(ETAG).to_owned();
+    let addresses = [
+        "/",
+        "/?large=1",
+        "/poster",
+        "/poster?strips=1",
+        "/schedule.json",
+        "/schedule.ics",
+        "/schedule.ics?line=staff",
+    ];
+    for address in addresses {
+        let first = etag(address).await;
+        assert!(first.starts_with('"') && first.len() > 30, "{address} {first}");
+        stand.house.clock.set("2026-11-20T12:59:59+03:00".parse().unwrap());
+        assert_eq!(etag(address).await, first, "{address}: nothing has changed");
+        let again = stand.ask(Method::GET, address, &[(IF_NONE_MATCH, &first)]).await;
+        assert_eq!((again.status, again.text.as_str()), (StatusCode::NOT_MODIFIED, ""), "{address}");
+        assert_eq!(again.header(CACHE_CONTROL), "public, max-age=60", "{address}");
+        let (whole, head) = (stand.ask(Method::GET, address, &[]).await, stand.ask(Method::HEAD, address, &[]).await);
+        assert_eq!((head.status, head.text.as_str()), (StatusCode::OK, ""), "{address}");
+        assert_eq!(head.header(ETAG), first, "{address}");
+        assert_eq!(head.header(CONTENT_LENGTH), whole.text.len().to_string(), "{address}");
+        let packed = stand.ask(Method::GET, address, &[(ACCEPT_ENCODING, "gzip")]).await;
+        assert_eq!((packed.header(CONTENT_ENCODING), packed.header(VARY)), ("gzip", "accept-encoding"), "{address}");
+        assert_ne!(packed.header(ETAG), first, "{address}");
+        // The break of the staff begins; the poster does not say what is now.
+        stand.house.clock.set("2026-11-20T13:00:00+03:00".parse().unwrap());
+        assert_eq!(etag(address).await == first, address.starts_with("/poster"), "{address}");
+        stand.house.clock.set("2026-11-20T12:00:00+03:00".parse().unwrap());
+    }
+    let poster = etag("/poster").await;
+    stand.house.clock.set("2026-11-21T00:00:00+03:00".parse().unwrap());
+    assert_ne!(etag("/poster").await, poster, "another day");
+    let description = etag("/api/openapi.json").await;
+    let again = stand.ask(Method::GET, "/api/openapi.json", &[(IF_NONE_MATCH, &description)]).await;
+    assert_eq!((again.status, again.text.as_str()), (StatusCode::NOT_MODIFIED, ""));
 }
 
 #[tokio::test]

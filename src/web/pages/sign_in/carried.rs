@@ -43,6 +43,7 @@ struct Kept {
 
 impl Onward {
     pub fn to(to: &str) -> Self {
+        let to = if to.contains(char::is_control) { "" } else { to };
         Self { to: to.to_owned(), kept: None }
     }
 
@@ -56,7 +57,7 @@ impl Onward {
                 fields: fields.take(MOST_FIELDS).map(|(name, value)| (name.to_owned(), value.clone())).collect(),
             }
         });
-        Self { to: one("to").unwrap_or_default(), kept }
+        Self { kept, ..Self::to(&one("to").unwrap_or_default()) }
     }
 
     /// Names and values of the hidden fields with which the next form carries all this on.

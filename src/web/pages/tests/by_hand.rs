@@ -100,12 +100,14 @@ async fn all_mistakes_are_told_at_once_above_what_was_typed() {
 
 /// PostgreSQL keeps no such character in a text.
 #[tokio::test]
-async fn a_character_that_cannot_be_kept_is_left_out() {
+async fn a_character_that_cannot_be_kept_is_a_mistake_of_its_field() {
     let school = School::open().await;
     let cookie = school.sign_in("madina").await;
     let typed = form(&[("line", "parents"), ("channel", "meeting"), ("summary", "до\0ма")]);
-    let id = led_to(&school.post("/callbacks/new", &cookie, &typed).await);
-    assert_eq!(school.view(id).await.callback.desk.notes.summary.as_deref(), Some("дома"));
+    let refused = school.post("/callbacks/new", &cookie, &typed).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert!(refused.text.contains("В поле «summary»"), "{}", refused.text);
+    assert_eq!(school.house.store.count_open(school.clock.now()).await.unwrap(), [], "nothing was registered");
 }
 
 #[tokio::test]
