@@ -26,6 +26,7 @@ use tower_http::timeout::TimeoutLayer;
 pub use self::error::Error;
 pub use self::pages::AUDIT_ACTIONS;
 use crate::core::line::Lines;
+use crate::core::retention::Terms;
 use crate::core::school::School;
 use crate::providers::{Provider, Providers};
 use crate::recordings::{Folder, Joiner};
@@ -66,6 +67,8 @@ pub struct Parts {
     pub transcribes: bool,
     /// Whether the worker makes a backup every night.
     pub backs_up: bool,
+    /// How long personal data is kept.
+    pub retention: Terms,
     /// Of the worker, for readiness.
     pub worker: Heartbeat,
 }
@@ -125,6 +128,7 @@ impl House {
             sends_mail: false,
             transcribes: false,
             backs_up: false,
+            retention: Terms::default(),
             worker: Heartbeat::default(),
         })
     }

@@ -32,6 +32,7 @@ mod machine;
 mod official;
 mod outage;
 mod people;
+mod privacy;
 mod recognise;
 mod reconciling;
 mod refused;
