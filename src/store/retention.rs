@@ -122,22 +122,23 @@ impl Store {
         counts: &mut RetentionCounts,
     ) -> Result<()> {
         let pass = Pass { store: self, lines: self.lines(), dry_run };
-        if let Some(days) = terms.numbers_days {
-            let cutoff = Cutoff::before(now, days);
-            counts.calls += pass.rows(CALLS_DONE, OLD_CALLS, cutoff, Step::Call).await?;
-            counts.callbacks += pass.callbacks(cutoff).await?;
-            counts.contacts += pass.contacts(cutoff).await?;
-            counts.audit += pass.rows(AUDIT_DONE, OLD_AUDIT, cutoff, Step::Audit).await?;
-        }
+        // While the calls still know their numbers.
         if let Some(days) = terms.deliveries_days.into_iter().chain(terms.numbers_days).min() {
             let cutoff = Cutoff::before(now, days);
-            counts.deliveries += pass.rows(DELIVERIES_DONE, OLD_DELIVERIES, cutoff, Step::Delivery).await?;
+            pass.rows(DELIVERIES_DONE, OLD_DELIVERIES, cutoff, Step::Delivery, &mut counts.deliveries).await?;
+        }
+        if let Some(days) = terms.numbers_days {
+            let cutoff = Cutoff::before(now, days);
+            pass.rows(CALLS_DONE, OLD_CALLS, cutoff, Step::Call, &mut counts.calls).await?;
+            pass.callbacks(cutoff, &mut counts.callbacks).await?;
+            pass.contacts(cutoff, &mut counts.contacts).await?;
+            pass.rows(AUDIT_DONE, OLD_AUDIT, cutoff, Step::Audit, &mut counts.audit).await?;
         }
         if let Some(years) = terms.statistics_years {
             let cutoff = Cutoff::before(now, years.saturating_mul(YEAR_DAYS));
-            counts.old_callbacks += pass.old(cutoff, ANCIENT_CALLBACKS, Step::OldCallback).await?;
-            counts.old_calls += pass.old(cutoff, ANCIENT_CALLS, Step::OldCall).await?;
-            pass.old(cutoff, ANCIENT_DELIVERIES, Step::OldDelivery).await?;
+            pass.old(cutoff, ANCIENT_CALLBACKS, Step::OldCallback, &mut counts.old_callbacks).await?;
+            pass.old(cutoff, ANCIENT_CALLS, Step::OldCall, &mut counts.old_calls).await?;
+            pass.old(cutoff, ANCIENT_DELIVERIES, Step::OldDelivery, &mut 0).await?;
         }
         Ok(())
     }
@@ -176,13 +177,20 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     /// Goes through the rows after the mark, oldest first; the mark moves behind those that are done without a gap.
-    async fn rows(&self, mark: &'static str, page: &'static str, cutoff: Cutoff, step: Step) -> Result<u64> {
+    async fn rows(
+        &self,
+        mark: &'static str,
+        page: &'static str,
+        cutoff: Cutoff,
+        step: Step,
+        count: &mut u64,
+    ) -> Result<()> {
         let mut last: i64 = self.store.meta(mark).await?.and_then(|text| text.parse().ok()).unwrap_or(0);
-        let (mut count, mut has_gap) = (0, false);
+        let mut has_gap = false;
         loop {
             let query = sqlx::query(page).bind(last).bind(cutoff.id).bind(cutoff.ms()).bind(CHUNK);
             let rows = query.fetch_all(&self.store.readers).await?;
-            let Some(newest) = rows.last() else { return Ok(count) };
+            let Some(newest) = rows.last() else { return Ok(()) };
             last = Columns::of("retention", newest).get("id")?;
             let (mut due, mut done_up_to) = (Vec::new(), None);
             for row in &rows {
@@ -195,41 +203,40 @@ impl Pass<'_> {
                 done_up_to = if has_gap { done_up_to } else { Some(id) };
             }
             let mark = done_up_to.map(|id| (mark, id.to_string()));
-            count += self.write(due, mark, step, cutoff).await?;
+            *count += self.write(due, mark, step, cutoff).await?;
         }
     }
 
     /// Closed callbacks, in the order of their closing.
-    async fn callbacks(&self, cutoff: Cutoff) -> Result<u64> {
+    async fn callbacks(&self, cutoff: Cutoff, count: &mut u64) -> Result<()> {
         let mark = self.store.meta(CALLBACKS_DONE).await?;
         let (mut at, mut id) = mark
             .and_then(|text| text.split_once(' ').and_then(|(at, id)| Some((at.parse().ok()?, id.parse().ok()?))))
-            .unwrap_or((i64::MIN, 0));
-        let mut count = 0;
+            .unwrap_or((i64::MIN, 0_i64));
         loop {
             let query = sqlx::query(OLD_CALLBACKS).bind(at).bind(id).bind(cutoff.ms()).bind(CHUNK);
             let rows: Vec<AnyRow> = query.fetch_all(&self.store.readers).await?;
-            let Some(newest) = rows.last() else { return Ok(count) };
+            let Some(newest) = rows.last() else { return Ok(()) };
             (at, id) = {
                 let columns = Columns::of("callback", newest);
                 (columns.get("closed_at")?, columns.get("id")?)
             };
-            count +=
+            *count +=
                 self.write(ids(rows)?, Some((CALLBACKS_DONE, format!("{at} {id}"))), Step::Callback, cutoff).await?;
         }
     }
 
     /// Names and notes of numbers that nobody has called from since.
-    async fn contacts(&self, cutoff: Cutoff) -> Result<u64> {
-        let (mut count, mut last) = (0, String::new());
+    async fn contacts(&self, cutoff: Cutoff, count: &mut u64) -> Result<()> {
+        let mut last = String::new();
         loop {
             let query = sqlx::query(OLD_CONTACTS).bind(last).bind(cutoff.id).bind(cutoff.ms()).bind(CHUNK);
             let rows = query.fetch_all(&self.store.readers).await?;
-            let Some(newest) = rows.last() else { return Ok(count) };
+            let Some(newest) = rows.last() else { return Ok(()) };
             last = Columns::of("contact", newest).get("number")?;
             let numbers = rows.iter().map(|row| Columns::of("contact", row).parsed("number", PhoneNumber::stored));
             let numbers = numbers.collect::<Result<Vec<_>>>()?;
-            count += numbers.len() as u64;
+            *count += numbers.len() as u64;
             if self.dry_run {
                 continue;
             }
@@ -247,14 +254,14 @@ impl Pass<'_> {
     }
 
     /// What is older than the statistics reach.
-    async fn old(&self, cutoff: Cutoff, page: &'static str, step: Step) -> Result<u64> {
-        let (mut count, mut last) = (0, 0);
+    async fn old(&self, cutoff: Cutoff, page: &'static str, step: Step, count: &mut u64) -> Result<()> {
+        let mut last = 0;
         loop {
             let query = sqlx::query(page).bind(last).bind(cutoff.id).bind(cutoff.ms()).bind(CHUNK);
             let due = ids(query.fetch_all(&self.store.readers).await?)?;
-            let Some(newest) = due.last() else { return Ok(count) };
+            let Some(newest) = due.last() else { return Ok(()) };
             last = *newest;
-            count += self.write(due, None, step, cutoff).await?;
+            *count += self.write(due, None, step, cutoff).await?;
         }
     }
 
@@ -358,10 +365,10 @@ async fn erase(
                 return Ok(false);
             }
             let redaction = redaction(&numbers);
-            let (object, detail) = match object.starts_with("caller ") {
-                // The name that somebody gave to the number.
-                true => (redaction.field(&object), String::new()),
-                false => (redaction.prose(&object), redaction.prose(&detail)),
+            let (object, detail) = match object.strip_prefix("caller ").and_then(PhoneNumber::stored) {
+                // The detail is the name that somebody gave to the number.
+                Some(number) => (format!("caller {}", redaction.number(&number)), String::new()),
+                None => (redaction.prose(&object), redaction.prose(&detail)),
             };
             audit::rewrite(writing.sql, id, &object, &detail).await?;
             Ok(true)

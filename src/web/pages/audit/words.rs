@@ -92,6 +92,7 @@ pub(super) fn object(object: &str) -> String {
         "hours" => "календарь".to_owned(),
         "provider" => format!("оператор {name}"),
         "backup" => format!("копия {name}"),
+        "retention" => "сроки хранения".to_owned(),
         _ => object.to_owned(),
     }
 }
