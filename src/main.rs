@@ -12,11 +12,12 @@ use perezvon::app::cli::{
 };
 use perezvon::app::config::{self, Config, Mistakes};
 use perezvon::app::{
-    backup, demo, hours, house, pbx, people, provider, reconcile, replay, serve, telemetry, verify, webhook_verify,
+    backup, demo, hours, house, pbx, people, privacy, provider, reconcile, replay, serve, telemetry, verify,
+    webhook_verify,
 };
 use perezvon::core::calendar::Calendar;
 use perezvon::core::line::LineId;
-use perezvon::jobs::{Http, Reconciler, try_mail};
+use perezvon::jobs::{Http, Reconciler, Worker, try_mail};
 use perezvon::recordings::Folder;
 use perezvon::store::{Store, marks_of};
 use perezvon::time::Clock;
@@ -103,15 +104,31 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
             return webhook_verify::run(&args, &body, now, out);
         }
         Command::Backup(args) => return backup::make(&load()?, &args.into, now, out).await,
-        Command::Restore(args) => return backup::restore(&load()?, &args.backup, now, out).await,
+        Command::Restore(args) => {
+            return backup::restore(&load()?, &args.backup, args.forgotten.as_deref(), now, out).await;
+        }
+        Command::Find(args) => {
+            let config = load()?;
+            let worker = worker(&config, open_to_read(&config).await?)?;
+            return privacy::find(&config, &worker, &args, now, out).await;
+        }
+        Command::Forget(args) => {
+            let config = load()?;
+            let worker = worker(&config, open(&config).await?)?;
+            return privacy::forget(&config, &worker, &args, now, out).await;
+        }
+        Command::Retention(args) => {
+            let config = load()?;
+            let worker = worker(&config, open(&config).await?)?;
+            return privacy::retention(&config, &worker, &args, out).await;
+        }
         Command::Verify(args) => {
             if let Some(folder) = &args.backup {
                 return backup::verify(folder, out).await;
             }
             let config = load()?;
-            let folder = Folder::open(&config.storage.recordings)?;
             let store = if args.adopt { open(&config).await? } else { open_to_read(&config).await? };
-            let worker = house::worker_of_a_command(&config, store, folder);
+            let worker = worker(&config, store)?;
             let is_whole = verify::run_both_ways(&worker, args.adopt, out).await?;
             return Ok(verify::audit(&worker.store, args.audit_head, out).await? && is_whole);
         }
@@ -127,6 +144,12 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
     }
     out.flush()?;
     Ok(true)
+}
+
+/// For a command that does single pieces of the worker's work.
+fn worker(config: &Config, store: Store) -> anyhow::Result<Worker> {
+    let folder = Folder::open(&config.storage.recordings)?;
+    Ok(house::worker_of_a_command(config, store, folder))
 }
 
 /// Opens the database that is there. A file that the service misses is not made behind its back.

@@ -6,8 +6,12 @@ use std::path::Path;
 use anyhow::{Context, bail};
 
 use super::config::{Config, reason};
+use super::privacy;
 use crate::core::officer::Actor;
-use crate::jobs::backup::{self, BackupError, BackupRequest, MadeBy, Manifest, ManifestError, Problem, RestoringError};
+use crate::jobs::backup::{
+    self, BackupError, BackupRequest, Forgetting, MadeBy, Manifest, ManifestError, Problem, RestoringError,
+};
+use crate::jobs::{FORGOTTEN, FORGOTTEN_BESIDE_RECORDINGS, add_forgotten, read_forgotten};
 use crate::store::{AuditEntry, RestoreError, SchemaError, StoreError, audit_without_migrating};
 use crate::time::Timestamp;
 
@@ -53,6 +57,7 @@ pub async fn make(config: &Config, into: &Path, now: Timestamp, out: &mut dyn Wr
     })?;
     let manifest = &made.manifest;
     writeln!(out, "✓ Копия: {}", made.folder.display())?;
+    keep_list_beside(config, into, out).await?;
     write_into_audit(config, "backup", &made.folder, now, out).await?;
     describe(manifest, out)?;
     if made.linked > 0 {
@@ -73,10 +78,19 @@ pub async fn make(config: &Config, into: &Path, now: Timestamp, out: &mut dyn Wr
 }
 
 /// Restores the backup in `folder` into the configured database and recordings folder, both empty.
-pub async fn restore(config: &Config, folder: &Path, now: Timestamp, out: &mut dyn Write) -> anyhow::Result<bool> {
+/// Callers on the list of forgotten numbers, `forgotten` or one that lies in its place, do not come back.
+pub async fn restore(
+    config: &Config,
+    folder: &Path,
+    forgotten: Option<&Path>,
+    now: Timestamp,
+    out: &mut dyn Write,
+) -> anyhow::Result<bool> {
     let storage = &config.storage;
+    let list = privacy::lists_for_restore(config, folder, forgotten)?;
+    let forgetting = Forgetting { list, lines: config.lines.clone(), now };
     let (database, recordings) = (storage.database_shown(), storage.recordings.display());
-    let restored = match backup::restore(folder, &storage.database, &storage.recordings).await {
+    let restored = match backup::restore(folder, &storage.database, &storage.recordings, &forgetting).await {
         Ok(restored) => restored,
         Err(RestoringError::Damaged(problems)) => {
             list(&problems, out)?;
@@ -114,11 +128,25 @@ pub async fn restore(config: &Config, folder: &Path, now: Timestamp, out: &mut d
     }
     describe(&restored.manifest, out)?;
     writeln!(out, "✓ База {database} и папка записей {recordings} восстановлены и сверены с копией.")?;
+    match restored.forgotten {
+        0 => {}
+        count => writeln!(out, "✓ Стёрты снова те, кого стёрли после этой копии: {count}.")?,
+    }
     write_into_audit(config, "restore", folder, now, out).await?;
     for name in restored.manifest.defects.iter().take(MAX_LISTED) {
         writeln!(out, "! {name}: этой записи не было уже при копировании")?;
     }
     Ok(true)
+}
+
+/// The list of forgotten numbers lies beside every backup. An older database has none.
+async fn keep_list_beside(config: &Config, into: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
+    let list = read_forgotten(&config.storage.recordings.join(FORGOTTEN_BESIDE_RECORDINGS));
+    let kept = list.and_then(|list| add_forgotten(&into.join(FORGOTTEN), &list.into_iter().collect::<Vec<_>>()));
+    if let Err(failed) = kept {
+        writeln!(out, "! Список стёртых номеров не записан рядом с копией: {}.", reason(&failed))?;
+    }
+    Ok(())
 }
 
 /// What the command did stands in the audit of the database. That it could not be written costs no backup.

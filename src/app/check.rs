@@ -57,6 +57,7 @@ pub async fn run(
             report.second_place(&config.storage);
             report.backup(&config).await;
             report.privacy(&config);
+            report.retention(&config);
             for line in config.lines.iter() {
                 report.line(line, &config, now);
             }
@@ -267,6 +268,19 @@ impl Report {
         }
     }
 
+    fn retention(&mut self, config: &Config) {
+        let terms = &config.retention;
+        if !terms.is_empty() {
+            self.good(format!("Сроки хранения: {}. Стирает служба, каждую ночь в 1:30.", terms.in_words()));
+        }
+        let undecided = terms.undecided_words();
+        if !undecided.is_empty() {
+            self.fair(format!(
+                "Школа не решила, как долго хранить {undecided}: хранится без срока. Когда решит, впишите сроки в раздел [retention]."
+            ));
+        }
+    }
+
     fn line(&mut self, line: &Line, config: &Config, now: Timestamp) {
         let name = format!("Линия «{}»", line.title);
         let number = line.number.as_ref().map(|number| number.spaced()).unwrap_or_default();
@@ -288,6 +302,12 @@ impl Report {
             )),
         }
         let has_exchange = config.providers.iter().any(|provider| matches!(provider, ProviderConfig::Asterisk(_)));
+        if line.recording_notice && has_exchange {
+            self.fair(format!(
+                "{name}: «Сообщение будет записано» своя АТС произнесёт, только если школа записала приветствие с этими словами: в \
+                 пакете звуков их нет. Запишите его на странице «Приветствия»."
+            ));
+        }
         let extensions: Vec<_> = line.ring.iter().filter(|it| matches!(it, Telephone::Extension(_))).collect();
         if let (false, Some(extension)) = (has_exchange, extensions.first()) {
             self.bad(format!(

@@ -9,6 +9,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 pub use self::russian::parse;
 use super::hours::HoursArgs;
 use super::pbx::ConfigArgs;
+use super::privacy::{FindArgs, ForgetArgs, RetentionArgs};
 use super::provider::FallbackArgs;
 use super::reconcile::ReconcileArgs;
 use super::webhook_verify::VerifyArgs;
@@ -73,6 +74,12 @@ pub enum Command {
     Backup(BackupArgs),
     /// Восстановить резервную копию в пустую базу и пустую папку записей из настроек
     Restore(RestoreArgs),
+    /// Найти всё, что есть об одном номере: звонки, обращения, сообщения, заметки; код 1, если ничего нет
+    Find(FindArgs),
+    /// Стереть всё об одном номере: из базы данных, записей и очередей; код 1, если человек ещё ждёт звонка
+    Forget(ForgetArgs),
+    /// Стереть то, чей срок хранения истёк: сроки в разделе [retention] настроек. Служба делает это сама каждую ночь
+    Retention(RetentionArgs),
     /// Повторить принятые запросы операторов в пустую базу или внести звонки, которых нет в базе данных
     Replay(ReplayArgs),
 }
@@ -102,6 +109,9 @@ pub struct RestoreArgs {
     /// Папка одной копии, например /var/backups/perezvon/perezvon-2026-11-21T03-00-00
     #[arg(value_name = "КОПИЯ")]
     pub backup: PathBuf,
+    /// Список стёртых номеров, чтобы копия никого не вернула. Без ключа берётся файл forgotten рядом с копией и .forgotten в папке записей
+    #[arg(long, value_name = "ФАЙЛ")]
+    pub forgotten: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Args)]

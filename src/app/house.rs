@@ -12,8 +12,9 @@ use tracing::error;
 
 use super::config::{Config, ProviderConfig};
 use super::{listener, telemetry};
+use crate::core::retention::Terms;
 use crate::jobs::backup::NightlyBackup;
-use crate::jobs::{Http, Transcriber, Worker};
+use crate::jobs::{Http, Retention, Transcriber, Worker};
 use crate::providers::asterisk::Asterisk;
 use crate::providers::twiml::Twiml;
 use crate::providers::{Provider, Providers};
@@ -90,6 +91,7 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
         sends_mail: mail.is_some(),
         transcribes: config.transcription.is_some(),
         backs_up: backup.is_some(),
+        retention: config.retention,
         worker: heartbeat.clone(),
     });
     let worker = Worker {
@@ -102,6 +104,7 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
         transcriber: config.transcription.clone().map(Transcriber::new),
         reconciles: !rehearse,
         backup,
+        retention: Arc::new(Retention::new(if rehearse { Terms::default() } else { config.retention })),
         heartbeat,
     };
     Ok(Built { house, worker, store })
@@ -119,6 +122,7 @@ pub fn worker_of_a_command(config: &Config, store: Store, folder: Folder) -> Wor
         transcriber: config.transcription.clone().map(Transcriber::new),
         reconciles: false,
         backup: None,
+        retention: Arc::default(),
         heartbeat: Heartbeat::default(),
     }
 }

@@ -11,6 +11,7 @@ pub mod listener;
 pub mod log_writer;
 pub mod pbx;
 pub mod people;
+pub mod privacy;
 pub mod provider;
 pub mod reconcile;
 pub mod replay;

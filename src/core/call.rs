@@ -105,6 +105,10 @@ impl CallEvent {
 }
 
 impl Caller {
+    fn is_erased(&self) -> bool {
+        self.number.as_ref().is_some_and(PhoneNumber::is_erased)
+    }
+
     fn disown(&mut self, lines: &Lines) {
         self.number.take_if(|number| lines.is_own(number));
     }
@@ -263,6 +267,9 @@ impl Call {
                     fill(&mut self.forwarded_from, forwarded_from);
                 }
                 self.caller = Some(match self.caller.take() {
+                    // A repeated report does not bring back a number that was erased.
+                    Some(known) if known.is_erased() => known,
+                    Some(_) if caller.is_erased() => caller,
                     Some(known) if known.number.is_some() && caller.number.is_none() => known,
                     Some(known) if known.number.is_none() && caller.number.is_some() => caller,
                     Some(known) => known.min(caller),

@@ -60,6 +60,8 @@ pub struct Line {
     pub max_message_seconds: u32,
     /// The regulation's response term in working hours; blank in our copy, so unset by default (R8).
     pub response_term: Option<WorkingHours>,
+    /// Whether the greeting says that the message is recorded.
+    pub recording_notice: bool,
     /// Whether a visible caller who left no message is called back all the same.
     pub callback_without_message: bool,
     /// What the school recorded itself and switched on; the rest is spoken.
@@ -81,6 +83,7 @@ impl Line {
             ring_seconds: 20,
             max_message_seconds: 180,
             response_term: None,
+            recording_notice: false,
             callback_without_message: true,
             greetings: OfLine::new(),
             calendar,

@@ -35,6 +35,11 @@ const SPELT_WORDS: [(&str, &str); 5] = [
     ("8656696", "UNKNOWN"),
 ];
 
+/// Begins every number that stands in the place of an erased one: nobody's country code, so it can never be dialled.
+const ERASED_CODE: &str = "999";
+/// Digits of such a number behind its code: as many as E.164 has room for, so that two callers hardly ever share one.
+const ERASED_DIGITS: usize = 12;
+
 const HIDDEN_WORDS: [&str; 7] = ["anonymous", "restricted", "blocked", "unavailable", "unknown", "private", "withheld"];
 
 /// Codes of the countries nearby, all of whose numbers are of one length: it is enough to tell them without a plus.
@@ -75,6 +80,9 @@ impl PhoneNumber {
         }
         if let Some(number) = usual_russian(text, &digits) {
             return Ok(number);
+        }
+        if text.strip_prefix('+').unwrap_or(text) == digits && is_erased(&digits) {
+            return Ok(Self(format!("+{digits}")));
         }
         let unusable = || NotANumber::Unusable(text.to_owned());
         // Marks of the direction of writing come along with a number that is copied.
@@ -172,13 +180,28 @@ impl PhoneNumber {
         if is_e164 { Some(Self(text.to_owned())) } else { Self::parse(text).ok() }
     }
 
+    /// The number that stands in the place of an erased one, by twelve digits of `word`: reports tell callers apart by it, and
+    /// nobody can dial it.
+    pub fn erased(word: u64) -> Self {
+        Self(format!("+{ERASED_CODE}{:0ERASED_DIGITS$}", word % 10u64.pow(ERASED_DIGITS as u32)))
+    }
+
+    /// Whether the number itself was erased, and this one stands in its place.
+    pub fn is_erased(&self) -> bool {
+        is_erased(&self.0[1..])
+    }
+
     /// `+79288036355`, for machines.
     pub fn e164(&self) -> &str {
         &self.0
     }
 
-    /// `8 928 803-63-55` for Russian numbers, the usual international spelling for others: for people.
+    /// `8 928 803-63-55` for Russian numbers, the usual international spelling for others, «номер стёрт» for erased ones: for
+    /// people.
     pub fn spaced(&self) -> String {
+        if self.is_erased() {
+            return ERASED_NUMBER.to_owned();
+        }
         match self.0.strip_prefix("+7") {
             Some(rest) if rest.len() == 10 => {
                 format!("8 {} {}-{}-{}", &rest[..3], &rest[3..6], &rest[6..8], &rest[8..])
@@ -195,6 +218,13 @@ impl PhoneNumber {
         let (head, tail) = (self.0.get(..5).unwrap_or(""), self.0.get(self.0.len().saturating_sub(2)..).unwrap_or(""));
         format!("{head}…{tail}")
     }
+}
+
+/// What people read in the place of an erased number.
+pub const ERASED_NUMBER: &str = "номер стёрт";
+
+fn is_erased(digits: &str) -> bool {
+    digits.len() == ERASED_CODE.len() + ERASED_DIGITS && digits.starts_with(ERASED_CODE)
 }
 
 /// Nearly every number there is here, without the library, whose numbering plans of the whole world take 5 MiB and some
@@ -464,6 +494,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Threat: whoever reads an old call dials a stranger in the place of a caller who was erased.
+    #[test]
+    fn erased_number_is_read_back_and_cannot_be_dialled() {
+        let number = PhoneNumber::erased(u64::MAX);
+        for text in [number.e164(), &number.e164()[1..], &format!("sip:{number}@pbx.example")] {
+            assert_eq!(PhoneNumber::parse(text).as_ref(), Ok(&number), "{text}");
+        }
+        assert!(number.is_erased() && !PhoneNumber::parse("89280036355").unwrap().is_erased());
+        assert_eq!((number.spaced().as_str(), number.e164().len()), (ERASED_NUMBER, 16));
+        assert!(PHONE_NUMBER_UTIL.parse(number.e164(), None).is_err(), "nobody's country");
     }
 
     #[test]

@@ -109,7 +109,7 @@ fn ring_or_offer(call: &Call, line: &Line, decision: &Decision, phone: usize, no
             ]
         }
         _ => {
-            let spoken = || wording::greeting_busy(decision, now);
+            let spoken = || wording::greeting_busy(line, decision, now);
             greet_and_record(vec![greeting(line, wording::kind_busy(decision, now), spoken)], line)
         }
     }

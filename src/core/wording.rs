@@ -10,15 +10,22 @@ use crate::time::{Date, TimeZone, Timestamp, Weekday, elapsed_ms};
 /// Said when nothing is known but that somebody calls.
 pub const OFFER: &str = "Здравствуйте! Гимназия Культуры мира. После сигнала назовите имя, вопрос и номер телефона, \
                          по одной цифре. Мы перезвоним в рабочее время. Закончив, повесьте трубку.";
+/// UX §2, «Recording notice»: said before the signal where the school has switched it on.
+pub const RECORDING_NOTICE: &str = "Сообщение будет записано.";
+
 /// The same of one line, for a document that stands somewhere on its own: it knows neither the hour nor the date.
 pub fn offer_of(line: &Line) -> String {
-    match line.audience.as_str() {
+    let who = "Гимназия Культуры мира";
+    let offer = match line.audience.as_str() {
         "" => OFFER.to_owned(),
-        audience => {
-            let who = "Гимназия Культуры мира";
-            OFFER.replacen(&format!("{who}."), &format!("{who}, помощь {audience} по Школьному порталу."), 1)
-        }
-    }
+        audience => OFFER.replacen(&format!("{who}."), &format!("{who}, помощь {audience} по Школьному порталу."), 1),
+    };
+    offer.replacen("Мы перезвоним", &format!("{}Мы перезвоним", notice(line)), 1)
+}
+
+/// The notice with a space behind it, or nothing.
+fn notice(line: &Line) -> String {
+    if line.recording_notice { format!("{RECORDING_NOTICE} ") } else { String::new() }
 }
 
 pub const RECORDED: &str = "Спасибо. Сообщение записано. До свидания.";
@@ -68,7 +75,7 @@ fn closed(line: &Line, why: &str, promise: &str) -> String {
         audience => format!("Здравствуйте! Гимназия Культуры мира, помощь {audience} по Школьному порталу."),
     };
     let what = "После сигнала назовите имя, вопрос и номер телефона, по одной цифре.";
-    format!("{who} {why} {what} {promise} Закончив, повесьте трубку.")
+    format!("{who} {why} {what} {}{promise} Закончив, повесьте трубку.", notice(line))
 }
 
 fn closed_until(line: &Line) -> String {
@@ -88,8 +95,8 @@ pub fn to_read(kind: GreetingKind, line: &Line) -> String {
     match kind {
         GreetingKind::Closed => closed(line, &closed_until(line), "Мы перезвоним в рабочее время."),
         GreetingKind::Holiday => closed(line, "Сегодня праздничный день.", "Мы перезвоним в ближайший рабочий день."),
-        GreetingKind::Busy => busy("сегодня"),
-        GreetingKind::BusyLate => busy("в ближайшее рабочее время"),
+        GreetingKind::Busy => busy(line, "сегодня"),
+        GreetingKind::BusyLate => busy(line, "в ближайшее рабочее время"),
         GreetingKind::Thanks => RECORDED.to_owned(),
         GreetingKind::Fault => FAULT.to_owned(),
     }
@@ -99,17 +106,21 @@ pub fn to_read(kind: GreetingKind, line: &Line) -> String {
 pub fn greeting_again(line: &Line, decision: &Decision, at: Timestamp) -> String {
     format!(
         "Здравствуйте! Гимназия Культуры мира. Ваш прошлый звонок у нас записан. {} Если хотите добавить, говорите \
-         после сигнала. Закончив, повесьте трубку.",
-        promise_closed(decision, line.calendar.time_zone(), at)
+         после сигнала. {}Закончив, повесьте трубку.",
+        promise_closed(decision, line.calendar.time_zone(), at),
+        notice(line)
     )
 }
 
 /// UX §2 B: in working hours, nobody could answer.
-pub fn greeting_busy(decision: &Decision, now: Timestamp) -> String {
-    busy(match kind_busy(decision, now) {
-        GreetingKind::BusyLate => "в ближайшее рабочее время",
-        _ => "сегодня",
-    })
+pub fn greeting_busy(line: &Line, decision: &Decision, now: Timestamp) -> String {
+    busy(
+        line,
+        match kind_busy(decision, now) {
+            GreetingKind::BusyLate => "в ближайшее рабочее время",
+            _ => "сегодня",
+        },
+    )
 }
 
 /// Which of the two texts in hours this call hears.
@@ -118,10 +129,11 @@ pub fn kind_busy(decision: &Decision, now: Timestamp) -> GreetingKind {
     if soon_over { GreetingKind::BusyLate } else { GreetingKind::Busy }
 }
 
-fn busy(when: &str) -> String {
+fn busy(line: &Line, when: &str) -> String {
     format!(
-        "Сейчас все сотрудники заняты. Оставьте сообщение после сигнала: имя, номер телефона и вопрос. Мы \
-         перезвоним {when}."
+        "Сейчас все сотрудники заняты. Оставьте сообщение после сигнала: имя, номер телефона и вопрос. {}Мы \
+         перезвоним {when}.",
+        notice(line)
     )
 }
 

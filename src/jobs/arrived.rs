@@ -43,7 +43,7 @@ impl Worker {
     }
 
     /// Takes away what a crash, or the same end told twice, has left of sound that is stored.
-    pub(super) async fn sweep_arrived(&self) -> Result<(), StoreError> {
+    pub async fn sweep_arrived(&self) -> Result<(), StoreError> {
         let waiting = match self.folder.arrived().await {
             Ok(waiting) => waiting,
             Err(failed) => {

@@ -7,12 +7,14 @@ mod adopt;
 mod arrived;
 pub mod backup;
 mod fetch;
+mod forgotten;
 mod http;
 mod mail;
 mod place;
 mod reconcile;
 mod reconcile_provider;
 mod replay;
+mod retention;
 mod rounds;
 mod transcribe;
 mod upkeep;
@@ -26,11 +28,13 @@ use tokio::task::{JoinError, JoinSet};
 use tracing::{error, info, warn};
 
 pub use self::adopt::{NotAdopted, Orphan, OrphansError};
+pub use self::forgotten::{FORGOTTEN, FORGOTTEN_BESIDE_RECORDINGS, add_forgotten, read_forgotten, spooled_naming};
 use self::http::HttpError;
 pub use self::http::{Http, NoAnswer, client_builder};
 pub use self::mail::{MailSecurity, MailSettings, Mailbox, MailboxError, mailbox, try_mail};
 pub use self::reconcile_provider::{LookEnd, LookReport, Reconciler};
 pub use self::replay::{Replayed, replay};
+pub use self::retention::{Retention, in_words as retention_in_words};
 use self::rounds::Rounds;
 pub use self::transcribe::{Transcriber, TranscriptionSettings};
 use crate::providers::Providers;
@@ -67,6 +71,8 @@ pub struct Worker {
     pub reconciles: bool,
     /// `None`: no nightly backup is configured, or this is a rehearsal.
     pub backup: Option<Arc<backup::NightlyBackup>>,
+    /// Without terms in a rehearsal: nothing of it is anybody's.
+    pub retention: Arc<Retention>,
     pub heartbeat: Heartbeat,
 }
 

@@ -70,15 +70,23 @@ impl Worker {
     }
 
     /// Takes away the files of erased messages that are still there: after a crash, or because the disk refused.
-    async fn erase_files(&self) -> Result<(), StoreError> {
-        for (id, name) in self.store.files_to_erase().await? {
-            let Ok(file) = name.parse::<RecordingName>() else { continue };
-            match self.folder.remove(&file).await {
-                Ok(_) => self.store.file_erased(id).await?,
-                Err(failed) => error!(voicemail.id = id, error = %failed, "An erased message is still on the disk"),
+    pub async fn erase_files(&self) -> Result<(), StoreError> {
+        loop {
+            let mut count = 0;
+            for (id, name) in self.store.files_to_erase().await? {
+                let Ok(file) = name.parse::<RecordingName>() else { continue };
+                match self.folder.remove(&file).await {
+                    Ok(_) => {
+                        self.store.file_erased(id).await?;
+                        count += 1;
+                    }
+                    Err(failed) => error!(voicemail.id = id, error = %failed, "An erased message is still on the disk"),
+                }
+            }
+            if count == 0 {
+                return Ok(());
             }
         }
-        Ok(())
     }
 
     pub(super) async fn reconcile_call(&self, job: &Job) -> Ended {

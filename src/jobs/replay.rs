@@ -5,7 +5,7 @@
 
 use super::reconcile::LEGS;
 use super::reconcile_provider::{RESTORED, RestoredBody};
-use crate::core::call::{CallEvent, CallKey, Fact};
+use crate::core::call::{CallEvent, CallKey, DERIVED_ID, Fact};
 use crate::core::changes::Changes;
 use crate::providers::{Malformed, Provider, Providers, RawRequest, legs_of};
 use crate::store::{Delivery, InboxDelivery, OWN, Store, StoreError};
@@ -97,7 +97,10 @@ fn read(kept: &InboxDelivery, providers: &Providers) -> Result<Read, NotReadable
         body: kept.body.clone().into(),
     };
     let parsed = provider.parse_kept(&request, kept.received_at)?;
-    Ok((parsed.key, parsed.events, provider.archive().is_some()))
+    // An id that was derived from the bytes stays, though a number has been erased from them since.
+    let is_derived = |key: &CallKey| key.provider_call_id.starts_with(DERIVED_ID);
+    let key = kept.key.clone().filter(is_derived).or(parsed.key);
+    Ok((key, parsed.events, provider.archive().is_some()))
 }
 
 /// What we asked the provider for ourselves: see `reconcile.rs` and `reconcile_provider.rs`.

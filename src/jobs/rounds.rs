@@ -111,6 +111,11 @@ impl Worker {
         }
         let worker = self.clone();
         in_hand.spawn(async move { worker.back_up_if_due().await.map(drop) });
+        // What is erased too early does not come back.
+        if rounds.steady_since.elapsed() >= SETTLED_AFTER {
+            let worker = self.clone();
+            in_hand.spawn(async move { worker.retain_if_due().await.map(drop) });
+        }
     }
 
     /// Whoever rang while the clock ran ahead, or was put off by it, does not wait until its date comes.

@@ -1,4 +1,5 @@
-//! Who did what and when. Rows are only ever added, at the end of their chain.
+//! Who did what and when. Rows are only ever added, at the end of their chain, and nothing is taken out of one but the number of
+//! a caller.
 
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Connection};
@@ -133,6 +134,13 @@ fn row(id: i64, by: &Actor, action: &str, [object, detail, address]: [&str; 3], 
     }
 }
 
+/// Takes a number out of a line that was kept. Nothing else ever changes one.
+pub(super) async fn rewrite(connection: &mut AnyConnection, id: i64, object: &str, detail: &str) -> Result<()> {
+    let query = sqlx::query(REWRITE_AUDIT).bind(id).bind(object.to_owned()).bind(detail.to_owned());
+    query.execute(connection).await?;
+    Ok(())
+}
+
 /// Writes a line into the audit of a database of any version, for a command that does not bring its schema up to date.
 pub async fn audit_without_migrating(url: &str, entry: &AuditEntry, now: Timestamp) -> Result<()> {
     sqlx::any::install_default_drivers();
@@ -161,6 +169,8 @@ statements! {
     KEEP_AUDIT = "
         INSERT INTO audit (id, at, actor_id, actor_name, action, object, detail, address)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    /// The chain holds without the salt, and nobody can guess the number from the digest.
+    REWRITE_AUDIT = "UPDATE audit SET object = $2, detail = $3, salt = NULL WHERE id = $1";
     AUDIT_PAGE = "
         SELECT id, at, actor_id, actor_name, action, object, detail, address FROM audit
         WHERE id >= $1 AND id < $2

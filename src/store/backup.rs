@@ -389,6 +389,17 @@ impl Restoring {
         dangling(&mut self.connection).await
     }
 
+    /// Lets go of the database, which keeps its mark, while something else is done with it.
+    pub async fn pause(self) -> Result<()> {
+        Ok(self.connection.close().await?)
+    }
+
+    /// Goes on after [`Restoring::pause`]. There is nothing left to insert.
+    pub async fn go_on(url: &str) -> Result<Self> {
+        let connection = database::connect(&database::connect_options(url)?).await?;
+        Ok(Self { connection, tables: Vec::new(), was_unfinished: true })
+    }
+
     /// Takes the mark away: the database is whole.
     pub async fn finish(mut self) -> Result<()> {
         sqlx::query(REMOVE_MARK).bind(UNFINISHED).execute(&mut self.connection).await?;
@@ -420,7 +431,7 @@ pub(super) async fn schema_version_if_any(connection: &mut AnyConnection) -> i64
 }
 
 /// All tables but that of the migrations, by name, with their columns in order.
-async fn tables(connection: &mut AnyConnection) -> Result<Vec<Table>> {
+pub(super) async fn tables(connection: &mut AnyConnection) -> Result<Vec<Table>> {
     let sql = match connection.backend_name() {
         "SQLite" => {
             "SELECT listed.name AS table_name, info.name AS column_name, info.type AS column_type

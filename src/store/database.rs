@@ -48,6 +48,8 @@ pub enum Purpose {
     /// The same for a command that makes no file: one that it made in the place of a file taken away for a while would be
     /// taken for the school's database.
     Existing,
+    /// The same while its restore goes on.
+    Restored,
     /// The school's telephone: never the database of a rehearsal, and none but the one that the folder of recordings belongs
     /// to is made or taken without a word.
     Calls { recordings: PathBuf, emergency: PathBuf },
@@ -241,7 +243,7 @@ impl Database {
     /// A missing file is made only where nothing says that there was one.
     async fn open(&mut self) -> Result<AnyConnection> {
         match &self.file {
-            Some(file) if self.identity.is_none() && self.purpose != Purpose::Existing => {
+            Some(file) if self.identity.is_none() && !matches!(self.purpose, Purpose::Existing | Purpose::Restored) => {
                 make_for_this_user_alone(file)
             }
             Some(file) if fs::metadata(file).map_or(0, |metadata| metadata.len()) == 0 => {
@@ -255,7 +257,9 @@ impl Database {
             self.lay_foreign_log_aside()?;
         }
         let mut connection = connect(&self.options).await?;
-        backup::refuse_unfinished(&mut connection).await?;
+        if self.purpose != Purpose::Restored {
+            backup::refuse_unfinished(&mut connection).await?;
+        }
         if self.identity.is_some() && !has_id(&mut connection).await? {
             return Err(StoreError::Gone);
         }
@@ -438,7 +442,7 @@ impl Database {
         let mark: Option<String> =
             sqlx::query_scalar(READ_META).bind(REHEARSAL).fetch_optional(&mut *connection).await?;
         match (&self.purpose, mark) {
-            (Purpose::Any | Purpose::Existing, _)
+            (Purpose::Any | Purpose::Existing | Purpose::Restored, _)
             | (Purpose::Calls { .. }, None)
             | (Purpose::Rehearsal { .. }, Some(_)) => Ok(()),
             (Purpose::Calls { .. }, Some(_)) => Err(StoreError::WrongPurpose { is_rehearsal: true }),
@@ -559,11 +563,18 @@ async fn prepare_connection(connection: &mut AnyConnection) -> sqlx::Result<()> 
     if is_sqlite {
         begin_write_ahead_log(connection).await?;
     }
+    // What is erased is overwritten in the file, whichever statement erases it.
     let settings: &[&str] = if is_sqlite {
-        &["PRAGMA synchronous = FULL", "PRAGMA busy_timeout = 5000", "PRAGMA cache_size = -8000"]
+        &[
+            "PRAGMA synchronous = FULL",
+            "PRAGMA busy_timeout = 5000",
+            "PRAGMA cache_size = -8000",
+            "PRAGMA secure_delete = ON",
+        ]
     } else {
         &["SET synchronous_commit = on"]
     };
+
     for setting in settings {
         sqlx::raw_sql(*setting).execute(&mut *connection).await?;
     }

@@ -10,6 +10,9 @@ use crate::time::{SignedDuration, Timestamp};
 /// The lease on the nightly backup.
 pub const NIGHTLY_BACKUP: &str = "nightly_backup";
 
+/// The lease on the nightly erasing of what is over its term.
+pub const RETENTION: &str = "retention";
+
 /// An instance that has not renewed its lease for this long is taken for dead.
 pub(super) const LEASE: SignedDuration = SignedDuration::from_mins(10);
 /// The clocks of two instances may differ by this much.

@@ -23,6 +23,7 @@ mod desk_page;
 mod error;
 mod factors;
 mod fast_clock;
+mod forget;
 mod hours;
 mod ids;
 mod ingest;
@@ -36,11 +37,14 @@ mod news;
 mod openings;
 mod overview;
 mod people;
+mod personal;
 mod placed_calls;
 mod prompts;
 mod reconciliation;
+mod redact;
 mod replay;
 mod reports;
+mod retention;
 mod schema;
 mod search;
 mod sessions;
@@ -75,22 +79,25 @@ pub use desk_page::{DeskFilter, DeskPart, Standing};
 pub use error::{DatabaseCause, Result, StoreError};
 pub use factors::Factor;
 pub use fast_clock::PutRight;
+pub use forget::{ForgetCounts, ForgetError, ForgottenNumber};
 pub use hours::{ChangedHours, HoursChange, HoursEffect, HoursError};
 pub use ingest::{Delivery, Kept, OWN};
 pub use instance::Instance;
 pub use invitations::Invitation;
 pub use jobs::{Job, JobKind, JobPool, JobsSummary, MAX_PAUSE, SharedAlarm};
-pub use lease::NIGHTLY_BACKUP;
+pub use lease::{NIGHTLY_BACKUP, RETENTION};
 pub use log::{CallFilter, CallPage, Found, LogEntry, Resolution, Solved};
 pub use mail::{Mail, MailKind, MailPlan, NewMail, Waiting};
 pub use news::Told;
 pub use overview::Growth;
 pub use people::{Officer, OfficerChange, PeopleError, Person};
+pub use personal::PersonalPart;
 pub use placed_calls::{Dialling, PlacedCall, RING_WITHIN};
 pub use prompts::{MOST_DRAFTS, NewPrompt, Prompt, PromptError};
 pub use reconciliation::{KnownCall, Look, LookList, LookPlace, Reconciliation};
 pub use replay::InboxDelivery;
 pub use reports::{MOST_REPORTED, Reported};
+pub use retention::RetentionCounts;
 pub use sessions::KeptSession;
 pub use spool::{
     Accepted, FORMER_SPOOL, RESERVE as SPOOL_RESERVE, SPOOL, SpoolDepth, SpoolFolders, from_line as read_spooled,
@@ -150,6 +157,13 @@ impl Store {
         if !database::has_schema_of_today(url).await? {
             store.ready_after_upgrade().await?;
         }
+        Ok(store)
+    }
+
+    /// Opens a database whose restore has not been finished, for what belongs to the restore.
+    pub async fn open_restored(url: &str, configured: Lines) -> Result<Self> {
+        let store = Self::begin(url, configured, Purpose::Restored)?;
+        store.ready_after_upgrade().await?;
         Ok(store)
     }
 
@@ -382,6 +396,7 @@ pub fn statements() -> Vec<Statement> {
         desk_page::STATEMENTS,
         factors::STATEMENTS,
         fast_clock::STATEMENTS,
+        forget::STATEMENTS,
         hours::STATEMENTS,
         ids::STATEMENTS,
         ingest::STATEMENTS,
@@ -393,16 +408,19 @@ pub fn statements() -> Vec<Statement> {
         mail::STATEMENTS,
         openings::STATEMENTS,
         people::STATEMENTS,
+        personal::STATEMENTS,
         placed_calls::STATEMENTS,
         sessions::STATEMENTS,
         siblings::STATEMENTS,
         tokens::STATEMENTS,
         prompts::STATEMENTS,
         reconciliation::STATEMENTS,
+        redact::STATEMENTS,
         log::STATEMENTS,
         search::STATEMENTS,
         replay::STATEMENTS,
         reports::STATEMENTS,
+        retention::STATEMENTS,
         undoing::STATEMENTS,
         voicemails::STATEMENTS,
     ]

@@ -218,12 +218,9 @@ pub(super) async fn keep_words(connection: &mut AnyConnection, texts: &[(i64, St
     Ok(())
 }
 
-/// What a message said is erased: its words are found no more, but those that officers wrote or other messages said too.
-pub(super) async fn forget_words(connection: &mut AnyConnection, callback_id: i64, text: &str) -> Result<()> {
-    for word in words(text) {
-        let query = sqlx::query(FORGET_CALLBACK_WORD).bind(word.into_bytes()).bind(callback_id);
-        query.execute(&mut *connection).await?;
-    }
+/// What was said or written about a callback is erased: it is found by the words that are left.
+pub(super) async fn renew_words(connection: &mut AnyConnection, callback_id: i64) -> Result<()> {
+    sqlx::query(FORGET_CALLBACK_WORDS).bind(callback_id).execute(&mut *connection).await?;
     let rows = sqlx::query(STEPS_OF_CALLBACK).bind(callback_id).fetch_all(&mut *connection).await?;
     keep_words(connection, &written(&rows)?).await?;
     let rows = sqlx::query(SAID_ABOUT_CALLBACK).bind(callback_id).fetch_all(&mut *connection).await?;
@@ -239,6 +236,15 @@ pub(super) async fn move_words(connection: &mut AnyConnection, from: i64, into: 
             sqlx::query(FORGET_CALLBACK_WORD).bind(word.into_bytes()).bind(from).execute(&mut *connection).await?;
         }
         keep_words(connection, &[(into, text)]).await?;
+    }
+    Ok(())
+}
+
+/// No search finds this number any more.
+pub(super) async fn forget_number(connection: &mut AnyConnection, number: &PhoneNumber) -> Result<()> {
+    for tail in tails(number) {
+        let query = sqlx::query(FORGET_TAIL).bind(tail).bind(number.e164().to_owned());
+        query.execute(&mut *connection).await?;
     }
     Ok(())
 }
@@ -404,6 +410,8 @@ pub(super) const MANY_ROW_STATEMENTS: &[&ManyRows] =
     &[&KNOWN_NUMBERS, &KEEP_TAILS, &KEEP_CALLBACK_WORDS, &KEEP_CONTACT_WORDS, &THOSE_WITH];
 
 statements! {
+    FORGET_CALLBACK_WORDS = "DELETE FROM callback_word WHERE callback_id = $1";
+    FORGET_TAIL = "DELETE FROM number_tail WHERE tail = $1 AND number = $2";
     FORGET_CALLBACK_WORD = "DELETE FROM callback_word WHERE word = $1 AND callback_id = $2";
     SAID_ABOUT_CALLBACK = "
         SELECT voicemail.id AS id, voicemail.transcript AS transcript

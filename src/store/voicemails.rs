@@ -270,32 +270,14 @@ impl Store {
         id: i64,
         by: &Actor,
         reason: &str,
-        delete_there: bool,
         address: &str,
         now: Timestamp,
     ) -> Result<bool> {
         let (by, reason, address) = (by.clone(), reason.to_owned(), address.to_owned());
         self.write(move |mut writing| {
             Box::pin(async move {
-                let said = said(writing.sql, id).await?;
-                if sqlx::query(MARK_ERASED)
-                    .bind(id)
-                    .bind(reason.clone())
-                    .execute(&mut *writing.sql)
-                    .await?
-                    .rows_affected()
-                    == 0
-                {
+                if !erase(&mut writing, id, &reason, now).await? {
                     return Ok(false);
-                }
-                if let Some((callback_id, text)) = said {
-                    search::forget_words(writing.sql, callback_id, &text).await?;
-                }
-                writing.touches_the_list();
-                sqlx::query(FORGET_FETCHING).bind(id).execute(&mut *writing.sql).await?;
-                if delete_there {
-                    let job_id = writing.new_id(now);
-                    plan_next(writing.sql, job_id, JobKind::DeleteRecording, id, now).await?;
                 }
                 audit::keep(&mut writing, &by, "erase", &format!("voicemail {id}"), &reason, &address, now);
                 Ok::<_, StoreError>(true)
@@ -362,6 +344,24 @@ impl Store {
         })
         .await
     }
+}
+
+/// Marks a message as erased, with its words. Its file is taken away afterwards; where its provider still has a copy, that is to
+/// be deleted. `false`: there is nothing to erase.
+pub(super) async fn erase(writing: &mut Writing<'_>, id: i64, reason: &str, now: Timestamp) -> Result<bool> {
+    let said = said(writing.sql, id).await?;
+    let row = sqlx::query(MARK_ERASED).bind(id).bind(reason.to_owned()).fetch_optional(&mut *writing.sql).await?;
+    let Some(row) = row else { return Ok(false) };
+    if let Some((callback_id, _)) = said {
+        search::renew_words(writing.sql, callback_id).await?;
+    }
+    writing.touches_the_list();
+    sqlx::query(FORGET_FETCHING).bind(id).execute(&mut *writing.sql).await?;
+    if Columns::of("voicemail", &row).optional_time("deleted_at_provider_at")?.is_none() {
+        let job_id = writing.new_id(now);
+        plan_next(writing.sql, job_id, JobKind::DeleteRecording, id, now).await?;
+    }
+    Ok(true)
 }
 
 /// Plans what follows the fetching of a message. What asks the provider stands in the provider's lane.
@@ -590,7 +590,8 @@ statements! {
     MARK_ERASED = "
         UPDATE voicemail
         SET state = 'erased', failure = $2, transcript = NULL, transcript_model = NULL, transcribed_at = NULL
-        WHERE id = $1 AND state <> 'erased'";
+        WHERE id = $1 AND state <> 'erased'
+        RETURNING id, deleted_at_provider_at";
     SAID = "
         SELECT voicemail.id, voicemail.transcript, call.callback_id
         FROM voicemail
@@ -600,7 +601,7 @@ statements! {
         UPDATE voicemail SET transcript = $2, transcript_model = $3, transcribed_at = $4
         WHERE id = $1 AND state = 'stored'";
     /// What is not here yet is not fetched any more.
-    FORGET_FETCHING = "DELETE FROM job WHERE kind = 'fetch_recording' AND subject = $1";
+    FORGET_FETCHING = "DELETE FROM job WHERE kind IN ('fetch_recording', 'transcribe') AND subject = $1";
     LIST_FILES_TO_ERASE = "
         SELECT id, name FROM voicemail
         WHERE state = 'erased' AND name IS NOT NULL

@@ -33,6 +33,7 @@ pub use self::error::Error;
 pub use self::pages::AUDIT_ACTIONS;
 pub use self::rejection_log::{Rejection, RejectionLog};
 use crate::core::line::Lines;
+use crate::core::retention::Terms;
 use crate::core::school::School;
 use crate::providers::{Provider, Providers};
 use crate::recordings::{Folder, Joiner};
@@ -78,6 +79,8 @@ pub struct Parts {
     pub transcribes: bool,
     /// Whether the worker makes a backup every night.
     pub backs_up: bool,
+    /// How long personal data is kept.
+    pub retention: Terms,
     /// Of the worker, for readiness.
     pub worker: Heartbeat,
 }
@@ -143,6 +146,7 @@ impl House {
             sends_mail: false,
             transcribes: false,
             backs_up: false,
+            retention: Terms::default(),
             worker: Heartbeat::default(),
         })
     }

@@ -87,6 +87,7 @@ impl Cell {
         match self {
             Self::Empty => String::new(),
             Self::Text(text) => harmless(text),
+            Self::Phone(number) if number.is_erased() => number.spaced(),
             Self::Phone(number) => harmless(number.e164()),
             Self::Number(number) => number.to_string(),
             Self::Instant(at) => at.strftime("%d.%m.%Y %H:%M").to_string(),
@@ -258,6 +259,9 @@ impl CellFormats {
         match cell {
             Cell::Empty => return Ok(()),
             Cell::Text(text) => sheet.write_string_with_format(row, column, shortened(text), &self.text)?,
+            Cell::Phone(number) if number.is_erased() => {
+                sheet.write_string_with_format(row, column, number.spaced(), &self.text)?
+            }
             Cell::Phone(number) => sheet.write_string_with_format(row, column, number.e164(), &self.text)?,
             Cell::Number(number) => sheet.write_number(row, column, *number as f64)?,
             Cell::Instant(at) => match excel_instant(at) {

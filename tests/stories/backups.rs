@@ -21,7 +21,7 @@ use crate::harness::{
 };
 
 /// Where a story's backups go.
-fn backups(app: &App) -> PathBuf {
+pub fn backups(app: &App) -> PathBuf {
     app.folder.path().join("backups")
 }
 
@@ -34,12 +34,12 @@ fn elsewhere(app: &App, database: &str, recordings: &Path) -> Config {
     config::parse(&app.config_text(), None, environment).unwrap()
 }
 
-fn here(app: &App) -> Config {
+pub fn here(app: &App) -> Config {
     config::parse(&app.config_text(), None, []).unwrap()
 }
 
 /// An empty database of this engine, and a folder for its recordings.
-async fn empty(app: &App, engine: Engine, name: &str) -> Config {
+pub async fn empty(app: &App, engine: Engine, name: &str) -> Config {
     let folder = app.folder.path().join(name);
     fs::create_dir_all(&folder).unwrap();
     let database = match engine {
@@ -49,14 +49,14 @@ async fn empty(app: &App, engine: Engine, name: &str) -> Config {
     elsewhere(app, &database, &folder.join("recordings"))
 }
 
-async fn drop_again(config: Config) {
+pub async fn drop_again(config: Config) {
     if config.storage.database.starts_with("postgres") {
         drop_postgres_database(&config.storage.database).await;
     }
 }
 
 /// Makes a backup; the answer is its folder.
-async fn back_up(app: &App) -> PathBuf {
+pub async fn back_up(app: &App) -> PathBuf {
     let mut out = Vec::new();
     let is_whole = backup::make(&here(app), &backups(app), app.now(), &mut out).await.unwrap();
     assert!(is_whole, "{}", String::from_utf8(out).unwrap());
@@ -64,9 +64,9 @@ async fn back_up(app: &App) -> PathBuf {
 }
 
 /// Restores; the answer is what was printed, or the error.
-async fn restore(config: &Config, from: &Path) -> Result<String, String> {
+pub async fn restore(config: &Config, from: &Path) -> Result<String, String> {
     let mut out = Vec::new();
-    let done = backup::restore(config, from, friday("20:00"), &mut out).await;
+    let done = backup::restore(config, from, None, friday("20:00"), &mut out).await;
     let printed = String::from_utf8(out).unwrap();
     match done {
         Ok(true) => Ok(printed),
@@ -77,7 +77,7 @@ async fn restore(config: &Config, from: &Path) -> Result<String, String> {
 
 /// Name, rows and digest of every table of a database, in order. The audit is left out: it says that a backup was made, or
 /// restored, after it was copied.
-async fn contents(database: &str) -> Vec<(String, u64, [u8; 32])> {
+pub async fn contents(database: &str) -> Vec<(String, u64, [u8; 32])> {
     let mut snapshot = Snapshot::open(database).await.unwrap();
     let (sender, mut receiver) = tokio::sync::mpsc::channel(4);
     let draining = tokio::spawn(async move { while receiver.recv().await.is_some() {} });

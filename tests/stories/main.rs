@@ -35,6 +35,7 @@ mod machine;
 mod official;
 mod outage;
 mod people;
+mod privacy;
 mod recognise;
 mod reconciling;
 mod refused;

@@ -14,7 +14,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
 use crate::harness::{App, Engine, Form, PARENTS, drop_postgres_database, fresh_postgres_database, friday, stories};
 
 /// What deliveries alone decide, without the ids of rows.
-const DERIVED: [(&str, &str); 5] = [
+pub const DERIVED: [(&str, &str); 5] = [
     (
         "delivery",
         "SELECT provider, endpoint, method, target, content_type, CAST(LENGTH(body) AS TEXT), CAST(received_at AS TEXT)
@@ -50,7 +50,7 @@ const DERIVED: [(&str, &str); 5] = [
 ];
 
 /// The rows of a query, each as texts, in an order that does not depend on the engine.
-async fn derived(database: &str, query: &str) -> Vec<Vec<Option<String>>> {
+pub async fn derived(database: &str, query: &str) -> Vec<Vec<Option<String>>> {
     let mut connection = AnyConnection::connect(database).await.unwrap();
     let rows = sqlx::query(AssertSqlSafe(query)).fetch_all(&mut connection).await.unwrap();
     let mut rows: Vec<Vec<Option<String>>> =
@@ -61,7 +61,7 @@ async fn derived(database: &str, query: &str) -> Vec<Vec<Option<String>>> {
 }
 
 /// Replays into the other engine; the answer is the address of that database.
-async fn replay(app: &App) -> String {
+pub async fn replay(app: &App) -> String {
     let url = match app.engine {
         Engine::Postgres => format!("sqlite:{}", app.folder.path().join("replayed.db").display()),
         Engine::Sqlite => fresh_postgres_database().await,
@@ -73,7 +73,7 @@ async fn replay(app: &App) -> String {
     url
 }
 
-async fn drop_replayed(app: &App, url: &str) {
+pub async fn drop_replayed(app: &App, url: &str) {
     if app.engine == Engine::Sqlite {
         drop_postgres_database(url).await;
     }

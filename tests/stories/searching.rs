@@ -167,7 +167,7 @@ stories! {
         let name = voicemail.sound.unwrap().name;
         let file = app.folder.path().join("recordings").join(&name);
         assert!(file.exists());
-        let erase = || async { app.store().erase_voicemail(voicemail.id, &madina(), "просьба", true, "", app.now()).await };
+        let erase = || async { app.store().erase_voicemail(voicemail.id, &madina(), "просьба", "", app.now()).await };
         assert!(erase().await.unwrap());
         assert!(!erase().await.unwrap(), "erasing twice changes nothing");
         // The service stopped before it took the file away: the worker does.
@@ -186,7 +186,7 @@ stories! {
         app.exchange.call(plan).await;
         let voicemail = app.voicemails().await.remove(0);
         assert_eq!(voicemail.state, VoicemailState::Pending);
-        assert!(app.store().erase_voicemail(voicemail.id, &madina(), "просьба", true, "", app.now()).await.unwrap());
+        assert!(app.store().erase_voicemail(voicemail.id, &madina(), "просьба", "", app.now()).await.unwrap());
         app.clock.advance(SignedDuration::from_mins(1));
         app.run_all_jobs().await;
         let left = app.voicemails().await.remove(0);

@@ -277,7 +277,7 @@ stories! {
             assert_eq!(paper.contains(printed), may_read, "{role:?}: {paper}");
         }
         let by = Actor::system();
-        assert!(app.store().erase_voicemail(id, &by, "просьба", false, "", app.now()).await.unwrap());
+        assert!(app.store().erase_voicemail(id, &by, "просьба", "", app.now()).await.unwrap());
         assert_eq!(app.number("SELECT COUNT(*) FROM callback_word").await, 0);
         assert_eq!((voicemail(app).await.state, words(app).await), (VoicemailState::Erased, None));
         assert_eq!(app.number("SELECT COUNT(*) FROM voicemail WHERE transcript IS NOT NULL").await, 0);
@@ -296,7 +296,7 @@ stories! {
         assert_eq!(app.count("callback").await, 1);
         let first = app.voicemails().await.remove(0).id;
         let by = Actor::system();
-        assert!(app.store().erase_voicemail(first, &by, "просьба", false, "", app.now()).await.unwrap());
+        assert!(app.store().erase_voicemail(first, &by, "просьба", "", app.now()).await.unwrap());
         assert_eq!(app.number("SELECT COUNT(*) FROM callback_word").await, 2, "the words of the other message");
         app.clock.advance(SignedDuration::from_mins(1));
     }

@@ -71,6 +71,7 @@ pub(super) fn lines(root: &Node, default_calendar: Option<&Calendar>, notes: &mu
             ring_seconds: section.seconds("ring_seconds", RING_SECONDS.0, RING_SECONDS.1, notes),
             max_message_seconds: section.seconds("max_message_seconds", MESSAGE_SECONDS.0, MESSAGE_SECONDS.1, notes),
             response_term: response_term(&section, notes),
+            recording_notice: section.flag("recording_notice").unwrap_or(false),
             callback_without_message: section.flag("callback_without_message").unwrap_or(true),
             aliases: aliases.into_iter().map(|(_, alias)| alias).collect(),
             number,

@@ -15,6 +15,7 @@ mod mistakes;
 mod places;
 mod prompts;
 mod providers;
+mod retention;
 mod schema;
 mod school;
 mod secret;
@@ -30,6 +31,7 @@ use std::path::{Path, PathBuf};
 use crate::core::calendar::Calendar;
 use crate::core::line::Lines;
 use crate::core::phone::PhoneNumber;
+use crate::core::retention::Terms;
 use crate::core::school::School;
 use crate::jobs::backup::BackupSettings;
 use crate::jobs::{MailSettings, TranscriptionSettings};
@@ -64,6 +66,8 @@ pub struct Config {
     pub transcription: Option<TranscriptionSettings>,
     /// `None`: no nightly backup.
     pub backup: Option<BackupSettings>,
+    /// How long personal data is kept.
+    pub retention: Terms,
     /// The file it was read from; `None`: the built-in defaults.
     pub source: Option<PathBuf>,
 }
@@ -128,6 +132,7 @@ pub fn parse(
     let mail = mail::mail(&root, public_url, &|path| std::fs::read_to_string(path), &mut notes);
     let transcription = transcription::transcription(&root, &|path| std::fs::read_to_string(path), &mut notes);
     let backup = backup::backup(&root, &mut notes);
+    let retention = retention::retention(&root, &mut notes);
     let config = || {
         Some(Config {
             school: school?,
@@ -140,6 +145,7 @@ pub fn parse(
             mail,
             transcription,
             backup,
+            retention,
             source: source.map(Path::to_owned),
         })
     };

@@ -46,6 +46,7 @@ pub(super) const ROOT: &[Key] = &[
     key("mail", Shape::Table(MAIL)),
     key("transcription", Shape::Table(TRANSCRIPTION)),
     key("backup", Shape::Table(super::backup::KEYS)),
+    key("retention", Shape::Table(super::retention::KEYS)),
 ];
 
 const SCHOOL: &[Key] = &[
@@ -100,6 +101,7 @@ const LINE: &[Key] = &[
     key("max_message_seconds", Shape::Whole),
     key("response_term_hours", Shape::Number),
     key("callback_without_message", Shape::Flag),
+    key("recording_notice", Shape::Flag),
     key("hours", Shape::Table(HOURS)),
 ];
 

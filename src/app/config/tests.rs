@@ -526,3 +526,21 @@ fn nightly_backup_needs_only_its_folder() {
     says("[backup]\nfolder = \"b\"\nkeep = 0\n", 3, "backup.keep", &["0 копий", "14"]);
     says("[backup]\nfolder = \"s3://bucket\"\n", 2, "backup.folder", &["не папка"]);
 }
+
+/// Threat: a slip of the keyboard erases everything tonight.
+#[test]
+fn terms_of_retention_are_unset_until_the_school_decides() {
+    assert!(parse("", None, []).unwrap().retention.is_empty());
+    let text = "[retention]\naudio_days = 90\nstatistics_years = 5";
+    let terms = parse(text, None, []).unwrap().retention;
+    assert_eq!((terms.audio_days, terms.numbers_days, terms.statistics_years), (Some(90), None, Some(5)));
+    assert_eq!(terms.in_words(), "звук сообщений 90 дн., звонки и обращения 5 г.");
+    for (line, key) in [
+        ("audio_days = 0", "retention.audio_days"),
+        ("numbers_days = -1", "retention.numbers_days"),
+        ("deliveries_days = 99999", "retention.deliveries_days"),
+        ("statistics_years = 101", "retention.statistics_years"),
+    ] {
+        says(&format!("[retention]\n{line}"), 2, key, &["от 1 до", "уберите ключ"]);
+    }
+}

@@ -27,7 +27,7 @@ pub use files::lies_within;
 pub use make::{BackupError, BackupRequest, BackupSource, Made, make};
 pub use manifest::{BackupSummary, FileEntry, MANIFEST, MadeBy, Manifest, ManifestError, TableEntry, backups_in};
 pub use nightly::{BackupSettings, NightlyBackup};
-pub use restore::{Restored, RestoringError, restore};
+pub use restore::{Forgetting, Restored, RestoringError, restore};
 
 /// Reads a whole backup again. The answer is what is wrong with it.
 ///

@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 use super::blocking;
 use super::make::{BackupError, BackupRequest, BackupSource, Made, make};
 use super::manifest::{BackupSummary, MadeBy, UNFINISHED_PREFIX, backups_in};
+use crate::jobs::forgotten::{FORGOTTEN, add_forgotten};
 use crate::jobs::{Worker, keeping_lease};
 use crate::store::{LastBackup, MAX_BACKUP_AGE, NIGHTLY_BACKUP, StoreError};
 use crate::time::{Time, TimeZone, Timestamp, ToSpan, elapsed_ms};
@@ -135,6 +136,11 @@ impl Worker {
                 {
                     let mut tries = nightly.tries();
                     (tries.failed_at, tries.made_at) = (None, Some(now));
+                }
+                if let Err(failed) =
+                    add_forgotten(&nightly.settings.folder.join(FORGOTTEN), &self.store.forgotten().await?)
+                {
+                    warn!(error = %failed, "The list of forgotten numbers is not beside the backup: {failed}");
                 }
                 self.backup_made(nightly, &made).await?;
                 Ok(true)

@@ -3,7 +3,7 @@
 //! The database carries a mark until the end, so that no service runs on half of it; a restore that was broken off is begun
 //! anew by the same command.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,8 +15,12 @@ use super::blocking;
 use super::check::{Lines, Problem};
 use super::files;
 use super::manifest::{FileEntry, Manifest, ManifestError, RECORDINGS, TableEntry};
+use crate::core::line::Lines;
+use crate::core::phone::PhoneNumber;
+use crate::jobs::forgotten::{FORGOTTEN_BESIDE_RECORDINGS, add_forgotten, spooled_naming};
 use crate::recordings::files_below;
-use crate::store::{RestoreError, Restoring, SPOOL, SPOOL_RESERVE, StoreError};
+use crate::store::{FORMER_SPOOL, ForgottenNumber, RestoreError, Restoring, SPOOL, SPOOL_RESERVE, Store, StoreError};
+use crate::time::Timestamp;
 
 /// Rows per commit, and bytes.
 const MAX_ROWS: usize = 4096;
@@ -30,6 +34,17 @@ pub struct Restored {
     pub recordings: usize,
     /// An earlier restore had been broken off here.
     pub was_unfinished: bool,
+    /// Callers who were forgotten since the backup, and are again.
+    pub forgotten: usize,
+}
+
+/// Who is not to come back with the backup.
+#[derive(Clone, Debug)]
+pub struct Forgetting {
+    pub list: BTreeSet<ForgottenNumber>,
+    /// The configured lines.
+    pub lines: Lines,
+    pub now: Timestamp,
 }
 
 #[derive(Debug, Error)]
@@ -67,8 +82,13 @@ impl RestoringError {
     }
 }
 
-/// Restores the backup in `backup`.
-pub async fn restore(backup: &Path, database: &str, recordings: &Path) -> Result<Restored, RestoringError> {
+/// Restores the backup in `backup`, without those who were forgotten since.
+pub async fn restore(
+    backup: &Path,
+    database: &str,
+    recordings: &Path,
+    forgetting: &Forgetting,
+) -> Result<Restored, RestoringError> {
     let (manifest, problems) = super::verify(backup).await?;
     if !problems.is_empty() {
         return Err(RestoringError::Damaged(problems));
@@ -97,8 +117,53 @@ pub async fn restore(backup: &Path, database: &str, recordings: &Path) -> Result
     compare(&mut restoring, &manifest).await?;
     let synced = recordings.to_owned();
     blocking(move |_| files::sync_disk_of(&synced)).await.map_err(RestoringError::at(recordings))?;
+    let mut forgotten = 0;
+    if !forgetting.list.is_empty() {
+        // The mark stays until nobody is left who should not be there.
+        restoring.pause().await?;
+        forgotten = forget_again(forgetting, manifest.created_at, database, recordings).await?;
+        restoring = Restoring::go_on(database).await?;
+    }
     restoring.finish().await?;
-    Ok(Restored { manifest, rows, recordings: restored, was_unfinished })
+    Ok(Restored { manifest, rows, recordings: restored, was_unfinished, forgotten })
+}
+
+/// Erases those who were forgotten since the backup: rows, files, and deliveries that waited for the database when it was made.
+async fn forget_again(
+    forgetting: &Forgetting,
+    made_at: Timestamp,
+    database: &str,
+    recordings: &Path,
+) -> Result<usize, RestoringError> {
+    let Forgetting { list, lines, now } = forgetting;
+    let store = Store::open_restored(database, lines.clone()).await?;
+    let count = store.forget_again(&list.iter().cloned().collect::<Vec<_>>(), made_at, *now).await?;
+    loop {
+        let files = store.files_to_erase().await?;
+        if files.is_empty() {
+            break;
+        }
+        for (id, name) in files {
+            match fs::remove_file(recordings.join(&name)) {
+                Err(failed) if failed.kind() != io::ErrorKind::NotFound => {
+                    return Err(RestoringError::at(&recordings.join(&name))(failed));
+                }
+                _ => store.file_erased(id).await?,
+            }
+        }
+    }
+    let all = store.forgotten().await?;
+    store.empty_log().await?;
+    store.close().await;
+    let is_forgotten = |number: &PhoneNumber| list.iter().any(|it| it.forgotten_at >= made_at && it.is(number));
+    for spool in [SPOOL, FORMER_SPOOL].map(|name| recordings.join(name)) {
+        for (path, _) in spooled_naming(&spool, recordings, is_forgotten).map_err(RestoringError::at(&spool))? {
+            fs::remove_file(&path).map_err(RestoringError::at(&path))?;
+        }
+    }
+    let file = recordings.join(FORGOTTEN_BESIDE_RECORDINGS);
+    add_forgotten(&file, &all).map_err(RestoringError::at(&file))?;
+    Ok(count)
 }
 
 #[derive(Default)]
@@ -117,7 +182,7 @@ fn files_in_the_way(recordings: &Path, manifest: &Manifest) -> Result<InTheWay, 
     for name in files_below(recordings).map_err(RestoringError::at(recordings))? {
         match name.as_str() {
             name if name.starts_with(".partial/") || name.ends_with(PARTIAL) || name == reserve => {}
-            name if name.starts_with(".instances/") => {}
+            name if name.starts_with(".instances/") || name == FORGOTTEN_BESIDE_RECORDINGS => {}
             name if known.contains(name) => in_the_way.of_this_backup = Some(name.to_owned()),
             name => in_the_way.foreign = Some(name.to_owned()),
         }

@@ -109,6 +109,7 @@ async fn draw(
         card: number.as_ref().filter(|_| visitor.may_act()).map(card_address),
         told,
         dial: match &number {
+            Some(number) if number.is_erased() => None,
             Some(number) => Some(dial_link(house, number, &visitor.0, &wall).await?),
             None => None,
         },
@@ -179,9 +180,8 @@ async fn erase(
         let told = "Запись не удалена. Напишите причину: одним предложением, не длиннее 300 знаков.";
         return draw(&house, &Visitor(person), id, Some(told), now).await;
     }
-    let delete_there = voicemail.deleted_at_provider_at.is_none();
     let by = &person.actor;
-    let erased = house.store.erase_voicemail(voicemail.id, by, &reason, delete_there, &address, now).await?;
+    let erased = house.store.erase_voicemail(voicemail.id, by, &reason, &address, now).await?;
     if let (true, Some(sound)) = (erased, &voicemail.sound) {
         erase_file(&house, voicemail.id, &sound.name).await?;
     }

@@ -5,7 +5,7 @@ use askama::Template;
 use axum::Router;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use serde::Deserialize;
@@ -18,9 +18,10 @@ use super::sign_in::Address;
 use super::words::Wall;
 use super::{AnyQuery, Visitor, page, query};
 use crate::core::callback::State as Stands;
+use crate::core::officer::Role;
 use crate::core::phone::PhoneNumber;
 use crate::core::search::Search;
-use crate::store::{CallFilter, CallPage, CallbackView, Contact, Person};
+use crate::store::{AuditEntry, CallFilter, CallPage, CallbackView, Contact, Person};
 use crate::time::Timestamp;
 use crate::web::{Error, House};
 
@@ -34,7 +35,9 @@ const LONGEST_NOTE: usize = 1000;
 const FRAGMENT: &str = "x-fragment";
 
 pub(super) fn router() -> Router<House> {
-    Router::new().route("/callers/{number}", get(show).post(save))
+    Router::new()
+        .route("/callers/{number}", get(show).post(save))
+        .route("/callers/{number}/personal.json", get(hand_over))
 }
 
 #[derive(Clone, Default, Deserialize)]
@@ -75,6 +78,10 @@ struct Card {
     address: String,
     number: String,
     dial: DialLink,
+    /// The number was erased: nobody can be called or named by it.
+    is_erased: bool,
+    /// The file with all there is; only for whoever may hand it over.
+    personal: Option<String>,
     contact: Contact,
     told: Option<String>,
     saved: bool,
@@ -149,6 +156,40 @@ async fn save(
     Ok(Redirect::to(&format!("{}?saved=1{fragment}", card_address(&number))).into_response())
 }
 
+/// All there is about the number, as a file for its owner. It leaves a line in the audit, or there is no file.
+async fn hand_over(
+    State(house): State<House>,
+    visitor: Visitor,
+    Path(number): Path<String>,
+    Address(address): Address,
+) -> Result<Response, PageError> {
+    let now = house.clock.now();
+    let person = visitor.at_least(Role::Admin)?;
+    let number = PhoneNumber::parse(&number).map_err(|_| Error::NotFound)?;
+    if house.lines().is_own(&number) {
+        return Err(Error::NotFound.into());
+    }
+    let parts = house.store.personal_data(&number).await?;
+    let entry = AuditEntry {
+        by: person.actor.clone(),
+        action: "find",
+        object: format!("caller {}", number.e164()),
+        detail: String::new(),
+        address,
+    };
+    house.store.audit(entry, now).await?;
+    let mut all = serde_json::Map::new();
+    all.insert("number".to_owned(), number.e164().into());
+    all.insert("printed_at".to_owned(), now.to_string().into());
+    all.extend(parts.into_iter().map(|part| (part.table.to_owned(), serde_json::json!(part.rows))));
+    let headers = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"personal-data.json\""),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    Ok((headers, serde_json::Value::Object(all).to_string()).into_response())
+}
+
 async fn draw(
     house: &House,
     person: &Person,
@@ -181,6 +222,8 @@ async fn draw(
     let last_callback = callbacks.next.and(callbacks.items.last());
     let card = Card {
         number: number.spaced(),
+        is_erased: number.is_erased(),
+        personal: (person.role >= Role::Admin && !number.is_erased()).then(|| format!("{address}/personal.json")),
         dial: dial_link(house, number, person, &wall).await?,
         contact,
         told,

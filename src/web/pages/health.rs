@@ -6,6 +6,7 @@ mod calendar;
 mod item;
 mod providers;
 mod queue;
+mod retention;
 mod spool;
 mod storage;
 
@@ -71,6 +72,7 @@ async fn whole_page(
     items.extend(storage::disks(house, now).await?);
     items.extend(providers::comparisons(house, &wall).await?);
     items.push(backup::item(house, &wall).await?);
+    items.push(retention::item(house));
     items.extend(providers::last_calls(house, &wall).await?);
     items.extend(calendar::warnings(house, &wall));
     items.extend(providers::sounds(house).await);

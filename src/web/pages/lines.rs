@@ -136,6 +136,13 @@ async fn shown(house: &House, line: &Line, now: Timestamp) -> Result<Shown, Page
             ("Если не ответили", "звонящему предлагают оставить сообщение".to_owned()),
             ("Самое длинное сообщение", format!("{} с", line.max_message_seconds)),
             (
+                "Предупреждение о записи",
+                match line.recording_notice {
+                    true => "звучит в приветствии (recording_notice)".to_owned(),
+                    false => "не звучит; включает ключ recording_notice".to_owned(),
+                },
+            ),
+            (
                 "Без сообщения, номер виден",
                 if line.callback_without_message {
                     "перезваниваем"

@@ -16,6 +16,9 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("download", "скачивание записи"),
     ("erase", "удаление записи"),
     ("retry", "запись запрошена снова"),
+    ("find", "выдано всё о номере"),
+    ("forget", "номер стёрт"),
+    ("retention", "стёрто по срокам хранения"),
     ("export", "выгрузка"),
     ("print", "печать списка"),
     ("contact", "карточка звонящего"),
@@ -89,6 +92,7 @@ pub(super) fn object(object: &str) -> String {
         "hours" => "календарь".to_owned(),
         "provider" => format!("оператор {name}"),
         "backup" => format!("копия {name}"),
+        "retention" => "сроки хранения".to_owned(),
         _ => object.to_owned(),
     }
 }

@@ -150,7 +150,9 @@ impl Card {
             link: String::new(),
             next: None,
             number: number.map(PhoneNumber::spaced),
-            tel: number.map_or_else(String::new, |number| format!("tel:{}", number.e164())),
+            tel: number
+                .filter(|number| !number.is_erased())
+                .map_or_else(String::new, |it| format!("tel:{}", it.e164())),
             name: None,
             caller_page: number.map(|number| format!("/callers/{}", number.e164())),
             keyed: callback.channel == Channel::Telephone && number.is_some() && callback.caller.is_none(),

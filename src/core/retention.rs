@@ -1,0 +1,43 @@
+//! How long the school keeps personal data. Every term is unset until the school has decided.
+
+/// The school's terms; `None`: kept without end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// Sound of messages, with their words and picture.
+    pub audio_days: Option<u32>,
+    /// Numbers, names and notes of callers.
+    pub numbers_days: Option<u32>,
+    /// Numbers in the raw requests of providers.
+    pub deliveries_days: Option<u32>,
+    /// Calls and callbacks altogether.
+    pub statistics_years: Option<u32>,
+}
+
+impl Terms {
+    /// What is kept, the key, the unit and the term, in the order of the configuration.
+    fn each(&self) -> [(&'static str, &'static str, &'static str, Option<u32>); 4] {
+        [
+            ("звук сообщений", "audio_days", "дн.", self.audio_days),
+            ("номера и заметки", "numbers_days", "дн.", self.numbers_days),
+            ("номера в запросах операторов", "deliveries_days", "дн.", self.deliveries_days),
+            ("звонки и обращения", "statistics_years", "г.", self.statistics_years),
+        ]
+    }
+
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// «звук сообщений (audio_days), номера (numbers_days)»: what the school has not decided about; empty if nothing.
+    pub fn undecided_words(&self) -> String {
+        let undecided = self.each().into_iter().filter(|(_, _, _, term)| term.is_none());
+        undecided.map(|(what, key, _, _)| format!("{what} ({key})")).collect::<Vec<_>>().join(", ")
+    }
+
+    /// «звук сообщений 90 дн., номера 365 дн.»: what it has decided.
+    pub fn in_words(&self) -> String {
+        let decided =
+            self.each().into_iter().filter_map(|(what, _, unit, term)| Some(format!("{what} {} {unit}", term?)));
+        decided.collect::<Vec<_>>().join(", ")
+    }
+}
