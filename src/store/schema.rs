@@ -162,4 +162,5 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (19, "shared alarms", include_str!("../../migrations/0019_shared_alarms.sql")),
     (20, "place of a look", include_str!("../../migrations/0020_place_of_a_look.sql")),
     (21, "leases", include_str!("../../migrations/0021_lease.sql")),
+    (25, "dialing", include_str!("../../migrations/0025_dialing.sql")),
 ];

@@ -46,6 +46,7 @@ pub(super) const ROOT: &[Key] = &[
     key("mail", Shape::Table(MAIL)),
     key("transcription", Shape::Table(TRANSCRIPTION)),
     key("backup", Shape::Table(super::backup::KEYS)),
+    key("dialing", Shape::Table(super::dialing::KEYS)),
 ];
 
 const SCHOOL: &[Key] = &[

@@ -1,6 +1,7 @@
 use super::schema::{Key, ROOT, Shape};
 use super::*;
 use crate::core::calendar::WorkingHours;
+use crate::core::dialing::DialingRules;
 use crate::core::line::LineId;
 use crate::jobs::MailSecurity;
 use crate::providers::twiml::{Settings, Signature};
@@ -525,4 +526,20 @@ fn nightly_backup_needs_only_its_folder() {
     says("[backup]\nfolder = \"b\"\nat = \"25:00\"\n", 3, "backup.at", &["не время", "03:00"]);
     says("[backup]\nfolder = \"b\"\nkeep = 0\n", 3, "backup.keep", &["0 копий", "14"]);
     says("[backup]\nfolder = \"s3://bucket\"\n", 2, "backup.folder", &["не папка"]);
+}
+
+/// Threat: toll fraud by a slip of the keyboard that allows the world.
+#[test]
+fn mistakes_of_dialing_are_told_with_their_remedy() {
+    let config = good("[dialing]\nallowed = [\"ru\", \"+374\"]\nmax_calls_per_hour = 5", &[]);
+    assert_eq!(config.lines.dialing, DialingRules::parse(&["ru", "+374"], 5).unwrap());
+    assert_eq!(good("", &[]).lines.dialing, DialingRules::default());
+    for entry in ["374", "+", "Россия", "RU"] {
+        says(&format!("dialing.allowed = [\"ru\", \"{entry}\"]"), 1, "dialing.allowed[1]", &[entry, "\"+374\""]);
+    }
+    for calls in ["0", "-1", "1001"] {
+        says(&format!("dialing.max_calls_per_hour = {calls}"), 1, "dialing.max_calls_per_hour", &["от 1 до 1000"]);
+    }
+    let rings = "[[lines]]\nid = \"a\"\nnumber = \"89288328088\"\nring = [\"101\", \"8 809 555-00-00\"]";
+    says(rings, 4, "lines.a.ring[1]", &["8 809 555-00-00", "dialing.allowed"]);
 }

@@ -72,6 +72,8 @@ pub(super) struct Card {
     pub number: Option<String>,
     pub tel: String,
     /// «Петрова А.»; `None`: nobody has given the number a name.
+    /// A premium or foreign number: whoever dials it is asked before (R27).
+    pub not_allowed: bool,
     pub name: Option<String>,
     /// The address of everything about the caller.
     pub caller_page: Option<String>,
@@ -152,6 +154,7 @@ impl Card {
             number: number.map(PhoneNumber::spaced),
             tel: number.map_or_else(String::new, |number| format!("tel:{}", number.e164())),
             name: None,
+            not_allowed: number.is_some_and(|number| !bench.lines.dialing.allows(number)),
             caller_page: number.map(|number| format!("/callers/{}", number.e164())),
             keyed: callback.channel == Channel::Telephone && number.is_some() && callback.caller.is_none(),
             channel: (callback.channel != Channel::Telephone).then(|| callback.channel.title()),
@@ -239,11 +242,16 @@ impl Card {
         !self.mine() && self.also.iter().any(|also| also.held)
     }
 
-    /// Whether this officer has just been asked about that.
+    /// Whether this officer has just been asked about that, or about the number.
     pub fn was_asked(&self) -> bool {
-        self.told.is_some()
-            && self.held_elsewhere()
-            && matches!(self.typed.verb.as_str(), "dial" | "claim" | "call-anyway")
+        let verb = self.typed.verb.as_str();
+        let about_holder = self.held_elsewhere() && matches!(verb, "dial" | "claim" | "call-anyway");
+        self.told.is_some() && (about_holder || (self.not_allowed && verb == "dial"))
+    }
+
+    /// Whether the button that goes on all the same stands beside the usual one, or in its place.
+    pub fn may_go_on(&self) -> bool {
+        self.was_asked() || (self.held_elsewhere() && !self.not_allowed)
     }
 
     pub fn closed(&self) -> bool {
