@@ -106,7 +106,7 @@ async fn draw(
             None => None,
         }
         .map_or_else(String::new, |contact| contact.name),
-        card: number.as_ref().filter(|_| visitor.may_act()).map(card_address),
+        card: number.as_ref().filter(|_| visitor.may_act()).map(|_| card_address(id)),
         told,
         dial: match &number {
             Some(number) => Some(dial_link(house, number, &visitor.0, &wall).await?),

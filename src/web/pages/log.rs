@@ -170,7 +170,7 @@ fn row(entry: &LogEntry, known: &Known, lines: &Lines, now: Timestamp, may_act: 
         started: Wall::new(calendar.time_zone(), now).listed(call.started_at),
         line: line.map_or_else(|| "—".to_owned(), |line| line.title.clone()),
         number: other_party(call),
-        card: number.as_ref().filter(|_| may_act).map(card_address),
+        card: number.as_ref().filter(|_| may_act).map(|_| card_address(call.id)),
         name: known.name(number.as_ref()),
         outcome: words::what_became(entry),
         restored: call.restored_at.is_some(),
@@ -180,7 +180,8 @@ fn row(entry: &LogEntry, known: &Known, lines: &Lines, now: Timestamp, may_act: 
     }
 }
 
-/// The address of «Карточка звонящего».
-pub(super) fn card_address(number: &PhoneNumber) -> String {
-    format!("/callers/{}", number.e164())
+/// The address of «Карточка звонящего» with the number of this call or callback. The number itself stands in no address:
+/// those are kept by browsers and by the logs of whatever lies between.
+pub(super) fn card_address(id: i64) -> String {
+    format!("/callers/{id}")
 }

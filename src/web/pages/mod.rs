@@ -162,7 +162,7 @@ impl FromRequestParts<House> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, house: &House) -> Result<Self, PageError> {
         let wanted = || match parts.method {
-            Method::GET => parts.uri.path_and_query().map_or_else(String::new, ToString::to_string),
+            Method::GET => wanted_again(parts.uri.path_and_query().map_or("", |wanted| wanted.as_str())),
             _ => String::new(),
         };
         session::person(parts, house).await?.map(Self).ok_or_else(|| PageError::sign_in(wanted()))
@@ -171,6 +171,16 @@ impl FromRequestParts<House> for Visitor {
 
 /// A query that makes no sense is no query.
 type AnyQuery<T> = Result<Query<T>, QueryRejection>;
+/// The page to come back to after signing in. Cards of callers once had the number in their address: it is not handed on.
+fn wanted_again(address: &str) -> String {
+    const MIN_ID_DIGITS: usize = 16;
+    let is_old = address.strip_prefix("/callers/").is_some_and(|rest| {
+        let id = rest.split('?').next().unwrap_or(rest);
+        id.len() < MIN_ID_DIGITS || !id.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    if is_old { "/callers".to_owned() } else { address.to_owned() }
+}
+
 
 fn query<T: Default>(query: AnyQuery<T>) -> T {
     query.map(|Query(query)| query).unwrap_or_default()

@@ -15,6 +15,7 @@ use crate::core::officer::{Actor, Role};
 use crate::core::phone::PhoneNumber;
 use crate::store::{CallbackView, Person, Step};
 use crate::time::Timestamp;
+use crate::web::pages::log::card_address;
 use crate::web::pages::steps;
 use crate::web::pages::words::{Wall, counted, length, span};
 
@@ -155,7 +156,8 @@ impl Card {
             tel: number.map_or_else(String::new, |number| format!("tel:{}", number.e164())),
             name: None,
             not_allowed: number.is_some_and(|number| !bench.lines.dialing.allows(number)),
-            caller_page: number.map(|number| format!("/callers/{}", number.e164())),
+            name: None,
+            caller_page: number.map(|_| card_address(callback.id)),
             keyed: callback.channel == Channel::Telephone && number.is_some() && callback.caller.is_none(),
             channel: (callback.channel != Channel::Telephone).then(|| callback.channel.title()),
             registration: callback.registration_number.clone(),
