@@ -12,6 +12,7 @@ mod answers_since;
 mod attempts;
 mod audit;
 mod backup;
+mod blocklist;
 mod callback_list;
 mod callbacks;
 mod calls;
@@ -64,6 +65,7 @@ pub use backup::{
     ColumnKind, LEFT_OUT, LastBackup, MAX_BACKUP_AGE, Present, PromptFiles, RestoreError, Restoring, SchemaError,
     Snapshot, Table, TableColumn, TableContent, VoicemailFile, tables_of_schema,
 };
+pub use blocklist::BlockedNumber;
 pub use callback_list::{CallBrief, CallbackPage, CallbackView, ListFilter, ListPeriod, StateFilter, Step};
 pub use calls::{CallView, KeptDelivery};
 pub use contacts::Contact;
@@ -370,6 +372,7 @@ pub fn statements() -> Vec<Statement> {
         answers_since::STATEMENTS,
         audit::STATEMENTS,
         backup::STATEMENTS,
+        blocklist::STATEMENTS,
         callback_list::STATEMENTS,
         callbacks::STATEMENTS,
         calls::STATEMENTS,

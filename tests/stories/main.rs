@@ -8,6 +8,7 @@ mod announcing;
 mod architecture;
 mod arriving;
 mod backups;
+mod blocklist;
 mod callers;
 mod calls;
 mod crash;

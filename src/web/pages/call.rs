@@ -240,6 +240,9 @@ fn facts(call: &Call, line: Option<&Line>, wall: &Wall<'_>) -> Vec<(&'static str
             facts.push(("Обещали перезвонить", wall.named_day(promise.start)));
         }
     }
+    if let Some(at) = call.blocked_at {
+        facts.push(("Заблокирован", format!("{}, номер в списке заблокированных", wall.moment(at))));
+    }
     if let Some(at) = call.restored_at {
         facts.push((
             "Восстановлен",

@@ -18,6 +18,7 @@ use super::sign_in::Address;
 use super::words::Wall;
 use super::{AnyQuery, Visitor, page, query};
 use crate::core::callback::State as Stands;
+use crate::core::officer::Role;
 use crate::core::phone::PhoneNumber;
 use crate::core::search::Search;
 use crate::store::{CallFilter, CallPage, CallbackView, Contact, Person};
@@ -77,6 +78,10 @@ struct Card {
     dial: DialLink,
     contact: Contact,
     told: Option<String>,
+    /// «пн 23.11, 9:12, Мадина И.: рассылка»; `None`: not blocked.
+    blocked: Option<String>,
+    /// Whether this person may block the number, and take that back.
+    may_block: bool,
     saved: bool,
     fragment: bool,
     callbacks: Vec<CallbackLine>,
@@ -99,15 +104,10 @@ struct CallLine {
     started: String,
     line: String,
     outcome: &'static str,
+    is_blocked: bool,
     length: String,
 }
 
-async fn show(
-    State(house): State<House>,
-    visitor: Visitor,
-    Path(id): Path<String>,
-    view: AnyQuery<View>,
-    headers: HeaderMap,
 /// The way to a card by the number, which is sent in a form and stands in no address.
 #[derive(Template)]
 #[template(path = "find_caller.html")]
@@ -188,6 +188,12 @@ async fn not_named(house: &House, person: &Person, text: &str) -> Result<Respons
     draw_search(house, person, StatusCode::GONE, Some(told), String::new()).await
 }
 
+async fn show(
+    State(house): State<House>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    view: AnyQuery<View>,
+    headers: HeaderMap,
 ) -> Result<Response, PageError> {
     let person = visitor.officer()?;
     let Some((id, number)) = named(&house, &id).await? else { return not_named(&house, &person, &id).await };
@@ -229,6 +235,18 @@ async fn save(
     Ok(Redirect::to(&format!("{}?saved=1{fragment}", card_address(id))).into_response())
 }
 
+/// The card with why something was not done.
+pub(super) async fn refuse(
+    house: &House,
+    person: &Person,
+    (id, number): (i64, &PhoneNumber),
+    told: &str,
+    now: Timestamp,
+) -> Result<Response, PageError> {
+    let contact = house.store.contacts(std::slice::from_ref(number)).await?.remove(number).unwrap_or_default();
+    draw(house, person, (id, number), &View::default(), Some((contact, told.to_owned())), now).await
+}
+
 async fn draw(
     house: &House,
     person: &Person,
@@ -264,6 +282,12 @@ async fn draw(
         dial: dial_link(house, number, person, &wall).await?,
         contact,
         told,
+        blocked: house
+            .store
+            .blocked_number(number)
+            .await?
+            .map(|blocked| format!("{}, {}: {}", wall.exact(blocked.blocked_at), blocked.by, blocked.reason)),
+        may_block: person.role >= Role::Senior && !lines.is_own(number),
         saved: !view.saved.is_empty(),
         fragment,
         more_callbacks: last_callback
@@ -288,6 +312,7 @@ async fn draw(
                 started: wall.listed(entry.call.started_at),
                 line: entry.call.line.as_ref().map_or_else(|| "—".to_owned(), title),
                 outcome: outcome_words(&entry.call),
+                is_blocked: entry.call.blocked_at.is_some(),
                 length: lasted(&entry.call),
             })
             .collect(),

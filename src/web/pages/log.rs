@@ -73,6 +73,7 @@ struct Row {
     outcome: String,
     /// No webhook reported it: the provider's list did.
     restored: bool,
+    is_blocked: bool,
     /// «через 0 ч 12 мин раб. времени».
     after: Option<String>,
     length: String,
@@ -174,6 +175,7 @@ fn row(entry: &LogEntry, known: &Known, lines: &Lines, now: Timestamp, may_act: 
         name: known.name(number.as_ref()),
         outcome: words::what_became(entry),
         restored: call.restored_at.is_some(),
+        is_blocked: call.blocked_at.is_some(),
         after: words::called_back_after_ms(entry, calendar).map(words::after),
         length: words::length_of(call, known.voicemails(call.id)).map_or_else(String::new, super::words::length),
         who: entry.solved.as_ref().and_then(|solved| solved.by.clone()).unwrap_or_default(),

@@ -2,6 +2,7 @@
 
 mod assets;
 mod audit;
+mod blocklist;
 mod by_hand;
 mod calendar;
 mod call;
@@ -91,6 +92,7 @@ pub(super) fn router(house: &House) -> Router<House> {
         .merge(people::router())
         .merge(prompts::router())
         .merge(caller::router())
+        .merge(blocklist::router())
         .merge(reports::router())
         .fallback(|| async { PageError::from(Error::NotFound) })
         .layer(DefaultBodyLimit::max(LARGEST_FORM));
@@ -169,8 +171,6 @@ impl FromRequestParts<House> for Visitor {
     }
 }
 
-/// A query that makes no sense is no query.
-type AnyQuery<T> = Result<Query<T>, QueryRejection>;
 /// The page to come back to after signing in. Cards of callers once had the number in their address: it is not handed on.
 fn wanted_again(address: &str) -> String {
     const MIN_ID_DIGITS: usize = 16;
@@ -181,6 +181,8 @@ fn wanted_again(address: &str) -> String {
     if is_old { "/callers".to_owned() } else { address.to_owned() }
 }
 
+/// A query that makes no sense is no query.
+type AnyQuery<T> = Result<Query<T>, QueryRejection>;
 
 fn query<T: Default>(query: AnyQuery<T>) -> T {
     query.map(|Query(query)| query).unwrap_or_default()

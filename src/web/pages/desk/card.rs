@@ -72,9 +72,9 @@ pub(super) struct Card {
     /// Spaced for the eye; `None`: withheld.
     pub number: Option<String>,
     pub tel: String,
-    /// «Петрова А.»; `None`: nobody has given the number a name.
     /// A premium or foreign number: whoever dials it is asked before (R27).
     pub not_allowed: bool,
+    /// «Петрова А.»; `None`: nobody has given the number a name.
     pub name: Option<String>,
     /// The address of everything about the caller.
     pub caller_page: Option<String>,
@@ -154,7 +154,6 @@ impl Card {
             next: None,
             number: number.map(PhoneNumber::spaced),
             tel: number.map_or_else(String::new, |number| format!("tel:{}", number.e164())),
-            name: None,
             not_allowed: number.is_some_and(|number| !bench.lines.dialing.allows(number)),
             name: None,
             caller_page: number.map(|_| card_address(callback.id)),
