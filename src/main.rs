@@ -99,6 +99,7 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
             pbx::config(&config, &args, out)?;
         }
         Command::Webhook(WebhookCommand::Verify(args)) => {
+            warn(args.warning());
             let mut body = Vec::new();
             std::io::stdin().read_to_end(&mut body).context("тело запроса не читается")?;
             return webhook_verify::run(&args, &body, now, out);
@@ -136,7 +137,10 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
             let config = load()?;
             let store = open(&config).await?;
             return match (&args.into, &args.spool) {
-                (Some(into), _) => replay::into(&config, &store, into, out).await,
+                (Some(into), _) => {
+                    warn(replay::warning(into));
+                    replay::into(&config, &store, into, out).await
+                }
                 (None, Some(path)) => replay::spool(path, &store, now, &mut std::io::stdin().lock(), out).await,
                 (None, None) => anyhow::bail!("укажите --into или --spool"),
             };
@@ -150,6 +154,13 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
 fn worker(config: &Config, store: Store) -> anyhow::Result<Worker> {
     let folder = Folder::open(&config.storage.recordings)?;
     Ok(house::worker_of_a_command(config, store, folder))
+}
+
+/// Unlike the macro this does not panic where nobody reads standard error.
+fn warn(text: Option<&str>) {
+    if let Some(text) = text {
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
 }
 
 /// Opens the database that is there. A file that the service misses is not made behind its back.

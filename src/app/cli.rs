@@ -15,7 +15,7 @@ use super::reconcile::ReconcileArgs;
 use super::webhook_verify::VerifyArgs;
 use crate::core::officer::Role;
 use crate::store::AuditHead;
-use crate::time::Timestamp;
+use crate::time::{Date, Timestamp};
 
 /// «Перезвон»: ни один звонок не забыт, никому не звонят дважды.
 #[derive(Debug, Parser)]
@@ -177,8 +177,11 @@ pub enum TokenCommand {
         /// observer, officer, senior, admin
         #[arg(long, value_name = "РОЛЬ", value_parser = role)]
         role: Role,
+        /// Последний день, когда ключ действует, например 2027-06-30; без него ключ действует, пока его не отозвали
+        #[arg(long, value_name = "ДАТА", value_parser = date)]
+        expires: Option<Date>,
     },
-    /// Показать ключи: номера, названия, роли; сами ключи не хранятся
+    /// Показать ключи: номера, названия, роли, сроки и когда ими пользовались; сами ключи не хранятся
     List,
     /// Отозвать ключ навсегда
     Revoke {
@@ -218,6 +221,10 @@ pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
 
 fn role(text: &str) -> Result<Role, String> {
     text.parse().map_err(|_| "нужна роль observer, officer, senior или admin".to_owned())
+}
+
+fn date(text: &str) -> Result<Date, String> {
+    text.parse().map_err(|_| "напишите дату, например 2027-06-30".to_owned())
 }
 
 fn token_id(text: &str) -> Result<i64, String> {
@@ -296,6 +303,10 @@ mod tests {
             read("perezvon token revoke 3").unwrap().command,
             Command::Token(TokenCommand::Revoke { id: 3 })
         ));
+        let cli = read("perezvon token add crm --role observer --expires 2027-06-30").unwrap();
+        let Command::Token(TokenCommand::Add { expires: Some(date), .. }) = cli.command else { panic!("{cli:?}") };
+        assert_eq!(date.to_string(), "2027-06-30");
+        assert!(read("perezvon token add crm --role observer --expires июнь").is_err());
         let error = read("perezvon token add crm --role boss").unwrap_err().to_string();
         assert!(error.contains("observer, officer, senior или admin"), "{error}");
     }

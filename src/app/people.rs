@@ -2,12 +2,12 @@
 
 use std::io::Write;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
 use super::cli::{OfficerCommand, TokenCommand};
 use crate::core::officer::Role;
-use crate::store::Store;
-use crate::time::Timestamp;
+use crate::store::{Store, Token};
+use crate::time::{Date, SignedDuration, Timestamp, from_millisecond};
 use crate::web::password;
 
 pub async fn officer(
@@ -61,16 +61,23 @@ pub async fn officer(
 
 pub async fn token(command: &TokenCommand, store: &Store, now: Timestamp, out: &mut dyn Write) -> anyhow::Result<()> {
     match command {
-        TokenCommand::Add { name, role } => {
+        TokenCommand::Add { name, role, expires } => {
+            let expires_at = expires.map(|date| end_of(date, store)).transpose()?;
+            if expires_at.is_some_and(|expires_at| expires_at <= now) {
+                bail!("такой ключ уже не действовал бы: назовите сегодняшний день или более поздний");
+            }
             let (secret, sha256) = password::generate_token();
-            let id = store.add_token(name, *role, sha256, now).await?;
+            let id = store.add_token(name, *role, sha256, expires_at, now).await?;
             writeln!(out, "Номер: {id}\nНазвание: {name} ({})\nКлюч: {secret}", role.as_str())?;
+            if let Some(date) = expires {
+                writeln!(out, "Действует до конца дня {}.", date.strftime("%d.%m.%Y"))?;
+            }
             writeln!(out, "Ключ показан один раз и нигде не хранится.")?;
         }
         TokenCommand::List => {
             for token in store.tokens().await? {
-                let revoked = if token.revoked_at.is_some() { ", отозван" } else { "" };
-                writeln!(out, "{}  {} ({}{revoked})", token.id, token.name, token.role.as_str())?;
+                let state = token_state(&token, store, now);
+                writeln!(out, "{}  {} ({}{state})", token.id, token.name, token.role.as_str())?;
             }
         }
         TokenCommand::Revoke { id } => {
@@ -83,8 +90,34 @@ pub async fn token(command: &TokenCommand, store: &Store, now: Timestamp, out: &
     Ok(())
 }
 
+/// The first instant after this day, by the school's clock.
+fn end_of(date: Date, store: &Store) -> anyhow::Result<Timestamp> {
+    let next = date.tomorrow().context("такой даты нет")?;
+    let zone = store.lines().default_calendar().time_zone().clone();
+    Ok(from_millisecond(next.to_zoned(zone).context("такой даты нет")?.timestamp().as_millisecond()))
+}
+
+/// «, отозван», «, действует до 30.06.2027, последний раз 23.11.2026 09:12».
+fn token_state(token: &Token, store: &Store, now: Timestamp) -> String {
+    let zone = store.lines().default_calendar().time_zone().clone();
+    let written = |at: Timestamp, form: &str| at.to_zoned(zone.clone()).strftime(form).to_string();
+    let last_day = |expires_at: Timestamp| written(expires_at - SignedDuration::from_millis(1), "%d.%m.%Y");
+    let term = match (token.revoked_at, token.expires_at) {
+        (Some(_), _) => ", отозван".to_owned(),
+        (None, Some(expires_at)) if expires_at <= now => format!(", истёк {}", last_day(expires_at)),
+        (None, Some(expires_at)) => format!(", действует до {}", last_day(expires_at)),
+        (None, None) => String::new(),
+    };
+    match token.last_used_at {
+        Some(at) => format!("{term}, последний раз {}", written(at, "%d.%m.%Y %H:%M")),
+        None => format!("{term}, ещё не использован"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use sha2::{Digest, Sha256};
+
     use super::*;
     use crate::core::calendar::{Calendar, Hours};
     use crate::core::line::Lines;
@@ -131,7 +164,7 @@ mod tests {
             assert!(office.knows(action, &format!("officer {id}")).await, "{action}");
         }
         let mut out = Vec::new();
-        let add = TokenCommand::Add { name: "crm".to_owned(), role: Role::Observer };
+        let add = TokenCommand::Add { name: "crm".to_owned(), role: Role::Observer, expires: None };
         token(&add, &office.store, NOW, &mut out).await.unwrap();
         let id = office.store.tokens().await.unwrap()[0].id;
         token(&TokenCommand::Revoke { id }, &office.store, NOW, &mut out).await.unwrap();
@@ -163,5 +196,37 @@ mod tests {
         assert!(told.contains("Администраторов не осталось"), "{told}");
         let told = office.officer(OfficerCommand::List).await;
         assert_eq!(told, "zarema  Зарема (admin, отключён)\n");
+    }
+
+    /// Threat: a token of a program that nobody remembers opens everything for ever.
+    #[tokio::test]
+    async fn token_expires_after_its_last_day_and_shows_its_use() {
+        let office = Office::open().await;
+        let (store, mut out) = (&office.store, Vec::new());
+        let add = |expires: &str| TokenCommand::Add {
+            name: "crm".to_owned(),
+            role: Role::Observer,
+            expires: Some(expires.parse().unwrap()),
+        };
+        assert!(token(&add("1969-12-31"), store, NOW, &mut out).await.is_err(), "its last day is over");
+        token(&add("1970-01-01"), store, NOW, &mut out).await.unwrap();
+        let said = String::from_utf8(std::mem::take(&mut out)).unwrap();
+        assert!(said.contains("Действует до конца дня 01.01.1970."), "{said}");
+        let secret = said.split("Ключ: ").nth(1).unwrap().lines().next().unwrap();
+        let sha256 = || Sha256::digest(secret).to_vec();
+        let midnight = store.tokens().await.unwrap()[0].expires_at.unwrap();
+        let last = midnight - SignedDuration::from_millis(1);
+        assert!(store.token_holder(sha256(), last).await.unwrap().is_some(), "in its last millisecond");
+        assert!(store.token_holder(sha256(), midnight).await.unwrap().is_none(), "the next day has begun");
+        // Behind the note of its use, which nobody waits for.
+        store.clear_alarm("none", "", last).await.unwrap();
+        assert_eq!(store.tokens().await.unwrap()[0].last_used_at, Some(last));
+        let soon = last - SignedDuration::from_mins(4);
+        store.token_holder(sha256(), soon).await.unwrap();
+        store.clear_alarm("none", "", last).await.unwrap();
+        assert_eq!(store.tokens().await.unwrap()[0].last_used_at, Some(last), "not at every request");
+        token(&TokenCommand::List, store, midnight, &mut out).await.unwrap();
+        let list = String::from_utf8(out).unwrap();
+        assert!(list.contains("истёк 01.01.1970, последний раз 01.01.1970 23:59"), "{list}");
     }
 }

@@ -18,6 +18,15 @@ const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_hours(24);
 /// 1 January 2020: no delivery is older than this service.
 const FIRST_INSTANT: Timestamp = Timestamp::constant(1_577_836_800, 0);
 
+/// What is said beside the work, if the address of the database holds a password.
+pub fn warning(url: &str) -> Option<&'static str> {
+    let has_password = url::Url::parse(url).is_ok_and(|url| url.password().is_some());
+    has_password.then_some(
+        "Внимание: пароль в командной строке видят все, кто работает на этой машине, и хранит история команд. Уберите \
+         его из адреса и задайте переменной PGPASSWORD или в файле ~/.pgpass.",
+    )
+}
+
 /// Applies all kept deliveries of the configured database to an empty one. `false`: some could not be read any more.
 pub async fn into(config: &Config, source: &Store, url: &str, out: &mut dyn Write) -> anyhow::Result<bool> {
     if url == config.storage.database {

@@ -1,6 +1,7 @@
 //! `perezvon webhook verify`: why was this webhook refused? Checks one request as the service would, from its parts.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use super::cli::instant;
 use crate::providers::RawRequest;
@@ -19,8 +20,11 @@ pub struct VerifyArgs {
     /// Кто подписывает, для twiml: twilio (и Somleng), signalwire или telnyx
     #[arg(long, value_name = "ПОДПИСЬ", default_value = "twilio")]
     pub signature: String,
-    /// Auth Token, Signing Key, открытый ключ или токен; во время смены можно несколько
-    #[arg(long, value_name = "КЛЮЧ", required = true)]
+    /// Файл с Auth Token, Signing Key, открытым ключом или токеном; во время смены можно несколько ключей, по одному в строке
+    #[arg(long, value_name = "ФАЙЛ", required_unless_present = "secret")]
+    pub secret_file: Option<PathBuf>,
+    /// Сам ключ, можно несколько. Его видят все, кто работает на этой машине, и хранит история команд: лучше --secret-file
+    #[arg(long, value_name = "КЛЮЧ")]
     pub secret: Vec<String>,
     /// Метод запроса
     #[arg(long, value_name = "МЕТОД", default_value = "POST")]
@@ -42,15 +46,16 @@ pub struct VerifyArgs {
 /// When the question itself cannot be understood: an unknown kind, a header without a colon.
 pub fn run(args: &VerifyArgs, body: &[u8], now: Timestamp, out: &mut dyn Write) -> anyhow::Result<bool> {
     let request = request(args, body)?;
+    let secrets = secrets(args)?;
     let now = args.at.unwrap_or(now);
     let check = |request: &RawRequest| match args.kind.as_str() {
         "twiml" => {
             let signature = signature(&args.signature)?;
-            let checked = check_request(signature, &args.secret, &args.url, request, now);
-            let explained = |refused| explain(signature, &args.secret, &args.url, request, refused);
+            let checked = check_request(signature, &secrets, &args.url, request, now);
+            let explained = |refused| explain(signature, &secrets, &args.url, request, refused);
             Ok(checked.map_err(|refused| reason(&explained(refused), args)))
         }
-        "asterisk" => Ok(check_token(request, &args.secret).map_err(|refused| refused.to_string())),
+        "asterisk" => Ok(check_token(request, &secrets).map_err(|refused| refused.to_string())),
         "megafon_vats" | "mango" | "zadarma" | "voximplant" => {
             bail!("the kind {} is not built yet; twiml and asterisk are", args.kind)
         }
@@ -69,6 +74,31 @@ pub fn run(args: &VerifyArgs, body: &[u8], now: Timestamp, out: &mut dyn Write) 
         }
     }
     Ok(true)
+}
+
+impl VerifyArgs {
+    /// What is said beside the answer, if a secret stands on the command line.
+    pub fn warning(&self) -> Option<&'static str> {
+        (!self.secret.is_empty()).then_some(
+            "Внимание: ключ в командной строке видят все, кто работает на этой машине, и хранит история команд. \
+             Запишите его в файл и укажите --secret-file ФАЙЛ.",
+        )
+    }
+}
+
+/// From the file, one a line, and from the command line.
+fn secrets(args: &VerifyArgs) -> anyhow::Result<Vec<String>> {
+    let mut secrets = args.secret.clone();
+    if let Some(path) = &args.secret_file {
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("the file {} cannot be read", path.display()))?;
+        let count = secrets.len();
+        secrets.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned));
+        if secrets.len() == count {
+            bail!("the file {} has no secret; write one a line", path.display());
+        }
+    }
+    Ok(secrets)
 }
 
 fn request(args: &VerifyArgs, body: &[u8]) -> anyhow::Result<RawRequest> {
@@ -157,6 +187,35 @@ mod tests {
             assert!(!accepted && said.starts_with("refused: ") && said.contains(words), "{said}");
             assert!(!said.contains("12345\n") && !said.contains("14158675309"), "{said}");
         }
+    }
+
+    /// Threat: a secret on the command line stands in the list of processes and in the history of the shell.
+    #[test]
+    fn secrets_come_from_a_file_and_on_the_command_line_with_a_warning() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        std::fs::write(path("secrets"), "old\n\n  12345  \n").unwrap();
+        std::fs::write(path("empty"), " \n").unwrap();
+        let header = "x-twilio-signature: RSOYDt4T1cUTdK1PDd93/VVr8B8=";
+        let url = "https://mycompany.com/myapp.php?foo=1&bar=2";
+        let check = |option: &str, value: &str| {
+            verify(&["--kind", "twiml", option, value, "--url", url, "--header", header], BODY)
+        };
+        assert!(check("--secret-file", &path("secrets")).unwrap().0);
+        for name in ["empty", "missing"] {
+            let error = check("--secret-file", &path(name)).unwrap_err().to_string();
+            assert!(error.contains(&path(name)) && !error.contains("12345"), "{error}");
+        }
+        let warning = |option: &str| {
+            let args = Command::try_parse_from(["verify", "--kind", "twiml", "--url", url, option, "x"]).unwrap().args;
+            args.warning()
+        };
+        assert_eq!(warning("--secret-file"), None);
+        assert!(warning("--secret").unwrap().contains("--secret-file"));
+        assert!(
+            Command::try_parse_from(["verify", "--kind", "twiml", "--url", url]).is_err(),
+            "one of the two is needed"
+        );
     }
 
     #[test]

@@ -222,6 +222,8 @@ pub struct Call {
     pub waiting_since: Option<Timestamp>,
     /// When a look through the provider's lists brought in the call, or a message of it, that no webhook had reported.
     pub restored_at: Option<Timestamp>,
+    /// When its caller's number was found on the list of blocked ones, once, as the call came: it comes to no list.
+    pub blocked_at: Option<Timestamp>,
 }
 
 impl Call {
@@ -246,6 +248,7 @@ impl Call {
             callback_id: None,
             waiting_since: None,
             restored_at: None,
+            blocked_at: None,
         }
     }
 
@@ -383,7 +386,7 @@ impl Call {
     }
 
     /// Whether somebody waits to be called back after this call (R6 and UX §2, «What becomes an entry on the list»).
-    /// A withheld number without a message stays in the log alone: there is nobody to dial.
+    /// A withheld number without a message stays in the log alone, for there is nobody to dial, and so does a blocked one.
     pub fn wants_callback(&self, line: &Line) -> bool {
         let without_message = match self.outcome() {
             Outcome::NoMessage | Outcome::Abandoned | Outcome::Missed => {
@@ -392,7 +395,7 @@ impl Call {
             Outcome::InProgress | Outcome::Answered | Outcome::Voicemail => false,
         };
         // A message counts whatever else happened: it may have been left after a talk that broke off.
-        self.is_inbound() && (self.has_message() || without_message)
+        self.is_inbound() && self.blocked_at.is_none() && (self.has_message() || without_message)
     }
 }
 

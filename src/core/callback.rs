@@ -18,6 +18,7 @@ pub use self::terms::Terms;
 pub use self::words::{ASKERS, AttemptOutcome, Channel, LONGEST_NOTE, Notes, Reason, TOPICS};
 use self::words::{check_length, check_notes};
 use super::calendar::{Calendar, Period};
+use super::dialing::DialingRules;
 use super::line::LineId;
 use super::officer::Actor;
 use super::phone::PhoneNumber;
@@ -36,6 +37,9 @@ pub const HOW_IT_WAS_PUT: &str = "how the question was put";
 
 /// The outcome in history of a claim whose officer was asked, since a colleague holds the same number on another line.
 pub const CONFIRMED: &str = "confirmed";
+
+/// The same where the officer was asked, since the number is none that is dialed without asking.
+pub const CONFIRMED_NUMBER: &str = "confirmed_number";
 
 /// How long a claim holds without a sign of life from its officer (R10).
 pub const LEASE: SignedDuration = SignedDuration::from_mins(15);
@@ -188,7 +192,8 @@ pub enum Action {
     Reopen,
     /// Only notes are written.
     Describe,
-    /// The officer was asked, since a colleague holds the same number on another line, and goes on (R26).
+    /// The officer was asked, since a colleague holds the same number on another line (R26) or the number is a premium or
+    /// foreign one (R27), and goes on.
     Confirmed(Box<Action>),
 }
 
@@ -249,6 +254,8 @@ pub enum Refusal {
     ClaimedByOther { by: Actor, at: Timestamp },
     #[error("{} holds callback {} of the same number on line {} since {}", .0.by, .0.callback_id, .0.line, .0.since)]
     HeldOnOtherLine(Box<SiblingHolder>),
+    #[error("the number is none of those that are dialed without asking")]
+    NumberNotAllowed,
     #[error("no outcome of another line is proposed")]
     NothingProposed,
     #[error("the callback is closed already ({state})")]
@@ -298,6 +305,8 @@ pub struct Bench<'a> {
     pub vain_on_two_days: bool,
     /// Whether the two reasons of the regulation may be used.
     pub regulation_reasons: bool,
+    /// Which numbers are dialed without asking.
+    pub dialing: &'a DialingRules,
     /// Other open callbacks of the same number, where [`Action::depends_on_siblings`].
     pub siblings: &'a [Sibling],
 }
@@ -307,7 +316,8 @@ impl Callback {
     pub fn act(&mut self, action: &Action, notes: Notes, bench: &Bench<'_>) -> Result<HistoryEntry, Refusal> {
         check_notes(&notes)?;
         self.check_turn(action, bench)?;
-        let asked = self.check_siblings(action, bench)?;
+        let confirmed = self.check_siblings(action, bench)?.then_some(CONFIRMED);
+        let confirmed = confirmed.or(self.check_number(action, bench)?.then_some(CONFIRMED_NUMBER));
         let action = match action {
             Action::Confirmed(action) => &**action,
             action => action,
@@ -333,7 +343,7 @@ impl Callback {
             | Action::Describe
             | Action::Confirmed(_) => (None, &remark),
         };
-        let outcome = outcome.or(asked.then_some(CONFIRMED));
+        let outcome = outcome.or(confirmed);
         check_length("note", note)?;
         let entry = HistoryEntry {
             at: bench.now,
@@ -370,6 +380,16 @@ impl Callback {
                 (Action::Reopen | Action::Describe, _) | (_, None) => Ok(()),
                 (_, Some(_)) => Err(Refusal::Closed { state: state.as_str() }),
             },
+        }
+    }
+
+    /// A premium or foreign number is dialed only by an officer who was asked (R27). `true`: he was, and goes on.
+    fn check_number(&self, action: &Action, bench: &Bench<'_>) -> Result<bool, Refusal> {
+        let is_allowed = self.number_to_dial().is_none_or(|number| bench.dialing.allows(number));
+        match action {
+            Action::Dial if !is_allowed => Err(Refusal::NumberNotAllowed),
+            Action::Confirmed(action) => Ok(!is_allowed && matches!(**action, Action::Dial)),
+            _ => Ok(false),
         }
     }
 

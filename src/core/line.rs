@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::calendar::{Calendar, WorkingHours};
 use super::changes::Changes;
+use super::dialing::DialingRules;
 use super::greetings::OfLine;
 use super::phone::{PhoneNumber, Telephone, addresses};
 
@@ -106,6 +107,8 @@ pub struct Lines {
     unknown: Arc<Line>,
     /// Whether callbacks may be declined with the two reasons of the regulation (R11).
     pub regulation_reasons: bool,
+    /// Which numbers are dialed without asking (R27).
+    pub dialing: DialingRules,
 }
 
 impl Lines {
@@ -119,7 +122,13 @@ impl Lines {
             }
         }
         let unknown = Line::new(LineId::unknown(), None, "Неизвестная линия", default_calendar);
-        Self { lines: lines.into(), by_number: by_number.into(), unknown: unknown.into(), regulation_reasons: true }
+        Self {
+            lines: lines.into(),
+            by_number: by_number.into(),
+            unknown: unknown.into(),
+            regulation_reasons: true,
+            dialing: DialingRules::default(),
+        }
     }
 
     /// The same lines, each changed; the unknown one too.

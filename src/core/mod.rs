@@ -5,6 +5,7 @@ pub mod calendar;
 pub mod call;
 pub mod callback;
 pub mod changes;
+pub mod dialing;
 pub mod greetings;
 pub mod line;
 pub mod officer;

@@ -68,6 +68,8 @@ const KEYPAD_TRIES: usize = 2;
 pub fn next(call: &Call, line: &Line, step: Step, now: Timestamp) -> Script {
     let Some(decision) = &call.decision else { return offer() };
     match step {
+        // Whoever is blocked hears the greeting, and no officer's telephone rings.
+        Step::Arrived if decision.open && call.blocked_at.is_some() => offer_busy(line, decision, now),
         Step::Arrived if decision.open => ring_or_offer(call, line, decision, 0, now),
         Step::Arrived => greet_and_record(greeting_closed(call, line, decision), line),
         Step::Dialled(_) if call.was_talked() => vec![Verb::Hangup],
@@ -108,11 +110,13 @@ fn ring_or_offer(call: &Call, line: &Line, decision: &Decision, phone: usize, no
                 Verb::Redirect(Step::Dialled(phone)),
             ]
         }
-        _ => {
-            let spoken = || wording::greeting_busy(line, decision, now);
-            greet_and_record(vec![greeting(line, wording::kind_busy(decision, now), spoken)], line)
-        }
+        _ => offer_busy(line, decision, now),
     }
+}
+
+fn offer_busy(line: &Line, decision: &Decision, now: Timestamp) -> Script {
+    let spoken = || wording::greeting_busy(line, decision, now);
+    greet_and_record(vec![greeting(line, wording::kind_busy(decision, now), spoken)], line)
 }
 
 /// The school's recording where it is switched on, else the text.

@@ -131,6 +131,7 @@ pub(super) fn read(row: &AnyRow) -> Result<Call> {
         callback_id: columns.get("callback_id")?,
         waiting_since: columns.optional_time("waiting_since")?,
         restored_at: columns.optional_time("restored_at")?,
+        blocked_at: columns.optional_time("blocked_at")?,
     })
 }
 
@@ -169,6 +170,7 @@ pub(super) fn bind(params: &mut Params, call: &Call) {
     params.optional_time(call.waiting_since);
     params.add(call.callback_id);
     params.optional_time(call.restored_at);
+    params.optional_time(call.blocked_at);
 }
 
 const RINGING_WORDS: [(Ringing, &str); 5] = [
@@ -245,10 +247,10 @@ pub(super) const SAVE_CALLS: ManyRows = ManyRows {
     head: "INSERT INTO call (id, provider, provider_call_id, direction, dialled, forwarded_from, caller, caller_raw, line,
             started_at, answered_at, ended_at, ringing, talk_seconds, keyed_digits, keyed_at, message_over_at, recordings,
             outcome, day_rule, time_state, calendar_version, promise_starts_at, promise_ends_at, waiting_since, callback_id,
-            restored_at)
+            restored_at, blocked_at)
         SELECT column1, column2, column3, column4, column5, column6, column7, column8, column9, column10, column11,
             column12, column13, column14, column15, column16, column17, column18, column19, column20, column21, column22,
-            column23, column24, column25, column26, column27",
+            column23, column24, column25, column26, column27, column28",
     columns: &[
         Column::Number, // id
         Column::Text,
@@ -277,6 +279,7 @@ pub(super) const SAVE_CALLS: ManyRows = ManyRows {
         Column::Number,
         Column::Number, // callback_id
         Column::Number, // restored_at
+        Column::Number, // blocked_at
     ],
     tail: "WHERE column1 IS NOT NULL
         ON CONFLICT (id) DO UPDATE SET direction = excluded.direction, dialled = excluded.dialled,
@@ -288,5 +291,6 @@ pub(super) const SAVE_CALLS: ManyRows = ManyRows {
             day_rule = excluded.day_rule, time_state = excluded.time_state,
             calendar_version = excluded.calendar_version, promise_starts_at = excluded.promise_starts_at,
             promise_ends_at = excluded.promise_ends_at, waiting_since = excluded.waiting_since,
-            callback_id = excluded.callback_id, restored_at = excluded.restored_at",
+            callback_id = excluded.callback_id, restored_at = excluded.restored_at,
+            blocked_at = excluded.blocked_at",
 };

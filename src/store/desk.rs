@@ -37,6 +37,9 @@ pub enum ActError {
     /// A call that was placed before goes on: nothing rings twice.
     #[error("a call goes on already")]
     AlreadyCalling(Box<PlacedCall>),
+    /// Exchanges have placed as many calls within the last hour as `[dialing] max_calls_per_hour` lets them.
+    #[error("{max} calls were placed within the last hour, which is the limit")]
+    TooManyCalls { max: u32 },
     #[error("nobody waits")]
     NobodyWaits,
     #[error(transparent)]
@@ -245,6 +248,7 @@ pub(super) async fn act(
         vain_attempts: 0,
         vain_on_two_days: false,
         regulation_reasons: lines.regulation_reasons,
+        dialing: &lines.dialing,
         siblings: &[],
     };
     let siblings;

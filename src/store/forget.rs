@@ -304,6 +304,7 @@ impl Erasing {
         }
         for number in &self.numbers {
             redact::contact(writing.sql, number).await?;
+            sqlx::query(UNBLOCK).bind(number.e164().to_owned()).execute(&mut *writing.sql).await?;
         }
         for id in traces.placed_calls {
             let number = self.redaction.number(&self.numbers[0]).e164().to_owned();
@@ -490,6 +491,7 @@ statements! {
     READ_JOB = "SELECT last_error AS one, alarm_subject AS two, NULL AS three FROM job WHERE id = $1";
     WRITE_JOB = "UPDATE job SET last_error = $2, alarm_subject = COALESCE($3, CAST($4 AS TEXT)) WHERE id = $1";
     READ_AUDIT = "SELECT id, object, detail FROM audit WHERE id = $1";
+    UNBLOCK = "DELETE FROM blocked_number WHERE number = $1";
     READ_CONTACT = "SELECT name, note FROM contact WHERE number = $1";
     WRITE_CONTACT = "UPDATE contact SET name = $2, note = $3 WHERE number = $1";
 }

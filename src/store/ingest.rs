@@ -90,6 +90,17 @@ impl Folded {
         happened(&self.call) && !self.before.as_ref().is_some_and(happened)
     }
 
+    /// Whether this batch tells that somebody calls one of our lines.
+    fn begins_to_wait(&self) -> bool {
+        self.newly(|call| call.line.is_some()) && self.call.direction == Some(Direction::Inbound)
+    }
+
+    /// Whether this batch tells which number calls one of our lines: the one that the network shows. One that is typed may be
+    /// anybody's.
+    fn is_recognised(&self) -> bool {
+        self.newly(|call| call.line.is_some() && call.is_inbound() && call.other_party().is_some())
+    }
+
     /// Whether a recording has become complete in this batch.
     fn has_new_message(&self) -> bool {
         self.call.recordings.keys().any(|id| self.newly(|call| is_complete(call, id)))
@@ -146,7 +157,7 @@ pub(super) async fn ingest(
     }
     let now = deliveries.iter().map(|delivery| delivery.received_at).max().expect("the batch is not empty");
     lock_numbers(connection, &calls, now).await?;
-    recognise_waiting_callers(connection, &mut calls).await?;
+    recognise_callers(connection, &mut calls, now).await?;
     bring_late_messages(connection, &mut calls).await?;
     let since = answers_since(connection, lines, &calls, now).await?;
     join_callbacks_closed_since(lines, &mut calls, &since);
@@ -283,14 +294,16 @@ async fn keep_deliveries(
     Ok(())
 }
 
-/// Callers who begin a call while they wait for a callback already.
-async fn recognise_waiting_callers(
+/// Callers who begin a call while they wait for a callback already, and those whose number is blocked. One statement for
+/// both; none where nobody arrives.
+async fn recognise_callers(
     connection: &mut AnyConnection,
     calls: &mut BTreeMap<CallKey, Folded>,
+    now: Timestamp,
 ) -> Result<()> {
     let arriving: Vec<(String, String)> = calls
         .values()
-        .filter(|folded| folded.newly(|call| call.line.is_some()) && folded.call.direction == Some(Direction::Inbound))
+        .filter(|folded| folded.begins_to_wait() || folded.is_recognised())
         .filter_map(|folded| waiter(&folded.call))
         .collect::<BTreeSet<_>>()
         .into_iter()
@@ -298,7 +311,7 @@ async fn recognise_waiting_callers(
     if arriving.is_empty() {
         return Ok(());
     }
-    let rows = FIND_WAITING
+    let rows = FIND_CALLERS
         .query(connection, &arriving, |params, (line, number)| {
             params.add(line.clone());
             params.add(number.clone());
@@ -306,12 +319,23 @@ async fn recognise_waiting_callers(
         .fetch_all(&mut *connection)
         .await?;
     let mut since = HashMap::new();
+    let mut blocked = BTreeSet::new();
     for row in &rows {
         let columns = Columns::of("callback", row);
-        since.insert((columns.get("line")?, columns.get("dial_number")?), columns.time("received_at")?);
+        let (line, number): (String, String) = (columns.get("line")?, columns.get("dial_number")?);
+        if columns.optional_time("blocked_at")?.is_some() {
+            blocked.insert(number.clone());
+        }
+        if let Some(received_at) = columns.optional_time("received_at")? {
+            since.insert((line, number), received_at);
+        }
     }
     for folded in calls.values_mut() {
-        if folded.newly(|call| call.line.is_some())
+        let is_blocked = |number: PhoneNumber| blocked.contains(number.e164());
+        if folded.is_recognised() && folded.call.other_party().is_some_and(is_blocked) {
+            folded.call.blocked_at = Some(now);
+        }
+        if folded.begins_to_wait()
             && let Some(received_at) = waiter(&folded.call).and_then(|waiter| since.get(&waiter))
             && *received_at <= folded.call.started_at
         {
@@ -675,11 +699,15 @@ const KEEP_DELIVERIES: ManyRows = ManyRows {
     tail: "WHERE column1 IS NOT NULL",
 };
 
-const FIND_WAITING: ManyRows = ManyRows {
-    name: "FIND_WAITING",
-    head: "SELECT callback.line AS line, callback.dial_number AS dial_number, callback.received_at AS received_at",
+const FIND_CALLERS: ManyRows = ManyRows {
+    name: "FIND_CALLERS",
+    head: "SELECT column1 AS line, column2 AS dial_number, callback.received_at AS received_at,
+        blocked_number.blocked_at AS blocked_at",
     columns: &[Column::Text, Column::Text],
-    tail: "JOIN callback ON callback.line = column1 AND callback.dial_number = column2 AND callback.closed_at IS NULL",
+    tail: "LEFT JOIN callback
+            ON callback.line = column1 AND callback.dial_number = column2 AND callback.closed_at IS NULL
+        LEFT JOIN blocked_number ON blocked_number.number = column2
+        WHERE callback.received_at IS NOT NULL OR blocked_number.blocked_at IS NOT NULL",
 };
 
 const KEEP_VOICEMAILS: ManyRows = ManyRows {
@@ -693,4 +721,4 @@ const KEEP_VOICEMAILS: ManyRows = ManyRows {
 };
 
 pub(super) const MANY_ROW_STATEMENTS: &[&ManyRows] =
-    &[&HOLD_CALL_KEYS, &KEEP_DELIVERIES, &FIND_WAITING, &KEEP_VOICEMAILS];
+    &[&HOLD_CALL_KEYS, &KEEP_DELIVERIES, &FIND_CALLERS, &KEEP_VOICEMAILS];

@@ -13,6 +13,7 @@ mod attempts;
 mod audit;
 mod audit_chain;
 mod backup;
+mod blocklist;
 mod callback_list;
 mod callbacks;
 mod calls;
@@ -70,6 +71,7 @@ pub use backup::{
     ColumnKind, LEFT_OUT, LastBackup, MAX_BACKUP_AGE, Present, PromptFiles, RestoreError, Restoring, SchemaError,
     Snapshot, Table, TableColumn, TableContent, VoicemailFile, tables_of_schema,
 };
+pub use blocklist::BlockedNumber;
 pub use callback_list::{CallBrief, CallbackPage, CallbackView, ListFilter, ListPeriod, StateFilter, Step};
 pub use calls::{CallView, KeptDelivery};
 pub use contacts::Contact;
@@ -387,6 +389,7 @@ pub fn statements() -> Vec<Statement> {
         audit::STATEMENTS,
         audit_chain::STATEMENTS,
         backup::STATEMENTS,
+        blocklist::STATEMENTS,
         callback_list::STATEMENTS,
         callbacks::STATEMENTS,
         calls::STATEMENTS,

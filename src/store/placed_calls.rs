@@ -9,8 +9,9 @@ use super::jobs::{self, JobKind};
 use super::siblings::lock_number;
 use super::sql::{Columns, statements};
 use super::writer::Writing;
-use super::{Result, Store, StoreError, audit, calls};
-use crate::core::callback::{Action, AttemptOutcome, Callback, HistoryEntry, Notes, State};
+use super::{Result, Store, StoreError, alarms, audit, calls};
+use crate::core::callback::{Action, AttemptOutcome, Callback, HistoryEntry, Notes, Refusal, State};
+use crate::core::dialing::DialingRules;
 use crate::core::line::Lines;
 use crate::core::officer::Actor;
 use crate::core::phone::{PhoneNumber, Telephone};
@@ -20,6 +21,9 @@ use crate::time::{SignedDuration, Timestamp, elapsed_ms};
 /// A call that was asked for rings within this time or not at all: nobody's telephone rings out of the blue because
 /// the service was away.
 pub const RING_WITHIN: SignedDuration = SignedDuration::from_secs(20);
+
+/// The time in which calls are counted against `[dialing] max_calls_per_hour`.
+const LIMIT_WINDOW: SignedDuration = SignedDuration::from_hours(1);
 
 /// With what an officer dials.
 #[derive(Clone, Debug)]
@@ -55,6 +59,10 @@ impl Store {
     /// commit. While a call of this officer or of this callback goes on, no other is placed: [`ActError::AlreadyCalling`].
     /// Where there is no number to dial or to show, it is the same as [`Action::Dial`]. `confirmed`: the officer goes on
     /// though a colleague holds the same number on another line.
+    ///
+    /// # Errors
+    /// Whoever asks and whatever was confirmed: a number, or a telephone, that is not allowed
+    /// ([`Refusal::NumberNotAllowed`]), and a call above the limit of the hour ([`ActError::TooManyCalls`]) are not dialed.
     #[expect(clippy::too_many_arguments, reason = "as for any action, and with what is dialled")]
     pub async fn dial(
         &self,
@@ -80,10 +88,15 @@ impl Store {
                 if version != callback.version {
                     return Err(ActError::Stale(Box::new(callback)));
                 }
+                let is_allowed = callback.number_to_dial().is_none_or(|number| lines.dialing.allows(number));
+                if !is_allowed || !lines.dialing.allows_telephone(&with.telephone) {
+                    return Err(Refusal::NumberNotAllowed.into());
+                }
                 let action = if confirmed { Action::Confirmed(Box::new(Action::Dial)) } else { Action::Dial };
                 let callback = act(&mut writing, callback, &action, Notes::default(), &by, &lines, now).await?;
                 let line_number = &lines.by_id(&callback.line).number;
                 if let (Some(number), Some(line_number)) = (callback.number_to_dial(), line_number) {
+                    count_against_limit(&mut writing, &lines.dialing, now).await?;
                     let placed = writing.new_id(now);
                     let asked = sqlx::query(ASK_FOR_CALL)
                         .bind(placed)
@@ -109,6 +122,12 @@ impl Store {
             })
         })
         .await
+    }
+
+    /// Whether as many calls were placed within the last hour as may be.
+    pub async fn has_reached_call_limit(&self, rules: &DialingRules, now: Timestamp) -> Result<bool> {
+        let placed = sqlx::query_scalar(COUNT_SINCE).bind(window_start_ms(now)).fetch_one(&self.readers).await?;
+        Ok(i64::from(rules.max_calls_per_hour) <= placed)
     }
 
     pub async fn placed_call(&self, id: i64) -> Result<Option<PlacedCall>> {
@@ -187,6 +206,32 @@ impl Store {
         })
         .await
     }
+}
+
+fn window_start_ms(now: Timestamp) -> i64 {
+    now.as_millisecond() - LIMIT_WINDOW.as_millis() as i64
+}
+
+/// Refuses the call above the limit, and raises the alarm with the last one below it. Instances queue here: SQLite has one
+/// writer, PostgreSQL the row of a lock that is taken after those of numbers and callbacks.
+async fn count_against_limit(writing: &mut Writing<'_>, rules: &DialingRules, now: Timestamp) -> Result<(), ActError> {
+    if writing.sql.backend_name() != "SQLite" {
+        sqlx::query(LOCK_LIMIT).execute(&mut *writing.sql).await?;
+    }
+    let max = i64::from(rules.max_calls_per_hour);
+    let placed: i64 = sqlx::query_scalar(COUNT_SINCE).bind(window_start_ms(now)).fetch_one(&mut *writing.sql).await?;
+    if placed >= max {
+        return Err(ActError::TooManyCalls { max: rules.max_calls_per_hour });
+    }
+    if placed + 1 == max {
+        let text = format!(
+            "За час АТС позвонила столько раз, сколько разрешено (dialing.max_calls_per_hour = {max}), и пока больше не \
+             звонит. Если это не ваши сотрудники, посмотрите «Историю» и смените пароли."
+        );
+        let id = writing.new_id(now);
+        alarms::raise(writing.sql, id, "calls_per_hour", "", &text, now).await?;
+    }
+    Ok(())
 }
 
 /// Whether only the exchange itself can have told this.
@@ -310,6 +355,9 @@ statements! {
         INSERT INTO placed_call (id, callback_id, actor_id, actor_name, telephone, number, line_number, provider, asked_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         ON CONFLICT DO NOTHING";
+    COUNT_SINCE = "SELECT COUNT(*) FROM placed_call WHERE asked_at > $1";
+    LOCK_LIMIT = "
+        INSERT INTO number_lock (tail) VALUES ('limit') ON CONFLICT (tail) DO UPDATE SET tail = excluded.tail";
     READ_PLACED_CALL = "SELECT * FROM placed_call WHERE id = $1";
     HOLD_PLACED_CALL = "UPDATE placed_call SET id = id WHERE id = $1 RETURNING *";
     NEWEST_OF_CALLBACK = "

@@ -163,5 +163,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (20, "place of a look", include_str!("../../migrations/0020_place_of_a_look.sql")),
     (21, "leases", include_str!("../../migrations/0021_lease.sql")),
     (23, "privacy", include_str!("../../migrations/0023_privacy.sql")),
+    (25, "dialing", include_str!("../../migrations/0025_dialing.sql")),
+    (26, "token use", include_str!("../../migrations/0026_token_use.sql")),
     (27, "audit chain", include_str!("../../migrations/0027_audit_chain.sql")),
 ];

@@ -7,7 +7,7 @@ use super::people::Person;
 use super::sql::{Columns, statements};
 use super::{Result, Store, StoreError};
 use crate::core::officer::{Actor, Role};
-use crate::time::Timestamp;
+use crate::time::{SignedDuration, Timestamp, elapsed_ms};
 
 /// A program that works here.
 #[derive(Clone, Debug)]
@@ -17,11 +17,25 @@ pub struct Token {
     pub role: Role,
     pub created_at: Timestamp,
     pub revoked_at: Option<Timestamp>,
+    /// From this instant on it opens nothing. `None`: good until it is revoked.
+    pub expires_at: Option<Timestamp>,
+    /// As it was some minutes ago at the most.
+    pub last_used_at: Option<Timestamp>,
 }
+
+/// How often the use of a token is written down: often enough to find out which ones nobody needs.
+const USE_INTERVAL: SignedDuration = SignedDuration::from_mins(5);
 
 impl Store {
     /// Adds a token by the SHA-256 of its secret, as the command line; the answer is its id.
-    pub async fn add_token(&self, name: &str, role: Role, secret_sha256: Vec<u8>, now: Timestamp) -> Result<i64> {
+    pub async fn add_token(
+        &self,
+        name: &str,
+        role: Role,
+        secret_sha256: Vec<u8>,
+        expires_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<i64> {
         let name = name.to_owned();
         self.write(move |mut writing| {
             Box::pin(async move {
@@ -32,6 +46,7 @@ impl Store {
                     .bind(role.as_str())
                     .bind(secret_sha256)
                     .bind(now.as_millisecond())
+                    .bind(expires_at.map(Timestamp::as_millisecond))
                     .execute(&mut *writing.sql)
                     .await?;
                 let (by, detail) = (Actor::command_line(), format!("{name}, {}", role.title()));
@@ -60,11 +75,32 @@ impl Store {
         sqlx::query(LIST_TOKENS).fetch_all(&self.readers).await?.iter().map(read_token).collect()
     }
 
-    /// Who holds the secret with this SHA-256, unless revoked.
-    pub async fn token_holder(&self, secret_sha256: Vec<u8>) -> Result<Option<Person>> {
+    /// Who holds the secret with this SHA-256, unless it is revoked or has expired. That it was used is written down.
+    pub async fn token_holder(&self, secret_sha256: Vec<u8>, now: Timestamp) -> Result<Option<Person>> {
         let row = sqlx::query(READ_TOKEN).bind(secret_sha256).fetch_optional(&self.readers).await?;
         let token = row.as_ref().map(read_token).transpose()?;
+        let token = token.filter(|token| token.expires_at.is_none_or(|expires_at| now < expires_at));
+        if let Some(token) = &token {
+            self.record_use(token, now);
+        }
         Ok(token.map(|token| Person { actor: Actor::token(token.id, &token.name), role: token.role, telephone: None }))
+    }
+}
+
+impl Store {
+    fn record_use(&self, token: &Token, now: Timestamp) {
+        let is_recent =
+            |at: Timestamp| u128::from(elapsed_ms(at, now).unsigned_abs()) < USE_INTERVAL.unsigned_abs().as_millis();
+        if token.last_used_at.is_some_and(is_recent) {
+            return;
+        }
+        let id = token.id;
+        self.write_unattended(move |writing| {
+            Box::pin(async move {
+                sqlx::query(RECORD_USE).bind(id).bind(now.as_millisecond()).execute(writing.sql).await?;
+                Ok(())
+            })
+        });
     }
 }
 
@@ -76,11 +112,15 @@ fn read_token(row: &AnyRow) -> Result<Token> {
         role: columns.parsed("role", |word| word.parse().ok())?,
         created_at: columns.time("created_at")?,
         revoked_at: columns.optional_time("revoked_at")?,
+        expires_at: columns.optional_time("expires_at")?,
+        last_used_at: columns.optional_time("last_used_at")?,
     })
 }
 
 statements! {
-    ADD_TOKEN = "INSERT INTO token (id, name, role, secret_sha256, created_at) VALUES ($1, $2, $3, $4, $5)";
+    ADD_TOKEN = "
+        INSERT INTO token (id, name, role, secret_sha256, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)";
+    RECORD_USE = "UPDATE token SET last_used_at = $2 WHERE id = $1";
     REVOKE_TOKEN = "UPDATE token SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL RETURNING name";
     LIST_TOKENS = "SELECT * FROM token ORDER BY id";
     READ_TOKEN = "SELECT * FROM token WHERE secret_sha256 = $1 AND revoked_at IS NULL";

@@ -144,6 +144,16 @@ impl Store {
         self.writer.send(Work::Errand(Box::new(errand))).await.map_err(|_| StoreError::Closed)?;
         done.await.map_err(|_| StoreError::Closed)?
     }
+
+    /// The same for what nobody waits for and what may be lost: where the writer has no room, it is.
+    pub(super) fn write_unattended<F>(&self, task: F)
+    where
+        F: for<'c> FnOnce(Writing<'c>) -> BoxFuture<'c, Result<()>> + Clone + Send + 'static,
+    {
+        let (answer, _) = oneshot::channel();
+        let errand = Writeup::<F, (), StoreError> { task, result: None, answer };
+        let _ = self.writer.try_send(Work::Errand(Box::new(errand)));
+    }
 }
 
 #[cfg(test)]

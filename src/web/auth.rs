@@ -31,7 +31,7 @@ impl FromRequestParts<House> for SignedIn {
     /// A bearer token decides if there is one; else the session does.
     async fn from_request_parts(parts: &mut Parts, house: &House) -> Result<Self, Error> {
         let person = match bearer(parts) {
-            Some(secret) => house.store.token_holder(Sha256::digest(secret).to_vec()).await?,
+            Some(secret) => house.store.token_holder(Sha256::digest(secret).to_vec(), house.clock.now()).await?,
             None => session::person(parts, house).await?,
         };
         person.map(Self).ok_or(Error::SignInFirst)

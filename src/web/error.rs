@@ -7,6 +7,9 @@ use crate::core::callback::{Callback, Refusal};
 use crate::core::officer::Role;
 use crate::store::{ActError, StoreError};
 
+/// Until the first of the calls of the hour is forgotten, at most.
+const CALL_LIMIT_SECONDS: u64 = 3600;
+
 /// Why a request of a person or program was not done.
 #[derive(Debug)]
 pub enum Error {
@@ -50,6 +53,7 @@ impl From<ActError> for Error {
             ActError::AnotherOpen => Self::AnotherOpen,
             ActError::NothingToUndo => Self::NothingToUndo,
             ActError::AlreadyCalling(_) => Self::AlreadyCalling,
+            ActError::TooManyCalls { .. } => Self::SlowDown(CALL_LIMIT_SECONDS),
             ActError::NobodyWaits => Self::NobodyWaits,
             ActError::Store(error) => Self::Store(error),
         }

@@ -27,7 +27,7 @@ fn title(app: &App, line: &str) -> String {
 /// What the pages of this call and of its caller say.
 async fn pages(app: &App, call: i64) -> [String; 3] {
     let mut browser = app.browser("Мадина И.", Role::Officer).await;
-    let caller = format!("/callers/{CALLER}");
+    let caller = format!("/callers/{call}");
     let mut pages = [format!("/calls/{call}"), format!("{caller}?fragment=1"), caller];
     for page in &mut pages {
         *page = browser.get(page).await.body;

@@ -21,6 +21,8 @@ use perezvon::time::SignedDuration;
 use crate::harness::{App, Browser, Form, Page, STAFF, lease_jobs, monday, stories};
 
 const CALLER: &str = "+79281112233";
+/// 8 809 is dialled at a premium.
+const PREMIUM: &str = "+78095550000";
 const TOKEN: &str = "token-of-the-exchange";
 
 /// How the exchange answers a request to ring.
@@ -50,6 +52,11 @@ struct Ari(Arc<Mutex<Inside>>);
 
 impl Ari {
     async fn start(app: &App) -> Self {
+        Self::start_with(app, "").await
+    }
+
+    /// `tables`: more of the configuration.
+    async fn start_with(app: &App, tables: &str) -> Self {
         let ari = Self::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -58,7 +65,7 @@ impl Ari {
             .route("/ari/channels/{id}", get(channel))
             .with_state(ari.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
-        with_an_exchange(app, &format!("http://{address}/ari")).await;
+        with_an_exchange_and(app, &format!("http://{address}/ari"), tables).await;
         ari
     }
 
@@ -122,9 +129,13 @@ async fn channel(State(ari): State<Ari>, Path(id): Path<String>) -> Response {
 }
 
 async fn with_an_exchange(app: &App, ari: &str) {
+    with_an_exchange_and(app, ari, "").await;
+}
+
+async fn with_an_exchange_and(app: &App, ari: &str, tables: &str) {
     let exchange = format!(
         "[[providers]]\nname = \"asterisk\"\nkind = \"asterisk\"\ntokens = [\"{TOKEN}\"]\nari_base = \"{ari}\"\n\
-         ari_user = \"perezvon\"\nari_password = \"secret\"\n"
+         ari_user = \"perezvon\"\nari_password = \"secret\"\n{tables}"
     );
     app.restart(|setup| setup.tables = exchange).await;
 }
@@ -598,5 +609,111 @@ stories! {
         let id = app.store().officers().await.unwrap()[0].id;
         let before = app.store().change_officer(id, OfficerChange::Telephone(None), &Actor::system(), "", app.now()).await;
         assert_eq!(before.unwrap().telephone, Telephone::parse("+79280000055").ok());
+    }
+
+    /// Threat: toll fraud. A forged caller id of a premium or satellite number, and one press that calls it back.
+    async fn exchange_never_dials_a_premium_number(app) {
+        let ari = Ari::start(app).await;
+        app.message_from("CA1", PREMIUM).await;
+        app.leave_the_jobs().await;
+        app.clock.set(monday("09:05"));
+        let mut madina = officer(app, "Мадина И.", "101").await;
+        let page = desk(&mut madina).await;
+        assert!(page.contains("дорогой или чужой номер") && !page.contains("href=\"tel:"), "{page}");
+        let asked = press(app, &mut madina).await;
+        assert_eq!(asked.status, 422, "{}", asked.body);
+        assert!(asked.body.contains("Сверьте номер") && asked.body.contains("Всё равно позвонить"), "{}", asked.body);
+        let callback = app.callback().await;
+        assert_eq!(callback.desk.state, Desk::Open, "nothing is claimed by that");
+
+        let by = Actor::officer(99, "Патимат");
+        let with = || Dialling { telephone: Telephone::parse("102").unwrap(), provider: "asterisk".to_owned() };
+        let placed = app.store().dial(callback.id, callback.version, with(), true, &by, &app.lines(), app.now()).await;
+        assert!(matches!(placed, Err(ActError::Refused(Refusal::NumberNotAllowed))), "whatever the page sent: {placed:?}");
+
+        let form = [("version", &*callback.version.to_string()), ("confirm", "1")];
+        assert_eq!(madina.post(&format!("/callbacks/{}/dial", callback.id), &form).await.status, 303);
+        let page = desk(&mut madina).await;
+        assert!(page.contains(&format!("href=\"tel:{PREMIUM}\"")), "by hand, with a telephone: {page}");
+        assert_eq!(history(app).await[..], [step("dial", "confirmed_number")]);
+        app.run_all_jobs().await;
+        assert_eq!((ari.rings(), app.count("placed_call").await), (0, 0));
+    }
+
+    /// Threat: toll fraud. An officer's session, without his password, makes the exchange ring a premium telephone.
+    async fn officers_telephone_is_never_a_premium_number(app) {
+        let ari = Ari::start(app).await;
+        let mut madina = morning(app).await;
+        for telephone in ["8 809 555-00-00", "+882 16 201-23-45", "+1 900 555-12-34", "8 701 234-56-78"] {
+            let refused = madina.post("/me/telephone", &[("telephone", telephone)]).await;
+            assert_eq!(refused.status, 422, "{telephone}");
+        }
+        let id = app.store().officers().await.unwrap()[0].id;
+        let premium = OfficerChange::Telephone(Telephone::parse(PREMIUM).ok());
+        app.store().change_officer(id, premium, &Actor::system(), "", app.now()).await.unwrap();
+        assert!(desk(&mut madina).await.contains("data-dials"), "one from before is not rung: by hand");
+        let callback = app.callback().await;
+        let with = Dialling { telephone: Telephone::parse(PREMIUM).unwrap(), provider: "asterisk".to_owned() };
+        let by = Actor::officer(id, "Мадина И.");
+        let placed = app.store().dial(callback.id, callback.version, with, true, &by, &app.lines(), app.now()).await;
+        assert!(matches!(placed, Err(ActError::Refused(Refusal::NumberNotAllowed))), "{placed:?}");
+        assert_eq!(press(app, &mut madina).await.status, 303);
+        app.run_all_jobs().await;
+        assert_eq!((ari.rings(), app.count("placed_call").await), (0, 0));
+    }
+
+    /// Threat: toll fraud. A stolen session dials call after call all night.
+    async fn exchange_dials_at_most_the_limit_of_an_hour(app) {
+        let ari = Ari::start_with(app, "[dialing]\nmax_calls_per_hour = 2\n").await;
+        for (sid, number) in [("CA2", "+79281112244"), ("CA3", "+79281112255")] {
+            app.message_from(sid, number).await;
+        }
+        let mut madina = morning(app).await;
+        let waiting = app.callbacks().await;
+        for view in &waiting[..2] {
+            assert_eq!(dial(&mut madina, view.callback.id, view.callback.version).await.status, 303);
+            app.run_jobs().await;
+            ari.picked_up();
+            wait(app, 2).await;
+            ari.over();
+            wait(app, 5).await;
+        }
+        let alarms = app.count("alarm WHERE kind = 'calls_per_hour'").await;
+        assert_eq!((ari.rings(), alarms), (2, 1));
+        let page = desk(&mut madina).await;
+        assert!(page.contains("АТС позвонила за последний час 2\u{a0}раза, это предел"), "{page}");
+        let third = &waiting[2].callback;
+        let with = || Dialling { telephone: Telephone::parse("102").unwrap(), provider: "asterisk".to_owned() };
+        let by = Actor::officer(99, "Патимат");
+        let placed = app.store().dial(third.id, third.version, with(), false, &by, &app.lines(), app.now()).await;
+        assert!(matches!(placed, Err(ActError::TooManyCalls { max: 2 })), "the last gate: {placed:?}");
+        app.clock.advance(SignedDuration::from_hours(1));
+        let page = desk(&mut madina).await;
+        assert!(!page.contains("это предел"), "{page}");
+        assert_eq!(dial(&mut madina, third.id, third.version).await.status, 303);
+        app.run_jobs().await;
+        assert_eq!(ari.rings(), 3);
+        ari.over();
+        app.run_all_jobs().await;
+    }
+
+    /// Threat: toll fraud. A telephone in the hand dials a forged foreign number as quickly as a neighbour's.
+    async fn premium_number_is_dialed_by_hand_after_one_more_press(app) {
+        app.message_from("CA1", PREMIUM).await;
+        app.leave_the_jobs().await;
+        app.clock.set(monday("09:05"));
+        let mut madina = app.browser("Мадина И.", Role::Officer).await;
+        let callback = app.callback().await;
+        let claim = [("version", &*callback.version.to_string())];
+        assert_eq!(madina.post(&format!("/callbacks/{}/claim", callback.id), &claim).await.status, 303);
+        let page = desk(&mut madina).await;
+        assert!(page.contains("Всё равно позвонить") && !page.contains("href=\"tel:"), "claimed, not asked yet: {page}");
+        assert_eq!(press(app, &mut madina).await.status, 422);
+        let call = app.call("CA1").await.id;
+        assert_eq!(madina.post(&format!("/callbacks/{}/done", callback.id), &[("note", "")]).await.status, 303);
+        let page = madina.get(&format!("/calls/{call}")).await.body;
+        let asks = format!("<details><summary class=\"button quiet\">Позвонить</summary><p><a class=\"button\" href=\"tel:{PREMIUM}\">");
+        assert!(page.contains("Дорогой или чужой номер") && page.contains(&asks), "{page}");
+        assert_eq!(page.matches("href=\"tel:").count(), 1, "{page}");
     }
 }

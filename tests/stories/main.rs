@@ -9,6 +9,7 @@ mod architecture;
 mod arriving;
 mod audit_chain;
 mod backups;
+mod blocklist;
 mod callers;
 mod calls;
 mod crash;

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use crate::core::calendar::{Calendar, Hours, WorkingHours};
+use crate::core::dialing::DialingRules;
 use crate::core::line::{Line, LineId, Lines};
 use crate::core::phone::{PhoneNumber, Telephone};
 
@@ -33,7 +34,12 @@ struct Taken {
 }
 
 /// Gives `default_calendar` to lines without hours of their own.
-pub(super) fn lines(root: &Node, default_calendar: Option<&Calendar>, notes: &mut Notes) -> Option<Lines> {
+pub(super) fn lines(
+    root: &Node,
+    default_calendar: Option<&Calendar>,
+    dialing: DialingRules,
+    notes: &mut Notes,
+) -> Option<Lines> {
     let list = root.get("lines")?;
     // Bad common hours have been noted: the lines are read on with the school's, for there may be more to say.
     let common = default_calendar.cloned().unwrap_or_else(|| Calendar::new(Hours::default()));
@@ -93,9 +99,11 @@ pub(super) fn lines(root: &Node, default_calendar: Option<&Calendar>, notes: &mu
     }
     one_line_a_number(&taken, notes);
     no_line_rings_itself(&taken, &rung, notes);
+    no_line_rings_what_is_not_allowed(&dialing, &rung, notes);
     let mut lines = Lines::new(lines, common);
     let callbacks = Section::of(root, "callbacks");
     lines.regulation_reasons = callbacks.and_then(|callbacks| callbacks.flag("regulation_reasons")).unwrap_or(true);
+    lines.dialing = dialing;
     Some(lines)
 }
 
@@ -199,5 +207,13 @@ fn no_line_rings_itself(taken: &[Taken], rung: &[(Telephone, At)], notes: &mut N
             let what = format!("{} это номер самой линии {}", number.spaced(), line.path);
             notes.add(at, what, "Напишите телефон сотрудника: иначе линия звонила бы сама себе");
         }
+    }
+}
+
+/// The school's money rings them, call after call (R27).
+fn no_line_rings_what_is_not_allowed(dialing: &DialingRules, rung: &[(Telephone, At)], notes: &mut Notes) {
+    for (telephone, at) in rung.iter().filter(|(telephone, _)| !dialing.allows_telephone(telephone)) {
+        let what = format!("{} дорогой или чужой номер, его нет в dialing.allowed", telephone.spaced());
+        notes.add(at, what, "Напишите телефон сотрудника; если номер верный, добавьте его начало в dialing.allowed");
     }
 }

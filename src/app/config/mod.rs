@@ -7,6 +7,7 @@
 
 mod asterisk;
 mod backup;
+mod dialing;
 mod environment;
 mod hours;
 mod lines;
@@ -125,7 +126,8 @@ pub fn parse(
     let server = places::server(&root, &mut notes);
     let storage = places::storage(&root, &mut notes);
     let default_calendar = root.get("hours").and_then(|hours| hours::calendar(hours, "hours", &mut notes));
-    let lines = lines::lines(&root, default_calendar.as_ref(), &mut notes);
+    let dialing = dialing::dialing(&root, &mut notes);
+    let lines = lines::lines(&root, default_calendar.as_ref(), dialing, &mut notes);
     let prompts = prompts::prompts(&root, &mut notes);
     let public_url = server.as_ref().map(|server| server.public_url.as_str());
     let providers = providers::providers(&root, public_url, &|path| std::fs::read_to_string(path), &mut notes);

@@ -47,6 +47,7 @@ pub(super) const ROOT: &[Key] = &[
     key("transcription", Shape::Table(TRANSCRIPTION)),
     key("backup", Shape::Table(super::backup::KEYS)),
     key("retention", Shape::Table(super::retention::KEYS)),
+    key("dialing", Shape::Table(super::dialing::KEYS)),
 ];
 
 const SCHOOL: &[Key] = &[

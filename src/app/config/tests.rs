@@ -1,6 +1,7 @@
 use super::schema::{Key, ROOT, Shape};
 use super::*;
 use crate::core::calendar::WorkingHours;
+use crate::core::dialing::DialingRules;
 use crate::core::line::LineId;
 use crate::jobs::MailSecurity;
 use crate::providers::twiml::{Settings, Signature};
@@ -543,4 +544,20 @@ fn terms_of_retention_are_unset_until_the_school_decides() {
     ] {
         says(&format!("[retention]\n{line}"), 2, key, &["от 1 до", "уберите ключ"]);
     }
+}
+
+/// Threat: toll fraud by a slip of the keyboard that allows the world.
+#[test]
+fn mistakes_of_dialing_are_told_with_their_remedy() {
+    let config = good("[dialing]\nallowed = [\"ru\", \"+374\"]\nmax_calls_per_hour = 5", &[]);
+    assert_eq!(config.lines.dialing, DialingRules::parse(&["ru", "+374"], 5).unwrap());
+    assert_eq!(good("", &[]).lines.dialing, DialingRules::default());
+    for entry in ["374", "+", "Россия", "RU"] {
+        says(&format!("dialing.allowed = [\"ru\", \"{entry}\"]"), 1, "dialing.allowed[1]", &[entry, "\"+374\""]);
+    }
+    for calls in ["0", "-1", "1001"] {
+        says(&format!("dialing.max_calls_per_hour = {calls}"), 1, "dialing.max_calls_per_hour", &["от 1 до 1000"]);
+    }
+    let rings = "[[lines]]\nid = \"a\"\nnumber = \"89288328088\"\nring = [\"101\", \"8 809 555-00-00\"]";
+    says(rings, 4, "lines.a.ring[1]", &["8 809 555-00-00", "dialing.allowed"]);
 }

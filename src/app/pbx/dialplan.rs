@@ -34,7 +34,15 @@ pub(super) fn short_hash(text: &str) -> String {
 fn template(exchange: &Exchange<'_>) -> String {
     let mut text = lines(exchange);
     text.push_str(COMMON);
-    text.replace("@TRUNK@", &exchange.settings.trunk).replace("@NAME@", &exchange.settings.name)
+    let allowed: String = exchange
+        .lines
+        .dialing
+        .patterns()
+        .map(|pattern| format!("exten => _{pattern},1,Goto(perezvon-dial,${{EXTEN}},1)\n"))
+        .collect();
+    text.replace("@ALLOWED@", &allowed)
+        .replace("@TRUNK@", &exchange.settings.trunk)
+        .replace("@NAME@", &exchange.settings.name)
 }
 
 fn fill(template: &str, exchange: &Exchange<'_>, version: &str) -> String {

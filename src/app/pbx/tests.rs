@@ -3,6 +3,7 @@ use std::path::Path;
 
 use super::*;
 use crate::app::config::parse;
+use crate::core::dialing::DialingRules;
 
 const PROVIDER: &str = r#"
     [[providers]]
@@ -211,4 +212,21 @@ fn the_account_of_the_service_is_written_for_the_exchange_and_an_unwritable_pass
         "{text}"
     );
     assert!(run(&ari("a\\n[general]"), &into(folder.path())).unwrap_err().contains("ari_password"));
+}
+
+/// Threat: toll fraud through the exchange itself, whoever asks it to dial.
+#[test]
+fn the_dialplan_dials_only_what_is_allowed() {
+    let text = printed(&format!("dialing.allowed = [\"ru\", \"+374\"]\n{PROVIDER}"));
+    let out = text.split("[perezvon-out]\n").nth(1).unwrap().split("[perezvon-dial]").next().unwrap();
+    assert!(out.contains("exten => _7800XXXXXXX,1,Goto(perezvon-dial,${EXTEN},1)\n"), "{out}");
+    assert!(out.contains("exten => _374.,1,Goto(perezvon-dial,${EXTEN},1)\n"), "{out}");
+    let (_, rest) = out.split_once("exten => _X.,1,Log(WARNING,").expect("all others are told in the log");
+    assert!(rest.contains("Hangup(21)") && !out.contains("Dial("), "{out}");
+    let dials = text.matches("Goto(perezvon-dial,").count();
+    assert_eq!(dials, exchange_rules(&["ru", "+374"]), "no other way leads there");
+}
+
+fn exchange_rules(allowed: &[&str]) -> usize {
+    DialingRules::parse(allowed, 60).unwrap().patterns().count()
 }

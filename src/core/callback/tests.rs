@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::core::calendar::Hours;
+use crate::core::dialing::DialingRules;
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -53,6 +54,7 @@ fn act_after(
         vain_attempts,
         vain_on_two_days: true,
         regulation_reasons: true,
+        dialing: &DialingRules::default(),
         siblings: &[],
     };
     callback.act(&action, Notes::default(), &bench)
@@ -163,6 +165,7 @@ fn the_two_reasons_of_the_regulation_need_a_note_and_can_be_switched_off() {
             vain_attempts: 0,
             vain_on_two_days: false,
             regulation_reasons: false,
+            dialing: &DialingRules::default(),
             siblings: &[],
         };
         let refused = waiting().act(&decline("нет класса"), Notes::default(), &off);
@@ -183,6 +186,7 @@ fn what_was_answered_before_names_the_document() {
         vain_attempts: 0,
         vain_on_two_days: false,
         regulation_reasons: true,
+        dialing: &DialingRules::default(),
         siblings: &[],
     };
     let notes = Notes { reference: Some("2026-000017".to_owned()), ..Notes::default() };
@@ -209,6 +213,7 @@ fn nobody_is_given_up_on_the_first_day() {
             vain_attempts: 9,
             vain_on_two_days,
             regulation_reasons: true,
+            dialing: &DialingRules::default(),
             siblings: &[],
         };
         assert_eq!(waiting().act(&decline, Notes::default(), &bench).map(|_| ()), expected);
@@ -345,6 +350,7 @@ fn act_beside(
         vain_attempts: 0,
         vain_on_two_days: false,
         regulation_reasons: true,
+        dialing: &DialingRules::default(),
         siblings,
     };
     callback.act(&action, Notes::default(), &bench)
@@ -421,4 +427,20 @@ fn an_own_outcome_drops_the_proposal_of_another_line() {
         act(&mut callback, action.clone(), &madina(), MONDAY_9).unwrap();
         assert_eq!(callback.proposed_callback_id, left, "{action:?}");
     }
+}
+
+/// Threat: toll fraud. A forged caller id of a premium number stands on the list like any other.
+#[test]
+fn a_premium_number_is_dialed_only_if_confirmed() {
+    let premium = || {
+        let number = PhoneNumber::parse("88095550000").ok();
+        Callback { caller: number.clone(), callback_number: number, ..waiting() }
+    };
+    assert_eq!(act(&mut premium(), Action::Dial, &madina(), MONDAY_9), Err(Refusal::NumberNotAllowed));
+    act(&mut premium(), Action::Claim, &madina(), MONDAY_9).expect("whoever takes it looks at it first");
+    let confirmed = || Action::Confirmed(Box::new(Action::Dial));
+    let step = act(&mut premium(), confirmed(), &madina(), MONDAY_9).unwrap();
+    assert_eq!(step.outcome, Some(CONFIRMED_NUMBER), "the history says so");
+    let step = act(&mut waiting(), confirmed(), &madina(), MONDAY_9).unwrap();
+    assert_eq!(step.outcome, None, "there was nothing to ask about");
 }

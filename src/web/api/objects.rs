@@ -327,6 +327,8 @@ pub struct Call {
     pub voicemails: Vec<Voicemail>,
     /// No webhook reported it, or a message of it: the provider's list did, when it was asked.
     pub restored: bool,
+    /// The caller's number was blocked as it came, so that it is on no list.
+    pub blocked: bool,
     /// The callback that this call opened or joined.
     pub callback_id: Option<String>,
     /// Null in lists.
@@ -375,6 +377,7 @@ impl Call {
             outcome: call.outcome().as_str(),
             voicemails: voicemails.iter().map(|voicemail| Voicemail::of(voicemail, calendar)).collect(),
             restored: call.restored_at.is_some(),
+            blocked: call.blocked_at.is_some(),
             callback_id: call.callback_id.map(|id| id.to_string()),
             events,
         }

@@ -55,7 +55,7 @@ fn described(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
 fn meaning(status: u16) -> &'static str {
     match status {
         400 => "What was sent makes no sense; `detail` names the field or the place",
-        401 => "Not signed in, or the token is revoked",
+        401 => "Not signed in, or the token is revoked or has expired",
         403 => "The role is not enough",
         404 => "There is no such thing, or not now; `detail` says which",
         408 => "The body did not arrive within 10 s",

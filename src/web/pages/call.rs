@@ -106,7 +106,7 @@ async fn draw(
             None => None,
         }
         .map_or_else(String::new, |contact| contact.name),
-        card: number.as_ref().filter(|_| visitor.may_act()).map(card_address),
+        card: number.as_ref().filter(|_| visitor.may_act()).map(|_| card_address(id)),
         told,
         dial: match &number {
             Some(number) if number.is_erased() => None,
@@ -239,6 +239,9 @@ fn facts(call: &Call, line: Option<&Line>, wall: &Wall<'_>) -> Vec<(&'static str
         if let Some(promise) = &decision.promise {
             facts.push(("Обещали перезвонить", wall.named_day(promise.start)));
         }
+    }
+    if let Some(at) = call.blocked_at {
+        facts.push(("Заблокирован", format!("{}, номер в списке заблокированных", wall.moment(at))));
     }
     if let Some(at) = call.restored_at {
         facts.push((

@@ -1,5 +1,5 @@
 //! «Карточка звонящего»: a number, what the school calls it, and all its calls and callbacks. A page of its own, and a part
-//! without a frame for the panel beside the list.
+//! without a frame for the panel beside the list. Its address has the id of a call or callback, never the number.
 
 use askama::Template;
 use axum::Router;
@@ -36,8 +36,9 @@ const FRAGMENT: &str = "x-fragment";
 
 pub(super) fn router() -> Router<House> {
     Router::new()
-        .route("/callers/{number}", get(show).post(save))
-        .route("/callers/{number}/personal.json", get(hand_over))
+        .route("/callers", get(ask).post(find))
+        .route("/callers/{id}", get(show).post(save))
+        .route("/callers/{id}/personal.json", get(hand_over))
 }
 
 #[derive(Clone, Default, Deserialize)]
@@ -84,6 +85,10 @@ struct Card {
     personal: Option<String>,
     contact: Contact,
     told: Option<String>,
+    /// «пн 23.11, 9:12, Мадина И.: рассылка»; `None`: not blocked.
+    blocked: Option<String>,
+    /// Whether this person may block the number, and take that back.
+    may_block: bool,
     saved: bool,
     fragment: bool,
     callbacks: Vec<CallbackLine>,
@@ -106,34 +111,115 @@ struct CallLine {
     started: String,
     line: String,
     outcome: &'static str,
+    is_blocked: bool,
     length: String,
+}
+
+/// The way to a card by the number, which is sent in a form and stands in no address.
+#[derive(Template)]
+#[template(path = "find_caller.html")]
+struct FindPage {
+    frame: Frame,
+    told: Option<&'static str>,
+    number: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct FindForm {
+    number: String,
+}
+
+async fn ask(State(house): State<House>, visitor: Visitor) -> Result<Response, PageError> {
+    draw_search(&house, &visitor.officer()?, StatusCode::OK, None, String::new()).await
+}
+
+async fn find(
+    State(house): State<House>,
+    visitor: Visitor,
+    form: Result<Form<FindForm>, FormRejection>,
+) -> Result<Response, PageError> {
+    let person = visitor.officer()?;
+    let typed = form.map(|Form(form)| form.number).unwrap_or_default();
+    let Ok(number) = PhoneNumber::parse(&typed) else {
+        let told = "Это не номер телефона. Впишите его целиком: 8 928 123-45-67.";
+        return draw_search(&house, &person, StatusCode::UNPROCESSABLE_ENTITY, Some(told), typed).await;
+    };
+    match newest_id(&house, &number).await? {
+        Some(id) => Ok(Redirect::to(&card_address(id)).into_response()),
+        None => {
+            let told = "Звонков и обращений с этим номером нет.";
+            draw_search(&house, &person, StatusCode::NOT_FOUND, Some(told), typed).await
+        }
+    }
+}
+
+async fn draw_search(
+    house: &House,
+    person: &Person,
+    status: StatusCode,
+    told: Option<&'static str>,
+    number: String,
+) -> Result<Response, PageError> {
+    let frame = Frame::of(house, person, Here::Log, house.clock.now()).await?;
+    Ok((status, page(&FindPage { frame, told, number })).into_response())
+}
+
+/// The newest call of this number, or else its newest callback.
+async fn newest_id(house: &House, number: &PhoneNumber) -> Result<Option<i64>, Error> {
+    let filter = CallFilter { search: Some(Search::Number(number.clone())), limit: 1, ..CallFilter::default() };
+    if let Some(entry) = house.store.calls(&filter).await?.entries.first() {
+        return Ok(Some(entry.call.id));
+    }
+    let callbacks = house.store.callbacks_of_number(number, None, 1).await?;
+    Ok(callbacks.items.first().map(|view| view.callback.id))
+}
+
+/// The id of a call or callback, and its number.
+pub(super) async fn named(house: &House, id: &str) -> Result<Option<(i64, PhoneNumber)>, Error> {
+    let Ok(id) = id.parse() else { return Ok(None) };
+    let number = match house.store.callback(id).await? {
+        Some(view) => view.callback.number_to_dial().cloned(),
+        None => house.store.call(id).await?.and_then(|view| view.call.other_party()),
+    };
+    Ok(number.map(|number| (id, number)))
+}
+
+/// Addresses of before had the number. They lead to the form, so that nobody has to look for it.
+async fn not_named(house: &House, person: &Person, text: &str) -> Result<Response, PageError> {
+    if PhoneNumber::parse(text).is_err() {
+        return Err(Error::NotFound.into());
+    }
+    let told =
+        "Номера больше не стоят в адресах страниц: адреса остаются в браузере и на серверах. Введите номер в поиск.";
+    draw_search(house, person, StatusCode::GONE, Some(told), String::new()).await
 }
 
 async fn show(
     State(house): State<House>,
     visitor: Visitor,
-    Path(number): Path<String>,
+    Path(id): Path<String>,
     view: AnyQuery<View>,
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
     let person = visitor.officer()?;
-    let number = PhoneNumber::parse(&number).map_err(|_| Error::NotFound)?;
+    let Some((id, number)) = named(&house, &id).await? else { return not_named(&house, &person, &id).await };
     let mut view = query(view);
     if headers.contains_key(FRAGMENT) {
         view.fragment = "1".to_owned();
     }
-    draw(&house, &person, &number, &view, None, house.clock.now()).await
+    draw(&house, &person, (id, &number), &view, None, house.clock.now()).await
 }
 
 async fn save(
     State(house): State<House>,
     visitor: Visitor,
-    Path(number): Path<String>,
+    Path(id): Path<String>,
     Address(address): Address,
     form: Result<Form<ContactForm>, FormRejection>,
 ) -> Result<Response, PageError> {
     let (now, person) = (house.clock.now(), visitor.officer()?);
-    let number = PhoneNumber::parse(&number).map_err(|_| Error::NotFound)?;
+    let Some((id, number)) = named(&house, &id).await? else { return not_named(&house, &person, &id).await };
     let Ok(Form(form)) = form else {
         return Err(Error::BadRequest("Форма пришла не целиком. Вернитесь и повторите.".to_owned()).into());
     };
@@ -149,24 +235,36 @@ async fn save(
     };
     if let Some(told) = told {
         let view = View { fragment: form.fragment, ..View::default() };
-        return draw(&house, &person, &number, &view, Some((contact, told)), now).await;
+        return draw(&house, &person, (id, &number), &view, Some((contact, told)), now).await;
     }
     house.store.set_contact(&number, contact, &person.actor, &address, now).await?;
     let fragment = if form.fragment.is_empty() { "" } else { "&fragment=1" };
-    Ok(Redirect::to(&format!("{}?saved=1{fragment}", card_address(&number))).into_response())
+    Ok(Redirect::to(&format!("{}?saved=1{fragment}", card_address(id))).into_response())
+}
+
+/// The card with why something was not done.
+pub(super) async fn refuse(
+    house: &House,
+    person: &Person,
+    (id, number): (i64, &PhoneNumber),
+    told: &str,
+    now: Timestamp,
+) -> Result<Response, PageError> {
+    let contact = house.store.contacts(std::slice::from_ref(number)).await?.remove(number).unwrap_or_default();
+    draw(house, person, (id, number), &View::default(), Some((contact, told.to_owned())), now).await
 }
 
 /// All there is about the number, as a file for its owner. It leaves a line in the audit, or there is no file.
 async fn hand_over(
     State(house): State<House>,
     visitor: Visitor,
-    Path(number): Path<String>,
+    Path(id): Path<String>,
     Address(address): Address,
 ) -> Result<Response, PageError> {
     let now = house.clock.now();
     let person = visitor.at_least(Role::Admin)?;
-    let number = PhoneNumber::parse(&number).map_err(|_| Error::NotFound)?;
-    if house.lines().is_own(&number) {
+    let Some((_, number)) = named(&house, &id).await? else { return not_named(&house, &person, &id).await };
+    if house.lines().is_own(&number) || number.is_erased() {
         return Err(Error::NotFound.into());
     }
     let parts = house.store.personal_data(&number).await?;
@@ -193,7 +291,7 @@ async fn hand_over(
 async fn draw(
     house: &House,
     person: &Person,
-    number: &PhoneNumber,
+    (id, number): (i64, &PhoneNumber),
     view: &View,
     refused: Option<(Contact, String)>,
     now: Timestamp,
@@ -210,7 +308,7 @@ async fn draw(
     let after = CallPage::parse_cursor(&view.callbacks);
     let callbacks = house.store.callbacks_of_number(number, after, PAGE as usize).await?;
     let title = |id| lines.by_id(id).title.clone();
-    let address = card_address(number);
+    let address = card_address(id);
     let fragment = !view.fragment.is_empty();
     let at =
         |name: &str, cursor: String| format!("{address}?{name}={cursor}{}", if fragment { "&fragment=1" } else { "" });
@@ -227,6 +325,12 @@ async fn draw(
         dial: dial_link(house, number, person, &wall).await?,
         contact,
         told,
+        blocked: house
+            .store
+            .blocked_number(number)
+            .await?
+            .map(|blocked| format!("{}, {}: {}", wall.exact(blocked.blocked_at), blocked.by, blocked.reason)),
+        may_block: person.role >= Role::Senior && !lines.is_own(number) && !number.is_erased(),
         saved: !view.saved.is_empty(),
         fragment,
         more_callbacks: last_callback
@@ -251,6 +355,7 @@ async fn draw(
                 started: wall.listed(entry.call.started_at),
                 line: entry.call.line.as_ref().map_or_else(|| "—".to_owned(), title),
                 outcome: outcome_words(&entry.call),
+                is_blocked: entry.call.blocked_at.is_some(),
                 length: lasted(&entry.call),
             })
             .collect(),

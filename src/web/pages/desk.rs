@@ -32,7 +32,7 @@ use self::undo::Undo;
 use self::view::{Link, View, line_links, show_links};
 use super::dial_link::link_said_numbers_of_card;
 use super::frame::{Frame, Here};
-use super::refused::PageError;
+use super::refused::{PageError, call_limit};
 use super::words::Wall;
 use super::{AnyQuery, Visitor, page, query};
 use crate::core::officer::Role;
@@ -71,6 +71,8 @@ struct DeskPage {
     alarms: Alarms,
     /// Events that are not in the database yet, so that callers may be missing here.
     incomplete: Option<String>,
+    /// Why the exchange places no more calls for now.
+    call_limit: Option<String>,
     told: Option<(Option<i64>, String)>,
     undo: Option<Undo>,
     undone: Option<String>,
@@ -141,7 +143,9 @@ async fn draw(
     let (status, told) = told.unzip();
     let callers: Vec<_> = wanted.iter().filter_map(|entry| entry.callback.number_to_dial().cloned()).collect();
     let names = store.contacts(&callers).await?;
-    let rings = may_act && dialling(house, person).is_some();
+    let may_ring = may_act && dialling(house, person).is_some();
+    let is_limit_reached = may_ring && store.has_reached_call_limit(&school.dialing, now).await?;
+    let rings = may_ring && !is_limit_reached;
     let mut groups = Vec::new();
     for Entries { key, title, number, entries } in grouped(&school, wanted, &person.actor.id, now) {
         let mut cards = Vec::with_capacity(entries.len());
@@ -154,7 +158,8 @@ async fn draw(
                 entry.callback.number_to_dial().and_then(|number| names.get(number)).map(|known| known.name.clone());
             let mut card = Card::of(entry, talk, told.as_ref(), &bench);
             card.name = name.filter(|name| !name.is_empty());
-            card.rings = rings && card.number.is_some() && school.by_id(&line).number.is_some();
+            let has_numbers = card.number.is_some() && school.by_id(&line).number.is_some();
+            card.rings = rings && has_numbers && !card.not_allowed;
             cards.push(card);
         }
         let count = whole.then_some(cards.len());
@@ -193,6 +198,7 @@ async fn draw(
             false => Alarms::default(),
         },
         incomplete: headline::incomplete(store.spool_depth()),
+        call_limit: is_limit_reached.then(|| call_limit(school.dialing.max_calls_per_hour)),
         told: told.map(|told| (told.id, told.sentence)),
         undo,
         undone,

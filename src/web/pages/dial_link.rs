@@ -1,5 +1,5 @@
 //! Where a number on a page leads. Whoever waits for a call is called from his callback, which asks whether a colleague calls
-//! him already and notes the attempt (R26); every other number is dialled at once.
+//! him already and notes the attempt (R26); every other number is dialled at once, or after one more press where it is a premium or foreign one (R27).
 
 use std::collections::HashMap;
 
@@ -18,16 +18,27 @@ pub(super) struct DialLink {
     pub href: String,
     /// Set where it leads to a callback.
     pub note: Option<String>,
+    /// A premium or foreign number: whoever dials it is asked before (R27).
+    pub not_allowed: bool,
 }
 
 impl DialLink {
-    /// Dials at once.
-    pub fn of_number(number: &PhoneNumber) -> Self {
-        Self { href: format!("tel:{}", number.e164()), note: None }
+    /// Dials; at once where the number is allowed.
+    fn of_number(number: &PhoneNumber) -> Self {
+        Self { href: format!("tel:{}", number.e164()), note: None, not_allowed: false }
     }
 
     fn to_callback(id: i64, note: String) -> Self {
-        Self { href: format!("/callbacks/{id}"), note: Some(note) }
+        Self { href: format!("/callbacks/{id}"), note: Some(note), not_allowed: false }
+    }
+
+    fn marked(self, number: &PhoneNumber, lines: &Lines) -> Self {
+        Self { not_allowed: !lines.dialing.allows(number), ..self }
+    }
+
+    /// Whether it needs one more press to dial. A callback asks by itself.
+    pub fn asks(&self) -> bool {
+        self.not_allowed && self.note.is_none()
     }
 
     /// Leads to the callback of this number that a colleague works on, else to one's own, else to the oldest that waits; `None`
@@ -75,7 +86,7 @@ pub(super) async fn dial_link(
     let viewer = Viewer { me: &person.actor, lines: &lines, wall };
     let waiting = house.store.waiting_callbacks(std::slice::from_ref(number)).await?;
     let link = waiting.get(number).and_then(|waiting| DialLink::to_waiting(waiting, &viewer));
-    Ok(link.unwrap_or_else(|| DialLink::of_number(number)))
+    Ok(link.unwrap_or_else(|| DialLink::of_number(number)).marked(number, &lines))
 }
 
 /// Where the numbers said in the messages of a call lead: a number that waits itself to its callback, every other one to the
@@ -97,7 +108,8 @@ pub(super) async fn link_said_numbers(
             let note = "Звоните из обращения, чтобы попытка была отмечена.".to_owned();
             of_call.map(|callback| DialLink::to_callback(callback.id, note))
         };
-        said.dial = own.or_else(of_call).or_else(|| Some(DialLink::of_number(&said.number)));
+        let link = own.or_else(of_call).unwrap_or_else(|| DialLink::of_number(&said.number));
+        said.dial = Some(link.marked(&said.number, &lines));
     }
     Ok(())
 }
@@ -119,8 +131,7 @@ pub(super) async fn link_said_numbers_of_card(
         let waiting = waiting.get(&said.number).map_or(&[][..], Vec::as_slice);
         said.dial = match DialLink::to_waiting(waiting, &viewer) {
             _ if is_held_by_colleague || waiting.iter().any(|sibling| sibling.id == callback_id) => None,
-            Some(link) => Some(link),
-            None => Some(DialLink::of_number(&said.number)),
+            link => Some(link.unwrap_or_else(|| DialLink::of_number(&said.number)).marked(&said.number, &lines)),
         };
     }
     Ok(())

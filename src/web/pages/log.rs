@@ -73,6 +73,7 @@ struct Row {
     outcome: String,
     /// No webhook reported it: the provider's list did.
     restored: bool,
+    is_blocked: bool,
     /// «через 0 ч 12 мин раб. времени».
     after: Option<String>,
     length: String,
@@ -170,17 +171,19 @@ fn row(entry: &LogEntry, known: &Known, lines: &Lines, now: Timestamp, may_act: 
         started: Wall::new(calendar.time_zone(), now).listed(call.started_at),
         line: line.map_or_else(|| "—".to_owned(), |line| line.title.clone()),
         number: other_party(call),
-        card: number.as_ref().filter(|_| may_act).map(card_address),
+        card: number.as_ref().filter(|_| may_act).map(|_| card_address(call.id)),
         name: known.name(number.as_ref()),
         outcome: words::what_became(entry),
         restored: call.restored_at.is_some(),
+        is_blocked: call.blocked_at.is_some(),
         after: words::called_back_after_ms(entry, calendar).map(words::after),
         length: words::length_of(call, known.voicemails(call.id)).map_or_else(String::new, super::words::length),
         who: entry.solved.as_ref().and_then(|solved| solved.by.clone()).unwrap_or_default(),
     }
 }
 
-/// The address of «Карточка звонящего».
-pub(super) fn card_address(number: &PhoneNumber) -> String {
-    format!("/callers/{}", number.e164())
+/// The address of «Карточка звонящего» with the number of this call or callback. The number itself stands in no address:
+/// those are kept by browsers and by the logs of whatever lies between.
+pub(super) fn card_address(id: i64) -> String {
+    format!("/callers/{id}")
 }

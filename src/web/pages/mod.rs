@@ -2,6 +2,7 @@
 
 mod assets;
 mod audit;
+mod blocklist;
 mod by_hand;
 mod calendar;
 mod call;
@@ -93,6 +94,7 @@ pub(super) fn router(house: &House) -> Router<House> {
         .merge(people::router())
         .merge(prompts::router())
         .merge(caller::router())
+        .merge(blocklist::router())
         .merge(reports::router())
         .fallback(|| async { PageError::from(Error::NotFound) })
         .layer(DefaultBodyLimit::max(LARGEST_FORM));
@@ -184,11 +186,21 @@ impl FromRequestParts<House> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, house: &House) -> Result<Self, PageError> {
         let wanted = || match parts.method {
-            Method::GET => parts.uri.path_and_query().map_or_else(String::new, ToString::to_string),
+            Method::GET => wanted_again(parts.uri.path_and_query().map_or("", |wanted| wanted.as_str())),
             _ => String::new(),
         };
         session::person(parts, house).await?.map(Self).ok_or_else(|| PageError::sign_in(wanted()))
     }
+}
+
+/// The page to come back to after signing in. Cards of callers once had the number in their address: it is not handed on.
+fn wanted_again(address: &str) -> String {
+    const MIN_ID_DIGITS: usize = 16;
+    let is_old = address.strip_prefix("/callers/").is_some_and(|rest| {
+        let id = rest.split('?').next().unwrap_or(rest);
+        id.len() < MIN_ID_DIGITS || !id.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    if is_old { "/callers".to_owned() } else { address.to_owned() }
 }
 
 /// A query that makes no sense is no query.

@@ -173,6 +173,7 @@ impl Row {
             place,
             line: line.title.clone(),
             number: match callback.number_to_dial() {
+                Some(number) if !school.dialing.allows(number) => format!("{}, дорогой или чужой", number.spaced()),
                 Some(number) => number.spaced(),
                 None if callback.channel == Channel::Telephone => "скрыт".to_owned(),
                 None => "нет".to_owned(),

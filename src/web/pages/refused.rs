@@ -177,10 +177,21 @@ pub(super) fn sentence(error: &ActError, wall: &Wall<'_>) -> Option<String> {
         }
         ActError::NothingToUndo => "Отменить нечего: последнее действие здесь не ваше или уже отменено.".to_owned(),
         ActError::AlreadyCalling(call) => calling(call),
+        ActError::TooManyCalls { max } => call_limit(*max),
         ActError::NobodyWaits => "Всех обзвонили: свободных обращений нет.".to_owned(),
         ActError::NotFound(_) | ActError::Store(_) => return None,
     })
 }
+
+/// Why the exchange places no more calls for now, and the way on.
+pub(super) fn call_limit(max: u32) -> String {
+    let times = counted(i64::from(max), ["раз", "раза", "раз"]);
+    format!("АТС позвонила за последний час {times}, это предел: так школа защищена от чужих трат. Пока звоните сами.")
+}
+
+/// Why a number is not dialed at once, and the way on.
+pub(super) const NUMBER_NOT_ALLOWED: &str = "Это дорогой или чужой номер: звонок на него может стоить школе больших денег. \
+    Сверьте номер, и если позвонить нужно, нажмите «Всё равно позвонить».";
 
 /// What goes on instead of another call.
 pub(super) fn calling(call: &PlacedCall) -> String {
@@ -216,6 +227,7 @@ fn refused(refusal: &Refusal, wall: &Wall<'_>) -> String {
             let (by, since) = (&holder.by, wall.clock(holder.since));
             format!("По этому номеру сейчас работает {by}, на другой линии, с {since}. Звонить пока не нужно.")
         }
+        Refusal::NumberNotAllowed => NUMBER_NOT_ALLOWED.to_owned(),
         Refusal::NothingProposed => {
             "Повторить решение другой линии уже нельзя: там снова работают с этим номером.".to_owned()
         }

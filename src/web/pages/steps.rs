@@ -1,6 +1,6 @@
 //! The steps of a callback's history, in words: as the button that was pressed, and as what happened.
 
-use crate::core::callback::{CONFIRMED, Reason};
+use crate::core::callback::{CONFIRMED, CONFIRMED_NUMBER, Reason};
 use crate::store::Step;
 
 /// The button: «Готово».
@@ -32,6 +32,7 @@ pub(super) fn past(step: &Step) -> String {
         ("claim", _) => "взято в работу".to_owned(),
         ("call_anyway", _) => "взято в работу, решили всё равно перезвонить".to_owned(),
         ("dial", Some(CONFIRMED)) => "взято в работу, позвонили, хотя номер был в работе на другой линии".to_owned(),
+        ("dial", Some(CONFIRMED_NUMBER)) => "взято в работу, позвонили, хотя номер дорогой или чужой".to_owned(),
         ("dial", _) => "взято в работу, позвонили".to_owned(),
         ("hand_over", _) => "передано коллеге".to_owned(),
         ("note", _) => "заметка".to_owned(),

@@ -24,6 +24,7 @@ async fn a_call_has_exactly_its_promised_fields_and_its_events() {
         "voicemails",
         "callback_id",
         "restored",
+        "blocked",
         "events",
     ];
     expected.sort_unstable();

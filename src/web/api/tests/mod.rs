@@ -103,7 +103,7 @@ impl School {
         let url = format!("sqlite:{}", place.path().join("house.db").display());
         let store = Store::open(&url, lines).await.unwrap();
         for (name, role) in [(OFFICER, Role::Officer), (COLLEAGUE, Role::Officer), (OBSERVER, Role::Observer)] {
-            store.add_token(name, role, Sha256::digest(secret(name)).to_vec(), clock.now()).await.unwrap();
+            store.add_token(name, role, Sha256::digest(secret(name)).to_vec(), None, clock.now()).await.unwrap();
         }
         let house = House::on_trial(place.path(), clock, store);
         Self { house, place }

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use jiff::civil::DateTime;
 use serde::Deserialize;
 
-use super::calling::dialling;
+use super::calling::dialling_now;
 use super::choices::later;
 use super::draw;
 use super::siblings::{only_to_holder, question};
@@ -21,7 +21,7 @@ use crate::core::officer::{Actor, Role};
 use crate::core::placed_call::Ending;
 use crate::store::{ActError, Store};
 use crate::time::Timestamp;
-use crate::web::pages::refused::{PageError, sentence};
+use crate::web::pages::refused::{NUMBER_NOT_ALLOWED, PageError, sentence};
 use crate::web::pages::sign_in::Address;
 use crate::web::pages::words::Wall;
 use crate::web::pages::{AnyQuery, Visitor, query};
@@ -34,7 +34,7 @@ pub(super) struct ActForm {
     version: Option<i64>,
     /// The entry to go on with.
     next: Option<i64>,
-    /// Not empty: the officer goes on though a colleague holds the same number on another line.
+    /// Not empty: the officer goes on though a colleague holds the same number on another line, or it is not allowed.
     confirm: String,
     /// The message that is to be tried again.
     voicemail: Option<i64>,
@@ -105,7 +105,11 @@ pub(super) async fn act(
         }
         verb => match asked(&house.store, verb, &typed, now, &wall).await? {
             Ok((action, notes)) => {
-                let exchange = dialling(&house, &visitor.0).filter(|_| action == Action::Dial).zip(version);
+                let number = entry.callback.number_to_dial();
+                let exchange = match action {
+                    Action::Dial => dialling_now(&house, &visitor.0, number, now).await?.zip(version),
+                    _ => None,
+                };
                 match exchange {
                     Some((with, version)) => {
                         house.store.dial(id, version, with, !confirm.is_empty(), by, &lines, now).await
@@ -159,7 +163,13 @@ pub(super) async fn act(
         ActError::Refused(Refusal::HeldOnOtherLine(holder)) if typed.verb == "hand-over" => {
             Some(only_to_holder(holder, &present.line, &lines, &wall))
         }
-        ActError::Refused(Refusal::HeldOnOtherLine(holder)) => Some(question(holder, &present.line, &lines, &wall)),
+        ActError::Refused(Refusal::HeldOnOtherLine(holder)) => {
+            let question = question(holder, &present.line, &lines, &wall);
+            let is_allowed = present.number_to_dial().is_none_or(|number| lines.dialing.allows(number));
+            // The same button answers both.
+            let asks_twice = typed.verb == "dial" && !is_allowed;
+            Some(if asks_twice { format!("{question} {NUMBER_NOT_ALLOWED}") } else { question })
+        }
         _ => None,
     };
     let Some(sentence) = overtaken.or(asks).or_else(|| sentence(&error, &wall)) else { return Err(error.into()) };

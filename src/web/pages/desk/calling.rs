@@ -3,7 +3,7 @@
 use crate::core::callback::State;
 use crate::core::phone::{PhoneNumber, Telephone};
 use crate::core::placed_call::Ending;
-use crate::store::{Dialling, Person, PlacedCall};
+use crate::store::{Dialling, Person, PlacedCall, StoreError};
 use crate::time::{Timestamp, elapsed_ms};
 use crate::web::House;
 use crate::web::pages::words::length;
@@ -14,7 +14,22 @@ const TOLD_FOR_MS: i64 = 15 * 60_000;
 /// With what this officer dials; `None`: by hand.
 pub(super) fn dialling(house: &House, person: &Person) -> Option<Dialling> {
     let provider = house.dialler()?.name().to_string();
-    Some(Dialling { telephone: person.telephone.clone()?, provider })
+    let telephone = person.telephone.clone().filter(|telephone| house.lines().dialing.allows_telephone(telephone))?;
+    Some(Dialling { telephone, provider })
+}
+
+/// The same for one number now: one that is not allowed is dialed by hand, and so is every one above the limit of the hour.
+pub(super) async fn dialling_now(
+    house: &House,
+    person: &Person,
+    number: Option<&PhoneNumber>,
+    now: Timestamp,
+) -> Result<Option<Dialling>, StoreError> {
+    let rules = house.lines().dialing;
+    let Some(dialling) = dialling(house, person).filter(|_| number.is_none_or(|number| rules.allows(number))) else {
+        return Ok(None);
+    };
+    Ok(if house.store.has_reached_call_limit(&rules, now).await? { None } else { Some(dialling) })
 }
 
 /// What stands in the entry.

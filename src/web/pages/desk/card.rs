@@ -15,6 +15,7 @@ use crate::core::officer::{Actor, Role};
 use crate::core::phone::PhoneNumber;
 use crate::store::{CallbackView, Person, Step};
 use crate::time::Timestamp;
+use crate::web::pages::log::card_address;
 use crate::web::pages::steps;
 use crate::web::pages::words::{Wall, counted, length, span};
 
@@ -71,6 +72,8 @@ pub(super) struct Card {
     /// Spaced for the eye; `None`: withheld.
     pub number: Option<String>,
     pub tel: String,
+    /// A premium or foreign number: whoever dials it is asked before (R27).
+    pub not_allowed: bool,
     /// «Петрова А.»; `None`: nobody has given the number a name.
     pub name: Option<String>,
     /// The address of everything about the caller.
@@ -153,8 +156,9 @@ impl Card {
             tel: number
                 .filter(|number| !number.is_erased())
                 .map_or_else(String::new, |it| format!("tel:{}", it.e164())),
+            not_allowed: number.is_some_and(|number| !number.is_erased() && !bench.lines.dialing.allows(number)),
             name: None,
-            caller_page: number.map(|number| format!("/callers/{}", number.e164())),
+            caller_page: number.map(|_| card_address(callback.id)),
             keyed: callback.channel == Channel::Telephone && number.is_some() && callback.caller.is_none(),
             channel: (callback.channel != Channel::Telephone).then(|| callback.channel.title()),
             registration: callback.registration_number.clone(),
@@ -241,11 +245,16 @@ impl Card {
         !self.mine() && self.also.iter().any(|also| also.held)
     }
 
-    /// Whether this officer has just been asked about that.
+    /// Whether this officer has just been asked about that, or about the number.
     pub fn was_asked(&self) -> bool {
-        self.told.is_some()
-            && self.held_elsewhere()
-            && matches!(self.typed.verb.as_str(), "dial" | "claim" | "call-anyway")
+        let verb = self.typed.verb.as_str();
+        let about_holder = self.held_elsewhere() && matches!(verb, "dial" | "claim" | "call-anyway");
+        self.told.is_some() && (about_holder || (self.not_allowed && verb == "dial"))
+    }
+
+    /// Whether the button that goes on all the same stands beside the usual one, or in its place.
+    pub fn may_go_on(&self) -> bool {
+        self.was_asked() || (self.held_elsewhere() && !self.not_allowed)
     }
 
     pub fn closed(&self) -> bool {

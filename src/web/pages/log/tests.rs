@@ -330,9 +330,9 @@ async fn the_card_of_a_caller_keeps_a_name_as_text_and_shows_all_of_the_number()
     let cookie = school.sign_in("madina").await;
     let call = school.message_from("+79281234567").await;
     let other = school.message_from("+79631204517").await;
-    let address = "/callers/+79281234567";
+    let address = &*format!("/callers/{call}");
     let saved = school.post(address, &cookie, &[("name", HOSTILE), ("note", "мама 5 «Б»")]).await;
-    assert_eq!((saved.status, saved.told.as_str()), (StatusCode::SEE_OTHER, "/callers/+79281234567?saved=1"));
+    assert_eq!((saved.status, saved.told.as_str()), (StatusCode::SEE_OTHER, &*format!("{address}?saved=1")));
     let page = school.get(address, &cookie).await.text();
     assert!(page.contains("8 928 123-45-67") && page.contains("мама 5 «Б»") && page.contains("<nav"), "{page}");
     assert!(!page.contains("<script>alert"), "{page}");
@@ -341,7 +341,7 @@ async fn the_card_of_a_caller_keeps_a_name_as_text_and_shows_all_of_the_number()
     let part = school.get(&format!("{address}?fragment=1"), &cookie).await.text();
     assert!(part.trim_start().starts_with("<article") && !part.contains("<nav"), "{part}");
     let saved = school.post(address, &cookie, &[("name", "Петрова"), ("fragment", "1")]).await;
-    assert_eq!(saved.told, "/callers/+79281234567?saved=1&fragment=1");
+    assert_eq!(saved.told, format!("{address}?saved=1&fragment=1"));
     assert!(school.get(&saved.told, &cookie).await.text().contains("Сохранено."));
     let long = "я".repeat(101);
     let refused = school.post(address, &cookie, &[("name", &long)]).await;
@@ -365,7 +365,7 @@ async fn what_was_taken_back_is_no_word_on_the_card_of_the_caller_and_none_to_se
     school.act(id, Action::Exceptional { note: "Пояснение".to_owned() }).await;
     let by = Actor::officer(2, "Мадина И.");
     school.house.store.undo(id, None, &by, school.clock.now()).await.unwrap();
-    let card = school.get("/callers/+79281234567", &cookie).await.text();
+    let card = school.get(&format!("/callers/{call}"), &cookie).await.text();
     assert!(card.contains("в работе: Мадина И.") && !card.contains("exceptional"), "{card}");
     assert_eq!(rows(&school.get("/calls?search=пояснение", &cookie).await.text()), 1);
     assert_eq!(rows(&school.get("/calls?search=exceptional", &cookie).await.text()), 0);
@@ -394,4 +394,41 @@ async fn only_an_administrator_erases_a_message_and_says_why() {
     let page = school.get(&format!("/calls/{call}"), &admin).await.text();
     assert!(page.contains("Запись удалена: просьба &#60;b&#62;родителя"), "{page}");
     assert_eq!(page.matches("Удалить запись").count(), 0);
+}
+
+/// Threat: full numbers in addresses, which browsers, proxies and other servers keep.
+#[tokio::test]
+async fn no_address_of_a_page_has_a_callers_number() {
+    let school = School::open().await;
+    let cookie = school.sign_in("madina").await;
+    let call = school.message_from("+79281234567").await;
+    let callback = school.callback_of(call).await;
+    for page in ["/calls", "/callbacks", &format!("/calls/{call}"), &format!("/callers/{call}")] {
+        let text = school.get(page, &cookie).await.text();
+        for address in text.split(['"', '\'']).filter(|text| text.starts_with(['/', '?'])) {
+            assert!(!address.contains("9281234567"), "{page}: {address}");
+        }
+    }
+    let card = school.get(&format!("/callers/{callback}"), &cookie).await.text();
+    assert!(card.contains("8 928 123-45-67"), "the id of a callback leads to it too: {card}");
+    let found = school.post("/callers", &cookie, &[("number", "8 928 123 45 67")]).await;
+    assert_eq!((found.status, found.told.as_str()), (StatusCode::SEE_OTHER, &*format!("/callers/{call}")));
+    let unknown = school.post("/callers", &cookie, &[("number", "8 928 999-99-99")]).await;
+    assert!(unknown.status == StatusCode::NOT_FOUND && unknown.text().contains("нет"));
+    assert_eq!(school.post("/callers", &cookie, &[("number", "Аня")]).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+/// Threat: kept addresses of before, with the number, that are opened again.
+#[tokio::test]
+async fn old_address_with_a_number_leads_to_the_search() {
+    let school = School::open().await;
+    let cookie = school.sign_in("madina").await;
+    school.message_from("+79281234567").await;
+    for old in ["/callers/+79281234567", "/callers/79281234567", "/callers/+79281234567?fragment=1"] {
+        let page = school.get(old, &cookie).await;
+        assert_eq!(page.status, StatusCode::GONE, "{old}");
+        assert!(!page.text().contains("1234567") && page.text().contains("Введите номер в поиск"), "{}", page.text());
+        let stranger = school.get(old, "").await;
+        assert_eq!(stranger.told, "/login?to=%2Fcallers", "nor is it handed on");
+    }
 }

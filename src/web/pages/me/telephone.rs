@@ -54,6 +54,9 @@ fn read(typed: &str, lines: &Lines) -> Result<Option<Telephone>, &'static str> {
         Ok(Telephone::Number(number)) if lines.iter().any(|line| line.number.as_ref() == Some(&number)) => {
             Err("Это номер самой линии. Впишите номер телефона, который стоит у вас.")
         }
+        Ok(telephone) if !lines.dialing.allows_telephone(&telephone) => Err(
+            "Это дорогой или чужой номер, на него АТС не звонит. Впишите внутренний номер или российский: 8 928 123-45-67.",
+        ),
         Ok(telephone) => Ok(Some(telephone)),
         Err(NotANumber::Withheld | NotANumber::Unusable(_)) => {
             Err("Впишите внутренний номер, от 2 до 6 цифр, или номер мобильного: 8 928 123-45-67.")
@@ -77,7 +80,9 @@ mod tests {
         assert_eq!(shown(" "), Ok(None));
         assert_eq!(shown("101"), Ok(Some("101".to_owned())));
         assert_eq!(shown("8 928 000-00-55"), Ok(Some("+79280000055".to_owned())));
-        for typed in ["+7 928 832-80-88", "PJSIP/101", "1", "скрыт"] {
+        for typed in
+            ["+7 928 832-80-88", "PJSIP/101", "1", "скрыт", "8 809 555-00-00", "+882 16 2012-34", "+1 900 555-12-34"]
+        {
             assert!(shown(typed).is_err(), "{typed}");
         }
     }
