@@ -158,7 +158,7 @@ impl Store {
     /// backup of that instant has brought them back. The answer is how many.
     pub async fn forget_again(&self, list: &[ForgottenNumber], since: Timestamp, now: Timestamp) -> Result<usize> {
         let known: BTreeSet<ForgottenNumber> = self.forgotten().await?.into_iter().collect();
-        for forgotten in list.iter().filter(|forgotten| !known.contains(forgotten)) {
+        for forgotten in list.iter().filter(|forgotten| !known.contains(*forgotten)) {
             let forgotten = forgotten.clone();
             self.write(move |writing| {
                 Box::pin(async move {
