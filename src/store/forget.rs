@@ -158,7 +158,7 @@ impl Store {
     /// backup of that instant has brought them back. The answer is how many.
     pub async fn forget_again(&self, list: &[ForgottenNumber], since: Timestamp, now: Timestamp) -> Result<usize> {
         let known: BTreeSet<ForgottenNumber> = self.forgotten().await?.into_iter().collect();
-        for forgotten in list.iter().filter(|forgotten| !known.contains(forgotten)) {
+        for forgotten in list.iter().filter(|forgotten| !known.contains(*forgotten)) {
             let forgotten = forgotten.clone();
             self.write(move |writing| {
                 Box::pin(async move {
@@ -312,7 +312,7 @@ impl Erasing {
         }
         self.empty_attachments(writing.sql).await?;
         let texts = [
-            (mentions.voicemails, READ_VOICEMAIL, WRITE_VOICEMAIL),
+            (mentions.voicemails.clone(), READ_VOICEMAIL, WRITE_VOICEMAIL),
             (mentions.callbacks.clone(), READ_CALLBACK, WRITE_CALLBACK),
             (mentions.steps.clone(), READ_STEP, WRITE_STEP),
             (mentions.mails, READ_MAIL, WRITE_MAIL),
@@ -331,9 +331,11 @@ impl Erasing {
             self.contact_of_another(writing.sql, &number).await?;
         }
         let mut renewed: BTreeSet<i64> = mentions.callbacks.into_iter().collect();
-        for step in mentions.steps {
-            let row = sqlx::query(CALLBACK_OF_STEP).bind(step).fetch_optional(&mut *writing.sql).await?;
-            renewed.extend(row.map(|row| Columns::of("callback_history", &row).get::<i64>("callback_id")).transpose()?);
+        let of_steps = mentions.steps.into_iter().map(|id| (CALLBACK_OF_STEP, id));
+        let of_messages = mentions.voicemails.into_iter().map(|id| (CALLBACK_OF_VOICEMAIL, id));
+        for (statement, id) in of_steps.chain(of_messages) {
+            let row = sqlx::query(statement).bind(id).fetch_optional(&mut *writing.sql).await?;
+            renewed.extend(row.map(|row| Columns::of("callback", &row).get::<i64>("callback_id")).transpose()?);
         }
         for id in renewed {
             search::renew_words(writing.sql, id).await?;
@@ -484,6 +486,10 @@ statements! {
     WRITE_STEP = "
         UPDATE callback_history SET note = $2, before_desk = COALESCE($3, CAST($4 AS TEXT)) WHERE id = $1";
     CALLBACK_OF_STEP = "SELECT callback_id FROM callback_history WHERE id = $1";
+    CALLBACK_OF_VOICEMAIL = "
+        SELECT call.callback_id AS callback_id FROM voicemail
+        JOIN call ON call.id = voicemail.call_id
+        WHERE voicemail.id = $1 AND call.callback_id IS NOT NULL";
     READ_MAIL = "SELECT subject AS one, body AS two, NULL AS three FROM mail WHERE id = $1";
     WRITE_MAIL = "UPDATE mail SET subject = $2, body = COALESCE($3, CAST($4 AS TEXT)) WHERE id = $1";
     READ_ALARM = "SELECT subject AS one, told AS two, NULL AS three FROM alarm WHERE id = $1";
