@@ -12,7 +12,7 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 
 use super::blocking;
-use super::check::{Lines, Problem};
+use super::check::{self, Problem};
 use super::files;
 use super::manifest::{FileEntry, Manifest, ManifestError, RECORDINGS, TableEntry};
 use crate::core::line::Lines;
@@ -228,7 +228,7 @@ async fn fill(restoring: &mut Restoring, backup: &Path, entry: &TableEntry) -> R
     let reading = {
         let path = path.clone();
         tokio::task::spawn_blocking(move || {
-            let mut lines = Lines::open(&path)?;
+            let mut lines = check::Lines::open(&path)?;
             let (mut chunk, mut bytes) = (Vec::new(), 0);
             loop {
                 let line = lines.next_line()?.map(<[u8]>::to_vec);
