@@ -7,12 +7,15 @@ mod auth;
 mod error;
 mod greetings;
 mod health;
+mod known_device;
+mod login_throttle;
 mod pages;
 pub mod password;
 mod second_factor;
 mod session;
 pub mod sheet;
 pub mod webhooks;
+mod work_queue;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,7 +27,9 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tower_http::timeout::TimeoutLayer;
 
 pub use self::error::Error;
+use self::login_throttle::{LoginThrottle, Origin};
 pub use self::pages::AUDIT_ACTIONS;
+use self::work_queue::WorkQueue;
 use crate::core::line::Lines;
 use crate::core::school::School;
 use crate::providers::{Provider, Providers};
@@ -39,11 +44,19 @@ const ANSWER_PEOPLE_WITHIN: Duration = Duration::from_secs(30);
 /// A greeting of 10 MB over a school's slow line, and the time to make telephone sound of it.
 const UPLOAD_WITHIN: Duration = Duration::from_secs(180);
 
+/// Passwords hashed at once: each takes 19 MiB and a core for some 30 ms.
+const MAX_HASHING: usize = 2;
+/// Requests that wait to hash a password: some 2 s of work.
+const MAX_WAITING_TO_HASH: usize = 100;
+
 /// What a request may use. Cheap to clone.
 #[derive(Clone)]
 pub struct House {
     parts: Arc<Parts>,
     checks: health::Checks,
+    throttle: Arc<LoginThrottle>,
+    /// Turns of hashing passwords.
+    hashing: WorkQueue<Origin>,
 }
 
 /// The parts of a [`House`].
@@ -83,7 +96,12 @@ pub struct StoragePaths {
 
 impl House {
     pub fn new(parts: Parts) -> Self {
-        Self { parts: Arc::new(parts), checks: health::Checks::default() }
+        Self {
+            parts: Arc::new(parts),
+            checks: health::Checks::default(),
+            throttle: Arc::default(),
+            hashing: WorkQueue::new(MAX_HASHING, MAX_WAITING_TO_HASH),
+        }
     }
 
     /// The lines as the school has them now.

@@ -43,6 +43,7 @@ mod retrying;
 mod searching;
 mod sessions;
 mod siblings;
+mod sign_in;
 mod spool;
 mod statements;
 mod transcripts;

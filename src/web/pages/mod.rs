@@ -10,7 +10,6 @@ mod desk;
 mod dial_link;
 mod export;
 mod frame;
-mod gate;
 mod health;
 mod lines;
 mod live;
