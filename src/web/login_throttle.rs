@@ -55,8 +55,12 @@ impl Origin {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// By the login as it was typed, whether anybody has it or not.
-    Password { login: String },
-    SecondFactor { officer_id: i64 },
+    Password {
+        login: String,
+    },
+    SecondFactor {
+        officer_id: i64,
+    },
 }
 
 impl Target {
@@ -238,7 +242,10 @@ mod tests {
     fn one_address_has_a_hundred_tries_at_all_logins() {
         let throttle = LoginThrottle::default();
         for number in 0..100 {
-            assert_eq!(throttle.try_acquire(from(1), &Target::password(&format!("guess {}", number / 10)), NOW), Ok(()));
+            assert_eq!(
+                throttle.try_acquire(from(1), &Target::password(&format!("guess {}", number / 10)), NOW),
+                Ok(())
+            );
         }
         assert_eq!(throttle.try_acquire(from(1), &madina(), NOW), Err(900));
         assert_eq!(throttle.try_acquire(from(2), &madina(), NOW), Ok(()));

@@ -239,7 +239,9 @@ mod tests {
     async fn sources_take_turns_whatever_they_send() {
         let mut work = Work::new(1, 10);
         let mut asked = Vec::new();
-        for (source, name) in [("a", "a1"), ("a", "a2"), ("a", "a3"), ("a", "a4"), ("b", "b1"), ("c", "c1"), ("b", "b2")] {
+        for (source, name) in
+            [("a", "a1"), ("a", "a2"), ("a", "a3"), ("a", "a4"), ("b", "b1"), ("c", "c1"), ("b", "b2")]
+        {
             asked.push(work.ask(source, name).await);
         }
         work.ends.clear();

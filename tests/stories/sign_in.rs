@@ -123,7 +123,12 @@ async fn program() -> (tempfile::TempDir, Program) {
     let folder = tempfile::Builder::new().prefix("perezvon-sign-in-").tempdir().unwrap();
     let database = format!("sqlite:{}/perezvon.db", folder.path().display());
     let store = Store::open(&database, Lines::new(Vec::new(), Calendar::new(Hours::default()))).await.unwrap();
-    assert!(store.add_officer("madina", "Мадина И.", Role::Officer, &password::hash(PASSWORD), Timestamp::UNIX_EPOCH).await.unwrap());
+    assert!(
+        store
+            .add_officer("madina", "Мадина И.", Role::Officer, &password::hash(PASSWORD), Timestamp::UNIX_EPOCH)
+            .await
+            .unwrap()
+    );
     store.close().await;
     let config = folder.path().join("perezvon.toml");
     let text = format!(

@@ -13,10 +13,10 @@ use super::{Door, NotProved, SignInPage, come_in, failure};
 use crate::core::officer::Actor;
 use crate::store::Officer;
 use crate::time::Timestamp;
+use crate::web::login_throttle::Target;
 use crate::web::pages::frame::Frame;
 use crate::web::pages::page;
 use crate::web::pages::refused::PageError;
-use crate::web::login_throttle::Target;
 use crate::web::second_factor::{Shared, kept_code};
 use crate::web::{House, session};
 

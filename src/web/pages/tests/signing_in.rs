@@ -64,7 +64,7 @@ async fn one_too_many_at_once_is_asked_to_wait_and_loses_nothing() {
     let ended = std::sync::Arc::new(std::sync::Mutex::new(ended));
     for _ in 0..MAX_HASHING + MAX_WAITING_TO_HASH {
         let (house, ended) = (school.house.clone(), ended.clone());
-        tokio::spawn(async move { house.hashing.run(origin, move || drop(ended.lock().unwrap().recv())).await });
+        tokio::spawn(async move { house.hashing.run(origin, move || ended.lock().unwrap().recv()).await });
         tokio::task::yield_now().await;
     }
     for _ in 0..20 {
@@ -88,7 +88,7 @@ async fn pages_are_for_those_who_are_signed_in() {
         ("/calls?line=parents", "/login?to=%2Fcalls%3Fline%3Dparents"),
         ("/calls/7", "/login?to=%2Fcalls%2F7"),
     ] {
-        let answer = school.get(address, "perezvon_session=0123456789abcdef").await;
+        let answer = school.get(address, "__Host-perezvon_session=0123456789abcdef").await;
         assert_eq!((answer.status, answer.header(LOCATION)), (StatusCode::SEE_OTHER, way_in));
         assert!(!answer.text.contains("Перезвонить"));
     }
