@@ -132,7 +132,8 @@ impl Desk {
             .body(Body::from(form))?;
         let answer = tower::ServiceExt::oneshot(self.router.clone(), request).await?;
         ensure!(answer.status() == StatusCode::SEE_OTHER, "signing in was answered with {}", answer.status());
-        let cookie = answer.headers().get(header::SET_COOKIE).context("there is no session")?.to_str()?;
+        let mut cookies = answer.headers().get_all(header::SET_COOKIE).iter().filter_map(|cookie| cookie.to_str().ok());
+        let cookie = cookies.find(|cookie| cookie.contains("perezvon_session=")).context("there is no session")?;
         self.cookie = cookie.split(';').next().unwrap_or_default().to_owned();
         Ok(())
     }

@@ -325,6 +325,21 @@ impl Store {
         Ok(sqlx::query_scalar(READ_META).bind(key.to_owned()).fetch_optional(&self.readers).await?)
     }
 
+    /// A value of the `meta` table; `fresh` is inserted where there is none. Two instances that ask at once get the same.
+    pub async fn meta_or_insert(&self, key: &str, fresh: &str) -> Result<String> {
+        if let Some(value) = self.meta(key).await? {
+            return Ok(value);
+        }
+        let (key, fresh) = (key.to_owned(), fresh.to_owned());
+        self.write(move |writing| {
+            Box::pin(async move {
+                sqlx::query(INSERT_META).bind(key.clone()).bind(fresh).execute(&mut *writing.sql).await?;
+                Ok::<_, StoreError>(sqlx::query_scalar(READ_META).bind(key).fetch_one(&mut *writing.sql).await?)
+            })
+        })
+        .await
+    }
+
     pub async fn set_meta(&self, key: &str, value: &str) -> Result<()> {
         let (key, value) = (key.to_owned(), value.to_owned());
         self.write(move |connection| {
@@ -365,6 +380,7 @@ sql::statements! {
     COUNT_CALLBACKS = "SELECT COUNT(state) AS callbacks FROM callback";
     TOUCH_NOTHING = "UPDATE meta SET value = value WHERE key = ''";
     READ_META = "SELECT value FROM meta WHERE key = $1";
+    INSERT_META = "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING";
     WRITE_META = "
         INSERT INTO meta (key, value) VALUES ($1, $2)
         ON CONFLICT (key) DO UPDATE SET value = excluded.value";

@@ -53,6 +53,18 @@ impl Store {
         .await
     }
 
+    /// Lets a session that is there expire later.
+    pub async fn extend_session(&self, id: &str, expires_at: Timestamp) -> Result<()> {
+        let id = id.to_owned();
+        self.write(move |writing| {
+            Box::pin(async move {
+                sqlx::query(EXTEND_SESSION).bind(id).bind(expires_at.as_millisecond()).execute(writing.sql).await?;
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await
+    }
+
     /// A session that has not expired.
     pub async fn session(&self, id: &str, now: Timestamp) -> Result<Option<KeptSession>> {
         let query = sqlx::query(READ_SESSION).bind(id.to_owned()).bind(now.as_millisecond());
@@ -129,6 +141,7 @@ fn read_session(row: &sqlx::any::AnyRow) -> Result<KeptSession> {
 statements! {
     ADD_SESSION = "INSERT INTO session (id, content, expires_at, officer_id) VALUES ($1, $2, $3, $4)";
     CHANGE_SESSION = "UPDATE session SET content = $2, officer_id = $3 WHERE id = $1";
+    EXTEND_SESSION = "UPDATE session SET expires_at = $2 WHERE id = $1 AND expires_at < $2";
     READ_SESSION = "SELECT id, content, expires_at FROM session WHERE id = $1 AND expires_at > $2";
     LIST_SESSIONS_OF = "
         SELECT id, content, expires_at FROM session

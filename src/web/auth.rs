@@ -52,6 +52,11 @@ pub fn address(extensions: &Extensions, headers: &HeaderMap) -> IpAddr {
     written_by_the_proxy.map_or(peer, |address| address.to_canonical())
 }
 
+/// Whether browsers come over https: cookies are for that alone then.
+pub fn is_https(house: &House) -> bool {
+    house.public_url.starts_with("https://")
+}
+
 fn bearer(parts: &Parts) -> Option<&str> {
     let value = parts.headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, secret) = value.split_once(' ')?;

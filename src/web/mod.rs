@@ -9,6 +9,8 @@ mod edge;
 mod error;
 mod greetings;
 mod health;
+mod known_device;
+mod login_throttle;
 mod pages;
 pub mod password;
 mod plain_text;
@@ -17,6 +19,7 @@ mod second_factor;
 mod session;
 pub mod sheet;
 pub mod webhooks;
+mod work_queue;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,8 +33,10 @@ use tower_http::timeout::TimeoutLayer;
 
 pub use self::edge::{Overloaded, came_too_slowly, has_reserved_place};
 pub use self::error::Error;
+use self::login_throttle::{LoginThrottle, Origin};
 pub use self::pages::AUDIT_ACTIONS;
 pub use self::rejection_log::{Rejection, RejectionLog};
+use self::work_queue::WorkQueue;
 use crate::core::line::Lines;
 use crate::core::retention::Terms;
 use crate::core::school::School;
@@ -47,6 +52,11 @@ const ANSWER_PEOPLE_WITHIN: Duration = Duration::from_secs(30);
 /// A greeting of 10 MB over a school's slow line, and the time to make telephone sound of it.
 const UPLOAD_WITHIN: Duration = Duration::from_secs(180);
 
+/// Passwords hashed at once: each takes 19 MiB and a core for some 30 ms.
+const MAX_HASHING: usize = 2;
+/// Requests that wait to hash a password: some 2 s of work.
+const MAX_WAITING_TO_HASH: usize = 100;
+
 /// What a request may use. Cheap to clone.
 #[derive(Clone)]
 pub struct House {
@@ -55,6 +65,9 @@ pub struct House {
     /// What strangers may write into the log.
     pub rejections: RejectionLog,
     documents: pages::Documents,
+    throttle: Arc<LoginThrottle>,
+    /// Turns of hashing passwords.
+    hashing: WorkQueue<Origin>,
 }
 
 /// The parts of a [`House`].
@@ -103,6 +116,8 @@ impl House {
             checks: health::Checks::default(),
             rejections: RejectionLog::default(),
             documents: pages::Documents::default(),
+            throttle: Arc::default(),
+            hashing: WorkQueue::new(MAX_HASHING, MAX_WAITING_TO_HASH),
         }
     }
 

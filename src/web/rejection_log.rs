@@ -22,7 +22,6 @@ pub enum Rejection {
     /// Read and kept, but without a part of it.
     Oddity,
     FailedSignIn,
-    TooManySignIns,
     TooManyRequests,
     /// Connections that gave way to others.
     Evicted,
@@ -45,7 +44,6 @@ impl Rejection {
             Self::Malformed => "malformed",
             Self::Oddity => "odd",
             Self::FailedSignIn => "failed sign-in",
-            Self::TooManySignIns => "too many sign-ins",
             Self::TooManyRequests => "too many requests",
             Self::Evicted => "connection gave way",
             Self::TooManyOfAddress => "too many connections of one address",

@@ -21,17 +21,21 @@ use tower_sessions::{Expiry, SessionManagerLayer, session, session_store};
 pub use tower_sessions::Session;
 
 use self::keeper::{Keeper, kept_id};
+use super::auth::is_https;
 use super::password::hex;
 use super::{Error, House};
 use crate::core::officer::Actor;
 use crate::store::{Officer, Person, StoreError};
 use crate::time::{SignedDuration, Timestamp, elapsed_ms, from_millisecond};
 
-/// How long a session lasts: one working day with all its edges, then everybody signs in again.
+/// How long a session lasts at most: one working day with all its edges, then everybody signs in again.
 pub const LIFETIME: SignedDuration = SignedDuration::from_hours(12);
+/// How long it lasts without a request. An open list that updates itself asks all the time.
+const IDLE_TIMEOUT: SignedDuration = SignedDuration::from_hours(2);
+/// Use is written down at most this often: not every request is a commit.
+const USE_INTERVAL: SignedDuration = SignedDuration::from_mins(5);
 /// How long the code of the second factor may be awaited after the password.
 const HALF_WAY: SignedDuration = SignedDuration::from_mins(10);
-const COOKIE_NAME: &str = "perezvon_session";
 
 /// Keys of a session's content.
 const ENTERED: &str = "entered";
@@ -61,11 +65,11 @@ pub(super) struct OwnSession {
 /// Gives every request its [`Session`], and the answer its cookie when the session begins or ends.
 pub(super) fn layer(house: &House) -> SessionManagerLayer<Keeper> {
     SessionManagerLayer::new(Keeper::new(house.clone()))
-        .with_name(COOKIE_NAME)
+        .with_name(if is_https(house) { "__Host-perezvon_session" } else { "perezvon_session" })
         .with_path("/")
         .with_http_only(true)
         .with_same_site(SameSite::Lax)
-        .with_secure(house.public_url.starts_with("https://"))
+        .with_secure(is_https(house))
         // Only the cookie's Max-Age comes from this; when a session ends, the keeper decides by the house's clock.
         .with_expiry(Expiry::OnInactivity(Duration::seconds(LIFETIME.as_secs())))
 }

@@ -2,24 +2,25 @@
 //!
 //! Whatever callers and officers wrote stays text: no cell of ours is ever a formula (UX §3, «Export»).
 
-use std::time::Duration;
+use std::sync::LazyLock;
 
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use axum::response::{IntoResponse, Response};
 use rust_xlsxwriter::{ExcelDateTime, Format, FormatAlign, Workbook, Worksheet, XlsxError};
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
 use tracing::error;
 
+use super::work_queue::{WorkError, WorkQueue};
 use crate::core::phone::PhoneNumber;
 use crate::time::{DateTime, TimeZone, Timestamp};
 
 /// The most rows of one export. What lies beyond is said in [`Sheet::cut`].
 pub const MOST_ROWS: usize = 50_000;
 
-/// Who waits longer for his turn is sent away.
-const TURN_WITHIN: Duration = Duration::from_secs(5);
+/// Files made at once: one of all calls takes time and memory.
+const MAX_RUNNING: usize = 2;
+/// Requests that wait for their turn, each with its rows.
+const MAX_WAITING: usize = 8;
 
 /// One table with a heading line.
 #[derive(Clone, Debug, Default)]
@@ -186,21 +187,14 @@ impl Sheet {
     }
 
     /// The sheet as a file to be saved under `name` (Russian, without extension). It is made beside the threads that
-    /// answer everybody else.
-    ///
-    /// Two are made at once, and few wait: a file of all calls takes time and memory. Who is one too many is asked to come
-    /// again.
+    /// answer everybody else; who is one too many is asked to come again.
     pub async fn response(self, name: &str, format: SheetFormat) -> Response {
-        static MAKING: Semaphore = Semaphore::const_new(2);
-        let Ok(Ok(_turn)) = timeout(TURN_WITHIN, MAKING.acquire()).await else {
-            let told = "Сейчас готовится много файлов. Попробуйте через минуту.";
-            return (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "60")], told).into_response();
-        };
-        let made = tokio::task::spawn_blocking(move || match format {
+        static MAKING: LazyLock<WorkQueue<()>> = LazyLock::new(|| WorkQueue::new(MAX_RUNNING, MAX_WAITING));
+        let work = move || match format {
             SheetFormat::Csv => Ok(self.csv()),
             SheetFormat::Xlsx => self.xlsx(),
-        });
-        let failed = match made.await {
+        };
+        let failed = match MAKING.run((), work).await {
             Ok(Ok(file)) => {
                 let headers = [
                     (CONTENT_TYPE, format.content_type().to_owned()),
@@ -210,8 +204,12 @@ impl Sheet {
                 ];
                 return (headers, file).into_response();
             }
+            Err(WorkError::QueueFull) => {
+                let told = "Сейчас готовится много файлов. Подождите минуту и попробуйте ещё раз.";
+                return (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "60")], told).into_response();
+            }
             Ok(Err(failed)) => failed.to_string(),
-            Err(failed) => failed.to_string(),
+            Err(WorkError::Panicked(failed)) => failed.to_string(),
         };
         error!(error = %failed, "A sheet could not be made: {failed}");
         (StatusCode::INTERNAL_SERVER_ERROR, "Таблицу сделать не удалось. Попробуйте ещё раз.").into_response()

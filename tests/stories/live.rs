@@ -96,7 +96,9 @@ async fn an_open_page_does_not_hold_up_the_end() {
         ),
     )
     .await;
-    let (_, cookie) = signed_in.split_once("set-cookie: ").unwrap_or_else(|| panic!("{signed_in}"));
+    let mut cookies = signed_in.split("set-cookie: ").skip(1);
+    let cookie =
+        cookies.find(|cookie| cookie.starts_with("perezvon_session=")).unwrap_or_else(|| panic!("{signed_in}"));
     let cookie = cookie.split(';').next().unwrap();
 
     let mut page = TcpStream::connect(running.address).await.unwrap();

@@ -48,6 +48,7 @@ mod retrying;
 mod searching;
 mod sessions;
 mod siblings;
+mod sign_in;
 mod spool;
 mod statements;
 mod strangers;

@@ -42,18 +42,18 @@ stories! {
         let rows = app.rows("SELECT id, content FROM session").await;
         assert_eq!(rows.len(), 1);
         let (id, content): (String, String) = (rows[0].get(0), rows[0].get(1));
-        let secret = browser.cookie.strip_prefix("perezvon_session=").unwrap();
+        let secret = browser.cookie.strip_prefix("__Host-perezvon_session=").unwrap();
         assert!(!id.contains(secret) && !content.contains(secret), "{id} {content}");
         for stolen in [&id, &content, &id[..22]] {
             let mut thief = Browser::new(app);
-            thief.cookie = format!("perezvon_session={stolen}");
+            thief.cookie = format!("__Host-perezvon_session={stolen}");
             assert!(!thief.is_in().await, "{stolen}");
         }
     }
 
     async fn an_id_made_up_by_somebody_else_is_never_adopted_and_each_sign_in_has_its_own(app) {
         hires(app, "madina", Role::Officer).await;
-        let planted = "perezvon_session=AAAAAAAAAAAAAAAAAAAAAA";
+        let planted = "__Host-perezvon_session=AAAAAAAAAAAAAAAAAAAAAA";
         let mut victim = Browser::new(app);
         victim.cookie = planted.to_owned();
         assert_eq!(victim.sign_in("madina", PASSWORD).await.status, 303);
@@ -72,15 +72,46 @@ stories! {
 
     async fn a_session_ends_after_twelve_hours_of_the_houses_clock_however_it_is_used(app) {
         let mut browser = madina(app).await;
-        app.clock.advance(SignedDuration::from_hours(6));
-        assert!(browser.is_in().await);
-        app.clock.advance(SignedDuration::from_hours(6) - SignedDuration::from_millis(1));
+        for _ in 0..11 {
+            app.clock.advance(SignedDuration::from_hours(1));
+            assert!(browser.is_in().await);
+        }
+        app.clock.advance(SignedDuration::from_hours(1) - SignedDuration::from_millis(1));
         assert!(browser.is_in().await);
         app.clock.advance(SignedDuration::from_millis(1));
         assert!(!browser.is_in().await);
         let mut again = Browser::signed_in(app, "madina", PASSWORD).await;
         assert!(again.is_in().await);
         assert_eq!(app.count("session").await, 1, "what has expired is swept out");
+    }
+
+    /// Threat: a browser that was left open in the evening works as its officer until the morning.
+    async fn a_session_ends_after_two_hours_without_use(app) {
+        let mut browser = madina(app).await;
+        for _ in 0..2 {
+            app.clock.advance(SignedDuration::from_hours(2) - SignedDuration::from_millis(1));
+            assert!(browser.is_in().await);
+        }
+        app.clock.advance(SignedDuration::from_hours(2));
+        let page = browser.post("/callbacks/7/done", &[("note", "Мама просила перезвонить")]).await;
+        assert_eq!(page.status, 401);
+        assert!(page.body.contains("то, что вы написали, не потеряется"), "{}", page.body);
+        assert!(page.body.contains("value=\"Мама просила перезвонить\""), "{}", page.body);
+        assert!(!browser.is_in().await);
+    }
+
+    /// Threat: another site on the same host, or a page over http, plants a session.
+    async fn cookies_are_tied_to_the_host_under_https_alone(app) {
+        hires(app, "madina", Role::Officer).await;
+        let page = Browser::new(app).sign_in("madina", PASSWORD).await;
+        assert!(page.set_cookie.starts_with("__Host-perezvon_session=") && page.set_cookie.contains("Secure"));
+        assert!(page.set_device.starts_with("__Host-perezvon_device=") && page.set_device.contains("Secure"));
+        app.restart(|setup| setup.public_url = "http://127.0.0.1:8080".to_owned()).await;
+        let mut plain = Browser::new(app);
+        let page = plain.sign_in("madina", PASSWORD).await;
+        assert!(page.set_cookie.starts_with("perezvon_session=") && !page.set_cookie.contains("Secure"));
+        assert!(page.set_device.starts_with("perezvon_device=") && !page.set_device.contains("Secure"));
+        assert!(plain.is_in().await);
     }
 
     async fn the_cookie_is_for_this_site_alone_and_lasts_as_long_as_the_session(app) {
@@ -202,10 +233,12 @@ stories! {
         assert!(!page.body.contains("секрет") && page.body.contains("Войдите и повторите."), "{}", page.body);
     }
 
+    /// Threat: a password that was typed into the field of the login stands in the audit.
     async fn who_tries_to_come_in_is_written_down_without_the_password(app) {
         let mut browser = madina(app).await;
         browser.sign_in("madina", "тайное слово").await;
-        browser.sign_in("nobody", "тайное слово").await;
+        // The password, typed into the field above its own.
+        browser.sign_in("тайное слово", "").await;
         browser.post("/logout", &[]).await;
         let rows = app.rows("SELECT actor_name, action, detail FROM audit ORDER BY id").await;
         let rows: Vec<[String; 3]> = rows.iter().map(|row| [0, 1, 2].map(|column| row.get(column))).collect();
@@ -216,7 +249,7 @@ stories! {
                 ("Командная строка", "officer_add", "madina, madina И., Сотрудник"),
                 ("madina И.", "login", ""),
                 ("madina И.", "login_failed", "madina"),
-                ("Неизвестно кто", "login_failed", "nobody"),
+                ("Неизвестно кто", "login_failed", ""),
                 ("madina И.", "logout", ""),
             ]
         );

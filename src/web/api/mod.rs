@@ -66,8 +66,10 @@ impl Modify for Schemes {
             .description(Some("A token made by `perezvon token add`. It decides if both are sent."))
             .build();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
-        let cookie =
-            ApiKeyValue::with_description("perezvon_session", "The session of an officer who signed in at /login.");
+        let cookie = ApiKeyValue::with_description(
+            "perezvon_session",
+            "The session of an officer who signed in at /login. Under https its name is __Host-perezvon_session.",
+        );
         components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
     }
 }

@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::frame::{Frame, Here};
 use super::refused::PageError;
-use super::sign_in::{Door, checked, failure, hashed, too_many};
+use super::sign_in::{Door, NotProved, failure, hashed, try_password};
 use super::words::{Wall, counted};
 use super::{AnyQuery, Visitor, page, query};
 use crate::core::officer::Role;
@@ -83,17 +83,24 @@ struct SessionRow {
     is_this: bool,
 }
 
+impl About {
+    fn is_telephone(&self) -> bool {
+        matches!(self, Self::Telephone(_))
+    }
+}
+
 /// A sentence about one form.
 struct Told {
     about: About,
     text: String,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 enum About {
     Password,
     Factor,
-    Telephone,
+    /// With what was typed into its field.
+    Telephone(String),
 }
 
 #[derive(Default, Deserialize)]
@@ -123,7 +130,10 @@ async fn draw(
     let wall = Wall::new(lines.default_calendar().time_zone(), door.now);
     let sessions = session::own(house, &door.session, &me.0, door.now).await?;
     let own = || me.0.telephone.as_ref().map_or_else(String::new, Telephone::spaced);
-    let telephone = house.dialler().filter(|_| me.0.role >= Role::Officer).map(|_| own());
+    let telephone = house.dialler().filter(|_| me.0.role >= Role::Officer).map(|_| match &told {
+        Some(Told { about: About::Telephone(typed), .. }) => typed.clone(),
+        _ => own(),
+    });
     let left = house.store.recovery_codes_left(me.0.id).await?;
     Ok(page(&MePage {
         frame: Frame::of(house, &me.person(), Here::Me, door.now).await?,
@@ -173,7 +183,11 @@ async fn change_password(
     if let Some(refused) = prove(&house, &me, &door, About::Password, form.password).await? {
         return Ok(refused);
     }
-    let hash = hashed(&door.gate, form.new_password).await?;
+    let origin = door.origin(&house, Some(me.0.id)).await?;
+    let hash = match hashed(&house, origin, form.new_password).await {
+        Ok(hash) => hash,
+        Err(busy) => return not_proved_answer(&house, &me, &door, About::Password, &busy).await,
+    };
     let (by, address) = (me.person().actor, door.address.to_string());
     house.store.change_password(me.0.id, &hash, &by, &address, door.now).await?;
     let officer = Officer { password_hash: hash, ..me.0 };
@@ -181,7 +195,7 @@ async fn change_password(
     Ok(Redirect::to("/me?done=password").into_response())
 }
 
-/// Asks for the password once more. `Some`: it was wrong, and this is the answer.
+/// Asks for the password once more. `Some`: it did not prove anything, and this is the answer.
 async fn prove(
     house: &House,
     me: &Me,
@@ -189,24 +203,27 @@ async fn prove(
     about: About,
     password: String,
 ) -> Result<Option<Response>, PageError> {
-    let login = &me.0.login;
-    if let Err(seconds) = door.gate.enter(door.address, login, door.now) {
-        let mut refused = None;
-        let slow = too_many(seconds, |told| {
-            refused = Some(told);
-            StatusCode::TOO_MANY_REQUESTS.into_response()
-        });
-        let (parts, _) = slow.into_parts();
-        let told = Told { about, text: refused.unwrap_or_default() };
-        let page = draw(house, me, door, None, Some(told)).await?;
-        return Ok(Some((parts.status, parts.headers, page).into_response()));
+    let (login, origin) = (&me.0.login, door.origin(house, Some(me.0.id)).await?);
+    match try_password(house, origin, login, Some(me.0.clone()), password, door.now).await {
+        Ok(_) => Ok(None),
+        Err(not_proved) => {
+            if let NotProved::Wrong = not_proved {
+                failure(house, door, me.person().actor, "login_failed", login).await?;
+            }
+            not_proved_answer(house, me, door, about, &not_proved).await.map(Some)
+        }
     }
-    if checked(&door.gate, Some(me.0.clone()), password).await.is_none() {
-        failure(house, door, me.person().actor, "login_failed", login).await?;
-        return refuse(house, me, door, about, "Нынешний пароль не подходит.").await.map(Some);
-    }
-    door.gate.passed(door.address, login);
-    Ok(None)
+}
+
+async fn not_proved_answer(
+    house: &House,
+    me: &Me,
+    door: &Door,
+    about: About,
+    not_proved: &NotProved,
+) -> Result<Response, PageError> {
+    let told = Told { about, text: not_proved.text("Нынешний пароль не подходит.") };
+    Ok(not_proved.answer(draw(house, me, door, None, Some(told)).await?))
 }
 
 async fn refuse(house: &House, me: &Me, door: &Door, about: About, told: &str) -> Result<Response, PageError> {

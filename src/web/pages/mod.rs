@@ -11,7 +11,6 @@ mod desk;
 mod dial_link;
 mod export;
 mod frame;
-mod gate;
 mod health;
 mod lines;
 mod live;

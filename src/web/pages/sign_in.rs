@@ -5,13 +5,13 @@ mod door;
 mod invited;
 mod second_step;
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use askama::Template;
 use axum::extract::rejection::FormRejection;
-use axum::extract::{DefaultBodyLimit, Extension, State};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
-use axum::http::header::RETRY_AFTER;
+use axum::http::header::{RETRY_AFTER, SET_COOKIE};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Form, Router};
@@ -22,16 +22,20 @@ use self::carried::Onward;
 pub(super) use self::carried::keep_what_was_typed;
 pub(super) use self::door::{Address, Door};
 use super::frame::Frame;
-use super::gate::Gate;
 use super::refused::{PageError, minutes};
 use super::{AnyQuery, LARGEST_FORM, Visitor, page, query};
 use crate::core::officer::Actor;
 use crate::store::{AuditEntry, Officer};
 use crate::time::Timestamp;
-use crate::web::{Error, House, Rejection, password, session};
+use crate::web::login_throttle::{Origin, Target};
+use crate::web::work_queue::WorkError;
+use crate::web::{Error, House, Rejection, known_device, password, session};
 
 /// The longest login that is looked at, in bytes.
 pub(super) const LONGEST_LOGIN: usize = 200;
+
+/// When to come again after too many others: the queue is some 2 s long.
+const BUSY_SECONDS: u64 = 5;
 
 /// The form besides what it carries on from another one.
 pub(super) const LARGEST_SIGN_IN: usize = LARGEST_FORM + 16 * 1024;
@@ -44,7 +48,6 @@ pub(super) fn router() -> Router<House> {
         .route("/logout", post(sign_out))
         .merge(invited::router())
         .merge(super::me::router())
-        .layer(Extension(Arc::new(Gate::new())))
 }
 
 #[derive(Template)]
@@ -70,7 +73,7 @@ async fn show(State(house): State<House>, wanted: AnyQuery<Wanted>) -> Response 
     page(&SignInPage { frame, login: String::new(), onward, told: None, why: None })
 }
 
-/// Looks whether one more try is allowed, checks the password, begins a session or asks for the second factor.
+/// Checks the password if one more try is allowed, begins a session or asks for the second factor.
 async fn sign_in(
     State(house): State<House>,
     door: Door,
@@ -84,32 +87,27 @@ async fn sign_in(
         return Err(Error::BadRequest("Заполните логин и пароль.".to_owned()).into());
     };
     let (login, onward) = (login.trim(), Onward::of_form(&fields));
-    let again = |status: StatusCode, told: String| {
-        let frame = Frame::bare(&house, door.now);
-        let form = SignInPage { frame, login: login.to_owned(), onward: onward.clone(), told: Some(told), why: None };
-        (status, page(&form)).into_response()
-    };
-    if let Err(seconds) = door.gate.enter(door.address, &shortened(login), door.now) {
-        if house.rejections.is_first(Rejection::TooManySignIns, "") {
-            warn!(address = %door.address, "Too many failed sign-ins from {}", door.address);
-        }
-        return Ok(too_many(seconds, |told| again(StatusCode::TOO_MANY_REQUESTS, told)));
-    }
     let known = match login.len() {
         1..=LONGEST_LOGIN => house.store.officer_by_login(login).await?,
         _ => None,
     };
     let by = known.as_ref().map_or_else(Actor::stranger, |officer| Actor::officer(officer.id, &officer.name));
-    let Some(officer) = checked(&door.gate, known, password).await else {
-        if house.rejections.is_first(Rejection::FailedSignIn, "") {
-            warn!(address = %door.address, "A sign-in from {} failed", door.address);
-        }
-        failure(&house, &door, by, "login_failed", &shortened(login)).await?;
-        let told = "Логин или пароль не подходят. Проверьте раскладку клавиатуры и Caps Lock.".to_owned();
-        return Ok(again(StatusCode::UNPROCESSABLE_ENTITY, told));
+    // What stands in the field for the login may be a password.
+    let known_login = known.as_ref().map_or_else(String::new, |officer| officer.login.clone());
+    let origin = door.origin(&house, known.as_ref().map(|officer| officer.id)).await?;
+    let not_proved = match try_password(&house, origin, login, known, password, door.now).await {
+        Ok(officer) => return after_password(&house, &door, &officer, onward, "").await,
+        Err(not_proved) => not_proved,
     };
-    door.gate.passed(door.address, login);
-    after_password(&house, &door, &officer, onward, "").await
+    if house.rejections.is_first(Rejection::FailedSignIn, "") {
+        warn!(address = %door.address, "A sign-in from {} was refused: {not_proved}", door.address);
+    }
+    if let NotProved::Wrong = not_proved {
+        failure(&house, &door, by, "login_failed", &known_login).await?;
+    }
+    let (frame, login) = (Frame::bare(&house, door.now), login.to_owned());
+    let told = not_proved.text("Логин или пароль не подходят. Проверьте раскладку клавиатуры и Caps Lock.");
+    Ok(not_proved.answer(page(&SignInPage { frame, login, onward, told: Some(told), why: None })))
 }
 
 /// The password is proved: who has a second factor is asked for it, everybody else is in. `how`: for the audit.
@@ -141,36 +139,90 @@ async fn come_in(
     let person = session::person_of(officer);
     house.store.signed_in(officer.id, &person.actor, how, &door.address.to_string(), door.now).await?;
     info!(officer.id = officer.id, "Officer {} signed in", officer.id);
-    onward.lead(house, &person, door.now).await
+    let device = known_device::remember(house, &door.headers, officer.id, door.now).await?;
+    let mut answer = onward.lead(house, &person, door.now).await?;
+    if let Some(device) = device {
+        answer.headers_mut().append(SET_COOKIE, device);
+    }
+    Ok(answer)
 }
 
-/// The officer, if the password fits. A login nobody has takes as long as a wrong password.
-pub(super) async fn checked(gate: &Gate, known: Option<Officer>, password: String) -> Option<Officer> {
+/// Why nobody is taken for who they say they are.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotProved {
+    #[error("the password or code is wrong")]
+    Wrong,
+    /// This try was not made; seconds until the next may be.
+    #[error("too many tries before it")]
+    TooMany(u64),
+    /// The password was not looked at.
+    #[error("too many others wait")]
+    Busy,
+}
+
+impl NotProved {
+    /// What stands beside the form; `wrong` where the password or code does not fit.
+    pub fn text(&self, wrong: &str) -> String {
+        match self {
+            Self::Wrong => wrong.to_owned(),
+            Self::TooMany(seconds) => {
+                format!("Слишком много неудачных попыток. Подождите {} и попробуйте ещё раз.", minutes(*seconds))
+            }
+            Self::Busy => {
+                "Сейчас входят сразу очень многие. Подождите несколько секунд и попробуйте ещё раз.".to_owned()
+            }
+        }
+    }
+
+    /// The form once more, with the status and the time to wait, for programs too.
+    pub fn answer(&self, form: Response) -> Response {
+        match self {
+            Self::Wrong => (StatusCode::UNPROCESSABLE_ENTITY, form).into_response(),
+            Self::TooMany(seconds) => {
+                (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, seconds.to_string())], form).into_response()
+            }
+            Self::Busy => {
+                (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, BUSY_SECONDS.to_string())], form).into_response()
+            }
+        }
+    }
+}
+
+/// The officer, if one more try is allowed and the password fits. A login nobody has takes as long as a wrong password.
+pub(super) async fn try_password(
+    house: &House,
+    origin: Origin,
+    login: &str,
+    known: Option<Officer>,
+    password: String,
+    now: Timestamp,
+) -> Result<Officer, NotProved> {
     static NOBODY: LazyLock<String> = LazyLock::new(|| password::hash(&password::generate()));
-    let _turn = gate.hashing.acquire().await.ok()?;
-    let checking = tokio::task::spawn_blocking(move || {
+    let target = Target::password(&shortened(login));
+    house.throttle.try_acquire(origin, &target, now).map_err(NotProved::TooMany)?;
+    let check = move || {
         let nobody = &*NOBODY;
         // Who has chosen no password yet has an empty hash.
         let known = known.filter(Officer::can_come_in);
         let hash = known.as_ref().map_or(nobody, |officer| &officer.password_hash);
         password::verify(&password, hash).then_some(known).flatten()
-    });
-    checking.await.ok().flatten()
+    };
+    match house.hashing.run(origin, check).await {
+        Ok(Some(officer)) => {
+            house.throttle.reset(origin, &target);
+            Ok(officer)
+        }
+        Ok(None) | Err(WorkError::Panicked(_)) => Err(NotProved::Wrong),
+        Err(WorkError::QueueFull) => {
+            house.throttle.take_back(origin, &target);
+            Err(NotProved::Busy)
+        }
+    }
 }
 
 /// The hash of a new password.
-pub(super) async fn hashed(gate: &Gate, password: String) -> Result<String, PageError> {
-    let _turn = gate.hashing.acquire().await.map_err(|_| Error::SlowDown(1))?;
-    let hashing = tokio::task::spawn_blocking(move || password::hash(&password));
-    hashing.await.map_err(|_| Error::SlowDown(1).into())
-}
-
-/// The same sentence wherever somebody tries too often, with the time to wait for programs too.
-pub(super) fn too_many(seconds: u64, say: impl FnOnce(String) -> Response) -> Response {
-    let told = format!("Слишком много неудачных попыток. Подождите {} и попробуйте ещё раз.", minutes(seconds));
-    let mut refused = say(told);
-    refused.headers_mut().insert(RETRY_AFTER, seconds.into());
-    refused
+pub(super) async fn hashed(house: &House, origin: Origin, password: String) -> Result<String, NotProved> {
+    house.hashing.run(origin, move || password::hash(&password)).await.map_err(|_| NotProved::Busy)
 }
 
 /// Writes down that somebody was not let in. What a flood of tries would write is bounded.
@@ -181,7 +233,7 @@ pub(super) async fn failure(
     action: &'static str,
     detail: &str,
 ) -> Result<(), PageError> {
-    if door.gate.is_worth_writing_down(door.now) {
+    if house.throttle.is_worth_writing_down(door.now) {
         let object = by.id.replace(':', " ");
         let entry = AuditEntry { by, action, object, detail: detail.to_owned(), address: door.address.to_string() };
         house.store.audit(entry, door.now).await?;

@@ -13,9 +13,11 @@ use tower_sessions::SessionStore;
 use tower_sessions::cookie::time::OffsetDateTime;
 use tower_sessions::session::{Id, Record};
 use tower_sessions::session_store::{Error, Result};
+use tracing::warn;
 
-use super::{ENTERED, HALF, LIFETIME};
+use super::{ENTERED, HALF, IDLE_TIMEOUT, LIFETIME, USE_INTERVAL};
 use crate::store::{KeptSession, StoreError};
+use crate::time::{Timestamp, from_millisecond};
 use crate::web::House;
 use crate::web::password::hex;
 
@@ -44,22 +46,29 @@ pub(super) fn kept_id(id: Id) -> String {
 impl SessionStore for Keeper {
     async fn create(&self, record: &mut Record) -> Result<()> {
         record.id = Id::default();
-        let expires_at = self.0.clock.now() + LIFETIME;
+        let expires_at = self.0.clock.now() + IDLE_TIMEOUT;
         let kept = KeptSession { id: kept_id(record.id), content: written(&record.data)?, expires_at };
         self.0.store.add_session(kept, owner(&record.data)).await.map_err(away)
     }
 
-    /// A session that has been ended meanwhile stays ended; none lives longer for having been used.
+    /// A session that has been ended meanwhile stays ended.
     async fn save(&self, record: &Record) -> Result<()> {
         let (id, content) = (kept_id(record.id), written(&record.data)?);
         self.0.store.change_session(&id, &content, owner(&record.data)).await.map_err(away)
     }
 
+    /// To ask for a session is to use it.
     async fn load(&self, id: &Id) -> Result<Option<Record>> {
-        let Some(kept) = self.0.store.session(&kept_id(*id), self.0.clock.now()).await.map_err(away)? else {
+        let now = self.0.clock.now();
+        let Some(kept) = self.0.store.session(&kept_id(*id), now).await.map_err(away)? else {
             return Ok(None);
         };
         let data = serde_json::from_str(&kept.content).map_err(|bad| Error::Decode(bad.to_string()))?;
+        if let Some(expires_at) = extended(&data, kept.expires_at, now)
+            && let Err(failed) = self.0.store.extend_session(&kept.id, expires_at).await
+        {
+            warn!(error = %failed, "The use of a session could not be written down: {failed}");
+        }
         let expiry_date = OffsetDateTime::from_unix_timestamp(kept.expires_at.as_second())
             .map_err(|bad| Error::Decode(bad.to_string()))?;
         Ok(Some(Record { id: *id, data, expiry_date }))
@@ -68,6 +77,15 @@ impl SessionStore for Keeper {
     async fn delete(&self, id: &Id) -> Result<()> {
         self.0.store.delete_session(&kept_id(*id)).await.map_err(away)
     }
+}
+
+/// When a session that is used now shall expire, if that is worth writing down. Nobody's session, and that of somebody whose
+/// code is awaited, live no longer for being used.
+fn extended(data: &HashMap<String, Value>, expires_at: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    let ends_at = from_millisecond(data.get(ENTERED)?.get("at")?.as_i64()?) + LIFETIME;
+    let idle_at = (now + IDLE_TIMEOUT).min(ends_at);
+    let is_due = idle_at == ends_at || idle_at.duration_since(expires_at) >= USE_INTERVAL;
+    (idle_at > expires_at && is_due).then_some(idle_at)
 }
 
 fn written(data: &HashMap<String, Value>) -> Result<String> {

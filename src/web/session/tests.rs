@@ -38,17 +38,34 @@ async fn an_id_from_outside_is_never_taken_for_a_new_session() {
 }
 
 #[tokio::test]
-async fn a_session_lasts_twelve_hours_of_the_houses_clock_and_use_makes_it_no_longer() {
+async fn session_of_nobody_lasts_two_hours_and_use_makes_it_no_longer() {
     let (house, _folder) = house().await;
     let keeper = Keeper::new(house.clone());
     let mut session = record(Id::default());
     keeper.create(&mut session).await.unwrap();
-    house.clock.advance(LIFETIME - SignedDuration::from_millis(1));
+    house.clock.advance(IDLE_TIMEOUT - SignedDuration::from_millis(1));
     assert!(keeper.load(&session.id).await.unwrap().is_some());
     keeper.save(&session).await.unwrap();
     house.clock.advance(SignedDuration::from_millis(1));
     assert!(keeper.load(&session.id).await.unwrap().is_none());
     assert_eq!(house.store.delete_expired_sessions(house.clock.now()).await.unwrap(), 1);
+}
+
+/// Threat: a commit for each request keeps the one writer busy.
+#[tokio::test]
+async fn use_is_written_down_every_five_minutes_at_most() {
+    let (house, _folder) = house().await;
+    let keeper = Keeper::new(house.clone());
+    let entered = serde_json::json!({"officer": 7, "at": house.clock.now().as_millisecond()});
+    let mut session = Record { data: [(ENTERED.to_owned(), entered)].into(), ..record(Id::default()) };
+    keeper.create(&mut session).await.unwrap();
+    let expires_at = async || house.store.sessions_of(7, house.clock.now()).await.unwrap()[0].expires_at;
+    let at_first = expires_at().await;
+    for (minute, later) in [(1, 0), (4, 0), (5, 5), (6, 5), (9, 5), (10, 10), (100, 100)] {
+        house.clock.set(at_first - IDLE_TIMEOUT + SignedDuration::from_mins(minute));
+        assert!(keeper.load(&session.id).await.unwrap().is_some());
+        assert_eq!(expires_at().await, at_first + SignedDuration::from_mins(later), "used in minute {minute}");
+    }
 }
 
 #[test]

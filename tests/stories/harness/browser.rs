@@ -1,6 +1,9 @@
-//! A person at a page of the house: keeps the one cookie, follows nothing by itself.
+//! A person at a page of the house: keeps the cookies, follows nothing by itself.
+
+use std::net::{IpAddr, SocketAddr};
 
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::http::Request;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, COOKIE, LOCATION, REFERER, SET_COOKIE};
 use axum::http::request::Builder;
@@ -11,8 +14,12 @@ use super::App;
 
 pub struct Browser<'a> {
     app: &'a App,
-    /// `perezvon_session=…`, or nothing.
+    /// The session's, `name=…`, or nothing.
     pub cookie: String,
+    /// By which it is known to have been signed in from, or nothing.
+    pub device: String,
+    /// Where it connects from; `None`: the service is not told.
+    pub address: Option<IpAddr>,
 }
 
 #[derive(Debug)]
@@ -20,7 +27,10 @@ pub struct Page {
     pub status: u16,
     pub location: String,
     pub content_type: String,
+    /// The session's.
     pub set_cookie: String,
+    /// That of the known browser.
+    pub set_device: String,
     pub body: String,
 }
 
@@ -36,7 +46,11 @@ impl App {
 
 impl<'a> Browser<'a> {
     pub fn new(app: &'a App) -> Self {
-        Self { app, cookie: String::new() }
+        Self { app, cookie: String::new(), device: String::new(), address: None }
+    }
+
+    pub fn at(app: &'a App, address: impl Into<IpAddr>) -> Self {
+        Self { address: Some(address.into()), ..Self::new(app) }
     }
 
     /// Somebody who comes in with login and password alone.
@@ -68,19 +82,31 @@ impl<'a> Browser<'a> {
     }
 
     pub async fn send(&mut self, request: Builder, body: String) -> Page {
-        let request = request.header(COOKIE, &self.cookie).body(Body::from(body)).expect("a good request");
+        let mut request = request.header(COOKIE, format!("{}; {}", self.cookie, self.device));
+        if let Some(address) = self.address {
+            request = request.extension(ConnectInfo(SocketAddr::new(address, 40000)));
+        }
+        let request = request.body(Body::from(body)).expect("a good request");
         let (parts, body) = self.app.whole(request).await;
+        let cookie = |name: &str| {
+            let all = parts.headers.get_all(SET_COOKIE).into_iter().map(|cookie| cookie.to_str().expect("plain"));
+            all.filter(|cookie| cookie.contains(name)).collect::<Vec<_>>().join("\n")
+        };
         let header = |name| parts.headers.get(name).map_or("", |value| value.to_str().expect("plain")).to_owned();
         let page = Page {
             status: parts.status.as_u16(),
             location: header(LOCATION),
             content_type: header(CONTENT_TYPE),
-            set_cookie: header(SET_COOKIE),
+            set_cookie: cookie("perezvon_session="),
+            set_device: cookie("perezvon_device="),
             body,
         };
         if let Some(cookie) = page.set_cookie.split(';').next().filter(|cookie| !cookie.is_empty()) {
             let gone = page.set_cookie.contains("Max-Age=0");
             self.cookie = if gone { String::new() } else { cookie.to_owned() };
+        }
+        if let Some(device) = page.set_device.split(';').next().filter(|device| !device.is_empty()) {
+            self.device = device.to_owned();
         }
         page
     }

@@ -107,7 +107,8 @@ impl School {
     async fn sign_in(&self, login: &str) -> String {
         let form = Body::from(format!("login={login}&password={PASSWORD}"));
         let (parts, _) = self.router.clone().oneshot(posted("/login", "", form)).await.unwrap().into_parts();
-        let cookie = parts.headers.get(SET_COOKIE).expect("the password is right").to_str().unwrap();
+        let mut cookies = parts.headers.get_all(SET_COOKIE).iter().map(|cookie| cookie.to_str().unwrap());
+        let cookie = cookies.find(|cookie| cookie.contains("perezvon_session=")).expect("the password is right");
         cookie.split(';').next().unwrap().to_owned()
     }
 

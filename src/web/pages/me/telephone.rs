@@ -35,7 +35,7 @@ async fn change(
     let typed = form.map(|Form(form)| form.telephone).unwrap_or_default();
     let telephone = match read(&typed, &house.lines()) {
         Ok(telephone) => telephone,
-        Err(told) => return refuse(&house, &me, &door, About::Telephone, told).await,
+        Err(told) => return refuse(&house, &me, &door, About::Telephone(typed), told).await,
     };
     let change = OfficerChange::Telephone(telephone);
     match house.store.change_officer(me.0.id, change, &by, &door.address.to_string(), door.now).await {

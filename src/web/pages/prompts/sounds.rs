@@ -1,5 +1,7 @@
 //! What can be listened to of one version: as it was uploaded, as it is kept, and as it arrives at a caller's ear.
 
+use std::sync::LazyLock;
+
 use axum::extract::{Path, State};
 use axum::http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use axum::http::request::Parts;
@@ -12,6 +14,7 @@ use crate::recordings::{PhoneSound, ReadError, RecordingName};
 use crate::web::api::audio::{Asking, asked_range, sizes};
 use crate::web::pages::Visitor;
 use crate::web::pages::refused::{Failure, PageError};
+use crate::web::work_queue::{WorkError, WorkQueue};
 use crate::web::{Error, House};
 
 /// `heard`, `original` or `line`: whole, or the range that a player asks for.
@@ -36,7 +39,7 @@ pub(super) async fn listen(
         Err(ReadError::Missing(_) | ReadError::BeyondEnd { .. }) => return Err(Error::SoundMissing.into()),
     };
     let bytes = match what.as_str() {
-        "line" => through_the_line(bytes).await.ok_or(Error::SoundMissing)?,
+        "line" => through_the_line(bytes).await?,
         _ => bytes,
     };
     let etag = format!("\"{}-{what}\"", prompt.name);
@@ -56,7 +59,13 @@ pub(super) async fn listen(
     Ok((status, headers, sizes(status, start, length, size), part).into_response())
 }
 
-async fn through_the_line(bytes: Vec<u8>) -> Option<Vec<u8>> {
+/// Two at once; the sixth that waits is asked to come again.
+async fn through_the_line(bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
+    static LISTENING: LazyLock<WorkQueue<()>> = LazyLock::new(|| WorkQueue::new(2, 5));
     let work = move || PhoneSound::read(&bytes, LONGEST_UPLOAD_MS).ok().map(|sound| sound.through_the_line().wav());
-    tokio::task::spawn_blocking(work).await.ok().flatten()
+    match LISTENING.run((), work).await {
+        Ok(sound) => sound.ok_or(Error::SoundMissing),
+        Err(WorkError::QueueFull) => Err(Error::SlowDown(1)),
+        Err(WorkError::Panicked(_)) => Err(Error::SoundMissing),
+    }
 }

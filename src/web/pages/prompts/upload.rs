@@ -22,22 +22,26 @@ use crate::web::pages::sign_in::Address;
 use crate::web::pages::words::counted;
 use crate::web::pages::{AnyQuery, Visitor, query};
 use crate::web::password::{hex, random};
+use crate::web::work_queue::{WorkError, WorkQueue};
 use crate::web::{Error, House};
 
 /// What is read of a request. Beyond [`LARGEST_UPLOAD`] nothing is kept, but a browser that is cut off in mid-sending shows
 /// its own words instead of ours.
 pub(super) const LARGEST_REQUEST: usize = 4 * LARGEST_UPLOAD;
 
-/// How many uploads are held in memory, and how many are worked on, at once.
+/// Uploads held in memory at once.
+const MAX_READING: usize = 4;
+
+/// Turns of reading uploads and of working on them, one at a time.
 #[derive(Clone)]
 pub(super) struct Turns {
     reading: Arc<Semaphore>,
-    preparing: Arc<Semaphore>,
+    preparing: WorkQueue<()>,
 }
 
 impl Default for Turns {
     fn default() -> Self {
-        Self { reading: Arc::new(Semaphore::new(4)), preparing: Arc::new(Semaphore::new(1)) }
+        Self { reading: Arc::new(Semaphore::new(MAX_READING)), preparing: WorkQueue::new(1, MAX_READING) }
     }
 }
 
@@ -104,10 +108,7 @@ async fn read(mut form: Multipart, turns: &Turns) -> Result<Vec<u8>, Refused> {
         StatusCode::PAYLOAD_TOO_LARGE => too_large(),
         _ => Refused::told(StatusCode::BAD_REQUEST, "Файл пришёл не целиком. Проверьте связь и загрузите ещё раз."),
     };
-    let Ok(_turn) = turns.reading.try_acquire() else {
-        let busy = "Сейчас загружают другие приветствия. Подождите минуту и загрузите ещё раз.";
-        return Err(Refused::told(StatusCode::SERVICE_UNAVAILABLE, busy));
-    };
+    let Ok(_turn) = turns.reading.try_acquire() else { return Err(busy()) };
     let mut bytes = Vec::new();
     let mut size = 0;
     while let Some(mut field) = form.next_field().await.map_err(unreadable)? {
@@ -126,20 +127,24 @@ async fn read(mut form: Multipart, turns: &Turns) -> Result<Vec<u8>, Refused> {
     }
 }
 
+fn busy() -> Refused {
+    let told = "Сейчас загружают другие приветствия. Подождите минуту и загрузите ещё раз.";
+    Refused::told(StatusCode::SERVICE_UNAVAILABLE, told)
+}
+
 fn too_large() -> Refused {
     let megabytes = LARGEST_UPLOAD / 1024 / 1024;
     let told = format!("Файл больше {megabytes} МБ. Сохраните запись как MP3 или запишите заново.");
     Refused::told(StatusCode::PAYLOAD_TOO_LARGE, told)
 }
 
-/// One at a time, where it holds up nobody; a decoder that panics costs only its own file.
+/// Where it holds up nobody; a decoder that panics costs only its own file.
 async fn ready(bytes: Vec<u8>, turns: &Turns) -> Result<(Prepared, Vec<u8>), Refused> {
-    let _turn = turns.preparing.acquire().await.map_err(Refused::ours)?;
-    let worked = tokio::task::spawn_blocking(move || (prepare(&bytes), bytes)).await;
-    match worked {
+    match turns.preparing.run((), move || (prepare(&bytes), bytes)).await {
         Ok((Ok(prepared), bytes)) => Ok((prepared, bytes)),
         Ok((Err(no_greeting), _)) => Err(Refused::told(StatusCode::UNPROCESSABLE_ENTITY, words(&no_greeting))),
-        Err(died) => {
+        Err(WorkError::QueueFull) => Err(busy()),
+        Err(WorkError::Panicked(died)) => {
             error!(error = %died, "Reading an uploaded greeting failed");
             let damaged = words(&NoGreeting::Damaged(String::new()));
             Err(Refused::told(StatusCode::UNPROCESSABLE_ENTITY, damaged))

@@ -68,7 +68,9 @@ impl School {
         let form =
             Request::post("/login").header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(Body::from(form));
         let answer = self.router.clone().oneshot(form.unwrap()).await.unwrap();
-        let cookie = answer.headers()[SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
+        let mut cookies = answer.headers().get_all(SET_COOKIE).iter().map(|cookie| cookie.to_str().unwrap());
+        let cookie = cookies.find(|cookie| cookie.contains("perezvon_session=")).unwrap();
+        let cookie = cookie.split(';').next().unwrap().to_owned();
         let request = Request::get(address).header(COOKIE, cookie).body(Body::empty()).unwrap();
         let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
         Answer {

@@ -50,22 +50,29 @@ async fn accept(
     State(house): State<House>,
     Path(secret): Path<String>,
     door: Door,
-    form: Result<Form<Chosen>, FormRejection>,
+    chosen: Result<Form<Chosen>, FormRejection>,
 ) -> Result<Response, PageError> {
     let link = Sha256::digest(&secret).to_vec();
     let Some(officer) = house.store.invited(link.clone(), door.now).await? else { return Ok(void()) };
-    let Chosen { password, password_again } = form.map(|Form(chosen)| chosen).unwrap_or_default();
+    let Chosen { password, password_again } = chosen.map(|Form(chosen)| chosen).unwrap_or_default();
     let wrong = match judge(&password, &officer.login, &officer.name) {
         Err(weak) => Some(weak_in_words(weak)),
         Ok(()) if password != password_again => Some("Пароли не совпадают. Введите одно и то же два раза."),
         Ok(()) => None,
     };
-    if let Some(told) = wrong {
+    let form = |told: String| {
         let frame = Frame::bare(&house, door.now);
-        let form = InvitedPage { frame, name: officer.name, login: officer.login, told: Some(told.to_owned()) };
-        return Ok((StatusCode::UNPROCESSABLE_ENTITY, page(&form)).into_response());
+        let (name, login) = (officer.name.clone(), officer.login.clone());
+        page(&InvitedPage { frame, name, login, told: Some(told) })
+    };
+    if let Some(told) = wrong {
+        return Ok((StatusCode::UNPROCESSABLE_ENTITY, form(told.to_owned())).into_response());
     }
-    let hash = hashed(&door.gate, password).await?;
+    let origin = door.origin(&house, Some(officer.id)).await?;
+    let hash = match hashed(&house, origin, password).await {
+        Ok(hash) => hash,
+        Err(busy) => return Ok(busy.answer(form(busy.text("")))),
+    };
     let address = door.address.to_string();
     match house.store.accept_invitation(link, &hash, &address, door.now).await? {
         Some(officer) => after_password(&house, &door, &officer, Onward::default(), "по ссылке").await,

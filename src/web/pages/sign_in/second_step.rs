@@ -9,10 +9,11 @@ use axum::routing::get;
 use axum::{Form, Router};
 
 use super::carried::Onward;
-use super::{Door, SignInPage, come_in, failure, too_many};
+use super::{Door, NotProved, SignInPage, come_in, failure};
 use crate::core::officer::Actor;
 use crate::store::Officer;
 use crate::time::Timestamp;
+use crate::web::login_throttle::Target;
 use crate::web::pages::frame::Frame;
 use crate::web::pages::page;
 use crate::web::pages::refused::PageError;
@@ -56,18 +57,20 @@ async fn check(
     };
     let by = Actor::officer(officer.id, &officer.name);
     // Counted apart from passwords: who knows the password must not get ten tries at the code with each of them.
-    let counted = format!("code {}", officer.login);
-    let again =
-        |status: StatusCode, told: String| (status, ask(&house, onward.clone(), Some(told), door.now)).into_response();
-    if let Err(seconds) = door.gate.enter(door.address, &counted, door.now) {
-        return Ok(too_many(seconds, |told| again(StatusCode::TOO_MANY_REQUESTS, told)));
+    let (origin, target) =
+        (door.origin(&house, Some(officer.id)).await?, Target::SecondFactor { officer_id: officer.id });
+    let again = |not_proved: NotProved| {
+        let told = not_proved.text("Код не подходит. Дождитесь следующего кода в приложении и введите его.");
+        not_proved.answer(ask(&house, onward.clone(), Some(told), door.now))
+    };
+    if let Err(seconds) = house.throttle.try_acquire(origin, &target, door.now) {
+        return Ok(again(NotProved::TooMany(seconds)));
     }
     let Some(how) = proved(&house, &door, &officer, &by, typed).await? else {
         failure(&house, &door, by, "factor_failed", "").await?;
-        let told = "Код не подходит. Дождитесь следующего кода в приложении и введите его.".to_owned();
-        return Ok(again(StatusCode::UNPROCESSABLE_ENTITY, told));
+        return Ok(again(NotProved::Wrong));
     };
-    door.gate.passed(door.address, &counted);
+    house.throttle.reset(origin, &target);
     come_in(&house, &door, &officer, onward, how).await
 }
 

@@ -116,7 +116,7 @@ async fn a_refused_action_is_no_news() {
 #[tokio::test]
 async fn nobody_listens_without_a_session() {
     let school = School::open().await;
-    for cookie in ["", "perezvon_session=0123456789abcdef"] {
+    for cookie in ["", "__Host-perezvon_session=0123456789abcdef"] {
         assert_eq!(school.listen(cookie, None).await.err(), Some(StatusCode::UNAUTHORIZED));
     }
 }
@@ -145,7 +145,13 @@ async fn the_stream_ends_with_its_session_and_with_no_other() {
 
     school.callback_of("89281234568").await;
     heads.generation().await;
-    school.clock.set(school.clock.now() + SignedDuration::from_hours(12));
+    // An open page that updates itself is use; the rest of the day is longer than two hours.
+    for hour in 1..12 {
+        school.clock.set(school.clock.now() + SignedDuration::from_hours(1));
+        school.callback_of(&format!("892812346{hour:02}")).await;
+        assert!(heads.next().await.unwrap().contains("event: list"), "hour {hour}");
+    }
+    school.clock.set(school.clock.now() + SignedDuration::from_hours(1));
     school.callback_of("89281234569").await;
     assert!(heads.next().await.unwrap().contains("event: signed-out"));
     assert!(heads.next().await.is_none(), "twelve hours are over");

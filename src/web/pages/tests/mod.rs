@@ -58,7 +58,9 @@ impl Answer {
 
     /// The session this answer gives, as a browser would send it back.
     fn cookie(&self) -> String {
-        self.header(SET_COOKIE).split(';').next().unwrap().to_owned()
+        let cookies = self.headers.get_all(SET_COOKIE).iter().map(|cookie| cookie.to_str().unwrap());
+        let session = cookies.into_iter().find(|cookie| cookie.contains("perezvon_session="));
+        session.unwrap().split(';').next().unwrap().to_owned()
     }
 }
 

@@ -1,6 +1,12 @@
 //! Who comes in, how, and for how long.
 
+use std::net::IpAddr;
+
+use axum::http::header::RETRY_AFTER;
+
 use super::*;
+use crate::web::login_throttle::Origin;
+use crate::web::{MAX_HASHING, MAX_WAITING_TO_HASH};
 
 #[tokio::test]
 async fn who_has_the_password_gets_a_session_and_the_list() {
@@ -8,7 +14,7 @@ async fn who_has_the_password_gets_a_session_and_the_list() {
     let answer = school.try_to_sign_in([192, 0, 2, 1], "madina", PASSWORD).await;
     assert_eq!((answer.status, answer.header(LOCATION)), (StatusCode::SEE_OTHER, "/callbacks"));
     let cookie = answer.header(SET_COOKIE);
-    for attribute in ["perezvon_session=", "HttpOnly", "SameSite=Lax", "Secure", "Max-Age=43200", "Path=/"] {
+    for attribute in ["perezvon_device=", "HttpOnly", "SameSite=Strict", "Secure", "Max-Age=15552000", "Path=/"] {
         assert!(cookie.contains(attribute), "{attribute}: {cookie}");
     }
     let list = school.get("/callbacks", &answer.cookie()).await;
@@ -36,8 +42,8 @@ async fn a_wrong_password_and_an_unknown_login_read_the_same() {
 #[tokio::test]
 async fn after_ten_failures_even_the_right_password_waits_a_quarter_of_an_hour() {
     let school = School::open().await;
-    for number in 0..10 {
-        school.try_to_sign_in([192, 0, 2, 7], &format!("nobody{number}"), "x").await;
+    for _ in 0..10 {
+        school.try_to_sign_in([192, 0, 2, 7], "madina", "x").await;
     }
     let refused = school.try_to_sign_in([192, 0, 2, 7], "madina", PASSWORD).await;
     assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
@@ -49,6 +55,30 @@ async fn after_ten_failures_even_the_right_password_waits_a_quarter_of_an_hour()
     assert_eq!(later.status, StatusCode::SEE_OTHER);
 }
 
+/// Threat: so many sign-ins at once that the service runs out of memory, or that they wait without end.
+#[tokio::test]
+async fn one_too_many_at_once_is_asked_to_wait_and_loses_nothing() {
+    let school = School::open().await;
+    let origin = Origin::address(IpAddr::from([192, 0, 2, 7]));
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let ended = std::sync::Arc::new(std::sync::Mutex::new(ended));
+    for _ in 0..MAX_HASHING + MAX_WAITING_TO_HASH {
+        let (house, ended) = (school.house.clone(), ended.clone());
+        tokio::spawn(async move { house.hashing.run(origin, move || ended.lock().unwrap().recv()).await });
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..20 {
+        let refused = school.try_to_sign_in([192, 0, 2, 7], "madina", PASSWORD).await;
+        assert_eq!((refused.status, refused.header(RETRY_AFTER)), (StatusCode::SERVICE_UNAVAILABLE, "5"));
+        assert!(refused.text.contains("Подождите несколько секунд") && refused.text.contains("value=\"madina\""));
+    }
+    drop(end);
+    // The first from elsewhere comes in between, and none of the twenty counts as a failure.
+    for from in [[192, 0, 2, 8], [192, 0, 2, 7]] {
+        assert_eq!(school.try_to_sign_in(from, "madina", PASSWORD).await.status, StatusCode::SEE_OTHER);
+    }
+}
+
 #[tokio::test]
 async fn pages_are_for_those_who_are_signed_in() {
     let school = School::open().await;
@@ -58,7 +88,7 @@ async fn pages_are_for_those_who_are_signed_in() {
         ("/calls?line=parents", "/login?to=%2Fcalls%3Fline%3Dparents"),
         ("/calls/7", "/login?to=%2Fcalls%2F7"),
     ] {
-        let answer = school.get(address, "perezvon_session=0123456789abcdef").await;
+        let answer = school.get(address, "__Host-perezvon_session=0123456789abcdef").await;
         assert_eq!((answer.status, answer.header(LOCATION)), (StatusCode::SEE_OTHER, way_in));
         assert!(!answer.text.contains("Перезвонить"));
     }
