@@ -15,7 +15,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use perezvon::app::config;
 use perezvon::core::call::{CallEvent, CallKey, Direction, Fact, RecordingState};
 use perezvon::core::phone::Caller;
-use perezvon::jobs::backup::{BackupRequest, BackupSource, MadeBy, make, restore, verify};
+use perezvon::jobs::backup::{BackupRequest, BackupSource, Forgetting, MadeBy, make, restore, verify};
 use perezvon::recordings::{Folder, RecordingName};
 use perezvon::store::{Delivery, Store, StoredSound};
 use perezvon::time::{SignedDuration, TimeZone, Timestamp};
@@ -93,9 +93,12 @@ async fn measure(options: &Options) -> anyhow::Result<()> {
     ensure!(verified?.1.is_empty());
     println!("read again: {took:.1?}");
     let into = std::iter::once(format!("sqlite:{}", at("restored.db").display())).chain(options.into.clone());
+    let lines = config::parse("", None, [])?.lines;
+    let nobody_forgotten = Forgetting { list: Default::default(), lines, now: start() };
     for (index, url) in into.enumerate() {
         reset_peak_memory();
-        let (took, restored) = timed(restore(&backups[1], &url, &at(&format!("restored-{index}")))).await;
+        let folder = at(&format!("restored-{index}"));
+        let (took, restored) = timed(restore(&backups[1], &url, &folder, &nobody_forgotten)).await;
         let engine = url.split(':').next().unwrap_or_default();
         println!(
             "restore into {engine}: {took:.1?}, compared; {} rows, peak {} MB",
