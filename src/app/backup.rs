@@ -87,8 +87,8 @@ pub async fn restore(
     out: &mut dyn Write,
 ) -> anyhow::Result<bool> {
     let storage = &config.storage;
-    let list = privacy::lists_for_restore(config, folder, forgotten)?;
-    let forgetting = Forgetting { list, lines: config.lines.clone(), now };
+    let numbers = privacy::lists_for_restore(config, folder, forgotten)?;
+    let forgetting = Forgetting { list: numbers, lines: config.lines.clone(), now };
     let (database, recordings) = (storage.database_shown(), storage.recordings.display());
     let restored = match backup::restore(folder, &storage.database, &storage.recordings, &forgetting).await {
         Ok(restored) => restored,
