@@ -15,7 +15,7 @@ use super::blocking;
 use super::check::{self, Problem};
 use super::files;
 use super::manifest::{FileEntry, Manifest, ManifestError, RECORDINGS, TableEntry};
-use crate::core::line::Lines;
+use crate::core::line;
 use crate::core::phone::PhoneNumber;
 use crate::jobs::forgotten::{FORGOTTEN_BESIDE_RECORDINGS, add_forgotten, spooled_naming};
 use crate::recordings::files_below;
@@ -43,7 +43,7 @@ pub struct Restored {
 pub struct Forgetting {
     pub list: BTreeSet<ForgottenNumber>,
     /// The configured lines.
-    pub lines: Lines,
+    pub lines: line::Lines,
     pub now: Timestamp,
 }
 
