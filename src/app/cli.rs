@@ -109,7 +109,7 @@ pub struct RestoreArgs {
     /// Папка одной копии, например /var/backups/perezvon/perezvon-2026-11-21T03-00-00
     #[arg(value_name = "КОПИЯ")]
     pub backup: PathBuf,
-    /// Список стёртых номеров, чтобы копия никого не вернула. Без ключа берётся файл forgotten рядом с копией и .forgotten в папке записей
+    /// Список стёртых номеров, чтобы копия никого не вернула. Без ключа берутся списки рядом с копией и в папке записей
     #[arg(long, value_name = "ФАЙЛ")]
     pub forgotten: Option<PathBuf>,
 }

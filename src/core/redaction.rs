@@ -139,7 +139,9 @@ impl Redaction {
 
     fn form(&self, form: &str) -> String {
         let fields = form.split('&').map(|field| {
-            let Some((name, value)) = field.split_once('=') else { return Cow::Borrowed(field) };
+            let Some((name, value)) = field.split_once('=').filter(|(name, _)| !self.is_in(name)) else {
+                return Cow::Owned(text_of(self.bytes(field.as_bytes())));
+            };
             if PERSONAL_FIELDS.contains(&name) {
                 return Cow::Owned(format!("{name}="));
             }

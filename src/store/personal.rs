@@ -95,7 +95,9 @@ impl Store {
         parts.push(PersonalPart { table: "contact", rows });
         let mut rows = Vec::new();
         for number in numbers {
-            rows.extend(read_row(&mut connection, &schema, "blocked_number", "number", number.e164().to_owned()).await?);
+            rows.extend(
+                read_row(&mut connection, &schema, "blocked_number", "number", number.e164().to_owned()).await?,
+            );
         }
         parts.push(PersonalPart { table: "blocked_number", rows });
         parts.retain(|part| !part.rows.is_empty());

@@ -70,8 +70,15 @@ const ENTRANCES: &[(&str, &str, Least)] = &[
     ("POST", "/callbacks/{id}/notes", OFFICER),
     ("GET", "/callbacks/{id}/{verb}", OBSERVER),
     ("POST", "/callbacks/{id}/{verb}", OFFICER),
-    ("GET", "/callers/{number}", OFFICER),
-    ("POST", "/callers/{number}", OFFICER),
+    ("GET", "/blocked", SENIOR),
+    ("POST", "/blocked/remove", SENIOR),
+    ("GET", "/callers", OFFICER),
+    ("POST", "/callers", OFFICER),
+    ("GET", "/callers/{id}", OFFICER),
+    ("POST", "/callers/{id}", OFFICER),
+    ("GET", "/callers/{id}/personal.json", ADMIN),
+    ("POST", "/callers/{id}/block", SENIOR),
+    ("POST", "/callers/{id}/unblock", SENIOR),
     ("GET", "/calls", OBSERVER),
     ("GET", "/calls.csv", OFFICER),
     ("GET", "/calls.xlsx", OFFICER),
@@ -218,7 +225,7 @@ fn inside(text: &str) -> &str {
 
 async fn token(app: &App, name: &str, role: Role) -> (i64, String) {
     let (secret, digest) = password::generate_token();
-    (app.store().add_token(name, role, digest, app.now()).await.unwrap(), secret)
+    (app.store().add_token(name, role, digest, None, app.now()).await.unwrap(), secret)
 }
 
 /// Everybody who may ask.

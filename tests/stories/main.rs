@@ -46,6 +46,7 @@ mod reports;
 mod restoring;
 mod retrying;
 mod searching;
+mod security;
 mod sessions;
 mod siblings;
 mod sign_in;
