@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::calendar::{DayRule, Period, TimeState};
 use super::line::{Line, LineId, Lines};
-use super::phone::{Caller, PhoneNumber};
+use super::phone::{Caller, PhoneNumber, is_erased};
 use crate::time::Timestamp;
 
 /// The name of a call in the world: the configured provider and the provider's own id, kept as text.
@@ -264,10 +264,10 @@ impl Call {
                     if self.dialled.is_none() {
                         self.line = None;
                     }
-                    fill(&mut self.dialled, dialled);
+                    fill_number(&mut self.dialled, dialled);
                 }
                 if let Some(forwarded_from) = forwarded_from {
-                    fill(&mut self.forwarded_from, forwarded_from);
+                    fill_number(&mut self.forwarded_from, forwarded_from);
                 }
                 self.caller = Some(match self.caller.take() {
                     // A repeated report does not bring back a number that was erased.
@@ -284,7 +284,10 @@ impl Call {
                 self.ringing = self.ringing.max(Some(ringing));
                 self.talk_seconds = self.talk_seconds.max(talk_seconds);
             }
-            Fact::Keyed { digits } => self.keyed = self.keyed.take().max(Some((at, digits))),
+            Fact::Keyed { digits } => {
+                let keyed = self.keyed.take().into_iter().chain([(at, digits)]);
+                self.keyed = keyed.max_by_key(|(at, digits)| (is_erased(digits), *at, digits.clone()));
+            }
             Fact::MessageOver => fill(&mut self.message_over_at, at),
             Fact::Recording { id, state, url, length_seconds } => {
                 let at_ms = at.as_millisecond();
@@ -404,6 +407,18 @@ fn fill<T: Ord>(slot: &mut Option<T>, value: T) {
     match slot {
         Some(known) if *known <= value => {}
         _ => *slot = Some(value),
+    }
+}
+
+/// The same for a number. A repeated report does not bring back one that was erased.
+fn fill_number(slot: &mut Option<String>, text: String) {
+    match slot.as_deref().map(is_erased) {
+        Some(is_known_erased) if is_known_erased != is_erased(&text) => {
+            if !is_known_erased {
+                *slot = Some(text);
+            }
+        }
+        _ => fill(slot, text),
     }
 }
 

@@ -188,7 +188,7 @@ impl PhoneNumber {
 
     /// Whether the number itself was erased, and this one stands in its place.
     pub fn is_erased(&self) -> bool {
-        is_erased(&self.0[1..])
+        is_erased(&self.0)
     }
 
     /// `+79288036355`, for machines.
@@ -223,7 +223,9 @@ impl PhoneNumber {
 /// What people read in the place of an erased number.
 pub const ERASED_NUMBER: &str = "номер стёрт";
 
-fn is_erased(digits: &str) -> bool {
+/// Whether this text, with or without its plus, stands in the place of a number that was erased.
+pub fn is_erased(text: &str) -> bool {
+    let digits = text.strip_prefix('+').unwrap_or(text);
     digits.len() == ERASED_CODE.len() + ERASED_DIGITS && digits.starts_with(ERASED_CODE)
 }
 

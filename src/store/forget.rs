@@ -140,7 +140,7 @@ impl Store {
         self.write(move |mut writing| {
             Box::pin(async move {
                 audit::keep(&mut writing, &by, "forget", "caller", &detail, &address, now);
-                sqlx::query(END_FORGETTING).execute(writing.sql).await?;
+                sqlx::query(END_FORGETTING).bind(now.as_millisecond()).execute(writing.sql).await?;
                 Ok::<_, StoreError>(())
             })
         })
@@ -179,9 +179,9 @@ impl Store {
                 }
             }
         }
-        self.write(|writing| {
+        self.write(move |writing| {
             Box::pin(async move {
-                sqlx::query(END_FORGETTING).execute(writing.sql).await?;
+                sqlx::query(END_FORGETTING).bind(now.as_millisecond()).execute(writing.sql).await?;
                 Ok::<_, StoreError>(())
             })
         })
@@ -192,7 +192,7 @@ impl Store {
     /// Every number that a call, a callback or a contact names.
     async fn known_numbers(&self) -> Result<BTreeSet<PhoneNumber>> {
         let mut numbers = BTreeSet::new();
-        for statement in [NUMBERS_OF_CALLS, NUMBERS_OF_CALLBACKS, NUMBERS_OF_CONTACTS] {
+        for statement in [NUMBERS_OF_CALLS, NUMBERS_OF_CALLBACKS, NUMBERS_OF_CONTACTS, NUMBERS_BLOCKED] {
             for row in sqlx::query(statement).fetch_all(&self.readers).await? {
                 let text: String = Columns::of("call", &row).get("number")?;
                 numbers.extend(PhoneNumber::parse(&text).ok().filter(|number| !number.is_erased()));
@@ -445,9 +445,10 @@ fn read(row: &sqlx::any::AnyRow) -> Result<ForgottenNumber> {
 }
 
 statements! {
+    /// All of them from one end to the other: only whoever erases asks.
     OPEN_CALLBACKS = "
         SELECT id FROM callback
-        WHERE closed_at IS NULL AND (caller = $1 OR callback_number = $1 OR dial_number = $1)
+        WHERE id > 0 AND closed_at IS NULL AND (caller = $1 OR callback_number = $1 OR dial_number = $1)
         ORDER BY id";
     CALL_GOING_ON = "SELECT id FROM call WHERE ended_at IS NULL AND caller = $1 LIMIT 1";
     LIST_FORGOTTEN = "SELECT salt, digest, forgotten_at FROM forgotten ORDER BY forgotten_at, digest";
@@ -455,7 +456,8 @@ statements! {
     KEEP_FORGOTTEN = "
         INSERT INTO forgotten (salt, digest, forgotten_at, stand_in) VALUES ($1, $2, $3, $4)
         ON CONFLICT (salt) DO NOTHING";
-    END_FORGETTING = "UPDATE forgotten SET stand_in = NULL WHERE stand_in IS NOT NULL";
+    /// A backup that was made while it went on may have the number still.
+    END_FORGETTING = "UPDATE forgotten SET stand_in = NULL, forgotten_at = $1 WHERE stand_in IS NOT NULL";
     NUMBERS_OF_CALLS = "
         SELECT DISTINCT caller AS number FROM call WHERE caller IS NOT NULL
         UNION
@@ -467,6 +469,7 @@ statements! {
         UNION
         SELECT DISTINCT number AS number FROM placed_call";
     NUMBERS_OF_CONTACTS = "SELECT number FROM contact";
+    NUMBERS_BLOCKED = "SELECT number FROM blocked_number";
     VOICEMAILS_OF_CALL = "SELECT id FROM voicemail WHERE call_id = $1";
     FORGET_QUESTION = "DELETE FROM job WHERE kind = 'reconcile_call' AND subject = $1";
     CLOSE_CALLBACK = "

@@ -319,19 +319,21 @@ async fn recognise_callers(
         .fetch_all(&mut *connection)
         .await?;
     let mut since = HashMap::new();
-    let mut blocked = BTreeSet::new();
+    let mut blocked = HashMap::new();
     for row in &rows {
         let columns = Columns::of("callback", row);
         let (line, number): (String, String) = (columns.get("line")?, columns.get("dial_number")?);
-        if columns.optional_time("blocked_at")?.is_some() {
-            blocked.insert(number.clone());
+        if let Some(blocked_at) = columns.optional_time("blocked_at")? {
+            blocked.insert(number.clone(), blocked_at);
         }
         if let Some(received_at) = columns.optional_time("received_at")? {
             since.insert((line, number), received_at);
         }
     }
     for folded in calls.values_mut() {
-        let is_blocked = |number: PhoneNumber| blocked.contains(number.e164());
+        // Who called before that waits as everybody does, however late his call becomes known.
+        let started_at = folded.call.started_at;
+        let is_blocked = |number: PhoneNumber| blocked.get(number.e164()).is_some_and(|at| *at <= started_at);
         if folded.is_recognised() && folded.call.other_party().is_some_and(is_blocked) {
             folded.call.blocked_at = Some(now);
         }

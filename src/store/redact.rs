@@ -80,13 +80,16 @@ pub(super) async fn callback(connection: &mut AnyConnection, id: i64, redaction:
         let number = columns.optional_parsed(column, PhoneNumber::stored)?;
         Ok::<_, super::StoreError>(number.map(|number| redaction.number(&number).e164().to_owned()))
     };
-    sqlx::query(REDACT_CALLBACK)
+    let redacted = sqlx::query(REDACT_CALLBACK)
         .bind(id)
         .bind(number("caller")?)
         .bind(number("callback_number")?)
         .bind(number("dial_number")?)
         .execute(&mut *connection)
         .await?;
+    if redacted.rows_affected() == 0 {
+        return Ok(());
+    }
     sqlx::query(EMPTY_STEPS).bind(id).execute(&mut *connection).await?;
     for row in sqlx::query(PLACED_CALLS_OF_CALLBACK).bind(id).fetch_all(&mut *connection).await? {
         let columns = Columns::of("placed_call", &row);
@@ -124,11 +127,12 @@ statements! {
     READ_DELIVERY = "SELECT id, target, content_type, body FROM delivery WHERE id = $1";
     REDACT_DELIVERY = "UPDATE delivery SET target = $2, body = $3 WHERE id = $1";
     NUMBERS_OF_CALLBACK = "SELECT id, caller, callback_number, dial_number FROM callback WHERE id = $1";
+    /// One that an officer has opened again meanwhile keeps its number: its caller waits.
     REDACT_CALLBACK = "
         UPDATE callback
         SET caller = $2, callback_number = $3, dial_number = $4, summary = NULL, reference = NULL,
             note = CASE WHEN note IS NULL THEN NULL ELSE '' END
-        WHERE id = $1";
+        WHERE id = $1 AND closed_at IS NOT NULL";
     /// The notes of these two are words of the program.
     EMPTY_STEPS = "
         UPDATE callback_history

@@ -123,11 +123,14 @@ impl Store {
     ) -> Result<()> {
         let pass = Pass { store: self, lines: self.lines(), dry_run };
         // While the calls still know their numbers.
-        if let Some(days) = terms.deliveries_days.into_iter().chain(terms.numbers_days).min() {
+        // What goes altogether leaves no number behind elsewhere.
+        let of_years = terms.statistics_years.map(|years| years.saturating_mul(YEAR_DAYS));
+        let numbers_days = terms.numbers_days.into_iter().chain(of_years).min();
+        if let Some(days) = terms.deliveries_days.into_iter().chain(numbers_days).min() {
             let cutoff = Cutoff::before(now, days);
             pass.rows(DELIVERIES_DONE, OLD_DELIVERIES, cutoff, Step::Delivery, &mut counts.deliveries).await?;
         }
-        if let Some(days) = terms.numbers_days {
+        if let Some(days) = numbers_days {
             let cutoff = Cutoff::before(now, days);
             pass.rows(CALLS_DONE, OLD_CALLS, cutoff, Step::Call, &mut counts.calls).await?;
             pass.callbacks(cutoff, &mut counts.callbacks).await?;
@@ -150,6 +153,8 @@ impl Store {
             return Ok(true);
         }
         let mut connection = super::database::connect(&self.readers.connect_options()).await?;
+        // It holds the lock for writing while it waits for readers: callers must not wait for it.
+        sqlx::query("PRAGMA busy_timeout = 100").execute(&mut connection).await?;
         let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut connection).await?;
         let is_busy: i64 = sqlx::Row::try_get(&row, 0)?;
         sqlx::Connection::close(connection).await?;

@@ -93,9 +93,9 @@ struct Tries {
 }
 
 impl Tries {
-    /// Until the window ends, in ms; 0 or less: it has ended.
+    /// Until the window ends, in ms; 0 or less: it has ended, or was begun by a clock that ran ahead.
     fn left_ms(&self, now: Timestamp) -> i64 {
-        WINDOW_MS - elapsed_ms(self.since, now)
+        if self.since > now { 0 } else { WINDOW_MS - elapsed_ms(self.since, now) }
     }
 }
 

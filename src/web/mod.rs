@@ -52,9 +52,9 @@ const ANSWER_PEOPLE_WITHIN: Duration = Duration::from_secs(30);
 /// A greeting of 10 MB over a school's slow line, and the time to make telephone sound of it.
 const UPLOAD_WITHIN: Duration = Duration::from_secs(180);
 
-/// Passwords hashed at once: each takes 19 MiB and a core for some 30 ms.
-const MAX_HASHING: usize = 2;
-/// Requests that wait to hash a password: some 2 s of work.
+/// Passwords hashed at once by each of the two queues: each takes 19 MiB and a core for some 30 ms.
+const MAX_HASHING: usize = 1;
+/// Requests that wait to hash a password: some 3 s of work.
 const MAX_WAITING_TO_HASH: usize = 100;
 
 /// What a request may use. Cheap to clone.
@@ -66,8 +66,29 @@ pub struct House {
     pub rejections: RejectionLog,
     documents: pages::Documents,
     throttle: Arc<LoginThrottle>,
-    /// Turns of hashing passwords.
-    hashing: WorkQueue<Origin>,
+    hashing: Hashing,
+}
+
+/// Turns of hashing passwords. Browsers that have signed in before have a queue of their own: strangers, from however many
+/// addresses, make no officer wait.
+#[derive(Clone)]
+struct Hashing {
+    known: WorkQueue<Origin>,
+    strangers: WorkQueue<Origin>,
+}
+
+impl Hashing {
+    fn new() -> Self {
+        let queue = || WorkQueue::new(MAX_HASHING, MAX_WAITING_TO_HASH);
+        Self { known: queue(), strangers: queue() }
+    }
+
+    fn of(&self, origin: Origin) -> &WorkQueue<Origin> {
+        match origin {
+            Origin::Device { .. } => &self.known,
+            Origin::Address(_) => &self.strangers,
+        }
+    }
 }
 
 /// The parts of a [`House`].
@@ -117,7 +138,7 @@ impl House {
             rejections: RejectionLog::default(),
             documents: pages::Documents::default(),
             throttle: Arc::default(),
-            hashing: WorkQueue::new(MAX_HASHING, MAX_WAITING_TO_HASH),
+            hashing: Hashing::new(),
         }
     }
 

@@ -18,6 +18,8 @@ pub(super) enum Unkeepable {
     Path,
     /// The name of the field or parameter.
     Field(String),
+    /// The form did not come whole, so nobody knows what is missing.
+    BrokenOff,
 }
 
 /// Looks at the path and the query.
@@ -30,13 +32,14 @@ pub(super) fn check_address(address: &Uri) -> Result<(), Unkeepable> {
 }
 
 /// Looks at a form, whose bytes are then read again by its handler. One that says it is larger than `limit` is left to the
-/// handler, which refuses it; what breaks off, or turns out to be larger, is nothing.
+/// handler, which refuses it; what breaks off, or turns out to be larger, reaches no handler: half a form would be taken for one
+/// whose other fields are empty.
 pub(super) async fn check_form(request: Request, limit: usize) -> Result<Request, Unkeepable> {
     if !is_small_form(request.headers(), limit) {
         return Ok(request);
     }
     let (parts, body) = request.into_parts();
-    let body = to_bytes(body, limit).await.unwrap_or_default();
+    let body = to_bytes(body, limit).await.map_err(|_| Unkeepable::BrokenOff)?;
     check_fields(parts.uri.path(), &body, may_have_lines)?;
     Ok(Request::from_parts(parts, Body::from(body)))
 }
@@ -100,6 +103,19 @@ mod tests {
 
     fn field(name: &str) -> Result<(), Unkeepable> {
         Err(Unkeepable::Field(name.to_owned()))
+    }
+
+    /// Threat: a connection that breaks off wipes what the fields that never came would have kept.
+    #[tokio::test]
+    async fn form_that_breaks_off_is_no_empty_form() {
+        let sent = [Ok("name=%D0%90"), Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))];
+        let body = Body::from_stream(futures_util::stream::iter(sent));
+        let request = Request::post("/callers/7").header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let checked = check_form(request.body(body).unwrap(), 1000).await;
+        assert_eq!(checked.map(drop), Err(Unkeepable::BrokenOff));
+        let large = Request::post("/callers/7").header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let checked = check_form(large.body(Body::from("name=".repeat(1000))).unwrap(), 1000).await;
+        assert_eq!(checked.map(drop), Err(Unkeepable::BrokenOff));
     }
 
     #[test]

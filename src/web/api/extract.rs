@@ -106,6 +106,7 @@ pub(super) async fn check_address(request: Request, next: Next) -> Response {
 fn unkeepable(found: Unkeepable) -> Error {
     match found {
         Unkeepable::Path => Error::NotFound,
+        Unkeepable::BrokenOff => Error::BadRequest("the form broke off".to_owned()),
         Unkeepable::Field(name) => Error::BadRequest(format!(
             "{name}: control characters cannot be kept, U+0000 to U+001F and U+007F to U+009F; line breaks and tabs are \
              allowed in note and summary"

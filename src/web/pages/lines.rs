@@ -138,8 +138,8 @@ async fn shown(house: &House, line: &Line, now: Timestamp) -> Result<Shown, Page
             (
                 "Предупреждение о записи",
                 match line.recording_notice {
-                    true => "звучит в приветствии (recording_notice)".to_owned(),
-                    false => "не звучит; включает ключ recording_notice".to_owned(),
+                    true => "звучит в приветствии".to_owned(),
+                    false => "не звучит; включается в настройках линии".to_owned(),
                 },
             ),
             (

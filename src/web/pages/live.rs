@@ -38,9 +38,9 @@ const CHECK_EVERY_MS: i64 = 15_000;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// What a browser waits before it comes back by itself.
 const RETRY: Duration = Duration::from_secs(3);
-/// Pages that one person may have open, and all together: below the listener's connections, so that there is room for work.
+/// Pages that one person may have open, and all together: half of what the listener has for pages, so that there is room for work.
 const MOST_OF_ONE: usize = 20;
-const MOST_OF_ALL: usize = 500;
+const MOST_OF_ALL: usize = 256;
 
 pub(super) fn router() -> Router<House> {
     Router::new().route("/callbacks/events", get(events)).layer(Extension(Arc::new(Places::default())))

@@ -132,6 +132,10 @@ async fn check_text(request: Request, next: Next) -> Response {
     match checked {
         Ok(request) => next.run(request).await,
         Err(Unkeepable::Path) => PageError::from(Error::NotFound).into_response(),
+        Err(Unkeepable::BrokenOff) => {
+            let text = "Форма пришла не целиком, ничего не изменено. Вернитесь назад и отправьте ещё раз.";
+            PageError::from(Error::BadRequest(text.to_owned())).into_response()
+        }
         Err(Unkeepable::Field(name)) => {
             let text = format!(
                 "В поле «{name}» есть невидимый управляющий символ, сохранить его нельзя. Ничего не изменено. Вернитесь \

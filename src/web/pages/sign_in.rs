@@ -207,7 +207,7 @@ pub(super) async fn try_password(
         let hash = known.as_ref().map_or(nobody, |officer| &officer.password_hash);
         password::verify(&password, hash).then_some(known).flatten()
     };
-    match house.hashing.run(origin, check).await {
+    match house.hashing.of(origin).run(origin, check).await {
         Ok(Some(officer)) => {
             house.throttle.reset(origin, &target);
             Ok(officer)
@@ -222,7 +222,7 @@ pub(super) async fn try_password(
 
 /// The hash of a new password.
 pub(super) async fn hashed(house: &House, origin: Origin, password: String) -> Result<String, NotProved> {
-    house.hashing.run(origin, move || password::hash(&password)).await.map_err(|_| NotProved::Busy)
+    house.hashing.of(origin).run(origin, move || password::hash(&password)).await.map_err(|_| NotProved::Busy)
 }
 
 /// Writes down that somebody was not let in. What a flood of tries would write is bounded.

@@ -64,7 +64,7 @@ async fn one_too_many_at_once_is_asked_to_wait_and_loses_nothing() {
     let ended = std::sync::Arc::new(std::sync::Mutex::new(ended));
     for _ in 0..MAX_HASHING + MAX_WAITING_TO_HASH {
         let (house, ended) = (school.house.clone(), ended.clone());
-        tokio::spawn(async move { house.hashing.run(origin, move || ended.lock().unwrap().recv()).await });
+        tokio::spawn(async move { house.hashing.of(origin).run(origin, move || ended.lock().unwrap().recv()).await });
         tokio::task::yield_now().await;
     }
     for _ in 0..20 {
