@@ -1,6 +1,6 @@
 //! The socket: bounded connections, patience with slow clients that ends, and a stop that lets everything in hand finish.
 //!
-//! What is bounded, and who gives way, see [`connections`]; how slow a client may be, see [`transfer`].
+//! What is bounded, and who gives way, see `connections`; how slow a client may be, see `transfer`.
 
 mod connections;
 mod transfer;

@@ -1,7 +1,6 @@
 //! Passwords and token secrets: made by the service, kept only as hashes.
 //!
-//! [`hash`] and [`verify`] are slow on purpose (about 30 ms and 19 MiB each): async callers run them in a
-//! [`WorkQueue`](super::work_queue::WorkQueue).
+//! [`hash`] and [`verify`] are slow on purpose (about 30 ms and 19 MiB each): async callers run them in a `WorkQueue`.
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
