@@ -463,7 +463,7 @@ statements! {
         UNION
         SELECT DISTINCT dialled AS number FROM call WHERE direction = 'outbound' AND dialled IS NOT NULL
         UNION
-        SELECT DISTINCT keyed_digits AS number FROM call WHERE keyed_digits IS NOT NULL";
+        SELECT DISTINCT keyed_digits AS number FROM call WHERE id > 0 AND keyed_digits IS NOT NULL";
     NUMBERS_OF_CALLBACKS = "
         SELECT DISTINCT callback_number AS number FROM callback WHERE callback_number IS NOT NULL
         UNION

@@ -74,7 +74,7 @@ async fn no_list_walks_a_whole_table() {
     let url = format!("sqlite:{}", folder.path().join("perezvon.db").display());
     make_schema(&url).await;
     let mut connection = SqliteConnection::connect(&url).await.unwrap();
-    let mut indices = std::collections::BTreeMap::new();
+    let (mut indices, mut wrong) = (std::collections::BTreeMap::new(), Vec::new());
     for statement in statements() {
         let explained = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", statement.for_sqlite)).into_sql_str();
         let plan: Vec<String> = sqlx::query(explained)
@@ -86,12 +86,15 @@ async fn no_list_walks_a_whole_table() {
             .collect();
         let told = plan.join("; ");
         let whole = |table: &str| plan.iter().any(|step| step.strip_prefix("SCAN ").is_some_and(|it| it == table));
-        assert!(["call", "callback", "alarm"].iter().all(|table| !whole(table)), "{}: {told}", statement.name);
+        if ["call", "callback", "alarm"].iter().any(|table| whole(table)) {
+            wrong.push(format!("{}: {told}", statement.name));
+        }
         if statement.name.starts_with("LIST_") && statement.for_sqlite.contains("FROM call") {
             assert!(!told.contains("SCAN") && !told.contains("TEMP B-TREE"), "{}: {told}", statement.name);
         }
         indices.insert(statement.name, told);
     }
+    assert_eq!(wrong, Vec::<String>::new());
     for (name, index) in [
         ("LIST_CALLS", "call_by_start"),
         ("LIST_CALLS_OF_LINE", "call_by_line"),
