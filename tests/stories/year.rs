@@ -156,10 +156,10 @@ impl<'a> Year<'a> {
         let begins_at = at(BEGINS);
         app.clock.set(begins_at);
         let provider = FakeProvider::open(app.clock.clone(), &app.database, app.folder.path().join("recordings")).await;
-        // Some callers of the year are from Armenia and Georgia, and the officers call them back like the others.
+        // Some callers of the year are from Armenia, Georgia and ranges that are not dialed unasked; officers call them all back.
         app.restart(|setup| {
             setup.api_base = provider.api_base.clone();
-            setup.tables = "[dialing]\nallowed = [\"ru\", \"+374\", \"+995\"]\n".to_owned();
+            setup.tables = "[dialing]\nallowed = [\"ru\", \"+7\", \"+374\", \"+995\"]\n".to_owned();
         })
         .await;
         let mut random = Random::new(mix(settings.seed));
