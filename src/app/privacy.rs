@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use super::config::{Config, reason};
 use crate::core::officer::Actor;
@@ -14,7 +14,7 @@ use crate::core::phone::PhoneNumber;
 use crate::jobs::{
     FORGOTTEN, FORGOTTEN_BESIDE_RECORDINGS, Worker, add_forgotten, read_forgotten, retention_in_words, spooled_naming,
 };
-use crate::store::{ForgetCounts, ForgetError, ForgottenNumber, SpoolFolders};
+use crate::store::{ForgetCounts, ForgetError, ForgottenNumber, SpoolFolders, personal_document};
 use crate::time::Timestamp;
 
 #[derive(Clone, Debug, Args)]
@@ -45,15 +45,16 @@ pub struct RetentionArgs {
 }
 
 /// What a table is called, and its columns that are printed for people.
-const TABLES: [(&str, &str, &[&str]); 11] = [
+const TABLES: [(&str, &str, &[&str]); 12] = [
     ("call", "Звонки", &["started_at", "line", "direction", "outcome"]),
     ("voicemail", "Сообщения", &["received_at", "state", "name", "transcript"]),
     ("callback", "Обращения", &["received_at", "registration_number", "line", "state", "summary", "note"]),
     ("callback_history", "История обращений", &["at", "actor_name", "kind", "outcome", "note"]),
     ("placed_call", "Звонки с АТС", &["asked_at", "actor_name", "ending"]),
     ("contact", "Имя и заметка", &["name", "note"]),
+    ("blocked_number", "Блокировка", &["blocked_at", "actor_name", "reason"]),
     ("delivery", "Запросы операторов", &["received_at", "provider", "endpoint"]),
-    ("audit", "Журнал действий", &["at", "actor_name", "action", "object", "detail"]),
+    ("audit", "История действий", &["at", "actor_name", "action", "object", "detail"]),
     ("mail", "Письма", &["created_at", "subject"]),
     ("alarm", "Предупреждения", &["raised_at", "told"]),
     ("job", "Задания", &["kind", "last_error"]),
@@ -81,12 +82,7 @@ pub async fn find(
     let parts = worker.store.personal_data(&number).await?;
     let spooled = spooled(config, &number)?;
     if args.json {
-        let mut all = Map::new();
-        all.insert("number".to_owned(), number.e164().into());
-        all.insert("printed_at".to_owned(), now.to_string().into());
-        for part in &parts {
-            all.insert(part.table.to_owned(), json!(part.rows));
-        }
+        let mut all = personal_document(&number, &parts, now);
         let files: Vec<String> = spooled.iter().map(|(path, _)| path.display().to_string()).collect();
         all.insert("spool".to_owned(), files.into());
         writeln!(out, "{}", serde_json::to_string_pretty(&all)?)?;

@@ -1,5 +1,8 @@
 //! How long the school keeps personal data. Every term is unset until the school has decided.
 
+/// Of a year; so that no term ends before its year does.
+const YEAR_DAYS: u32 = 366;
+
 /// The school's terms; `None`: kept without end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Terms {
@@ -22,6 +25,26 @@ impl Terms {
             ("номера в запросах операторов", "deliveries_days", "дн.", self.deliveries_days),
             ("звонки и обращения", "statistics_years", "г.", self.statistics_years),
         ]
+    }
+
+    /// After how many days calls and callbacks go altogether.
+    pub fn days_of_statistics(&self) -> Option<u32> {
+        self.statistics_years.map(|years| years.saturating_mul(YEAR_DAYS))
+    }
+
+    /// After how many days sound goes: at the latest with its call.
+    pub fn days_of_audio(&self) -> Option<u32> {
+        self.audio_days.into_iter().chain(self.days_of_statistics()).min()
+    }
+
+    /// After how many days numbers go: at the latest with their calls, which leave none behind elsewhere.
+    pub fn days_of_numbers(&self) -> Option<u32> {
+        self.numbers_days.into_iter().chain(self.days_of_statistics()).min()
+    }
+
+    /// After how many days numbers go out of the raw requests: at the latest with the others.
+    pub fn days_of_deliveries(&self) -> Option<u32> {
+        self.deliveries_days.into_iter().chain(self.days_of_numbers()).min()
     }
 
     pub fn is_empty(&self) -> bool {

@@ -93,7 +93,7 @@ pub use mail::{Mail, MailKind, MailPlan, NewMail, Waiting};
 pub use news::Told;
 pub use overview::Growth;
 pub use people::{Officer, OfficerChange, PeopleError, Person};
-pub use personal::PersonalPart;
+pub use personal::{PersonalPart, personal_document};
 pub use placed_calls::{Dialling, PlacedCall, RING_WITHIN};
 pub use prompts::{MOST_DRAFTS, NewPrompt, Prompt, PromptError};
 pub use reconciliation::{KnownCall, Look, LookList, LookPlace, Reconciliation};

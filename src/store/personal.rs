@@ -28,6 +28,13 @@ pub struct PersonalPart {
     pub rows: Vec<Map<String, Value>>,
 }
 
+/// All parts as one document, for the number's owner.
+pub fn personal_document(number: &PhoneNumber, parts: &[PersonalPart], now: Timestamp) -> Map<String, Value> {
+    let head = [("number".to_owned(), number.e164().into()), ("printed_at".to_owned(), now.to_string().into())];
+    let parts = parts.iter().map(|part| (part.table.to_owned(), serde_json::json!(part.rows)));
+    head.into_iter().chain(parts).collect()
+}
+
 /// The rows that name a number, by id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Traces {

@@ -19,8 +19,6 @@ use crate::time::{SignedDuration, Timestamp};
 const REASON: &str = "стёрто по сроку хранения";
 /// Rows of one commit.
 const CHUNK: i64 = 20;
-/// A year of the terms, in days: nothing goes too early.
-const YEAR_DAYS: u32 = 366;
 
 /// Keys in `meta`: all rows up to this one are done.
 const CALLS_DONE: &str = "retention_calls";
@@ -80,8 +78,7 @@ impl Store {
         dry_run: bool,
         counts: &mut RetentionCounts,
     ) -> Result<()> {
-        let of_years = terms.statistics_years.map(|years| years.saturating_mul(YEAR_DAYS));
-        let Some(days) = terms.audio_days.into_iter().chain(of_years).min() else { return Ok(()) };
+        let Some(days) = terms.days_of_audio() else { return Ok(()) };
         let cutoff = Cutoff::before(now, days);
         let mut last = 0;
         loop {
@@ -123,22 +120,19 @@ impl Store {
     ) -> Result<()> {
         let pass = Pass { store: self, lines: self.lines(), dry_run };
         // While the calls still know their numbers.
-        // What goes altogether leaves no number behind elsewhere.
-        let of_years = terms.statistics_years.map(|years| years.saturating_mul(YEAR_DAYS));
-        let numbers_days = terms.numbers_days.into_iter().chain(of_years).min();
-        if let Some(days) = terms.deliveries_days.into_iter().chain(numbers_days).min() {
+        if let Some(days) = terms.days_of_deliveries() {
             let cutoff = Cutoff::before(now, days);
             pass.rows(DELIVERIES_DONE, OLD_DELIVERIES, cutoff, Step::Delivery, &mut counts.deliveries).await?;
         }
-        if let Some(days) = numbers_days {
+        if let Some(days) = terms.days_of_numbers() {
             let cutoff = Cutoff::before(now, days);
             pass.rows(CALLS_DONE, OLD_CALLS, cutoff, Step::Call, &mut counts.calls).await?;
             pass.callbacks(cutoff, &mut counts.callbacks).await?;
             pass.contacts(cutoff, &mut counts.contacts).await?;
             pass.rows(AUDIT_DONE, OLD_AUDIT, cutoff, Step::Audit, &mut counts.audit).await?;
         }
-        if let Some(years) = terms.statistics_years {
-            let cutoff = Cutoff::before(now, years.saturating_mul(YEAR_DAYS));
+        if let Some(days) = terms.days_of_statistics() {
+            let cutoff = Cutoff::before(now, days);
             pass.old(cutoff, ANCIENT_CALLBACKS, Step::OldCallback, &mut counts.old_callbacks).await?;
             pass.old(cutoff, ANCIENT_CALLS, Step::OldCall, &mut counts.old_calls).await?;
             pass.old(cutoff, ANCIENT_DELIVERIES, Step::OldDelivery, &mut 0).await?;

@@ -15,7 +15,7 @@ use crate::jobs::{Http, NoAnswer};
 use crate::providers::asterisk::{Ari, Settings};
 
 /// A shorter token could be guessed. `openssl rand -hex 24` has 48 characters.
-const SHORTEST_TOKEN: usize = 20;
+pub(super) const SHORTEST_TOKEN: usize = 20;
 /// The oldest exchange on which the dialplan was tried.
 const OLDEST: u32 = 16;
 /// The context in which calls from outside arrive.

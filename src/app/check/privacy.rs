@@ -5,11 +5,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::Report;
+use super::exchange::SHORTEST_TOKEN;
 use crate::app::config::Config;
 use crate::providers::twiml::{Settings, Signature};
 
-/// Of a shorter secret the whole can be tried.
-const SHORTEST_SECRET: usize = 20;
 /// Readers beside the user: his group and others.
 const OTHERS: u32 = 0o044;
 /// Files that are looked at; where there are more, those tell enough.
@@ -66,9 +65,9 @@ impl Report {
                 "Подключение {name}: счёт у Twilio называется AC и ещё 32 знака (0–9, a–f), а в account_sid другое."
             ));
         }
-        if auth_tokens.iter().any(|token| token.chars().count() < SHORTEST_SECRET) {
+        if auth_tokens.iter().any(|token| token.chars().count() < SHORTEST_TOKEN) {
             self.fair(format!(
-                "Подключение {name}: ключ в auth_tokens короче {SHORTEST_SECRET} знаков, его можно подобрать или он не тот."
+                "Подключение {name}: ключ в auth_tokens короче {SHORTEST_TOKEN} знаков, его можно подобрать или он не тот."
             ));
         }
     }

@@ -21,7 +21,7 @@ use crate::core::callback::State as Stands;
 use crate::core::officer::Role;
 use crate::core::phone::PhoneNumber;
 use crate::core::search::Search;
-use crate::store::{AuditEntry, CallFilter, CallPage, CallbackView, Contact, Person};
+use crate::store::{AuditEntry, CallFilter, CallPage, CallbackView, Contact, Person, personal_document};
 use crate::time::Timestamp;
 use crate::web::{Error, House};
 
@@ -276,10 +276,7 @@ async fn hand_over(
         address,
     };
     house.store.audit(entry, now).await?;
-    let mut all = serde_json::Map::new();
-    all.insert("number".to_owned(), number.e164().into());
-    all.insert("printed_at".to_owned(), now.to_string().into());
-    all.extend(parts.into_iter().map(|part| (part.table.to_owned(), serde_json::json!(part.rows))));
+    let all = personal_document(&number, &parts, now);
     let headers = [
         (header::CONTENT_TYPE, "application/json"),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"personal-data.json\""),
