@@ -32,6 +32,10 @@ pub const DERIVED_ID: &str = "sha256-";
 /// (provider contract, TwiML §6).
 pub const MAX_CALL_MS: i64 = 4 * 3_600_000;
 
+/// How late a report is believed to come, milliseconds: an exchange repeats the end of a call for about two months. A report
+/// that tells of an older instant was made by a clock that is wrong.
+pub const MAX_REPORT_AGE_MS: i64 = 70 * 24 * 3_600_000;
+
 impl fmt::Display for CallKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.provider, self.provider_call_id)

@@ -31,8 +31,12 @@ impl<'a> Form<'a> {
         Self { encoded, fields: form_urlencoded::parse(encoded).take(MAX_FIELDS).collect() }
     }
 
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().map(|(name, _)| &**name)
+    }
+
     /// All values of a field that are not blank, in their order.
-    fn told(&self, field: &'static str) -> impl Iterator<Item = &str> {
+    pub fn told(&self, field: &'static str) -> impl Iterator<Item = &str> {
         self.fields
             .iter()
             .filter(move |(name, _)| name == field)
@@ -103,6 +107,13 @@ pub(super) fn usable_id(id: &str) -> String {
         true => id.to_owned(),
         false => derived_id(id.as_bytes()),
     }
+}
+
+/// An id for a call whose own cannot be believed: the same for all forms that one signature fits, wherever their borders are.
+pub(super) fn id_without_borders(form: &Form) -> String {
+    let mut fields: Vec<_> = form.fields.iter().collect();
+    fields.sort();
+    derived_id(fields.into_iter().map(|(name, value)| format!("{name}{value}")).collect::<String>().as_bytes())
 }
 
 /// An id for a call of which the provider told none. A request that is repeated soon is not a second call; the same bytes at

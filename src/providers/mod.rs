@@ -110,6 +110,8 @@ pub enum Malformed {
     Missing(&'static str),
     #[error("the field {0} came twice with different values")]
     Contradiction(&'static str),
+    #[error("the border between {0} and its neighbour was moved: somebody has caught this request and changed it")]
+    MovedBorder(&'static str),
     #[error("the answer is not JSON as we know it: {0}")]
     Json(String),
 }

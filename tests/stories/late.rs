@@ -70,6 +70,16 @@ stories! {
         app.leave_the_jobs().await;
     }
 
+    /// The only report of a call to a number that is none of our lines, which no list of calls is asked about.
+    async fn call_known_by_an_end_that_came_days_late_was_promised_the_day_of_its_start(app) {
+        app.clock.set(monday("21:51"));
+        app.post("status", &ended("CA1", friday("14:06:23"), 5).to("+74951112233")).await;
+        let (call, callback) = (app.call("CA1").await, app.callback().await);
+        assert_eq!((call.started_at, call.line.unwrap().as_str()), (friday("14:06:18"), "unknown"));
+        assert_eq!((callback.received_at, callback.due_at), (friday("14:06:18"), Some(friday("18:00"))));
+        app.leave_the_jobs().await;
+    }
+
     async fn voice_webhook_after_the_end_changes_no_decision(app) {
         app.clock.set(friday("18:01:07"));
         app.post("status", &ended("CA1", friday("18:01:05"), 95)).await;

@@ -6,7 +6,7 @@ use futures_util::{FutureExt, stream};
 use super::super::form::{Form, bare, id_of_nameless_call, is_form};
 use super::super::{Malformed, Parsed, RawRequest, Sound};
 use super::{Endpoint, RECORDING, Settings};
-use crate::core::call::{CallEvent, CallKey, Direction, Fact, MAX_CALL_MS, RecordingState, Ringing};
+use crate::core::call::{CallEvent, CallKey, Direction, Fact, MAX_CALL_MS, MAX_REPORT_AGE_MS, RecordingState, Ringing};
 use crate::core::phone::Caller;
 use crate::core::script::Step;
 use crate::time::{Timestamp, from_millisecond};
@@ -17,8 +17,6 @@ const MAX_PARTY: usize = 500;
 const MAX_DIGITS: usize = 20;
 /// The question where a call goes is asked as it comes in. What is older was asked by a clock that is slow.
 const ASKED_WITHIN_MS: i64 = 60_000;
-/// The end of a call is repeated for about two months.
-const TOLD_WITHIN_MS: i64 = 70 * 24 * 3_600_000;
 /// Parts of the end of a call: the fields and the sound.
 const MOST_PARTS: usize = 4;
 /// The header of the exchange's WAV files, bytes; a caller who sent nothing leaves no more.
@@ -234,7 +232,7 @@ fn is_empty(sound: &[u8]) -> bool {
 /// so long before.
 fn times(form: &Form, clocks: Clocks, received_at: Timestamp, at_least_ms: i64) -> (Timestamp, Timestamp) {
     let (started, ended) = (told_at(form, "started"), told_at(form, "ended"));
-    let ended_at = ended.filter(|at| clocks.believe(*at, received_at, TOLD_WITHIN_MS)).unwrap_or(received_at);
+    let ended_at = ended.filter(|at| clocks.believe(*at, received_at, MAX_REPORT_AGE_MS)).unwrap_or(received_at);
     let lasted_ms = match (started, ended) {
         (Some(started), Some(ended)) => ended.as_millisecond() - started.as_millisecond(),
         (Some(started), None) => ended_at.as_millisecond() - started.as_millisecond(),

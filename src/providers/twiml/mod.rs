@@ -1,6 +1,7 @@
 //! The TwiML family: Twilio, SignalWire cXML, Telnyx TeXML, Somleng. One codec, three small dialects.
 //! Facts come from the provider contract, TwiML; the sections are named where they matter.
 
+mod borders;
 pub mod listing;
 pub mod parse;
 pub mod recordings;

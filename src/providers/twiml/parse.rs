@@ -2,11 +2,12 @@
 //! the known ones nothing is believed that cannot be: a time in the future, a control character. A request that waits for
 //! a script is always read, with whatever of it can be read (R3).
 
-use super::super::form::{Form, MAX_WORD, bare, has_too_many_fields, id_of_nameless_call, is_form};
+use super::super::form::{Form, MAX_WORD, bare, has_too_many_fields, id_of_nameless_call, id_without_borders, is_form};
 use super::super::{Malformed, Parsed, RawRequest};
+use super::borders;
 use super::signature::is_get;
 use super::{Endpoint, Settings};
-use crate::core::call::{CallEvent, CallKey, Direction, Fact, MAX_CALL_MS, RecordingState, Ringing};
+use crate::core::call::{CallEvent, CallKey, Direction, Fact, MAX_CALL_MS, MAX_REPORT_AGE_MS, RecordingState, Ringing};
 use crate::core::phone::{Caller, PhoneNumber};
 use crate::core::script::Step;
 use crate::time::{Timestamp, from_millisecond};
@@ -23,8 +24,6 @@ const STARTS: [&str; 2] = ["CallInitiatedAt", "StartTime"];
 const MAX_URL: usize = 4000;
 /// Digits kept of what was typed: a number has at most 15.
 const MAX_DIGITS: usize = 20;
-/// How far back a provider's own time is believed, milliseconds. Statuses come late, but not by days.
-const MAX_AGE_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// Reads a request that has been verified.
 pub(super) fn parse(settings: &Settings, request: &RawRequest, received_at: Timestamp) -> Result<Parsed, Malformed> {
@@ -36,11 +35,17 @@ pub(super) fn parse(settings: &Settings, request: &RawRequest, received_at: Time
     if !is_dialogue && encoded.as_ref().is_ok_and(|encoded| has_too_many_fields(encoded)) {
         return Err(Malformed::TooManyFields);
     }
-    let told_id = encoded.and_then(|_| form.call_id("CallSid"));
+    // In an address nothing can be moved: it is signed as it is.
+    let moved = if is_get(&request.method) { None } else { borders::moved(settings.signature, &form) };
+    let told_id = encoded.and_then(|_| match moved {
+        Some(id) => Err(Malformed::MovedBorder(id)),
+        None => form.call_id("CallSid"),
+    });
     let oddity = told_id.as_ref().err().cloned().or_else(|| form.oddity());
     let (provider_call_id, is_derived) = match (told_id, form.any_call_id("CallSid")) {
         (Ok(id), _) => (id, false),
         (Err(malformed), _) if !is_dialogue => return Err(malformed),
+        (Err(_), _) if moved.is_some() => (id_without_borders(&form), true),
         (Err(_), Some(id)) => (id, false),
         (Err(_), None) => {
             let sent = if request.body.is_empty() { request.target.as_bytes() } else { &request.body };
@@ -255,7 +260,7 @@ fn encoded_form(request: &RawRequest) -> Result<&[u8], Malformed> {
 
 /// The provider's own time, if it can be true.
 fn told_at(form: &Form, field: &'static str, received_at: Timestamp) -> Option<Timestamp> {
-    form.word(field).and_then(|text| instant(text, received_at, MAX_AGE_MS))
+    form.word(field).and_then(|text| instant(text, received_at, MAX_REPORT_AGE_MS))
 }
 
 /// RFC 2822, `Mon, 24 Nov 2025 16:04:05 +0000`, or RFC 3339, which no contract promises and some dialect may send; not
