@@ -7,6 +7,7 @@
 //! Absolute figures belong to one machine on one day; only the ratios and the counts can be compared.
 
 mod asides;
+mod attacks;
 mod contestant;
 mod forms;
 mod load;
@@ -103,6 +104,7 @@ async fn measure(options: &Options) -> anyhow::Result<()> {
     }
     for contestant in &options.contestants {
         asides::print_of(contestant, &folder).await?;
+        attacks::print_of(contestant, &folder).await?;
     }
     asides::print_in_process(&folder).await
 }

@@ -17,7 +17,7 @@ use crate::time::Timestamp;
 
 /// Why a message of a forgotten caller is gone, as its row says.
 const REASON: &str = "стёрто вместе со всем об этом номере";
-/// Calls erased in one commit, with their messages and deliveries.
+/// Calls, callbacks or deliveries erased in one commit, which others wait for.
 const CHUNK: usize = 20;
 
 /// What is erased of a number: how many rows of each kind.
@@ -131,7 +131,7 @@ impl Store {
         address: &str,
         now: Timestamp,
     ) -> Result<ForgetCounts, ForgetError> {
-        let counts = self.erase_number(number, Waiting::Refuses, now).await?;
+        let (counts, stand_in) = self.erase_number(number, Waiting::Refuses, now).await?;
         let (by, address) = (by.clone(), address.to_owned());
         let detail = format!(
             "звонков {}, обращений {}, записей {}, запросов {}, упоминаний {}",
@@ -140,8 +140,7 @@ impl Store {
         self.write(move |mut writing| {
             Box::pin(async move {
                 audit::keep(&mut writing, &by, "forget", "caller", &detail, &address, now);
-                sqlx::query(END_FORGETTING).bind(now.as_millisecond()).execute(writing.sql).await?;
-                Ok::<_, StoreError>(())
+                end(writing.sql, &stand_in, now).await
             })
         })
         .await?;
@@ -173,19 +172,16 @@ impl Store {
         for number in self.known_numbers().await? {
             if list.iter().any(|forgotten| forgotten.is(&number)) {
                 match self.erase_number(&number, Waiting::Closes, now).await {
-                    Ok(_) => count += 1,
+                    Ok((_, stand_in)) => {
+                        self.write(move |writing| Box::pin(async move { end(writing.sql, &stand_in, now).await }))
+                            .await?;
+                        count += 1;
+                    }
                     Err(ForgetError::Store(failed)) => return Err(failed),
                     Err(ForgetError::Waiting(_) | ForgetError::CallGoesOn) => {}
                 }
             }
         }
-        self.write(move |writing| {
-            Box::pin(async move {
-                sqlx::query(END_FORGETTING).bind(now.as_millisecond()).execute(writing.sql).await?;
-                Ok::<_, StoreError>(())
-            })
-        })
-        .await?;
         Ok(count)
     }
 
@@ -201,12 +197,13 @@ impl Store {
         Ok(numbers)
     }
 
+    /// What was erased, and the number that stands in its place.
     async fn erase_number(
         &self,
         number: &PhoneNumber,
         waiting: Waiting,
         now: Timestamp,
-    ) -> Result<ForgetCounts, ForgetError> {
+    ) -> Result<(ForgetCounts, PhoneNumber), ForgetError> {
         let sought = number.clone();
         let (stand_in, pseudonym) = self
             .write(move |writing| {
@@ -227,18 +224,32 @@ impl Store {
         let counts = ForgetCounts::of(&traces);
         let redaction = Redaction::new(numbers.iter().map(|number| (number.clone(), stand_in.clone())));
         let erasing = Erasing { numbers: numbers.to_vec(), redaction, waiting, now };
-        for chunk in traces.calls.chunks(CHUNK) {
-            let (erasing, chunk) = (erasing.clone(), chunk.to_vec());
-            self.write(move |mut writing| {
-                Box::pin(async move {
-                    erasing.look_again(&mut writing).await?;
-                    for id in chunk {
-                        erasing.call(&mut writing, id).await?;
-                    }
-                    Ok::<_, ForgetError>(())
+        // Callbacks after their calls: by them the calls of a withheld number are known.
+        let parts = [
+            (Part::Calls, &traces.calls),
+            (Part::Callbacks, &traces.callbacks),
+            (Part::Deliveries, &traces.deliveries),
+        ];
+        for (part, ids) in parts {
+            for chunk in ids.chunks(CHUNK) {
+                let (erasing, chunk) = (erasing.clone(), chunk.to_vec());
+                self.write(move |mut writing| {
+                    Box::pin(async move {
+                        erasing.look_again(&mut writing).await?;
+                        for id in chunk {
+                            match part {
+                                Part::Calls => erasing.call(&mut writing, id).await?,
+                                Part::Callbacks => erasing.callback(&mut writing, id).await?,
+                                Part::Deliveries => {
+                                    redact::delivery(writing.sql, id, &erasing.redaction).await?;
+                                }
+                            }
+                        }
+                        Ok::<_, ForgetError>(())
+                    })
                 })
-            })
-            .await?;
+                .await?;
+            }
         }
         self.write(move |mut writing| {
             Box::pin(async move {
@@ -248,8 +259,16 @@ impl Store {
             })
         })
         .await?;
-        Ok(counts)
+        Ok((counts, stand_in))
     }
+}
+
+/// What is erased in chunks.
+#[derive(Clone, Copy)]
+enum Part {
+    Calls,
+    Callbacks,
+    Deliveries,
 }
 
 /// Which numbers go, and how.
@@ -278,29 +297,26 @@ impl Erasing {
         redact::call(writing.sql, id, &self.redaction).await
     }
 
-    /// Callbacks after their calls: by them the calls of a withheld number are known.
+    async fn callback(&self, writing: &mut Writing<'_>, id: i64) -> Result<()> {
+        writing.touches_the_list();
+        if self.waiting == Waiting::Closes {
+            let system = Actor::system();
+            sqlx::query(CLOSE_CALLBACK)
+                .bind(id)
+                .bind(system.id)
+                .bind(system.name)
+                .bind(self.now.as_millisecond())
+                .execute(&mut *writing.sql)
+                .await?;
+        }
+        redact::callback(writing.sql, id, &self.redaction).await
+    }
+
     async fn the_rest(&self, writing: &mut Writing<'_>, traces: Traces) -> Result<()> {
         writing.touches_the_list();
-        let now = self.now;
-        for id in traces.callbacks {
-            if self.waiting == Waiting::Closes {
-                let system = Actor::system();
-                sqlx::query(CLOSE_CALLBACK)
-                    .bind(id)
-                    .bind(system.id)
-                    .bind(system.name)
-                    .bind(now.as_millisecond())
-                    .execute(&mut *writing.sql)
-                    .await?;
-            }
-            redact::callback(writing.sql, id, &self.redaction).await?;
-        }
         let mentions = traces.mentions;
         for id in mentions.calls {
             redact::call(writing.sql, id, &self.redaction).await?;
-        }
-        for id in traces.deliveries {
-            redact::delivery(writing.sql, id, &self.redaction).await?;
         }
         for number in &self.numbers {
             redact::contact(writing.sql, number).await?;
@@ -420,6 +436,13 @@ async fn stand_in(connection: &mut AnyConnection, number: &PhoneNumber, now: Tim
     Ok(stand_in)
 }
 
+/// Everything is erased: nobody knows any more which number it was.
+async fn end(connection: &mut AnyConnection, stand_in: &PhoneNumber, now: Timestamp) -> Result<()> {
+    let query = sqlx::query(END_FORGETTING).bind(now.as_millisecond()).bind(stand_in.e164().to_owned());
+    query.execute(connection).await?;
+    Ok(())
+}
+
 async fn keep(
     connection: &mut AnyConnection,
     forgotten: &ForgottenNumber,
@@ -457,7 +480,7 @@ statements! {
         INSERT INTO forgotten (salt, digest, forgotten_at, stand_in) VALUES ($1, $2, $3, $4)
         ON CONFLICT (salt) DO NOTHING";
     /// A backup that was made while it went on may have the number still.
-    END_FORGETTING = "UPDATE forgotten SET stand_in = NULL, forgotten_at = $1 WHERE stand_in IS NOT NULL";
+    END_FORGETTING = "UPDATE forgotten SET stand_in = NULL, forgotten_at = $1 WHERE stand_in = $2";
     NUMBERS_OF_CALLS = "
         SELECT DISTINCT caller AS number FROM call WHERE caller IS NOT NULL
         UNION

@@ -140,6 +140,7 @@ stories! {
         });
         let statuses = futures_util::future::join_all(posts).await;
         assert!(statuses.iter().all(|status| *status == 200));
+        app.take_in_the_spool().await;
         assert_eq!((app.count("call").await, app.count("delivery").await), (500, 500));
         assert_eq!(app.callbacks().await.len(), 100);
         assert_eq!(app.number("SELECT COUNT(DISTINCT id) FROM call").await, 500);

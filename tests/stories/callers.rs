@@ -89,6 +89,7 @@ stories! {
             app.post("status", &Form::call(&format!("CA{n}")).from(spelling).status("completed")).await.status
         });
         assert!(futures_util::future::join_all(posts).await.iter().all(|status| *status == 200));
+        app.take_in_the_spool().await;
         let waiting = app.callbacks().await;
         assert_eq!((waiting.len(), waiting[0].calls.len()), (1, 50));
     }
@@ -143,6 +144,7 @@ stories! {
             }
         });
         futures_util::future::join_all(deliveries).await;
+        app.take_in_the_spool().await;
         let waiting = app.callbacks().await;
         assert_eq!((waiting.len(), waiting[0].calls.len(), app.count("call").await), (1, 40, 40));
         drop(worker);

@@ -236,9 +236,10 @@ fn days_of(length: &str) -> Option<i32> {
     }
 }
 
-/// Without line ends and of bounded length.
+/// Without line ends and other characters that nobody sees, and of bounded length.
 fn one_line(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let words: Vec<&str> = words.collect();
     words.join(" ").chars().take(LONGEST_SUMMARY).collect()
 }
 
@@ -322,6 +323,16 @@ mod tests {
         assert_eq!(read, [off]);
         assert_eq!(refused.len(), 1);
         assert!(refused[0].problem.contains("рабочий день из нашей же выгрузки"), "{refused:?}");
+    }
+
+    /// Threat: a file of somebody else brings a character in that no database keeps, and no call of that day is decided.
+    #[test]
+    fn no_control_character_comes_out_of_a_file() {
+        let (events, _) = read_ics(&file(
+            "BEGIN:VEVENT\nDTSTART;VALUE=DATE:20261104\nSUMMARY:День\u{0} на\u{1b}родного\u{85}единства\nEND:VEVENT\n",
+        ))
+        .unwrap();
+        assert_eq!(events[0].summary, "День на родного единства");
     }
 
     #[test]

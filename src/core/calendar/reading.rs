@@ -225,10 +225,15 @@ impl Reader {
     }
 
     fn text<'v>(&mut self, key: &str, value: &'v Value, example: &str) -> Option<&'v str> {
-        if value.as_str().is_none() {
-            self.mistake(key, format!("нужен текст в кавычках, например {example}"));
+        let text = value.as_str();
+        match text {
+            None => self.mistake(key, format!("нужен текст в кавычках, например {example}")),
+            Some(text) if text.contains(char::is_control) => {
+                self.mistake(key, "в тексте есть знаки, которых не видно; уберите их".to_owned());
+            }
+            Some(_) => {}
         }
-        value.as_str()
+        text
     }
 
     fn list<'v>(&mut self, key: &str, value: &'v Value, example: &str) -> &'v [Value] {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::pages::{Run, Stop};
 use crate::core::call::{CallEvent, CallKey, Fact, Ringing};
 use crate::providers::{ListedCall, ListedKind, ListedRecording, legs_of};
-use crate::store::{Delivery, KnownCall, OWN, StoreError};
+use crate::store::{Delivery, ForgottenNumber, KnownCall, OWN, StoreError};
 use crate::time::{Timestamp, elapsed_ms};
 
 /// The webhook about a recording, or about a talk, that is younger than this may still be on its way.
@@ -31,6 +31,16 @@ fn is_talk(leg: &CallEvent) -> bool {
     matches!(leg.fact, Fact::Rang { ringing: Ringing::Answered, .. })
 }
 
+/// Whether its caller asked after this call that all about him be erased.
+fn is_forgotten(call: &ListedCall, forgotten: &[ForgottenNumber]) -> bool {
+    let caller = call.events.iter().find_map(|event| match &event.fact {
+        Fact::Parties { caller, .. } => caller.number.as_ref(),
+        _ => None,
+    });
+    let since = |it: &ForgottenNumber| call.started_at.is_some_and(|at| at <= it.forgotten_at);
+    caller.is_some_and(|number| forgotten.iter().any(|it| since(it) && it.is(number)))
+}
+
 impl Run<'_> {
     /// Only calls to our lines that are over: one that is going on is there at the next look, with its end.
     pub(super) async fn take_in_calls(&mut self, entries: Vec<ListedCall>, now: Timestamp) -> Result<(), Stop> {
@@ -49,6 +59,10 @@ impl Run<'_> {
             ours.iter().map(|call| call.provider_call_id.clone()).chain(self.legs.keys().cloned()).collect();
         let known = self.reconciler.store.known_calls(&self.provider, &ids).await?;
         self.take_in_talks(&known, now).await?;
+        let forgotten = match ours.iter().any(|call| !known.contains_key(&call.provider_call_id)) {
+            true => self.reconciler.store.forgotten().await?,
+            false => Vec::new(),
+        };
         for call in ours {
             if self.restored.contains(&call.provider_call_id) {
                 continue;
@@ -67,6 +81,11 @@ impl Run<'_> {
                     self.look.known += 1;
                 }
                 Some(_) => {}
+                // He was called back and has been forgotten; a restored backup of before his call does not know it.
+                None if is_forgotten(&call, &forgotten) => {
+                    self.look.listed += 1;
+                    self.look.known += 1;
+                }
                 None => {
                     let legs = self.legs_of(&call, now).await?;
                     let events = call.events.into_iter().chain(legs).collect();

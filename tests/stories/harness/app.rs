@@ -17,7 +17,8 @@ use perezvon::core::officer::Actor;
 use perezvon::jobs::Worker;
 use perezvon::providers::twiml::form_signature;
 use perezvon::store::{
-    ActError, Alarm, CallView, CallbackView, Job, JobPool, ListFilter, ListPeriod, StateFilter, Store, Voicemail,
+    ActError, Alarm, CallView, CallbackView, Job, JobPool, ListFilter, ListPeriod, SpoolDepth, StateFilter, Store,
+    Voicemail,
 };
 use perezvon::time::{Clock, SignedDuration, Timestamp};
 use perezvon::web;
@@ -231,6 +232,17 @@ impl App {
     /// The spooled deliveries that wait for the database.
     pub fn spooled_files(&self) -> usize {
         self.spool_names().iter().filter(|name| name.ends_with(".json")).count()
+    }
+
+    /// Takes in what was spooled since this machine stood still for longer than a provider may wait.
+    pub async fn take_in_the_spool(&self) {
+        patiently("the spool to be empty", async {
+            while self.store().spool_depth() != SpoolDepth::default() {
+                self.store().drain_spool(&self.clock).await;
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
     }
 
     /// The names of all files in the folders of the spool but the mark of the database.
