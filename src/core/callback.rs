@@ -241,6 +241,15 @@ impl Action {
         }
     }
 
+    /// Whether the telephone rings at once.
+    fn dials(&self) -> bool {
+        match self {
+            Self::Dial => true,
+            Self::Confirmed(action) => action.dials(),
+            _ => false,
+        }
+    }
+
     /// Whether somebody is to call then, so that it depends on the siblings.
     pub fn depends_on_siblings(&self) -> bool {
         self.claims() || matches!(self, Self::HandOver { .. })
@@ -393,8 +402,9 @@ impl Callback {
         }
     }
 
-    /// One number is called by one officer at a time, whatever the line. Who holds this callback already was asked before.
-    /// `true`: a colleague holds a sibling, and this officer goes on.
+    /// One number is called by one officer at a time, whatever the line. Who holds this callback already was asked before he
+    /// took it; before the number is dialled he is asked again, for it may have become known since that both are one
+    /// caller's. `true`: a colleague holds a sibling, and this officer goes on.
     fn check_siblings(&self, action: &Action, bench: &Bench<'_>) -> Result<bool, Refusal> {
         if let Action::HandOver { to } = action {
             // Nobody asks the recipient: his colleague may get this callback too, or release the other one.
@@ -402,7 +412,7 @@ impl Callback {
             return holder.map_or(Ok(false), |holder| Err(Refusal::HeldOnOtherLine(Box::new(holder))));
         }
         let is_mine = self.desk.state.holder(bench.now).is_some_and(|holder| holder.id == bench.by.id);
-        if !action.claims() || is_mine {
+        if !action.claims() || is_mine && !action.dials() {
             return Ok(false);
         }
         match (Sibling::held_by_colleague(bench.siblings, bench.by, bench.now), action) {

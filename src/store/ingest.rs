@@ -164,7 +164,7 @@ pub(super) async fn ingest(
     let left = leave_unknown_line(connection, &mut calls).await?;
     open_callbacks(connection, ids, lines, &mut calls).await?;
     move_to_own_line(connection, &mut calls, left).await?;
-    learn_typed_numbers(connection, &mut calls).await?;
+    learn_numbers(connection, &mut calls).await?;
     let mut jobs = keep_voicemails(connection, ids, &calls).await?;
     retry_messages_told_again(connection, ids, deliveries, &calls, now).await?;
     let askable: BTreeSet<_> = deliveries
@@ -473,19 +473,29 @@ async fn open_callbacks(
     Ok(())
 }
 
-/// Withheld callers who have typed a number: their callback becomes one that can be dialled, or joins the one that waits
-/// for this number already (R6).
-async fn learn_typed_numbers(connection: &mut AnyConnection, calls: &mut BTreeMap<CallKey, Folded>) -> Result<()> {
-    let typed: Vec<(i64, PhoneNumber)> = calls
+/// Callers whose number becomes known after their callback was opened without one, typed by themselves or shown by the network
+/// in a later report: it becomes one that can be dialled, or joins the one that waits for this number already (R6).
+async fn learn_numbers(connection: &mut AnyConnection, calls: &mut BTreeMap<CallKey, Folded>) -> Result<()> {
+    let learnt: Vec<(i64, PhoneNumber, bool)> = calls
         .values()
-        .filter(|folded| {
-            folded.newly(|call| call.keyed_number().is_some()) || folded.newly(|call| call.callback_id.is_some())
+        .filter_map(|folded| {
+            let call = &folded.call;
+            let had_callback = folded.before.as_ref().is_some_and(|before| before.callback_id.is_some());
+            match call.other_party() {
+                // One that is opened now has it from the beginning.
+                Some(shown) => {
+                    let is_new = had_callback && folded.newly(|call| call.other_party().is_some());
+                    call.callback_id.filter(|_| is_new).map(|id| (id, shown, true))
+                }
+                None => {
+                    let is_new = folded.newly(|call| call.keyed_number().is_some()) || !had_callback;
+                    call.callback_id.zip(call.keyed_number()).filter(|_| is_new).map(|(id, typed)| (id, typed, false))
+                }
+            }
         })
-        .filter(|folded| folded.call.other_party().is_none())
-        .filter_map(|folded| folded.call.callback_id.zip(folded.call.keyed_number()))
         .collect();
-    for (id, number) in typed {
-        let joined = openings::learn_number(connection, id, &number).await?;
+    for (id, number, is_shown) in learnt {
+        let joined = openings::learn_number(connection, id, &number, is_shown).await?;
         for folded in calls.values_mut() {
             if let Some(callback_id) = &mut folded.call.callback_id
                 && *callback_id == joined.left

@@ -97,26 +97,38 @@ pub(super) struct Learnt {
     pub left: i64,
 }
 
-/// A withheld caller has typed a number: his callback becomes one that can be dialled. If an open one of this number waits
-/// on the line already, the two become one, in the older place of the two. Of two that officers have both begun to work on
-/// neither goes: they show the same number, and both are closed by hand.
-pub(super) async fn learn_number(connection: &mut AnyConnection, id: i64, number: &PhoneNumber) -> Result<Learnt> {
+/// A withheld caller has typed a number, or the network has shown it later than it told of the call: his callback becomes one
+/// that can be dialled. If an open one of this number waits on the line already, the two become one, in the older place of
+/// the two. Of two that officers have both begun to work on neither goes: they show the same number, and both are closed by
+/// hand.
+pub(super) async fn learn_number(
+    connection: &mut AnyConnection,
+    id: i64,
+    number: &PhoneNumber,
+    is_shown: bool,
+) -> Result<Learnt> {
     let stays = Learnt { id, left: id };
     let Some(own) = sqlx::query(HOLD_NUMBERLESS).bind(id).fetch_optional(&mut *connection).await? else {
         return Ok(stays);
     };
-    let own = Place::read(&own)?;
+    let caller = is_shown.then(|| number.e164().to_owned());
+    let own = Place { caller: caller.clone(), ..Place::read(&own)? };
     let waiting = sqlx::query(HOLD_WAITING).bind(own.line.clone()).bind(number.e164().to_owned());
     let waiting = waiting.fetch_optional(&mut *connection).await?.as_ref().map(Place::read).transpose()?;
     match waiting.filter(|_| own.is_open) {
         Some(waiting) if !own.is_worked_on => join(connection, &own, waiting.id, number).await,
-        Some(waiting) if !waiting.is_worked_on => join(connection, &waiting, own.id, number).await,
+        Some(waiting) if !waiting.is_worked_on => {
+            let waiting = Place { caller: waiting.caller.clone().or(caller), ..waiting };
+            join(connection, &waiting, own.id, number).await
+        }
         Some(_) => {
-            sqlx::query(NOTE_NUMBER).bind(number.e164().to_owned()).bind(id).execute(&mut *connection).await?;
+            let query = sqlx::query(NOTE_NUMBER).bind(number.e164().to_owned()).bind(id).bind(caller);
+            query.execute(&mut *connection).await?;
             Ok(stays)
         }
         None => {
-            sqlx::query(LEARN_NUMBER).bind(number.e164().to_owned()).bind(id).execute(&mut *connection).await?;
+            let query = sqlx::query(LEARN_NUMBER).bind(number.e164().to_owned()).bind(id).bind(caller);
+            query.execute(&mut *connection).await?;
             Ok(stays)
         }
     }
@@ -199,8 +211,8 @@ statements! {
         UPDATE callback SET id = id WHERE line = $1 AND dial_number = $2 AND closed_at IS NULL
         RETURNING id, line, caller, received_at, period_starts_at, period_ends_at, due_at, term_due_at, closed_at,
             registered_at, (SELECT COUNT(*) FROM callback_history WHERE callback_history.callback_id = callback.id) AS steps";
-    LEARN_NUMBER = "UPDATE callback SET callback_number = $1, dial_number = $1 WHERE id = $2";
-    NOTE_NUMBER = "UPDATE callback SET callback_number = $1 WHERE id = $2";
+    LEARN_NUMBER = "UPDATE callback SET callback_number = $1, dial_number = $1, caller = $3 WHERE id = $2";
+    NOTE_NUMBER = "UPDATE callback SET callback_number = $1, caller = $3 WHERE id = $2";
     MOVE_CALLS = "UPDATE call SET callback_id = $1 WHERE callback_id = $2";
     FORGET_CALLBACK = "DELETE FROM callback WHERE id = $1";
     JOIN_CALLBACK = "

@@ -2,6 +2,7 @@
 
 use perezvon::app::demo::{CallPlan, Ending};
 use perezvon::core::call::Outcome;
+use perezvon::core::officer::Role;
 use perezvon::store::VoicemailState;
 
 use crate::harness::{Form, PARENTS, STAFF, friday, stories};
@@ -101,6 +102,9 @@ stories! {
         let waiting = app.callbacks().await;
         assert_eq!((waiting.len(), waiting[0].calls.len(), waiting[0].calls_count), (1, 200, 205));
         assert_eq!(waiting[0].calls[199].id, app.call("CA204").await.id, "the newest, oldest first");
+        let mut browser = app.browser("Мадина И.", Role::Officer).await;
+        let page = browser.get("/callbacks").await.body;
+        assert!(page.contains("много звонков: 205") && page.contains("Много звонков: если это спам"), "{page}");
         app.leave_the_jobs().await;
     }
 

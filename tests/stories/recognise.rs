@@ -127,6 +127,24 @@ stories! {
         assert_eq!(app.callback().await.caller.unwrap().e164(), CALLER);
     }
 
+    /// The report that has his number comes after the one that tells of his message.
+    async fn number_shown_after_the_message_is_the_one_to_dial(app) {
+        app.message_from("CA1", "+79280000301").await;
+        for (sid, caller) in [("CA2", "+79280000301"), ("CA3", CALLER)] {
+            app.post("voice", &Form::call(sid).without("From")).await;
+            let bare = Form::call(sid).without("From").without("To").without("CallStatus");
+            let message = bare.recording(&format!("RE{sid}"), "7", app.exchange.api_base());
+            app.post("recording", &message.with("RecordingStatus", "completed")).await;
+            assert_eq!(app.callbacks().await.len(), 2, "nobody knows yet who it was");
+            app.post("status", &Form::call(sid).from(caller).status("completed")).await;
+        }
+        let waiting = app.callbacks().await;
+        let known = waiting.iter().map(|view| (view.callback.number_to_dial().unwrap().e164(), view.calls.len()));
+        assert_eq!(known.collect::<Vec<_>>(), [("+79280000301", 2), (CALLER, 1)]);
+        assert_eq!(waiting[1].callback.caller.as_ref().unwrap().e164(), CALLER);
+        app.leave_the_jobs().await;
+    }
+
     async fn typed_number_of_our_own_is_not_taken(app) {
         let again = types(app, "CA1", "89288328088").await;
         assert!(again.said().contains("не распознан"), "{}", again.said());

@@ -96,6 +96,23 @@ stories! {
         app.act(parents, &aishat(), Action::Claim).await.expect("her page renews what she holds");
     }
 
+    /// Each was taken when nobody knew that both are one caller's: he typed his number, or the network showed it late.
+    async fn number_known_after_both_were_taken_is_asked_about_before_it_is_dialled(app) {
+        let (staff, parents) = waits_on_both(app, CALLER).await;
+        app.sql(&format!("UPDATE callback SET caller = NULL, callback_number = NULL, dial_number = NULL WHERE id = {staff}"))
+            .await;
+        app.act(staff, &madina(), Action::Claim).await.unwrap();
+        app.act(parents, &aishat(), Action::Claim).await.unwrap();
+        app.sql(&format!("UPDATE callback SET callback_number = '{CALLER}', dial_number = '{CALLER}' WHERE id = {staff}"))
+            .await;
+        for (id, by) in [(staff, madina()), (parents, aishat())] {
+            assert!(is_held_elsewhere(&app.act(id, &by, Action::Dial).await));
+            app.act(id, &by, Action::Claim).await.expect("what is held stays held");
+        }
+        let confirmed = Action::Confirmed(Box::new(Action::Dial));
+        app.act(staff, &madina(), confirmed).await.expect("she has asked her colleague");
+    }
+
     async fn one_officer_takes_both_lines_without_being_asked(app) {
         let (staff, parents) = waits_on_both(app, CALLER).await;
         app.act(staff, &madina(), Action::Dial).await.unwrap();

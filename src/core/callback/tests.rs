@@ -371,7 +371,9 @@ fn a_number_held_on_another_line_is_claimed_only_if_confirmed() {
         let step = act_beside(&mut callback, Action::Confirmed(Box::new(action)), &madina(), &held).unwrap();
         assert_eq!(step.outcome, Some(CONFIRMED), "the history says so");
         assert_eq!(callback.desk.state.holder(at(MONDAY_9)), Some(&madina()));
-        act_beside(&mut callback, Action::Dial, &madina(), &held).expect("who holds it was asked before");
+        act_beside(&mut callback, Action::Claim, &madina(), &held).expect("who holds it was asked before");
+        let again = act_beside(&mut callback, Action::Dial, &madina(), &held);
+        assert!(matches!(again, Err(Refusal::HeldOnOtherLine(_))), "{again:?}");
     }
 }
 

@@ -245,6 +245,12 @@ impl Card {
         !self.mine() && self.also.iter().any(|also| also.held)
     }
 
+    /// Whether to dial what this officer holds already takes the button that goes on all the same.
+    pub fn dials_all_the_same(&self) -> bool {
+        let is_held_too = self.also.iter().any(|also| also.held);
+        self.mine() && !self.begun && (is_held_too || (self.not_allowed && !self.rings))
+    }
+
     /// Whether this officer has just been asked about that, or about the number.
     pub fn was_asked(&self) -> bool {
         let verb = self.typed.verb.as_str();
@@ -324,10 +330,17 @@ pub(super) fn state_words(state: &State, wall: &Wall<'_>) -> Option<String> {
     }
 }
 
-/// «звонил 3 раза», «попытка 1, 9:12», «попыток 2 (сегодня, 9:10)»: what fits into one line of the list.
+/// Nobody who needs an answer calls more often than this while he waits for it: a machine does, or somebody who disturbs.
+const MANY_CALLS: i64 = 20;
+
+/// «звонил 3 раза», «много звонков: 205», «попытка 1, 9:12», «попыток 2 (сегодня, 9:10)»: what fits into one line of the list.
 fn counts(view: &CallbackView, wall: &Wall<'_>) -> Vec<String> {
     let calls = view.calls_count;
-    let called = (calls > 1).then(|| format!("звонил {}", counted(calls, ["раз", "раза", "раз"])));
+    let called = match calls {
+        ..=1 => None,
+        ..=MANY_CALLS => Some(format!("звонил {}", counted(calls, ["раз", "раза", "раз"]))),
+        _ => Some(format!("много звонков: {calls}")),
+    };
     let attempts = view.attempts();
     let tried = attempts.last().map(|last| match (&view.callback.desk.state, attempts.len()) {
         (State::Claimed { .. }, count) => format!("попытка {count}, {}", wall.clock(last.at)),
@@ -360,7 +373,11 @@ fn call_times(view: &CallbackView, wall: &Wall<'_>) -> Option<String> {
     }
     let count = counted(view.calls_count, ["раз", "раза", "раз"]);
     let dots = if view.calls_count > times.len() as i64 { "… " } else { "" };
-    (times.len() > 1).then(|| format!("Звонил {count}: {dots}{}.", times.join("; ")))
+    let advice = match view.calls_count > MANY_CALLS && view.callback.number_to_dial().is_some() {
+        true => " Много звонков: если это спам, старший может заблокировать номер на карточке звонящего.",
+        false => "",
+    };
+    (times.len() > 1).then(|| format!("Звонил {count}: {dots}{}.{advice}", times.join("; ")))
 }
 
 /// «говорили сегодня, 9:05, 3:00».
