@@ -22,3 +22,4 @@ pub mod spoken_number;
 pub mod timetable;
 pub mod transcript;
 pub(crate) mod wording;
+pub(crate) mod written_text;

@@ -12,6 +12,7 @@ use tracing::error;
 
 use super::work_queue::{WorkError, WorkQueue};
 use crate::core::phone::PhoneNumber;
+use crate::core::written_text::in_order;
 use crate::time::{DateTime, TimeZone, Timestamp};
 
 /// The most rows of one export. What lies beyond is said in [`Sheet::cut`].
@@ -64,7 +65,7 @@ pub enum Cell {
 
 impl Cell {
     pub fn text(text: impl Into<String>) -> Self {
-        let text = text.into();
+        let text = in_order(&text.into());
         if text.is_empty() { Self::Empty } else { Self::Text(text) }
     }
 
@@ -343,6 +344,14 @@ mod tests {
         assert_eq!(rows[2], ["20.11.2026 19:40", "номер скрыт", "Петрова; «А\"\nБ»", "", ""]);
         assert_eq!(rows[3], ["Это не всё."]);
         assert!(file.windows(2).any(|two| two == b"\r\n"));
+    }
+
+    /// Threat: a cell that reads as another one, for its text is turned round.
+    #[test]
+    fn text_of_a_cell_is_read_in_its_own_order() {
+        assert_eq!(Cell::text("Анна\u{202e}1234"), Cell::Text("Анна1234".to_owned()));
+        assert_eq!(Cell::text("\u{202e}"), Cell::Empty);
+        assert_eq!(Cell::text("\u{202e}=1").written(), "'=1", "what is left may begin a formula");
     }
 
     #[test]

@@ -106,7 +106,7 @@ async fn answer(house: &House, name: &str, endpoint: String, request: Request) -
         Err(malformed) => {
             counted("malformed");
             if house.rejections.is_first(Rejection::Malformed, name) {
-                warn!(provider = %name, endpoint = %request.endpoint, reason = %malformed, "A webhook of {name} makes no sense: {malformed}");
+                warn!(provider = %name, endpoint = known_endpoint(&request.endpoint), reason = %malformed, "A webhook of {name} makes no sense: {malformed}");
             }
             return (StatusCode::BAD_REQUEST, format!("{malformed}\n")).into_response();
         }
@@ -115,7 +115,7 @@ async fn answer(house: &House, name: &str, endpoint: String, request: Request) -
     if let Some(oddity) = oddity
         && house.rejections.is_first(Rejection::Oddity, name)
     {
-        warn!(provider = %name, endpoint = %request.endpoint, reason = %oddity, "A webhook of {name} was read without a part of it: {oddity}");
+        warn!(provider = %name, endpoint = known_endpoint(&request.endpoint), reason = %oddity, "A webhook of {name} was read without a part of it: {oddity}");
     }
     if step == Some(Step::Fallback) {
         let (store, name) = (house.store.clone(), name.to_owned());
@@ -163,6 +163,18 @@ async fn answer(house: &House, name: &str, endpoint: String, request: Request) -
     replied(reply)
 }
 
+/// The endpoint as the log may name it. Ours are short words; a longer one, or one with a number, is a stranger's.
+fn known_endpoint(endpoint: &str) -> &str {
+    const MAX_LENGTH: usize = 24;
+    const MAX_DIGITS: usize = 3;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_');
+    let digits = endpoint.bytes().filter(u8::is_ascii_digit).count();
+    match endpoint.len() <= MAX_LENGTH && digits <= MAX_DIGITS && endpoint.bytes().all(is_plain) {
+        true => endpoint,
+        false => "unknown",
+    }
+}
+
 /// Refuses a webhook that its provider has not sent. The reason is looked for only where it is the first of a minute: many
 /// wrong ones would cost more than the genuine ones.
 fn refusal(house: &House, provider: &dyn Provider, request: &RawRequest, refused: Refused) -> Response {
@@ -177,7 +189,7 @@ fn refusal(house: &House, provider: &dyn Provider, request: &RawRequest, refused
     let is_first = house.rejections.is_first(kind, name);
     let refused = if is_first { provider.explain(request, refused) } else { refused };
     if is_first {
-        warn!(provider = %name, endpoint = %request.endpoint, reason = %refused, "Refused a webhook of {name}: {refused}");
+        warn!(provider = %name, endpoint = known_endpoint(&request.endpoint), reason = %refused, "Refused a webhook of {name}: {refused}");
     }
     let reason = format!("{refused}\n");
     match refused {
@@ -347,6 +359,17 @@ mod tests {
     use crate::providers::{Kind, Providers, TestCall, Verified};
     use crate::store::Store;
     use crate::time::Clock;
+
+    /// Threat: whoever asks for an address of his own making writes into the log, a number for one.
+    #[test]
+    fn log_names_only_endpoints_like_ours() {
+        for ours in ["voice", "status", "dialled/1", "incoming"] {
+            assert_eq!(known_endpoint(ours), ours);
+        }
+        for other in ["voice/89281234567", "a b", "voice\nx", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"] {
+            assert_eq!(known_endpoint(other), "unknown", "{other:?}");
+        }
+    }
 
     /// The codec of an exchange with a fault of ours in it.
     #[derive(Debug)]

@@ -150,6 +150,11 @@ const ENTRANCES: &[(&str, &str, Least)] = &[
     ("POST", "/api/v1/voicemails/{id}/retry", OFFICER),
 ];
 
+/// Templates of the addresses that are asked or sent to in this way.
+pub fn templates(wanted: &str) -> impl Iterator<Item = &'static str> {
+    ENTRANCES.iter().filter(move |(method, ..)| *method == wanted).map(|(_, template, _)| *template)
+}
+
 /// Somebody who asks.
 struct Visitor {
     who: String,

@@ -30,11 +30,11 @@ mod hours;
 mod house;
 mod late;
 mod letters;
-
 mod live;
 mod machine;
 mod official;
 mod outage;
+mod payloads;
 mod people;
 mod privacy;
 mod recognise;

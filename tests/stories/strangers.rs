@@ -69,7 +69,7 @@ const TEXTS: [&str; 9] =
     ["note", "asker", "topic", "summary", "reference", "line", "callback_number", "channel", "reason"];
 
 /// The names of all fields on our pages, from their templates.
-fn field_names() -> BTreeSet<String> {
+pub fn field_names() -> BTreeSet<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web/pages/templates");
     let mut names = BTreeSet::new();
     for entry in std::fs::read_dir(folder).unwrap() {

@@ -4,6 +4,7 @@ use icalendar::parser::{Component, Property, read_components, unfold};
 use icalendar::{Calendar, Component as _, Event};
 
 use super::days::days_after;
+use crate::core::written_text::in_order;
 use crate::time::{Date, Timestamp};
 
 /// The largest file that is read, bytes.
@@ -62,7 +63,7 @@ pub fn write_calendar(name: &str, events: impl IntoIterator<Item = CalendarEvent
     calendar.append_property(("VERSION", "2.0"));
     calendar.append_property(("PRODID", "-//Perezvon//RU"));
     calendar.append_property(("CALSCALE", "GREGORIAN"));
-    calendar.name(name);
+    calendar.name(&plain(name));
     let time = |key: &str, time: EventTime| match time {
         EventTime::Day(date) => {
             icalendar::Property::new(key, date.strftime("%Y%m%d").to_string()).add_parameter("VALUE", "DATE").done()
@@ -74,9 +75,9 @@ pub fn write_calendar(name: &str, events: impl IntoIterator<Item = CalendarEvent
         written.append_property(time("DTSTART", event.start));
         written.append_property(time("DTEND", event.end));
         written.add_property("DTSTAMP", instant(made_at));
-        written.summary(&event.summary);
+        written.summary(&plain(&event.summary));
         if !event.description.is_empty() {
-            written.description(&event.description);
+            written.description(&plain(&event.description));
         }
         written.add_property("TRANSP", "TRANSPARENT");
         if event.worked {
@@ -86,6 +87,11 @@ pub fn write_calendar(name: &str, events: impl IntoIterator<Item = CalendarEvent
         calendar.push(written.done());
     }
     calendar.to_string()
+}
+
+/// A text that stays in its property. The library escapes a line feed, and no other control character.
+fn plain(text: &str) -> String {
+    in_order(text).chars().filter(|c| *c == '\n' || !c.is_control()).collect()
 }
 
 /// `20261123T060000Z`.
@@ -255,6 +261,27 @@ mod tests {
         format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\n{events}END:VCALENDAR\r\n")
             .replace('\n', "\r\n")
             .replace("\r\r", "\r")
+    }
+
+    /// Threat: a reason or the name of the school begins a line of its own in everybody's calendar, by a carriage return that the
+    /// library leaves as it is.
+    #[test]
+    fn text_of_a_calendar_stays_in_its_property() {
+        let day = date("2026-12-03");
+        let summary = "Ремонт\r\nATTENDEE:x@evil.example\rBEGIN:VALARM\u{202e}; зал, столовая".to_owned();
+        let text = write_ics(
+            "Школа\rX-EVIL:1",
+            &[IcsEvent { from: day, to: day, summary, worked: false }],
+            Timestamp::UNIX_EPOCH,
+        );
+        let unfolded = text.replace("\r\n ", "");
+        let lines: Vec<&str> = unfolded.split("\r\n").collect();
+        assert!(!unfolded.replace("\r\n", "").contains(['\r', '\n', '\u{202e}']), "{unfolded:?}");
+        assert!(
+            lines.contains(&"SUMMARY:Ремонт\\nATTENDEE:x@evil.exampleBEGIN:VALARM\\; зал\\, столовая"),
+            "{lines:#?}"
+        );
+        assert!(lines.contains(&"NAME:ШколаX-EVIL:1"), "{lines:#?}");
     }
 
     /// The schedule for everybody and the days off had a writer each, with different heads.

@@ -4,6 +4,7 @@ use rust_xlsxwriter::{ExcelDateTime, Format, Workbook, XlsxError};
 
 use crate::core::line::Lines;
 use crate::core::phone::PhoneNumber;
+use crate::core::written_text::in_order;
 use crate::store::CallbackView;
 use crate::time::{TimeZone, Timestamp};
 
@@ -61,7 +62,11 @@ pub(super) fn table(
 }
 
 fn cell(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}')).take(LONGEST_CELL).collect()
+    in_order(text)
+        .chars()
+        .filter(|c| !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}'))
+        .take(LONGEST_CELL)
+        .collect()
 }
 
 /// The instant on the clock of the school, without its seconds.

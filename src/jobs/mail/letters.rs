@@ -7,6 +7,7 @@ use crate::core::callback::Callback;
 use crate::core::line::Lines;
 use crate::core::phone::PhoneNumber;
 use crate::core::wording::{day_and_month, plural, since_weekday};
+use crate::core::written_text::in_order;
 use crate::store::{Alarm, AuditHead, CallbackView, NewMail, Waiting};
 use crate::time::{TimeZone, Timestamp, Weekday, Zoned};
 
@@ -267,9 +268,9 @@ fn capital(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// What people or providers wrote, without line breaks, so that it stays where it was put.
+/// What people or providers wrote, without line breaks and read in its own order, so that it stays where it was put.
 fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    in_order(text).chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// The text with the telephone numbers in it shortened to their last two digits.
@@ -340,5 +341,14 @@ mod tests {
         ] {
             assert_eq!(without_numbers(told), expected);
         }
+    }
+
+    /// Threat: a caller's words begin a line of the letter, or turn round the number beside them.
+    #[test]
+    fn words_of_others_stay_in_their_line() {
+        assert_eq!(
+            one_line("Оценки\r\nСписок: https://evil.example\u{202e}!"),
+            "Оценки  Список: https://evil.example!"
+        );
     }
 }

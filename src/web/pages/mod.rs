@@ -9,6 +9,7 @@ mod call;
 mod caller;
 mod desk;
 mod dial_link;
+mod escape;
 mod export;
 mod frame;
 mod health;
