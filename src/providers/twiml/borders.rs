@@ -20,18 +20,22 @@ pub(super) fn moved(signature: Signature, form: &Form) -> Option<&'static str> {
     IDS.into_iter().find(|field| gave_away || form.told(field).any(has_taken_in_a_name))
 }
 
-/// Ids are hexadecimal, alone or behind two capital letters (Twilio), with or without dashes (SignalWire, Somleng): never of
-/// capital and small letters both. Names are written `LikeThis`.
+/// `CA…afCallStatus`. The longest ids of this family that are signed so are 32 hexadecimal digits behind two capital letters
+/// (Twilio) or a UUID (SignalWire, Somleng), and names are written `LikeThis`.
 fn has_taken_in_a_name(id: &str) -> bool {
-    let id = id.trim_start_matches("CA").trim_start_matches("RE");
-    let has = |kind: fn(&char) -> bool| id.chars().any(|c| kind(&c));
-    has(char::is_ascii_uppercase) && has(char::is_ascii_lowercase)
+    let id = id.strip_prefix("CA").or_else(|| id.strip_prefix("RE")).unwrap_or(id);
+    let rest = id.trim_start_matches(is_of_an_id);
+    matches!(id.len() - rest.len(), 32 | 36) && rest.starts_with(|c: char| c.is_ascii_uppercase())
 }
 
 /// `afCallStatus`, `af`. A name that is sorted behind `CallSid` begins with no digit and no dash.
 fn begins_with_the_end_of_an_id(name: &str) -> bool {
-    let rest = name.trim_start_matches(|c| matches!(c, '0'..='9' | 'a'..='f' | '-'));
+    let rest = name.trim_start_matches(is_of_an_id);
     rest.len() < name.len() && (rest.is_empty() || rest.starts_with(|c: char| c.is_ascii_uppercase()))
+}
+
+fn is_of_an_id(c: char) -> bool {
+    matches!(c, '0'..='9' | 'a'..='f' | '-')
 }
 
 #[cfg(test)]
@@ -121,9 +125,11 @@ mod tests {
                 .collect();
             assert_eq!(moved(Signature::Twilio, &Form::read(encoded(&fields).as_bytes())), None, "{id}");
         }
+        let long = format!("CallSid={}{ID}", "x".repeat(270));
+        assert_eq!(moved(Signature::Twilio, &Form::read(long.as_bytes())), None, "odd, and the same in every request");
         let recording = "CallSid=CA1&RecordingSid=REc0ffee&RecordingStatus=completed";
         assert_eq!(moved(Signature::Twilio, &Form::read(recording.as_bytes())), None);
-        let moved_recording = "CallSid=CA1&RecordingSid=REc0ffeeRecordingStatus&Recordingcompleted=1";
+        let moved_recording = "CallSid=CA1&RecordingSid=RE9f0d8c7b6a5e4f3d2c1b0a99887766afRecordingStatus&x=1";
         assert_eq!(moved(Signature::Twilio, &Form::read(moved_recording.as_bytes())), Some("RecordingSid"));
         let opaque = "CallSid=v2%3AT02llQxIyaRkhfRKxgAP8nY511EhFLizdvdUKJiSw8d6A9BborherQ";
         assert_eq!(moved(Signature::Telnyx, &Form::read(opaque.as_bytes())), None);

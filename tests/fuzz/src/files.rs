@@ -13,7 +13,7 @@ pub fn recording(bytes: &[u8]) {
     drop(recordings::sniff(bytes));
     if let Ok(sound) = recordings::analyse(bytes) {
         let measured = recordings::measure(bytes).expect("what is analysed is measured");
-        assert_eq!(sound.sound.duration_ms, measured.duration_ms);
+        assert_eq!(sound.sound, measured);
     }
     drop(recordings::with_true_lengths(bytes));
     drop(prompt::prepare(bytes));
