@@ -165,7 +165,14 @@ impl PhoneNumber {
         // The 14 digits that the Russian plan also knows are dialled by no caller.
         let is_whole =
             matches!(length, Ok(NumberLengthType::IsPossible)) && (number.country_code != 7 || e164.len() == 12);
-        is_whole.then_some(Self(e164))
+        if !is_whole {
+            return None;
+        }
+        // The prefix of calls within a country was dialled twice: what is read once more is read alike.
+        match PHONE_NUMBER_UTIL.parse(&e164, None) {
+            Ok(again) if again.format_as(PhoneNumberFormat::E164) != e164 => Self::whole(&again),
+            _ => Some(Self(e164)),
+        }
     }
 
     fn is_of_a_neighbour(&self) -> bool {
@@ -426,6 +433,15 @@ mod tests {
             "tel:anonymous",
         ] {
             assert_eq!(PhoneNumber::parse(text), Err(NotANumber::Withheld), "{text}");
+        }
+    }
+
+    /// Found by fuzzing.
+    #[test]
+    fn number_with_a_prefix_dialled_twice_is_read_alike_again() {
+        for text in ["0064 00 6184 0002", "+64 06 184 0002"] {
+            let number = PhoneNumber::parse(text).unwrap();
+            assert_eq!(PhoneNumber::parse(number.e164()).as_ref(), Ok(&number), "{text}");
         }
     }
 
