@@ -338,7 +338,7 @@ fn counts(view: &CallbackView, wall: &Wall<'_>) -> Vec<String> {
     let calls = view.calls_count;
     let called = match calls {
         ..=1 => None,
-        ..=MANY_CALLS => Some(format!("звонил {}", counted(calls, ["раз", "раза", "раз"]))),
+        2..=MANY_CALLS => Some(format!("звонил {}", counted(calls, ["раз", "раза", "раз"]))),
         _ => Some(format!("много звонков: {calls}")),
     };
     let attempts = view.attempts();
