@@ -70,13 +70,15 @@ fn demo_runs_where_the_machine_has_nothing() {
     assert!(!errors.contains("panicked"), "{errors}");
 }
 
-/// Runs `tests/summary` on what the two runners printed.
-fn summary(cargo: &str, node: &str) -> Output {
+/// Runs `tests/summary` on what the three runners printed.
+fn summary(cargo: &str, node: &str, fuzz: &str) -> Output {
     let folder = tempfile::tempdir().unwrap();
-    let (of_cargo, of_node) = (folder.path().join("cargo"), folder.path().join("node"));
-    std::fs::write(&of_cargo, cargo).unwrap();
-    std::fs::write(&of_node, node).unwrap();
-    Command::new("bash").arg(project("tests/summary")).args([of_cargo, of_node]).output().unwrap()
+    let files = [("cargo", cargo), ("node", node), ("fuzz", fuzz)].map(|(name, printed)| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, printed).unwrap();
+        file
+    });
+    Command::new("bash").arg(project("tests/summary")).args(files).output().unwrap()
 }
 
 const CARGO: &str = "     Running unittests src/lib.rs (target/debug/deps/perezvon-1)
@@ -93,27 +95,31 @@ test src/core/phone.rs - core::phone (line 3) ... ok
 test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.10s
 ";
 const NODE: &str = "# tests 3\n# suites 0\n# pass 3\n# fail 0\n# cancelled 0\n# skipped 0\n# todo 0\n";
+const FUZZ: &str =
+    "fuzz ics: 20000 inputs, corpus 7, nothing found\nfuzz words: 20000 inputs, corpus 9, nothing found\n";
 
 #[test]
 fn summary_has_a_line_for_each_part() {
-    let green = summary(CARGO, NODE);
+    let green = summary(CARGO, NODE, FUZZ);
     assert!(green.status.success(), "{green:?}");
     let lines: Vec<String> = String::from_utf8(green.stdout).unwrap().lines().map(str::to_owned).collect();
     let part = |name: &str, passed: u8| format!("{name}: {passed} passed, 0 failed");
-    let parts =
-        [("unit", 1), ("stories", 1), ("sqlite", 1), ("postgres", 1), ("calls", 1), ("docs", 1), ("browser", 3)];
-    assert_eq!(lines, parts.map(|(name, passed)| part(name, passed)));
+    let once = ["unit", "stories", "sqlite", "postgres", "calls", "docs"].map(|name| part(name, 1));
+    let expected: Vec<String> = once.into_iter().chain([part("browser", 3), part("fuzz", 2)]).collect();
+    assert_eq!(lines, expected);
 }
 
 #[test]
 fn part_that_did_not_run_is_not_green() {
-    for (cargo, node, missing) in [
-        (CARGO.replace("test desk::postgres::claims ... ok\n", "").replace("4 passed", "3 passed"), NODE, "postgres"),
-        (CARGO.replace("calls::after_hours", "evening"), NODE, "calls"),
-        (CARGO.to_owned(), "", "browser"),
-        (String::new(), NODE, "unit"),
+    let no_postgres = CARGO.replace("test desk::postgres::claims ... ok\n", "").replace("4 passed", "3 passed");
+    for (cargo, node, fuzz, missing) in [
+        (no_postgres.as_str(), NODE, FUZZ, "postgres"),
+        (&CARGO.replace("calls::after_hours", "evening"), NODE, FUZZ, "calls"),
+        (CARGO, "", FUZZ, "browser"),
+        (CARGO, NODE, "", "fuzz"),
+        ("", NODE, FUZZ, "unit"),
     ] {
-        let red = summary(&cargo, node);
+        let red = summary(cargo, node, fuzz);
         let printed = String::from_utf8(red.stdout).unwrap();
         assert!(!red.status.success() && printed.contains(&format!("{missing}: 0 passed, 0 failed\n")), "{printed}");
     }
@@ -123,9 +129,11 @@ fn part_that_did_not_run_is_not_green() {
 fn failed_or_uncounted_test_is_not_green() {
     let failed =
         CARGO.replace("claims ... ok", "claims ... FAILED").replace("4 passed; 0 failed", "2 passed; 2 failed");
-    assert!(!summary(&failed, NODE).status.success());
-    assert!(!summary(&CARGO.replace("4 passed", "5 passed"), NODE).status.success(), "one was not recognised");
-    assert!(!summary(CARGO, &NODE.replace("# cancelled 0", "# cancelled 1")).status.success());
+    let is_green = |cargo: &str, node: &str, fuzz: &str| summary(cargo, node, fuzz).status.success();
+    assert!(!is_green(&failed, NODE, FUZZ));
+    assert!(!is_green(&CARGO.replace("4 passed", "5 passed"), NODE, FUZZ), "one was not recognised");
+    assert!(!is_green(CARGO, &NODE.replace("# cancelled 0", "# cancelled 1"), FUZZ));
+    assert!(!is_green(CARGO, NODE, &FUZZ.replace("corpus 9, nothing found", "an input was found that breaks it")));
 }
 
 async fn health(app: &App) -> String {
