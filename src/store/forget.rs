@@ -157,8 +157,8 @@ impl Store {
     /// backup of that instant has brought them back. The answer is how many.
     pub async fn forget_again(&self, list: &[ForgottenNumber], since: Timestamp, now: Timestamp) -> Result<usize> {
         let known: BTreeSet<ForgottenNumber> = self.forgotten().await?.into_iter().collect();
-        for forgotten in list.iter().filter(|forgotten| !known.contains(*forgotten)) {
-            let forgotten = forgotten.clone();
+        let new: Vec<ForgottenNumber> = list.iter().filter(|it| !known.contains(*it)).cloned().collect();
+        for forgotten in new.clone() {
             self.write(move |writing| {
                 Box::pin(async move {
                     keep(writing.sql, &forgotten, None).await?;
@@ -182,6 +182,16 @@ impl Store {
                 }
             }
         }
+        self.write(move |writing| {
+            Box::pin(async move {
+                for ForgottenNumber { salt, forgotten_at, .. } in new {
+                    let query = sqlx::query(END_WHAT_ENDED).bind(salt).bind(forgotten_at.as_millisecond());
+                    query.execute(&mut *writing.sql).await?;
+                }
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await?;
         Ok(count)
     }
 
@@ -481,6 +491,10 @@ statements! {
         ON CONFLICT (salt) DO NOTHING";
     /// A backup that was made while it went on may have the number still.
     END_FORGETTING = "UPDATE forgotten SET stand_in = NULL, forgotten_at = $1 WHERE stand_in = $2";
+    /// The backup was made between the last commit of an erasing and its end: nothing of the number is left to be found.
+    END_WHAT_ENDED = "
+        UPDATE forgotten SET stand_in = NULL, forgotten_at = $2
+        WHERE salt = $1 AND stand_in IS NOT NULL AND forgotten_at < $2";
     NUMBERS_OF_CALLS = "
         SELECT DISTINCT caller AS number FROM call WHERE caller IS NOT NULL
         UNION

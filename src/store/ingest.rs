@@ -476,26 +476,16 @@ async fn open_callbacks(
 /// Callers whose number becomes known after their callback was opened without one, typed by themselves or shown by the network
 /// in a later report: it becomes one that can be dialled, or joins the one that waits for this number already (R6).
 async fn learn_numbers(connection: &mut AnyConnection, calls: &mut BTreeMap<CallKey, Folded>) -> Result<()> {
-    let learnt: Vec<(i64, PhoneNumber, bool)> = calls
+    // A callback that is opened in this batch has the number from the beginning.
+    let had_callback = |folded: &&Folded| folded.before.as_ref().is_some_and(|before| before.callback_id.is_some());
+    let learnt: Vec<(i64, Option<PhoneNumber>, PhoneNumber)> = calls
         .values()
-        .filter_map(|folded| {
-            let call = &folded.call;
-            let had_callback = folded.before.as_ref().is_some_and(|before| before.callback_id.is_some());
-            match call.other_party() {
-                // One that is opened now has it from the beginning.
-                Some(shown) => {
-                    let is_new = had_callback && folded.newly(|call| call.other_party().is_some());
-                    call.callback_id.filter(|_| is_new).map(|id| (id, shown, true))
-                }
-                None => {
-                    let is_new = folded.newly(|call| call.keyed_number().is_some()) || !had_callback;
-                    call.callback_id.zip(call.keyed_number()).filter(|_| is_new).map(|(id, typed)| (id, typed, false))
-                }
-            }
-        })
+        .filter(had_callback)
+        .filter(|folded| folded.newly(|call| call.number_to_dial().is_some()))
+        .filter_map(|Folded { call, .. }| Some((call.callback_id?, call.other_party(), call.number_to_dial()?)))
         .collect();
-    for (id, number, is_shown) in learnt {
-        let joined = openings::learn_number(connection, id, &number, is_shown).await?;
+    for (id, caller, number) in learnt {
+        let joined = openings::learn_number(connection, id, caller, &number).await?;
         for folded in calls.values_mut() {
             if let Some(callback_id) = &mut folded.call.callback_id
                 && *callback_id == joined.left

@@ -100,18 +100,18 @@ pub(super) struct Learnt {
 /// A withheld caller has typed a number, or the network has shown it later than it told of the call: his callback becomes one
 /// that can be dialled. If an open one of this number waits on the line already, the two become one, in the older place of
 /// the two. Of two that officers have both begun to work on neither goes: they show the same number, and both are closed by
-/// hand.
+/// hand. `caller` is the number that the network shows, `number` the one to dial.
 pub(super) async fn learn_number(
     connection: &mut AnyConnection,
     id: i64,
+    caller: Option<PhoneNumber>,
     number: &PhoneNumber,
-    is_shown: bool,
 ) -> Result<Learnt> {
     let stays = Learnt { id, left: id };
     let Some(own) = sqlx::query(HOLD_NUMBERLESS).bind(id).fetch_optional(&mut *connection).await? else {
         return Ok(stays);
     };
-    let caller = is_shown.then(|| number.e164().to_owned());
+    let caller = caller.map(|caller| caller.e164().to_owned());
     let own = Place { caller: caller.clone(), ..Place::read(&own)? };
     let waiting = sqlx::query(HOLD_WAITING).bind(own.line.clone()).bind(number.e164().to_owned());
     let waiting = waiting.fetch_optional(&mut *connection).await?.as_ref().map(Place::read).transpose()?;

@@ -288,7 +288,23 @@ stories! {
         app.leave_the_jobs().await;
     }
 
-    /// Threat: voices are kept without end, or the message of a caller who waits is gone before anybody heard it.
+    /// Threat: a backup of the very end of an erasing says for ever which number is whose.
+    async fn erasing_that_ended_after_the_backup_is_ended_again(app) {
+        let id = message(app, MADINA_HASANOVA).await;
+        close(app, id).await;
+        forget(app, MADINA_HASANOVA, false).await.unwrap();
+        let ended = app.store().forgotten().await.unwrap();
+        let stand_in = callers(app).await.remove(0);
+        app.sql(&format!("UPDATE forgotten SET stand_in = '{stand_in}', forgotten_at = forgotten_at - 1")).await;
+        let unended = app.store().forgotten().await.unwrap();
+        for (list, unfinished) in [(&unended, 1), (&ended, 0)] {
+            assert_eq!(app.store().forget_again(list, app.now(), app.now()).await.unwrap(), 0);
+            assert_eq!(app.number("SELECT COUNT(*) FROM forgotten WHERE stand_in IS NOT NULL").await, unfinished);
+        }
+        assert_eq!(app.store().forgotten().await.unwrap(), ended);
+        app.run_all_jobs().await;
+    }
+
     /// Threat: the provider's list brings back who was erased, where a restored backup is older than his call.
     async fn list_of_the_provider_brings_no_forgotten_caller_back(app) {
         let id = message(app, MADINA_HASANOVA).await;
@@ -308,6 +324,7 @@ stories! {
         app.leave_the_jobs().await;
     }
 
+    /// Threat: voices are kept without end, or the message of a caller who waits is gone before anybody heard it.
     async fn sound_goes_after_its_term_and_waiting_callers_keep_theirs(app) {
         let closed = message(app, MADINA_HASANOVA).await;
         let open = message(app, ANOTHER).await;

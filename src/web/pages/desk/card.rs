@@ -241,14 +241,18 @@ impl Card {
     }
 
     /// Whether a colleague calls or holds the same number on another line.
+    fn sibling_is_held(&self) -> bool {
+        self.also.iter().any(|also| also.held)
+    }
+
+    /// The same, for somebody who has not taken this callback in spite of it.
     pub fn held_elsewhere(&self) -> bool {
-        !self.mine() && self.also.iter().any(|also| also.held)
+        !self.mine() && self.sibling_is_held()
     }
 
     /// Whether to dial what this officer holds already takes the button that goes on all the same.
     pub fn dials_all_the_same(&self) -> bool {
-        let is_held_too = self.also.iter().any(|also| also.held);
-        self.mine() && !self.begun && (is_held_too || (self.not_allowed && !self.rings))
+        self.mine() && !self.begun && (self.sibling_is_held() || (self.not_allowed && !self.rings))
     }
 
     /// Whether this officer has just been asked about that, or about the number.
