@@ -1,11 +1,16 @@
 //! What is linked in: asked of cargo, without a network, and judged by `deny.toml`, which `cargo deny` reads as well. Threat:
 //! a crate from somewhere else, under a licence that binds a school, or one that brings a second cryptography.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::sync::LazyLock;
 
+use rustsec::{Database, Lockfile};
 use serde_json::Value;
 use toml_edit::DocumentMut;
+
+use crate::harness::not_tried;
 
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
@@ -68,6 +73,44 @@ fn banned_crate_is_not_linked_in() {
     let found: Vec<String> =
         packages().iter().filter(|package| banned.contains(&package["name"].as_str().unwrap())).map(named).collect();
     assert_eq!(found, Vec::<String>::new());
+}
+
+/// What of Cargo.lock has a known hole, by the database of RustSec in this folder: `crate version: advisory`.
+fn holes(database: &Path) -> Vec<String> {
+    let ignored = RULES["advisories"].get("ignore").and_then(|it| it.as_array());
+    let is_ignored = |id: &str| ignored.is_some_and(|ignored| ignored.iter().any(|it| it.as_str() == Some(id)));
+    let locked = Lockfile::load(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock")).unwrap();
+    let database = Database::open(database).unwrap_or_else(|error| panic!("{}: {error}", database.display()));
+    assert!(database.iter().next().is_some(), "a database without advisories");
+    let holes = database.vulnerabilities(&locked).into_iter().filter(|hole| !is_ignored(hole.advisory.id.as_str()));
+    holes.map(|it| format!("{} {}: {}", it.package.name, it.package.version, it.advisory.id)).collect()
+}
+
+/// Threat: a hole that everybody knows of stays in a crate that is linked in.
+#[test]
+fn no_dependency_has_a_known_hole() {
+    match std::env::var_os("ADVISORY_DB") {
+        Some(database) => assert_eq!(holes(Path::new(&database)), Vec::<String>::new()),
+        None => not_tried("дыры в зависимостях: ADVISORY_DB=папка с базой RustSec (github.com/rustsec/advisory-db)"),
+    }
+}
+
+#[test]
+fn known_hole_is_found() {
+    let database = tempfile::tempdir().unwrap();
+    let advise = |krate: &str, id: &str, patched: &str| {
+        let folder = database.path().join("crates").join(krate);
+        fs::create_dir_all(&folder).unwrap();
+        let advisory = format!(
+            "```toml\n[advisory]\nid = \"{id}\"\npackage = \"{krate}\"\ndate = \"2026-01-01\"\n\n[versions]\npatched = [{patched}]\n```\n\n# A hole\n\nOf a test.\n"
+        );
+        fs::write(folder.join(format!("{id}.md")), advisory).unwrap();
+    };
+    advise("hyper", "RUSTSEC-2026-9001", "\">= 0.0.1\"");
+    assert_eq!(holes(database.path()), Vec::<String>::new());
+    advise("sqlx", "RUSTSEC-2026-9002", "");
+    let found = holes(database.path());
+    assert!(matches!(&found[..], [hole] if hole.starts_with("sqlx ") && hole.ends_with(": RUSTSEC-2026-9002")), "{found:?}");
 }
 
 /// An SPDX expression, or an older one with a slash: one side of each OR must be allowed, and both of each AND.

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use super::Program;
+use super::{Program, not_tried};
 
 /// Dropped, it is gone.
 pub struct SmallDisk {
@@ -85,13 +85,6 @@ impl SmallDisk {
     pub fn make_room(&self) {
         fs::remove_file(self.path("filler")).unwrap();
     }
-}
-
-/// Leaves word for `tests/run`, which prints it after the figures: the output of a test that passes is not shown.
-fn not_tried(what: &str) {
-    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("not-tried");
-    let mut file = File::options().create(true).append(true).open(file).unwrap();
-    writeln!(file, "{what}").unwrap();
 }
 
 impl Drop for SmallDisk {
