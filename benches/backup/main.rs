@@ -62,6 +62,7 @@ async fn measure(options: &Options) -> anyhow::Result<()> {
     for name in ["first backup", "second backup"] {
         let request = BackupRequest {
             source: BackupSource {
+                key: None,
                 database: database.clone(),
                 recordings: at("recordings"),
                 emergency: at("emergency"),
@@ -89,7 +90,7 @@ async fn measure(options: &Options) -> anyhow::Result<()> {
         );
         backups.push(made.folder);
     }
-    let (took, verified) = timed(verify(&backups[1])).await;
+    let (took, verified) = timed(verify(&backups[1], None)).await;
     ensure!(verified?.1.is_empty());
     println!("read again: {took:.1?}");
     let into = std::iter::once(format!("sqlite:{}", at("restored.db").display())).chain(options.into.clone());
@@ -98,7 +99,7 @@ async fn measure(options: &Options) -> anyhow::Result<()> {
     for (index, url) in into.enumerate() {
         reset_peak_memory();
         let folder = at(&format!("restored-{index}"));
-        let (took, restored) = timed(restore(&backups[1], &url, &folder, &nobody_forgotten)).await;
+        let (took, restored) = timed(restore(&backups[1], &url, &folder, &nobody_forgotten, None)).await;
         let engine = url.split(':').next().unwrap_or_default();
         println!(
             "restore into {engine}: {took:.1?}, compared; {} rows, peak {} MB",
