@@ -165,7 +165,13 @@ impl KeyFile {
 /// takes nothing under another one, and nothing plain. Blocks shortly.
 pub fn key_for<'a>(folder: &Path, file: Option<&'a KeyFile>) -> Result<Option<&'a Key>, KeyError> {
     let key = file.map(KeyFile::key).transpose()?;
-    let mark = fs::read_to_string(folder.join(RECIPIENT_MARK)).ok();
+    let mark_path = folder.join(RECIPIENT_MARK);
+    let mark = match fs::read_to_string(&mark_path) {
+        Ok(mark) => Some(mark),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => None,
+        // Not knowing is no reason to go on under whatever key there is.
+        Err(error) => return Err(KeyError::Unreadable { path: mark_path, reason: error.to_string() }),
+    };
     match (key, file, mark.as_deref().map(str::trim)) {
         (Some(key), Some(file), Some(mark)) if mark != key.recipient => Err(KeyError::OtherKey(file.path().to_owned())),
         (None, _, Some(_)) => Err(KeyError::NotConfigured),

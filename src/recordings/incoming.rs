@@ -301,6 +301,28 @@ mod tests {
         assert_eq!(left_in(&folder), 0);
     }
 
+    /// Threat: the disk is carried away while a message comes in.
+    #[tokio::test]
+    async fn half_a_message_is_encrypted_on_the_disk() {
+        let place = tempfile::tempdir().unwrap();
+        let key = KeyFile::create(&place.path().join("key")).unwrap();
+        let folder = Folder::open(place.path().join("recordings")).unwrap().encrypted_with(Some(key));
+        let voice: Vec<u8> = b"a voice ".repeat(40_000);
+        let mut incoming = folder.begin(name(), 1_000_000).await.unwrap();
+        for piece in voice.chunks(10_001) {
+            incoming.write(piece).await.unwrap();
+            let on_disk = fs::read(incoming.partial.path()).unwrap();
+            assert!(!on_disk.windows(8).any(|window| window == b"a voice "));
+        }
+        assert_eq!(incoming.read().await.unwrap(), voice);
+        assert!(incoming.write(b"more").await.is_err(), "it is encrypted to its end");
+        let kept = incoming.finish().await.unwrap();
+        assert_eq!((kept.size_bytes, kept.sha256), (320_000, folder.checksum(&name()).await.unwrap()));
+        assert_eq!(folder.read(&name()).await.unwrap(), voice);
+        assert!(folder.is_encrypted(&name()).await);
+        assert_eq!(left_in(&folder), 0);
+    }
+
     #[tokio::test]
     async fn the_checksum_is_that_of_sha256sum() {
         let place = tempfile::tempdir().unwrap();
