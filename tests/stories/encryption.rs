@@ -397,148 +397,153 @@ stories! {
     }
 }
 
-stories_on_sqlite! {
-    async fn every_range_of_an_encrypted_message_is_that_of_the_sound(app) {
-        with_key(app).await;
-        a_message(app).await;
-        app.run_all_jobs().await;
-        let (plain, token) = (sound(app).await, listener(app).await);
-        const CHUNK: usize = 64 * 1024;
-        assert!(plain.len() > 2 * CHUNK + 10, "it has several chunks");
-        let (status, _, whole) = listen(app, &token, None).await;
-        assert!(status == 200 && whole == plain);
-        for (start, end) in [
-            (0, 0),
-            (CHUNK - 1, CHUNK - 1),
-            (CHUNK, CHUNK),
-            (CHUNK - 1, CHUNK),
-            (CHUNK - 5, 2 * CHUNK + 5),
-            (2 * CHUNK, plain.len() - 1),
-            (plain.len() - 1, plain.len() - 1),
-        ] {
-            let (status, range, part) = listen(app, &token, Some(&format!("bytes={start}-{end}"))).await;
-            assert_eq!((status, range), (206, format!("bytes {start}-{end}/{}", plain.len())));
-            assert_eq!(part, plain[start..=end], "{start}-{end}");
-        }
-        let (status, _, tail) = listen(app, &token, Some("bytes=-100")).await;
-        assert!(status == 206 && tail == plain[plain.len() - 100..]);
-        let (status, range, _) = listen(app, &token, Some(&format!("bytes={}-", plain.len()))).await;
-        assert_eq!((status, range), (416, format!("bytes */{}", plain.len())));
-    }
+/// What has nothing to do with the database.
+mod files_alone {
+    use super::*;
 
-    async fn page_and_api_say_why_a_message_does_not_play(app) {
-        with_key(app).await;
-        a_message(app).await;
-        app.run_all_jobs().await;
-        let call = voicemail(app).await.call_id;
-        let token = listener(app).await;
-        for (path, why) in [("keys/gone.key", "файла ключа нет на месте"), ("keys/other.key", "ключ в файле не тот")] {
-            if path.contains("other") {
-                KeyFile::create(&app.folder.path().join(path)).unwrap();
+    stories_on_sqlite! {
+        async fn every_range_of_an_encrypted_message_is_that_of_the_sound(app) {
+            with_key(app).await;
+            a_message(app).await;
+            app.run_all_jobs().await;
+            let (plain, token) = (sound(app).await, listener(app).await);
+            const CHUNK: usize = 64 * 1024;
+            assert!(plain.len() > 2 * CHUNK + 10, "it has several chunks");
+            let (status, _, whole) = listen(app, &token, None).await;
+            assert!(status == 200 && whole == plain);
+            for (start, end) in [
+                (0, 0),
+                (CHUNK - 1, CHUNK - 1),
+                (CHUNK, CHUNK),
+                (CHUNK - 1, CHUNK),
+                (CHUNK - 5, 2 * CHUNK + 5),
+                (2 * CHUNK, plain.len() - 1),
+                (plain.len() - 1, plain.len() - 1),
+            ] {
+                let (status, range, part) = listen(app, &token, Some(&format!("bytes={start}-{end}"))).await;
+                assert_eq!((status, range), (206, format!("bytes {start}-{end}/{}", plain.len())));
+                assert_eq!(part, plain[start..=end], "{start}-{end}");
             }
-            name_key(app, &app.folder.path().join(path)).await;
-            let (status, _, problem) = listen(app, &token, None).await;
-            let problem = String::from_utf8(problem).unwrap();
-            assert!(status == 503 && problem.contains("urn:perezvon:voicemail-locked"), "{problem}");
-            let mut officer = app.browser(why, Role::Officer).await;
-            for address in ["/callbacks".to_owned(), format!("/calls/{call}")] {
-                let page = officer.get(&address).await.body;
-                assert!(page.contains(&format!("зашифровано и пока не звучит: {why}")), "{page}");
-                assert!(!page.contains("<audio"), "{address}");
-            }
-            let health = officer.get("/health-ui").await.body;
-            assert!(health.contains(why) && health.contains("storage.key_file"), "{health}");
+            let (status, _, tail) = listen(app, &token, Some("bytes=-100")).await;
+            assert!(status == 206 && tail == plain[plain.len() - 100..]);
+            let (status, range, _) = listen(app, &token, Some(&format!("bytes={}-", plain.len()))).await;
+            assert_eq!((status, range), (416, format!("bytes */{}", plain.len())));
         }
-    }
 
-    async fn exchange_keeps_its_sound_while_the_key_is_gone(app) {
-        with_an_exchange(app).await;
-        with_key(app).await;
-        hide_key(app);
-        app.restart(|_| ()).await;
-        let told = async || tell_with(app, &ended("pbx-1.0", "79281234567", &[("record", "HANGUP")]), &speech()).await;
-        assert_eq!(told().await.status, 503);
-        assert_eq!((app.callbacks().await.len(), plain_in(&recordings(app), piece(&speech())).len()), (1, 0));
-        bring_key_back(app);
-        assert_eq!(told().await.status, 200);
-        app.run_all_jobs().await;
-        assert_eq!(voicemail(app).await.state, VoicemailState::Stored);
-        assert_eq!(sound(app).await, speech());
-    }
+        async fn page_and_api_say_why_a_message_does_not_play(app) {
+            with_key(app).await;
+            a_message(app).await;
+            app.run_all_jobs().await;
+            let call = voicemail(app).await.call_id;
+            let token = listener(app).await;
+            for (path, why) in [("keys/gone.key", "файла ключа нет на месте"), ("keys/other.key", "ключ в файле не тот")] {
+                if path.contains("other") {
+                    KeyFile::create(&app.folder.path().join(path)).unwrap();
+                }
+                name_key(app, &app.folder.path().join(path)).await;
+                let (status, _, problem) = listen(app, &token, None).await;
+                let problem = String::from_utf8(problem).unwrap();
+                assert!(status == 503 && problem.contains("urn:perezvon:voicemail-locked"), "{problem}");
+                let mut officer = app.browser(why, Role::Officer).await;
+                for address in ["/callbacks".to_owned(), format!("/calls/{call}")] {
+                    let page = officer.get(&address).await.body;
+                    assert!(page.contains(&format!("зашифровано и пока не звучит: {why}")), "{page}");
+                    assert!(!page.contains("<audio"), "{address}");
+                }
+                let health = officer.get("/health-ui").await.body;
+                assert!(health.contains(why) && health.contains("storage.key_file"), "{health}");
+            }
+        }
 
-    async fn folder_with_both_kinds_is_read_and_encrypted_on_demand(app) {
-        a_message(app).await;
-        app.run_all_jobs().await;
-        draft(app, GreetingKind::Closed, 7).await;
-        let refused = encrypt(app).await.unwrap_err();
-        assert!(refused.contains("perezvon key new"), "{refused}");
-        let plain = sound(app).await;
-        with_key(app).await;
-        let (is_whole, printed) = verified(app).await;
-        assert!(is_whole && printed.contains("! Сообщений без шифрования: 1 из 1"), "{printed}");
-        assert!(checked(app).await.contains("! Сообщений без шифрования: 1 из 1"));
-        let copied = back_up(app).await;
-        assert_eq!(plain_in(&copied, piece(&plain)), Vec::<PathBuf>::new(), "the backup is encrypted all the same");
-        let (done, printed) = encrypt(app).await.unwrap();
-        assert!(done && printed.contains("✓ Зашифровано сообщений: 1"), "{printed}");
-        assert_eq!(sound(app).await, plain);
-        assert_eq!(plain_in(&recordings(app), piece(&plain)), Vec::<PathBuf>::new());
-        let (is_whole, printed) = verified(app).await;
-        assert!(is_whole && !printed.contains("без шифрования"), "{printed}");
-        let (done, printed) = encrypt(app).await.unwrap();
-        assert!(done && printed.contains("Зашифровано сообщений: 0") && printed.contains("раньше: 1"), "{printed}");
-        let again = back_up(app).await;
-        let name = voicemail(app).await.sound.unwrap().name;
-        let inode = |folder: &Path| fs::metadata(folder.join("recordings").join(&name)).unwrap().ino();
-        assert_eq!(inode(&again), inode(&copied), "the same sound is not copied twice");
-    }
+        async fn exchange_keeps_its_sound_while_the_key_is_gone(app) {
+            with_an_exchange(app).await;
+            with_key(app).await;
+            hide_key(app);
+            app.restart(|_| ()).await;
+            let told = async || tell_with(app, &ended("pbx-1.0", "79281234567", &[("record", "HANGUP")]), &speech()).await;
+            assert_eq!(told().await.status, 503);
+            assert_eq!((app.callbacks().await.len(), plain_in(&recordings(app), piece(&speech())).len()), (1, 0));
+            bring_key_back(app);
+            assert_eq!(told().await.status, 200);
+            app.run_all_jobs().await;
+            assert_eq!(voicemail(app).await.state, VoicemailState::Stored);
+            assert_eq!(sound(app).await, speech());
+        }
 
-    /// Threat: another user of the machine reads the key, or the key goes with what it protects.
-    async fn check_tells_of_a_key_that_others_can_have(app) {
-        with_key(app).await;
-        let printed = checked(app).await;
-        assert!(printed.contains("✓ Сообщения и резервные копии шифруются ключом age1"), "{printed}");
-        fs::set_permissions(key_path(app), fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(checked(app).await.contains("! Файл ключа"));
-        let inside = recordings(app).join("key");
-        fs::copy(key_path(app), &inside).unwrap();
-        name_key(app, &inside).await;
-        let printed = checked(app).await;
-        assert!(printed.contains("кто унесёт её, унесёт и ключ"), "{printed}");
-        fs::write(&inside, "no key").unwrap();
-        assert!(checked(app).await.contains("в файле ключа нет ключа"));
-    }
+        async fn folder_with_both_kinds_is_read_and_encrypted_on_demand(app) {
+            a_message(app).await;
+            app.run_all_jobs().await;
+            draft(app, GreetingKind::Closed, 7).await;
+            let refused = encrypt(app).await.unwrap_err();
+            assert!(refused.contains("perezvon key new"), "{refused}");
+            let plain = sound(app).await;
+            with_key(app).await;
+            let (is_whole, printed) = verified(app).await;
+            assert!(is_whole && printed.contains("! Сообщений без шифрования: 1 из 1"), "{printed}");
+            assert!(checked(app).await.contains("! Сообщений без шифрования: 1 из 1"));
+            let copied = back_up(app).await;
+            assert_eq!(plain_in(&copied, piece(&plain)), Vec::<PathBuf>::new(), "the backup is encrypted all the same");
+            let (done, printed) = encrypt(app).await.unwrap();
+            assert!(done && printed.contains("✓ Зашифровано сообщений: 1"), "{printed}");
+            assert_eq!(sound(app).await, plain);
+            assert_eq!(plain_in(&recordings(app), piece(&plain)), Vec::<PathBuf>::new());
+            let (is_whole, printed) = verified(app).await;
+            assert!(is_whole && !printed.contains("без шифрования"), "{printed}");
+            let (done, printed) = encrypt(app).await.unwrap();
+            assert!(done && printed.contains("Зашифровано сообщений: 0") && printed.contains("раньше: 1"), "{printed}");
+            let again = back_up(app).await;
+            let name = voicemail(app).await.sound.unwrap().name;
+            let inode = |folder: &Path| fs::metadata(folder.join("recordings").join(&name)).unwrap().ino();
+            assert_eq!(inode(&again), inode(&copied), "the same sound is not copied twice");
+        }
 
-    async fn restore_is_told_the_key_of_another_machine(app) {
-        with_key(app).await;
-        a_message(app).await;
-        app.run_all_jobs().await;
-        let folder = back_up(app).await;
-        let config = with_key_file(&empty(app, Engine::Sqlite, "restored").await, None);
-        let file = app.folder.path().join("restored.toml");
-        let text = format!(
-            "[storage]\ndatabase = \"{}\"\nrecordings = \"{}\"\n",
-            config.storage.database,
-            config.storage.recordings.display()
-        );
-        config::parse(&text, None, []).unwrap();
-        fs::write(&file, text).unwrap();
-        let run = async |arguments: Vec<String>| {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_perezvon"));
-            command.args(arguments).arg("--config").arg(&file).current_dir(app.folder.path());
-            let done = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
-            (done.status.success(), String::from_utf8([done.stdout, done.stderr].concat()).unwrap())
-        };
-        let (folder, key) = (folder.display().to_string(), key_path(app).display().to_string());
-        for (command, backup) in [("restore", None), ("verify", Some("--backup"))] {
-            let words = |last: &[&str]| {
-                let all = [command].into_iter().chain(backup).chain([folder.as_str()]).chain(last.iter().copied());
-                all.map(str::to_owned).collect::<Vec<_>>()
+        /// Threat: another user of the machine reads the key, or the key goes with what it protects.
+        async fn check_tells_of_a_key_that_others_can_have(app) {
+            with_key(app).await;
+            let printed = checked(app).await;
+            assert!(printed.contains("✓ Сообщения и резервные копии шифруются ключом age1"), "{printed}");
+            fs::set_permissions(key_path(app), fs::Permissions::from_mode(0o640)).unwrap();
+            assert!(checked(app).await.contains("! Файл ключа"));
+            let inside = recordings(app).join("key");
+            fs::copy(key_path(app), &inside).unwrap();
+            name_key(app, &inside).await;
+            let printed = checked(app).await;
+            assert!(printed.contains("кто унесёт её, унесёт и ключ"), "{printed}");
+            fs::write(&inside, "no key").unwrap();
+            assert!(checked(app).await.contains("в файле ключа нет ключа"));
+        }
+
+        async fn restore_is_told_the_key_of_another_machine(app) {
+            with_key(app).await;
+            a_message(app).await;
+            app.run_all_jobs().await;
+            let folder = back_up(app).await;
+            let config = with_key_file(&empty(app, Engine::Sqlite, "restored").await, None);
+            let file = app.folder.path().join("restored.toml");
+            let text = format!(
+                "[storage]\ndatabase = \"{}\"\nrecordings = \"{}\"\n",
+                config.storage.database,
+                config.storage.recordings.display()
+            );
+            config::parse(&text, None, []).unwrap();
+            fs::write(&file, text).unwrap();
+            let run = async |arguments: Vec<String>| {
+                let mut command = Command::new(env!("CARGO_BIN_EXE_perezvon"));
+                command.args(arguments).arg("--config").arg(&file).current_dir(app.folder.path());
+                let done = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+                (done.status.success(), String::from_utf8([done.stdout, done.stderr].concat()).unwrap())
             };
-            let (done, printed) = run(words(&[])).await;
-            assert!(!done && printed.contains("--key-file"), "{printed}");
-            let (done, printed) = run(words(&["--key-file", &key])).await;
-            assert!(done, "{printed}");
+            let (folder, key) = (folder.display().to_string(), key_path(app).display().to_string());
+            for (command, backup) in [("restore", None), ("verify", Some("--backup"))] {
+                let words = |last: &[&str]| {
+                    let all = [command].into_iter().chain(backup).chain([folder.as_str()]).chain(last.iter().copied());
+                    all.map(str::to_owned).collect::<Vec<_>>()
+                };
+                let (done, printed) = run(words(&[])).await;
+                assert!(!done && printed.contains("--key-file"), "{printed}");
+                let (done, printed) = run(words(&["--key-file", &key])).await;
+                assert!(done, "{printed}");
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ impl Report {
         let (plain, all) = match folder.count_plain().await {
             Ok(counts) => counts,
             // Whether the folder can be used at all is told elsewhere.
+            Err(_) if storage.key_file.is_none() => return,
             Err(error) => return self.fair(format!("Какие сообщения зашифрованы, неизвестно: {}.", reason(&error))),
         };
         let Some(file) = &storage.key_file else {
