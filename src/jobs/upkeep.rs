@@ -83,7 +83,7 @@ impl Worker {
         self.store.clear_alarm(ALARM, "", now).await
     }
 
-    /// An alarm for as long as messages cannot be encrypted or decrypted.
+    /// An alarm for as long as messages cannot be encrypted or decrypted, or could not after a start.
     async fn watch_key(&self, now: Timestamp) -> Result<(), StoreError> {
         const ALARM: &str = "recordings_key";
         if let Err(error) = self.folder.key_state().await {
@@ -91,6 +91,14 @@ impl Worker {
                 "Записи сообщений не принимаются и не звучат: {}. Новые остаются у оператора связи, звонки приняты. {}",
                 error.in_russian(),
                 error.remedy()
+            );
+            return self.store.raise_alarm(ALARM, "", &told, now).await;
+        }
+        if let Err(error) = self.folder.look_at_key_file().await {
+            let told = format!(
+                "Записи пока принимаются и звучат, ключ у службы в памяти, но {}: после остановки службы их не прочитает никто. \
+                 Верните копию файла сейчас.",
+                error.in_russian()
             );
             return self.store.raise_alarm(ALARM, "", &told, now).await;
         }

@@ -149,6 +149,15 @@ impl KeyFile {
         &self.path
     }
 
+    /// Reads the file again, whatever is in memory: is it still there, and still the same?
+    pub fn look(&self) -> Result<(), KeyError> {
+        let now = Key::read(&self.path)?;
+        match self.key.get() {
+            Some(key) if key.recipient != now.recipient => Err(KeyError::OtherKey(self.path.to_path_buf())),
+            _ => Ok(()),
+        }
+    }
+
     /// Reads the file unless it has been read.
     pub fn key(&self) -> Result<&Key, KeyError> {
         match self.key.get() {
@@ -259,7 +268,7 @@ impl Reader {
         match opened {
             Ok(reader) => Ok(Self::Encrypted(Box::new(reader))),
             Err(DecryptError::NoMatchingKeys) => Err(KeyError::OtherKey(key_file.path().to_owned()).into()),
-            Err(DecryptError::Io(error)) => Err(error).map_err(as_damage),
+            Err(DecryptError::Io(error)) => Err(as_damage(error)),
             Err(_) => Err(io::Error::other(Damaged)),
         }
     }
@@ -419,7 +428,12 @@ mod tests {
         let file = KeyFile::new(&place.path().join("key"));
         assert!(file.key().is_err());
         fs::copy(place.path().join("safe"), file.path()).unwrap();
-        assert!(file.key().is_ok());
+        assert!(file.key().is_ok() && file.look().is_ok());
+        fs::copy(key_in(place.path(), "other").path(), file.path()).unwrap();
+        assert_eq!(file.look(), Err(KeyError::OtherKey(file.path().to_owned())));
+        fs::remove_file(file.path()).unwrap();
+        assert_eq!(file.look(), Err(KeyError::Missing(file.path().to_owned())));
+        assert!(file.key().is_ok(), "it is in memory");
     }
 
     /// Threat: the key lies open to others, or its file is overwritten and everything encrypted is lost.

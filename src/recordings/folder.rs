@@ -153,6 +153,12 @@ impl Folder {
         blocking(move || encryption::key_for(&folder.root, folder.key.as_ref()).map(|_| ())).await
     }
 
+    /// Whether the file of a key that is in memory is still in its place: after the next start there is no other.
+    pub async fn look_at_key_file(&self) -> Result<(), KeyError> {
+        let Some(key) = self.key.clone() else { return Ok(()) };
+        blocking(move || key.look()).await
+    }
+
     fn refuse_foreign(&self) -> Result<(), KeepError> {
         if self.is_foreign.load(Ordering::Relaxed) {
             let reason = "it is not the folder that the database knows: is a disk not mounted?";

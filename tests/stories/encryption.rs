@@ -514,7 +514,37 @@ mod files_alone {
             assert!(checked(app).await.contains("в файле ключа нет ключа"));
         }
 
-        async fn restore_is_told_the_key_of_another_machine(app) {
+        /// Threat: the file is gone, nobody notices while the service runs, and with its end everything is lost.
+    async fn key_file_that_vanishes_is_told_while_the_service_still_has_it(app) {
+        with_key(app).await;
+        a_message(app).await;
+        app.run_all_jobs().await;
+        hide_key(app);
+        app.worker().sweep().await;
+        let alarms = app.alarms().await;
+        let told = "после остановки службы их не прочитает никто";
+        assert!(alarms.iter().any(|it| it.kind == "recordings_key" && it.told.contains(told)), "{alarms:?}");
+        assert!(!sound(app).await.is_empty(), "it still plays");
+        bring_key_back(app);
+        app.worker().sweep().await;
+        assert!(app.alarms().await.is_empty());
+    }
+
+    async fn plain_backups_of_before_are_told_of(app) {
+        let folder = backups(app);
+        back_up(app).await;
+        with_key(app).await;
+        app.restart(|setup| setup.tables = format!("[backup]\nfolder = \"{}\"\n", folder.display())).await;
+        let told = "Резервных копий без шифрования, сделанных раньше: 1";
+        assert!(checked(app).await.contains(told));
+        for path in backups_in(&folder).unwrap() {
+            fs::remove_dir_all(path.folder).unwrap();
+        }
+        back_up(app).await;
+        assert!(!checked(app).await.contains("Резервных копий без шифрования"));
+    }
+
+    async fn restore_is_told_the_key_of_another_machine(app) {
             with_key(app).await;
             a_message(app).await;
             app.run_all_jobs().await;

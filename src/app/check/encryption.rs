@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 
 use super::Report;
 use crate::app::config::{Config, reason};
-use crate::jobs::backup::lies_within;
+use crate::jobs::backup::{backups_in, lies_within};
 use crate::recordings::Folder;
 
 impl Report {
@@ -57,6 +57,13 @@ impl Report {
                     folder.display()
                 ));
             }
+        }
+        let older = backups.and_then(|folder| backups_in(folder).ok()).unwrap_or_default();
+        let plain_backups = older.iter().filter(|backup| !backup.is_encrypted()).count();
+        if plain_backups > 0 {
+            self.fair(format!(
+                "Резервных копий без шифрования, сделанных раньше: {plain_backups}. Удалите их, когда появятся новые."
+            ));
         }
         if plain > 0 {
             self.fair(format!("Сообщений без шифрования: {plain} из {all}. Зашифровать их: perezvon encrypt."));

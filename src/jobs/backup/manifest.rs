@@ -265,6 +265,14 @@ pub struct BackupSummary {
     format: String,
     pub created_at: Timestamp,
     pub made_by: MadeBy,
+    #[serde(default)]
+    recipient: Option<String>,
+}
+
+impl BackupSummary {
+    pub fn is_encrypted(&self) -> bool {
+        self.recipient.is_some()
+    }
 }
 
 /// The finished backups in `folder`, oldest first. What is no backup of ours is passed over.
