@@ -13,6 +13,7 @@ const MAX_LISTED: usize = 20;
 
 /// Makes a new key in `file`, which must not be there.
 pub fn new_key(file: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
+    let file = &std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
     let shown = file.display();
     let key = match KeyFile::create(file) {
         Ok(key) => key,

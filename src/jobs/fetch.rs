@@ -11,7 +11,7 @@ use super::{Ended, JobEnd, Worker};
 use crate::core::call::{CallKey, Fact};
 use crate::providers::{ApiRequest, Archive, ForbiddenUrl};
 use crate::recordings::{
-    self, Analysis, Container, Incoming, KeepError, Kept, KeyError, ReadError, RecordingName, Unplayable,
+    self, Analysis, Container, Damaged, Incoming, KeepError, Kept, KeyError, ReadError, RecordingName, Unplayable,
 };
 use crate::store::{Job, JobKind, StoredSound, Voicemail, VoicemailState};
 use crate::time::{SignedDuration, Timestamp};
@@ -234,6 +234,8 @@ impl Worker {
             let file = match self.folder.kept(&name).await {
                 Ok(file) => file,
                 Err(ReadError::Missing(_)) => continue,
+                // Nothing can be had of it: its provider may have the whole message.
+                Err(ReadError::Io { source, .. }) if Damaged::is_in(&source) => continue,
                 Err(failed) => return Err(failed.into()),
             };
             let examined = self.examine(voicemail, file, String::new()).await?;

@@ -456,7 +456,18 @@ mod files_alone {
             }
         }
 
-        async fn exchange_keeps_its_sound_while_the_key_is_gone(app) {
+        async fn damaged_file_of_ours_keeps_no_message_from_us(app) {
+        with_key(app).await;
+        a_message(app).await;
+        let name = format!("2026/11/{}.wav", voicemail(app).await.id);
+        fs::create_dir_all(recordings(app).join("2026/11")).unwrap();
+        fs::write(recordings(app).join(&name), b"age-encryption.org/v1\nand no more").unwrap();
+        app.run_all_jobs().await;
+        assert_eq!(voicemail(app).await.sound.unwrap().name, name);
+        assert!(sound(app).await.starts_with(b"RIFF"));
+    }
+
+    async fn exchange_keeps_its_sound_while_the_key_is_gone(app) {
             with_an_exchange(app).await;
             with_key(app).await;
             hide_key(app);
