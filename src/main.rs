@@ -8,17 +8,17 @@ use std::time::Duration;
 use anyhow::Context;
 use perezvon::app::check::{self, Probe};
 use perezvon::app::cli::{
-    self, Cli, Command, OfficerCommand, PbxCommand, ProviderCommand, TokenCommand, WebhookCommand,
+    self, Cli, Command, KeyCommand, OfficerCommand, PbxCommand, ProviderCommand, TokenCommand, WebhookCommand,
 };
 use perezvon::app::config::{self, Config, Mistakes};
 use perezvon::app::{
-    backup, demo, hours, house, pbx, people, privacy, provider, reconcile, replay, serve, telemetry, verify,
-    webhook_verify,
+    backup, demo, encryption, hours, house, pbx, people, privacy, provider, reconcile, replay, serve, telemetry,
+    verify, webhook_verify,
 };
 use perezvon::core::calendar::Calendar;
 use perezvon::core::line::LineId;
 use perezvon::jobs::{Http, Reconciler, Worker, try_mail};
-use perezvon::recordings::Folder;
+use perezvon::recordings::{Folder, KeyFile};
 use perezvon::store::{Store, marks_of};
 use perezvon::time::Clock;
 
@@ -106,8 +106,12 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
         }
         Command::Backup(args) => return backup::make(&load()?, &args.into, now, out).await,
         Command::Restore(args) => {
-            return backup::restore(&load()?, &args.backup, args.forgotten.as_deref(), now, out).await;
+            let mut config = load()?;
+            config.storage.key_file = args.key_file.or(config.storage.key_file);
+            return backup::restore(&config, &args.backup, args.forgotten.as_deref(), now, out).await;
         }
+        Command::Key(KeyCommand::New { file }) => encryption::new_key(&file, out)?,
+        Command::Encrypt => return encryption::encrypt(&load()?, out).await,
         Command::Find(args) => {
             let config = load()?;
             let worker = worker(&config, open_to_read(&config).await?)?;
@@ -125,7 +129,10 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
         }
         Command::Verify(args) => {
             if let Some(folder) = &args.backup {
-                return backup::verify(folder, out).await;
+                // A configuration with mistakes is no reason to leave a backup unverified.
+                let configured = || load().ok().and_then(|config| config.storage.key_file);
+                let key = args.key_file.or_else(configured).map(|file| KeyFile::new(&file));
+                return backup::verify(folder, key.as_ref(), out).await;
             }
             let config = load()?;
             let store = if args.adopt { open(&config).await? } else { open_to_read(&config).await? };
@@ -152,7 +159,7 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
 
 /// For a command that does single pieces of the worker's work.
 fn worker(config: &Config, store: Store) -> anyhow::Result<Worker> {
-    let folder = Folder::open(&config.storage.recordings)?;
+    let folder = Folder::open(&config.storage.recordings)?.encrypted_with(config.storage.key());
     Ok(house::worker_of_a_command(config, store, folder))
 }
 

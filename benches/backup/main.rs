@@ -1,4 +1,5 @@
-//! What a backup of many calls costs: minutes and bytes of a first and a second backup, of reading it again, and of a restore.
+//! What a backup of many calls costs: minutes and bytes of a first and a second backup, of reading it again, and of a restore;
+//! and what it costs to keep and to read a minute of sound encrypted, against plain.
 //!
 //! ```text
 //! cargo bench --bench backup -- [--calls 100000] [--message-bytes 160000] [--into postgres://…]
@@ -16,7 +17,7 @@ use perezvon::app::config;
 use perezvon::core::call::{CallEvent, CallKey, Direction, Fact, RecordingState};
 use perezvon::core::phone::Caller;
 use perezvon::jobs::backup::{BackupRequest, BackupSource, Forgetting, MadeBy, make, restore, verify};
-use perezvon::recordings::{Folder, RecordingName};
+use perezvon::recordings::{Folder, KeyFile, RecordingName};
 use perezvon::store::{Delivery, Store, StoredSound};
 use perezvon::time::{SignedDuration, TimeZone, Timestamp};
 
@@ -27,6 +28,12 @@ const CALLERS: usize = 20_000;
 /// As many requests wait for the writer at once.
 const AT_ONCE: usize = 256;
 const BODY_BYTES: usize = 600;
+/// A minute of a telephone line: 8 kHz, 16 bits.
+const MINUTE_BYTES: usize = 960_000;
+/// As a download comes.
+const PIECE_BYTES: usize = 16 * 1024;
+/// Plain and encrypted in turn.
+const ROUNDS: usize = 41;
 
 struct Options {
     calls: usize,
@@ -52,6 +59,7 @@ fn main() -> anyhow::Result<()> {
 async fn measure(options: &Options) -> anyhow::Result<()> {
     let place = tempfile::Builder::new().prefix("perezvon-bench-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let at = |name: &str| place.path().join(name);
+    compare_encryption(place.path()).await?;
     let database = format!("sqlite:{}", at("perezvon.db").display());
     let began = Instant::now();
     fill(&database, &at("recordings"), options).await?;
@@ -62,6 +70,7 @@ async fn measure(options: &Options) -> anyhow::Result<()> {
     for name in ["first backup", "second backup"] {
         let request = BackupRequest {
             source: BackupSource {
+                key: None,
                 database: database.clone(),
                 recordings: at("recordings"),
                 emergency: at("emergency"),
@@ -89,7 +98,7 @@ async fn measure(options: &Options) -> anyhow::Result<()> {
         );
         backups.push(made.folder);
     }
-    let (took, verified) = timed(verify(&backups[1])).await;
+    let (took, verified) = timed(verify(&backups[1], None)).await;
     ensure!(verified?.1.is_empty());
     println!("read again: {took:.1?}");
     let into = std::iter::once(format!("sqlite:{}", at("restored.db").display())).chain(options.into.clone());
@@ -98,7 +107,7 @@ async fn measure(options: &Options) -> anyhow::Result<()> {
     for (index, url) in into.enumerate() {
         reset_peak_memory();
         let folder = at(&format!("restored-{index}"));
-        let (took, restored) = timed(restore(&backups[1], &url, &folder, &nobody_forgotten)).await;
+        let (took, restored) = timed(restore(&backups[1], &url, &folder, &nobody_forgotten, None)).await;
         let engine = url.split(':').next().unwrap_or_default();
         println!(
             "restore into {engine}: {took:.1?}, compared; {} rows, peak {} MB",
@@ -106,6 +115,46 @@ async fn measure(options: &Options) -> anyhow::Result<()> {
             peak_memory_megabytes()
         );
     }
+    Ok(())
+}
+
+/// Keeps and reads a minute of sound, plain and encrypted in turn. Keeping it includes bringing it to the disk.
+async fn compare_encryption(place: &Path) -> anyhow::Result<()> {
+    let key = KeyFile::create(&place.join("key"))?;
+    let plain = Folder::open(place.join("plain"))?;
+    let encrypted = Folder::open(place.join("encrypted"))?.encrypted_with(Some(key));
+    let sound: Vec<u8> = (0..MINUTE_BYTES).map(|n| (n * 31 % 251) as u8).collect();
+    let mut took: [[Vec<Duration>; 2]; 2] = Default::default();
+    let mut on_disk = [0; 2];
+    for round in 0..ROUNDS {
+        let name = RecordingName::of(round as i64 + 1, start(), "wav")?;
+        for (kind, folder) in [&plain, &encrypted].into_iter().enumerate() {
+            let keep = async {
+                let mut incoming = folder.begin(name.clone(), u64::MAX).await?;
+                for piece in sound.chunks(PIECE_BYTES) {
+                    incoming.write(piece).await?;
+                }
+                incoming.finish().await
+            };
+            let (kept_in, kept) = timed(keep).await;
+            kept?;
+            let (read_in, read) = timed(folder.read(&name)).await;
+            ensure!(read? == sound);
+            took[0][kind].push(kept_in);
+            took[1][kind].push(read_in);
+            on_disk[kind] = std::fs::metadata(folder.path().join(name.as_str()))?.len();
+        }
+    }
+    let median = |times: &mut Vec<Duration>| {
+        times.sort();
+        times[times.len() / 2]
+    };
+    for (what, [plain, encrypted]) in ["kept", "read"].into_iter().zip(&mut took) {
+        let (plain, encrypted) = (median(plain), median(encrypted));
+        let ratio = encrypted.as_secs_f64() / plain.as_secs_f64();
+        println!("a minute of sound {what}: plain {plain:.2?}, encrypted {encrypted:.2?}, {ratio:.2} times");
+    }
+    println!("its file: plain {} bytes, encrypted {} bytes", on_disk[0], on_disk[1]);
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use crate::jobs::backup::{
     self, BackupError, BackupRequest, Forgetting, MadeBy, Manifest, ManifestError, Problem, RestoringError,
 };
 use crate::jobs::{FORGOTTEN, FORGOTTEN_BESIDE_RECORDINGS, add_forgotten, read_forgotten};
+use crate::recordings::KeyFile;
 use crate::store::{AuditEntry, RestoreError, SchemaError, StoreError, audit_without_migrating};
 use crate::time::Timestamp;
 
@@ -38,6 +39,11 @@ pub async fn make(config: &Config, into: &Path, now: Timestamp, out: &mut dyn Wr
         BackupError::Io { path, source } => {
             anyhow::anyhow!("копия не сделана: {}: {}", path.display(), reason(&source))
         }
+        BackupError::Key(error) => anyhow::anyhow!(
+            "копия не сделана: {}; без шифрования она не делается. {}",
+            error.in_russian(),
+            error.remedy()
+        ),
         BackupError::Store(error) => {
             anyhow::anyhow!("копия не сделана: база {}: {}", config.storage.database_shown(), store_in_words(&error))
         }
@@ -65,7 +71,7 @@ pub async fn make(config: &Config, into: &Path, now: Timestamp, out: &mut dyn Wr
     }
     writeln!(out, "✓ Копия перечитана и проверена.")?;
     for name in manifest.defects.iter().take(MAX_LISTED) {
-        writeln!(out, "✗ {name}: в папке записей файла нет, или он изменился")?;
+        writeln!(out, "✗ {name}: в папке записей файла нет, или он изменился, или зашифрован другим ключом")?;
     }
     if !manifest.defects.is_empty() {
         writeln!(
@@ -90,7 +96,9 @@ pub async fn restore(
     let forgotten = privacy::lists_for_restore(config, folder, forgotten)?;
     let forgetting = Forgetting { list: forgotten, lines: config.lines.clone(), now };
     let (database, recordings) = (storage.database_shown(), storage.recordings.display());
-    let restored = match backup::restore(folder, &storage.database, &storage.recordings, &forgetting).await {
+    let key = storage.key();
+    let restored = backup::restore(folder, &storage.database, &storage.recordings, &forgetting, key.as_ref());
+    let restored = match restored.await {
         Ok(restored) => restored,
         Err(RestoringError::Damaged(problems)) => {
             list(&problems, out)?;
@@ -99,6 +107,9 @@ pub async fn restore(
         }
         Err(error) => bail!(match error {
             RestoringError::Manifest(error) => not_a_backup(folder, &error),
+            RestoringError::Key(error) => {
+                format!("папка записей {recordings}: {}, ничего не изменено. {}", error.in_russian(), error.remedy())
+            }
             RestoringError::FolderNotEmpty { folder, file } => format!(
                 "папка записей {} не пуста (есть {file}), ничего не изменено. Укажите пустую: storage.recordings",
                 folder.display()
@@ -141,8 +152,10 @@ pub async fn restore(
 
 /// The list of forgotten numbers lies beside every backup. An older database has none.
 async fn keep_list_beside(config: &Config, into: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
-    let list = read_forgotten(&config.storage.recordings.join(FORGOTTEN_BESIDE_RECORDINGS));
-    let kept = list.and_then(|list| add_forgotten(&into.join(FORGOTTEN), &list.into_iter().collect::<Vec<_>>()));
+    let key = config.storage.key();
+    let list = read_forgotten(&config.storage.recordings.join(FORGOTTEN_BESIDE_RECORDINGS), None);
+    let kept =
+        list.and_then(|list| add_forgotten(&into.join(FORGOTTEN), &list.into_iter().collect::<Vec<_>>(), key.as_ref()));
     if let Err(failed) = kept {
         writeln!(out, "! Список стёртых номеров не записан рядом с копией: {}.", reason(&failed))?;
     }
@@ -200,9 +213,9 @@ fn store_in_words(error: &StoreError) -> String {
     }
 }
 
-/// Reads the backup in `folder` again. `false`: something is missing or changed.
-pub async fn verify(folder: &Path, out: &mut dyn Write) -> anyhow::Result<bool> {
-    let (manifest, problems) = match backup::verify(folder).await {
+/// Reads the backup in `folder` again, with the key if it is encrypted. `false`: something is missing or changed.
+pub async fn verify(folder: &Path, key: Option<&KeyFile>, out: &mut dyn Write) -> anyhow::Result<bool> {
+    let (manifest, problems) = match backup::verify(folder, key).await {
         Ok(verified) => verified,
         Err(error) => bail!(not_a_backup(folder, &error)),
     };
@@ -237,6 +250,9 @@ fn describe(manifest: &Manifest, out: &mut dyn Write) -> anyhow::Result<()> {
         size(manifest.size_bytes())
     )
     .context("ответ не печатается")?;
+    if let Some(recipient) = &manifest.recipient {
+        writeln!(out, "  Зашифрована ключом {recipient}")?;
+    }
     let waiting = manifest.count_waiting();
     if waiting > 0 {
         writeln!(out, "  Событий, которые ждут базу данных: {waiting}")?;
@@ -259,6 +275,11 @@ fn not_a_backup(folder: &Path, error: &ManifestError) -> String {
         }
         ManifestError::Link => format!("копия {folder} повреждена: {} не файл, а ссылка", backup::MANIFEST),
         ManifestError::Io(error) => format!("{folder} не читается: {}", reason(error)),
+        ManifestError::Key(error) => format!(
+            "копия {folder} зашифрована: {}. {} Или назовите файл ключа в команде: --key-file",
+            error.in_russian(),
+            error.remedy()
+        ),
         ManifestError::Malformed(_) => format!("копия {folder} повреждена: {} не разобрать", backup::MANIFEST),
         ManifestError::OtherFormat(format) => format!("{folder} не копия этой программы, а «{format}»"),
         ManifestError::Outside(name) => format!("копия {folder} повреждена: имя {name:?} ведёт за её пределы"),

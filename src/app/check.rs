@@ -2,6 +2,7 @@
 //!
 //! `✓` is in order, `!` works but is worth a thought, `✗` must be mended.
 
+mod encryption;
 mod exchange;
 pub mod operators;
 mod privacy;
@@ -56,6 +57,7 @@ pub async fn run(
             report.disk(&config.storage).await;
             report.second_place(&config.storage);
             report.backup(&config).await;
+            report.encryption(&config).await;
             report.privacy(&config);
             report.retention(&config);
             for line in config.lines.iter() {

@@ -74,6 +74,11 @@ pub enum Command {
     Backup(BackupArgs),
     /// Восстановить резервную копию в пустую базу и пустую папку записей из настроек
     Restore(RestoreArgs),
+    /// Ключ, которым шифруются записи и резервные копии
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Зашифровать сообщения, которые лежат в папке записей без шифрования, не останавливая службу. Прерванное можно повторить
+    Encrypt,
     /// Найти всё, что есть об одном номере: звонки, обращения, сообщения, заметки; код 1, если ничего нет
     Find(FindArgs),
     /// Стереть всё об одном номере: из базы данных, записей и очередей; код 1, если человек ещё ждёт звонка
@@ -92,6 +97,9 @@ pub struct VerifyRecordingsArgs {
     /// Проверить эту резервную копию вместо записей службы
     #[arg(long, value_name = "ПАПКА")]
     pub backup: Option<PathBuf>,
+    /// Файл ключа, которым зашифрована копия. Без него берётся storage.key_file из настроек
+    #[arg(long, value_name = "ФАЙЛ", requires = "backup")]
+    pub key_file: Option<PathBuf>,
     /// Конец истории действий с бумаги, из письма или справки: есть ли эта запись и та же ли она
     #[arg(long, value_name = "«1234 3f2a-91bc-77de»", value_parser = audit_head, conflicts_with = "backup")]
     pub audit_head: Option<AuditHead>,
@@ -112,6 +120,9 @@ pub struct RestoreArgs {
     /// Список стёртых номеров, чтобы копия никого не вернула. Без ключа берутся списки рядом с копией и в папке записей
     #[arg(long, value_name = "ФАЙЛ")]
     pub forgotten: Option<PathBuf>,
+    /// Файл ключа, которым зашифрована копия. Без него берётся storage.key_file из настроек
+    #[arg(long, value_name = "ФАЙЛ")]
+    pub key_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -187,6 +198,16 @@ pub enum TokenCommand {
     Revoke {
         #[arg(value_name = "НОМЕР", help = "Номер ключа из perezvon token list", value_parser = token_id)]
         id: i64,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Сделать новый ключ в новом файле; существующий файл не изменится
+    New {
+        /// Файл для ключа, например /etc/perezvon/recordings.key
+        #[arg(value_name = "ФАЙЛ")]
+        file: PathBuf,
     },
 }
 

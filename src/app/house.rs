@@ -54,7 +54,10 @@ pub async fn build(config: &Config, clock: Clock, rehearse: bool) -> anyhow::Res
         .with_context(|| format!("база данных {database} не открывается"))?
         .with_spool(spool.clone())
         .with_instance(Instance::take(&recordings.join(".instances")));
-    let folder = folder.refused_while(store.foreign_recordings());
+    let folder = folder.refused_while(store.foreign_recordings()).encrypted_with(config.storage.key());
+    if let Err(failed) = folder.key_state().await {
+        error!(error = %failed, "Messages can be neither kept nor heard: {failed}. They stay with their provider until the key is back");
+    }
     match tokio::time::timeout(DATABASE_TIMEOUT, store.ready()).await {
         Ok(Ok(())) => {}
         Ok(Err(StoreError::WrongPurpose { is_rehearsal: false })) => {

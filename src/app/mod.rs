@@ -5,6 +5,7 @@ pub mod check;
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod encryption;
 pub mod hours;
 pub mod house;
 pub mod listener;

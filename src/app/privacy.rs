@@ -14,6 +14,7 @@ use crate::core::phone::PhoneNumber;
 use crate::jobs::{
     FORGOTTEN, FORGOTTEN_BESIDE_RECORDINGS, Worker, add_forgotten, read_forgotten, retention_in_words, spooled_naming,
 };
+use crate::recordings::{KeyError, KeyFile};
 use crate::store::{ForgetCounts, ForgetError, ForgottenNumber, SpoolFolders, personal_document};
 use crate::time::Timestamp;
 
@@ -177,9 +178,11 @@ pub async fn forget(
         writeln!(out, "! База данных занята чтением: её журнал (-wal) очистится позже, не позднее остановки службы.")?;
     }
     let list = worker.store.forgotten().await?;
-    write_list(&config.storage.recordings.join(FORGOTTEN_BESIDE_RECORDINGS), &list, out)?;
+    write_list(&config.storage.recordings.join(FORGOTTEN_BESIDE_RECORDINGS), &list, None, out)?;
     match &config.backup {
-        Some(backup) if backup.folder.is_dir() => write_list(&backup.folder.join(FORGOTTEN), &list, out)?,
+        Some(backup) if backup.folder.is_dir() => {
+            write_list(&backup.folder.join(FORGOTTEN), &list, config.storage.key().as_ref(), out)?
+        }
         _ => {}
     }
     writeln!(
@@ -192,8 +195,8 @@ pub async fn forget(
     Ok(left.is_empty())
 }
 
-fn write_list(file: &Path, list: &[ForgottenNumber], out: &mut dyn Write) -> anyhow::Result<()> {
-    if let Err(failed) = add_forgotten(file, list) {
+fn write_list(file: &Path, list: &[ForgottenNumber], key: Option<&KeyFile>, out: &mut dyn Write) -> anyhow::Result<()> {
+    if let Err(failed) = add_forgotten(file, list, key) {
         writeln!(
             out,
             "! Список стёртых номеров не записан в {}: {}. Исправьте и повторите команду.",
@@ -263,12 +266,21 @@ pub(super) fn lists_for_restore(
     let backup = std::path::absolute(backup).unwrap_or_else(|_| backup.to_owned());
     let beside = backup.parent().map(|folder| folder.join(FORGOTTEN));
     let of_recordings = config.storage.recordings.join(FORGOTTEN_BESIDE_RECORDINGS);
+    let key = config.storage.key();
     let mut all = BTreeSet::new();
     if let Some(named) = named.filter(|named| !named.exists()) {
         bail!("списка стёртых номеров {} нет, ничего не изменено", named.display());
     }
     for file in named.map(Path::to_owned).into_iter().chain(beside).chain([of_recordings]) {
-        let list = read_forgotten(&file);
+        let list = read_forgotten(&file, key.as_ref());
+        if let Some(error) = list.as_ref().err().and_then(KeyError::of) {
+            bail!(
+                "список стёртых номеров {} зашифрован, ничего не изменено: {}. {}",
+                file.display(),
+                error.in_russian(),
+                error.remedy()
+            );
+        }
         all.extend(list.with_context(|| {
             format!(
                 "список стёртых номеров {} не читается, ничего не изменено. Исправьте или уберите его",

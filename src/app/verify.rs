@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::config::reason;
 use crate::jobs::{NotAdopted, Orphan, Worker};
-use crate::recordings::{Checksum, Folder, ReadError, RecordingName};
+use crate::recordings::{Checksum, Folder, KeyError, ReadError, RecordingName};
 use crate::store::{AuditFault, AuditHead, MAX_AUDIT_FAULTS, Store};
 
 /// Temporary files that nobody has touched for so long are leftovers of a crash.
@@ -46,6 +46,14 @@ pub async fn run_both_ways(worker: &Worker, adopt: bool, out: &mut dyn Write) ->
                 writeln!(out, "! {name}: сообщение стёрто, а файл остался; служба уберёт его сама, иначе удалите")?;
             }
             Orphan::Unknown(name) => writeln!(out, "! {name}: файл никому не известен, оставлен на месте")?,
+        }
+    }
+    if worker.folder.key_file().is_some() {
+        match worker.folder.count_plain().await? {
+            (0, _) => {}
+            (plain, all) => {
+                writeln!(out, "! Сообщений без шифрования: {plain} из {all}. Зашифровать их: perezvon encrypt.")?
+            }
         }
     }
     if can_be_adopted > 0 {
@@ -108,6 +116,7 @@ fn audit_fault(fault: &AuditFault) -> String {
 fn not_adopted(error: &NotAdopted) -> String {
     match error {
         NotAdopted::Unreadable(error) => format!("файл не читается («{error}»)"),
+        NotAdopted::Locked(error) => error.in_russian().to_owned(),
         NotAdopted::Store(error) => format!("база данных отвечает «{error}»"),
         NotAdopted::NotWaiting => "его сообщение больше не ждёт записи".to_owned(),
     }
@@ -120,7 +129,7 @@ struct Rows {
 }
 
 async fn rows_to_files(store: &Store, folder: &Folder, out: &mut dyn Write) -> anyhow::Result<Rows> {
-    let (mut named, mut wrong, mut last) = (HashSet::new(), 0u64, 0);
+    let (mut named, mut wrong, mut locked, mut last) = (HashSet::new(), 0u64, Locked::default(), 0);
     loop {
         let page = store.stored_voicemails(last).await?;
         if page.is_empty() {
@@ -129,9 +138,13 @@ async fn rows_to_files(store: &Store, folder: &Folder, out: &mut dyn Write) -> a
         for voicemail in page {
             last = voicemail.id;
             let Some(sound) = voicemail.sound else { continue };
-            if let Err(what) = check(folder, &sound.name, &sound.sha256).await {
-                wrong += 1;
-                writeln!(out, "✗ {}: {what}", sound.name)?;
+            match check(folder, &sound.name, &sound.sha256).await {
+                Ok(()) => {}
+                Err(Fault::Locked(error)) => locked.add(error),
+                Err(Fault::Told(what)) => {
+                    wrong += 1;
+                    writeln!(out, "✗ {}: {what}", sound.name)?;
+                }
             }
             named.insert(sound.name);
         }
@@ -147,29 +160,71 @@ async fn rows_to_files(store: &Store, folder: &Folder, out: &mut dyn Write) -> a
             let heard =
                 RecordingName::of_prompt(&prompt.name).map_or_else(|_| prompt.name.clone(), |it| it.to_string());
             for (name, sha256) in [(heard, &prompt.sha256), (prompt.original_name, &prompt.original_sha256)] {
-                if let Err(what) = check(folder, &name, sha256).await {
-                    wrong += 1;
-                    writeln!(out, "✗ {name}: {what}")?;
+                match check(folder, &name, sha256).await {
+                    Ok(()) => {}
+                    Err(Fault::Locked(error)) => locked.add(error),
+                    Err(Fault::Told(what)) => {
+                        wrong += 1;
+                        writeln!(out, "✗ {name}: {what}")?;
+                    }
                 }
                 named.insert(name);
             }
         }
     }
-    let checked = named.len();
+    for (error, count) in &locked.counts {
+        writeln!(
+            out,
+            "✗ Записей, которые зашифрованы и не проверены: {count}. Причина: {}. {}",
+            error.in_russian(),
+            error.remedy()
+        )?;
+    }
+    let checked = named.len() - locked.count();
     match wrong {
+        0 if locked.count() > 0 => writeln!(out, "Записей проверено: {checked}, все они целы.")?,
         0 => writeln!(out, "✓ Записей проверено: {checked}, все целы.")?,
         _ => writeln!(out, "Записей проверено: {checked}, не сошлось: {wrong}. Верните файлы из резервной копии.")?,
     }
-    Ok(Rows { is_whole: wrong == 0, named })
+    Ok(Rows { is_whole: wrong == 0 && locked.count() == 0, named })
 }
 
-async fn check(folder: &Folder, name: &str, sha256: &[u8]) -> Result<(), String> {
-    let name: RecordingName = name.parse().map_err(|_| "такого имени у записи быть не может".to_owned())?;
+/// Files that nobody can look into, by the reason. They may be whole, and are many as a rule.
+#[derive(Default)]
+struct Locked {
+    counts: Vec<(KeyError, usize)>,
+}
+
+impl Locked {
+    fn add(&mut self, error: KeyError) {
+        match self.counts.iter_mut().find(|(known, _)| *known == error) {
+            Some((_, count)) => *count += 1,
+            None => self.counts.push((error, 1)),
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.counts.iter().map(|(_, count)| count).sum()
+    }
+}
+
+/// What is wrong with a file.
+enum Fault {
+    Locked(KeyError),
+    /// In words.
+    Told(String),
+}
+
+async fn check(folder: &Folder, name: &str, sha256: &[u8]) -> Result<(), Fault> {
+    let told = |what: &str| Err(Fault::Told(what.to_owned()));
+    let Ok(name) = name.parse::<RecordingName>() else {
+        return told("такого имени у записи быть не может");
+    };
     match folder.checksum(&name).await {
         Ok(Checksum(found)) if found[..] == *sha256 => Ok(()),
-        Ok(found) => Err(format!("файл изменился, контрольная сумма теперь {found}")),
-        Err(ReadError::Missing(_)) => Err("файла нет".to_owned()),
-        Err(ReadError::Io { source, .. }) => Err(format!("файл не читается: {}", reason(&source))),
-        Err(ReadError::BeyondEnd { .. }) => Err("файл короче, чем был".to_owned()),
+        Ok(found) => told(&format!("файл изменился, контрольная сумма теперь {found}")),
+        Err(ReadError::Missing(_)) => told("файла нет"),
+        Err(ReadError::Io { source, .. }) => told(&format!("файл не читается: {}", reason(&source))),
+        Err(ReadError::Locked { error, .. }) => Err(Fault::Locked(error)),
     }
 }

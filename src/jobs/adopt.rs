@@ -6,7 +6,7 @@ use std::io;
 use tracing::info;
 
 use super::Worker;
-use crate::recordings::{self, Kept, RecordingName};
+use crate::recordings::{KeyError, ReadError, RecordingName};
 use crate::store::{StoreError, Voicemail, VoicemailState};
 
 /// A file that no row names.
@@ -29,6 +29,8 @@ pub enum Orphan {
 pub enum NotAdopted {
     #[error("the file cannot be read: {0}")]
     Unreadable(String),
+    #[error(transparent)]
+    Locked(KeyError),
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Meanwhile the service itself has stored or erased it.
@@ -77,11 +79,10 @@ impl Worker {
         let now = self.clock.now();
         let waits = |voicemail: &Voicemail| matches!(voicemail.state, VoicemailState::Pending | VoicemailState::Failed);
         let voicemail = self.store.voicemail(voicemail_id).await?.filter(waits).ok_or(NotAdopted::NotWaiting)?;
-        let unreadable = |error: recordings::ReadError| NotAdopted::Unreadable(error.to_string());
-        let sha256 = self.folder.checksum(name).await.map_err(unreadable)?;
-        let bytes = self.folder.read(name).await.map_err(unreadable)?;
-        let kept = Kept { name: name.clone(), size_bytes: bytes.len() as u64, sha256 };
-        drop(bytes);
+        let kept = self.folder.kept(name).await.map_err(|error| match error {
+            ReadError::Locked { error, .. } => NotAdopted::Locked(error),
+            error => NotAdopted::Unreadable(error.to_string()),
+        })?;
         let examined = self.examine(&voicemail, kept, String::new()).await;
         let examined = examined.map_err(|missed| NotAdopted::Unreadable(missed.to_string()))?;
         let archive = self.providers.get(&voicemail.provider).and_then(|provider| provider.archive());

@@ -16,7 +16,7 @@ impl Worker {
         let bytes = match self.folder.read(&waiting).await {
             Ok(bytes) => bytes,
             Err(ReadError::Missing(_)) => return Ok(None),
-            Err(failed) => return Err(Missed::Unreadable(failed.to_string())),
+            Err(failed) => return Err(failed.into()),
         };
         let (bytes, broke_off) = match recordings::with_true_lengths(&bytes) {
             Some(Mended { bytes, broke_off: true }) => {

@@ -10,7 +10,9 @@ use super::http::HttpError;
 use super::{Ended, JobEnd, Worker};
 use crate::core::call::{CallKey, Fact};
 use crate::providers::{ApiRequest, Archive, ForbiddenUrl};
-use crate::recordings::{self, Analysis, Container, Incoming, KeepError, Kept, ReadError, RecordingName, Unplayable};
+use crate::recordings::{
+    self, Analysis, Container, Damaged, Incoming, KeepError, Kept, KeyError, ReadError, RecordingName, Unplayable,
+};
 use crate::store::{Job, JobKind, StoredSound, Voicemail, VoicemailState};
 use crate::time::{SignedDuration, Timestamp};
 
@@ -43,6 +45,17 @@ pub(super) enum Missed {
     Disk(KeepError),
     /// It was kept and cannot be read again.
     Unreadable(String),
+    /// It was kept, and what it is encrypted to is not here.
+    Locked(KeyError),
+}
+
+impl From<ReadError> for Missed {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Locked { error, .. } => Self::Locked(error),
+            error => Self::Unreadable(error.to_string()),
+        }
+    }
 }
 
 /// A file of ours and what is known of it.
@@ -91,6 +104,7 @@ impl fmt::Display for Missed {
             Self::Http(error) => error.fmt(f),
             Self::Disk(error) => error.fmt(f),
             Self::NotSound(why) | Self::Unreadable(why) => f.write_str(why),
+            Self::Locked(error) => write!(f, "what is kept cannot be decrypted: {error}"),
         }
     }
 }
@@ -105,6 +119,7 @@ impl Missed {
                 format!("она больше {}\u{a0}МБ", max_bytes / (1024 * 1024))
             }
             Self::Disk(KeepError::NoSpace(_)) => "на диске нет места".to_owned(),
+            Self::Disk(KeepError::NoKey(error)) | Self::Locked(error) => error.in_russian().to_owned(),
             Self::Unreadable(_) => "файл не читается".to_owned(),
             Self::NotSound(_) => "вместо звука пришло другое".to_owned(),
             Self::Forbidden(forbidden) => forbidden.in_russian(),
@@ -219,7 +234,9 @@ impl Worker {
             let file = match self.folder.kept(&name).await {
                 Ok(file) => file,
                 Err(ReadError::Missing(_)) => continue,
-                Err(failed) => return Err(Missed::Unreadable(failed.to_string())),
+                // Nothing can be had of it: its provider may have the whole message.
+                Err(ReadError::Io { source, .. }) if Damaged::is_in(&source) => continue,
+                Err(failed) => return Err(failed.into()),
             };
             let examined = self.examine(voicemail, file, String::new()).await?;
             if examined.is_whole() {
@@ -281,7 +298,7 @@ impl Worker {
     }
 
     async fn read(&self, name: &RecordingName) -> Result<Vec<u8>, Missed> {
-        self.folder.read(name).await.map_err(|error| Missed::Unreadable(error.to_string()))
+        Ok(self.folder.read(name).await?)
     }
 
     /// All that the provider sends, not yet in the place of what we have.
@@ -521,6 +538,10 @@ impl Worker {
             Missed::Disk(KeepError::NoSpace(_)) => {
                 let told = "Нет места для записей. Сообщения ждут у оператора связи: освободите диск.";
                 self.alarm("no_space", 0, told, now).await;
+                Ended::After(SignedDuration::from_mins(5), reason).into()
+            }
+            // The worker raises an alarm about the key. Once it is back nobody should wait for long.
+            Missed::Disk(KeepError::NoKey(_)) | Missed::Locked(_) => {
                 Ended::After(SignedDuration::from_mins(5), reason).into()
             }
             Missed::Forbidden(_) | Missed::Http(_) | Missed::NotSound(_) | Missed::Disk(_) | Missed::Unreadable(_) => {

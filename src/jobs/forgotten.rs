@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::core::phone::PhoneNumber;
 use crate::core::redaction::numbers_in;
+use crate::recordings::{KeyFile, Reader, Writer};
 use crate::store::{Delivery, ForgottenNumber, read_spooled, spooled_files};
 
 /// In a folder of backups, beside them.
@@ -19,23 +20,34 @@ pub const FORGOTTEN_BESIDE_RECORDINGS: &str = ".forgotten";
 ///
 /// # Errors
 /// It cannot be read, or a line of it is no digest.
-pub fn read_forgotten(file: &Path) -> io::Result<BTreeSet<ForgottenNumber>> {
-    let text = match fs::read_to_string(file) {
-        Ok(text) => text,
-        Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+pub fn read_forgotten(file: &Path, key: Option<&KeyFile>) -> io::Result<BTreeSet<ForgottenNumber>> {
+    Ok(read_list(file, key)?.0)
+}
+
+/// The list, and whether its file is encrypted.
+fn read_list(file: &Path, key: Option<&KeyFile>) -> io::Result<(BTreeSet<ForgottenNumber>, bool)> {
+    let mut reader = match Reader::open(file, key) {
+        Ok(reader) => reader,
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok((BTreeSet::new(), key.is_some())),
         Err(failed) => return Err(failed),
     };
+    let mut text = String::new();
+    reader.read_to_string(&mut text)?;
+    Ok((numbers_of(&text)?, reader.is_encrypted()))
+}
+
+fn numbers_of(text: &str) -> io::Result<BTreeSet<ForgottenNumber>> {
     let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
     lines
         .map(|line| from_line(line).ok_or_else(|| io::Error::other(format!("{line:?} is no forgotten number"))))
         .collect()
 }
 
-/// Adds what is missing to the list in this file, which is whole at every moment.
-pub fn add_forgotten(file: &Path, numbers: &[ForgottenNumber]) -> io::Result<()> {
-    let known = read_forgotten(file)?;
+/// Adds what is missing to the list in this file, which is whole at every moment; with a key it is encrypted from then on.
+pub fn add_forgotten(file: &Path, numbers: &[ForgottenNumber], key: Option<&KeyFile>) -> io::Result<()> {
+    let (known, is_encrypted) = read_list(file, key)?;
     let all: BTreeSet<ForgottenNumber> = known.iter().chain(numbers).cloned().collect();
-    if all == known {
+    if all == known && is_encrypted == key.is_some() {
         return Ok(());
     }
     let mut lines = vec![
@@ -44,8 +56,10 @@ pub fn add_forgotten(file: &Path, numbers: &[ForgottenNumber]) -> io::Result<()>
     ];
     lines.extend(all.iter().map(to_line));
     let folder = file.parent().unwrap_or(Path::new("."));
-    let mut partial = tempfile::Builder::new().prefix(".forgotten-").suffix(".partial").tempfile_in(folder)?;
-    partial.write_all((lines.join("\n") + "\n").as_bytes())?;
+    let partial = tempfile::Builder::new().prefix(".forgotten-").suffix(".partial").tempfile_in(folder)?;
+    let mut writer = Writer::new(partial, key.map(KeyFile::key).transpose()?)?;
+    writer.write_all((lines.join("\n") + "\n").as_bytes())?;
+    let partial = writer.finish()?;
     partial.as_file().sync_all()?;
     partial.persist(file).map_err(|failed| failed.error)?;
     fs::File::open(folder)?.sync_all()
@@ -97,16 +111,29 @@ mod tests {
     fn list_grows_and_a_foreign_line_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(FORGOTTEN);
-        assert!(read_forgotten(&file).unwrap().is_empty());
+        assert!(read_forgotten(&file, None).unwrap().is_empty());
         let number = |salt: u8| ForgottenNumber {
             salt: vec![salt; 16],
             digest: vec![salt; 32],
             forgotten_at: Timestamp::from_millisecond(i64::from(salt)).unwrap(),
         };
-        add_forgotten(&file, &[number(1)]).unwrap();
-        add_forgotten(&file, &[number(2), number(1)]).unwrap();
-        assert_eq!(read_forgotten(&file).unwrap(), [number(1), number(2)].into());
+        add_forgotten(&file, &[number(1)], None).unwrap();
+        add_forgotten(&file, &[number(2), number(1)], None).unwrap();
+        assert_eq!(read_forgotten(&file, None).unwrap(), [number(1), number(2)].into());
         fs::write(&file, "abc").unwrap();
-        assert!(read_forgotten(&file).is_err() && add_forgotten(&file, &[number(1)]).is_err());
+        assert!(read_forgotten(&file, None).is_err() && add_forgotten(&file, &[number(1)], None).is_err());
+    }
+
+    /// Threat: whoever carries the backups away tries all numbers out against the digests beside them.
+    #[test]
+    fn list_is_encrypted_as_soon_as_there_is_a_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(FORGOTTEN);
+        let key = KeyFile::create(&folder.path().join("key")).unwrap();
+        let number = ForgottenNumber { salt: vec![1; 16], digest: vec![1; 32], forgotten_at: Timestamp::UNIX_EPOCH };
+        add_forgotten(&file, std::slice::from_ref(&number), None).unwrap();
+        add_forgotten(&file, &[], Some(&key)).unwrap();
+        assert!(crate::recordings::is_encrypted(&file).unwrap() && read_forgotten(&file, None).is_err());
+        assert_eq!(read_forgotten(&file, Some(&key)).unwrap(), [number].into());
     }
 }

@@ -14,8 +14,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::http::{HttpError, client_builder};
 use super::{Ended, Worker};
 use crate::core::transcript;
-use crate::recordings::{LEAST_SPEECH_MS, RecordingName};
+use crate::recordings::{LEAST_SPEECH_MS, ReadError, RecordingName};
 use crate::store::{Job, JobPool, StoreError, StoredSound, VoicemailState};
+use crate::time::SignedDuration;
 
 /// The longest one message may take: ten minutes of speech on a slow machine. Shorter than a lease.
 const WITHIN: Duration = Duration::from_secs(300);
@@ -25,6 +26,8 @@ const LARGEST_FILE: i64 = 25_000_000;
 const LARGEST_ANSWER: usize = 256 * 1024;
 /// A server that cannot be reached for this long is not asked about this message any more.
 const HOPELESS_MS: i64 = 24 * 3_600_000;
+/// A message whose key is not there is looked at again after this time.
+const KEY_PAUSE: SignedDuration = SignedDuration::from_mins(5);
 
 /// The section `[transcription]`. Its `Debug` holds no token.
 #[derive(Clone)]
@@ -175,13 +178,15 @@ impl Worker {
         let Some(sound) = voicemail.sound.filter(|sound| self.is_worth_transcribing(sound)) else {
             return Ended::Done;
         };
-        let file = match sound.name.parse::<RecordingName>() {
-            Ok(name) => self.folder.read(&name).await.map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
+        let name = match sound.name.parse::<RecordingName>() {
+            Ok(name) => name,
+            Err(error) => return Ended::GivenUp(error.to_string()),
         };
-        let file = match file {
+        let file = match self.folder.read(&name).await {
             Ok(file) => file,
-            Err(reason) => return Ended::GivenUp(reason),
+            // The key may come back.
+            Err(error @ ReadError::Locked { .. }) => return Ended::After(KEY_PAUSE, error.to_string()),
+            Err(error) => return Ended::GivenUp(error.to_string()),
         };
         // The name of the file tells the kind of sound, and nothing about the caller.
         let ending = sound.name.rsplit_once('.').map_or("wav", |(_, ending)| ending);

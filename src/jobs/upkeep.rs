@@ -72,9 +72,35 @@ impl Worker {
 
     /// An alarm for as long as the folder of recordings is not the one that the database knows.
     pub(super) async fn watch_recordings(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.watch_key(now).await?;
         const ALARM: &str = "recordings_elsewhere";
         if self.store.foreign_recordings().load(Ordering::Relaxed) {
             return self.store.raise_alarm(ALARM, "", RECORDINGS_ELSEWHERE, now).await;
+        }
+        if self.store.lasting_alarms(ALARM).await?.is_empty() {
+            return Ok(());
+        }
+        self.store.clear_alarm(ALARM, "", now).await
+    }
+
+    /// An alarm for as long as messages cannot be encrypted or decrypted, or could not after a start.
+    async fn watch_key(&self, now: Timestamp) -> Result<(), StoreError> {
+        const ALARM: &str = "recordings_key";
+        if let Err(error) = self.folder.key_state().await {
+            let told = format!(
+                "Записи сообщений не принимаются и не звучат: {}. Новые остаются у оператора связи, звонки приняты. {}",
+                error.in_russian(),
+                error.remedy()
+            );
+            return self.store.raise_alarm(ALARM, "", &told, now).await;
+        }
+        if let Err(error) = self.folder.look_at_key_file().await {
+            let told = format!(
+                "Записи пока принимаются и звучат, ключ у службы в памяти, но {}: после остановки службы их не прочитает никто. \
+                 Верните копию файла сейчас.",
+                error.in_russian()
+            );
+            return self.store.raise_alarm(ALARM, "", &told, now).await;
         }
         if self.store.lasting_alarms(ALARM).await?.is_empty() {
             return Ok(());

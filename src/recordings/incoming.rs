@@ -1,16 +1,20 @@
 //! A recording on its way in: written beside the others, counted and hashed as it comes, visible only when complete.
 
+use std::fmt;
 use std::fs;
-use std::io;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use sha2::{Digest, Sha256};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 
+use super::encryption::{KeyFile, Reader, Writer};
 use super::folder::{KeepError, blocking, sync_folders};
 use super::name::{Checksum, RecordingName};
 
@@ -22,8 +26,75 @@ pub struct Incoming {
     max_bytes: u64,
     size_bytes: u64,
     sum: Sha256,
-    file: File,
+    sink: Sink,
     partial: Partial,
+    /// To read it again.
+    key: Option<KeyFile>,
+}
+
+/// The file that is being written.
+enum Sink {
+    Plain(File),
+    /// `None` while a thread encrypts, and for good if nobody waited for it.
+    Encrypted(Option<Writer<fs::File>>),
+    /// Encrypted to its end.
+    Sealed(fs::File),
+}
+
+impl fmt::Debug for Sink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Plain(_) => "Plain",
+            Self::Encrypted(_) => "Encrypted",
+            Self::Sealed(_) => "Sealed",
+        })
+    }
+}
+
+impl Sink {
+    async fn write(&mut self, piece: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(file) => file.write_all(piece).await,
+            Self::Encrypted(writer) => {
+                let mut taken = writer.take().ok_or_else(broken_off)?;
+                let piece = piece.to_vec();
+                let (taken, written) = blocking(move || {
+                    let written = taken.write_all(&piece);
+                    (taken, written)
+                })
+                .await;
+                *writer = Some(taken);
+                written
+            }
+            Self::Sealed(_) => Err(io::Error::other("what is encrypted to its end takes no more")),
+        }
+    }
+
+    /// Everything is in the file from here on; one that is encrypted takes no more.
+    async fn complete(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(file) => file.flush().await,
+            Self::Encrypted(writer) => {
+                let taken = writer.take().ok_or_else(broken_off)?;
+                *self = Self::Sealed(blocking(move || taken.finish()).await?);
+                Ok(())
+            }
+            Self::Sealed(_) => Ok(()),
+        }
+    }
+
+    async fn sync(mut self) -> io::Result<()> {
+        self.complete().await?;
+        match self {
+            Self::Plain(file) => file.sync_all().await,
+            Self::Sealed(file) => blocking(move || file.sync_all()).await,
+            Self::Encrypted(_) => Err(broken_off()),
+        }
+    }
+}
+
+fn broken_off() -> io::Error {
+    io::Error::other("the writing was broken off")
 }
 
 /// A recording that survives the loss of power from here on.
@@ -35,8 +106,18 @@ pub struct Kept {
 }
 
 impl Incoming {
-    pub(super) fn new(root: Arc<Path>, name: RecordingName, max_bytes: u64, partial: Partial, file: fs::File) -> Self {
-        Self { root, name, max_bytes, size_bytes: 0, sum: Sha256::new(), file: File::from_std(file), partial }
+    pub(super) fn new(
+        root: Arc<Path>,
+        name: RecordingName,
+        max_bytes: u64,
+        (partial, file): (Partial, Writer<fs::File>),
+        key: Option<KeyFile>,
+    ) -> Self {
+        let sink = match file {
+            Writer::Plain(file) => Sink::Plain(File::from_std(file)),
+            encrypted => Sink::Encrypted(Some(encrypted)),
+        };
+        Self { root, name, max_bytes, size_bytes: 0, sum: Sha256::new(), sink, partial, key }
     }
 
     /// Adds bytes in the order of calls. A piece that would pass the limit is refused whole.
@@ -45,16 +126,23 @@ impl Incoming {
         if size_bytes > self.max_bytes {
             return Err(KeepError::TooLarge { max_bytes: self.max_bytes });
         }
-        self.file.write_all(piece).await.map_err(KeepError::at(self.partial.path()))?;
+        self.sink.write(piece).await.map_err(KeepError::at(self.partial.path()))?;
         self.sum.update(piece);
         self.size_bytes = size_bytes;
         Ok(())
     }
 
-    /// All that has come so far, read from the disk.
+    /// All that has come, read from the disk as it will be read later. Nothing more can be written.
     pub async fn read(&mut self) -> Result<Vec<u8>, KeepError> {
-        self.file.flush().await.map_err(KeepError::at(self.partial.path()))?;
-        tokio::fs::read(self.partial.path()).await.map_err(KeepError::at(self.partial.path()))
+        let path = self.partial.path();
+        self.sink.complete().await.map_err(KeepError::at(path))?;
+        let (from, key) = (path.to_owned(), self.key.clone());
+        let read = move || {
+            let mut bytes = Vec::new();
+            Reader::open(&from, key.as_ref())?.read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        blocking(read).await.map_err(KeepError::at(path))
     }
 
     /// What [`Incoming::finish`] will keep if nothing more comes.
@@ -70,9 +158,8 @@ impl Incoming {
     /// brings the name to the disk. Only then it is time to delete the provider's copy.
     pub async fn finish(self) -> Result<Kept, KeepError> {
         let kept = self.so_far();
-        let Self { root, name, mut file, partial, .. } = self;
-        file.flush().await.map_err(KeepError::at(partial.path()))?;
-        file.sync_all().await.map_err(KeepError::at(partial.path()))?;
+        let Self { root, name, sink, partial, .. } = self;
+        sink.sync().await.map_err(KeepError::at(partial.path()))?;
         let path = name.inside(&root);
         blocking(move || partial.rename_to(&path).map_err(KeepError::at(&path))).await?;
         Ok(kept)
@@ -123,6 +210,36 @@ impl Partial {
         self.0.clear();
         // Month, year and root: a folder that a neighbour made a moment ago may not be on the disk yet.
         sync_folders(path, 3)
+    }
+
+    /// Changes places with the file at `path`, which is removed. `false`: that one is gone, or no longer the one that was
+    /// seen, and stays as it is.
+    pub(super) fn take_place_of(self, path: &Path, seen: &fs::Metadata) -> io::Result<bool> {
+        let is_seen = |now: &fs::Metadata| (now.dev(), now.ino()) == (seen.dev(), seen.ino());
+        let exchange = || renameat_with(CWD, &self.0, CWD, path, RenameFlags::EXCHANGE).map_err(io::Error::from);
+        match exchange() {
+            Ok(()) => {
+                if !is_seen(&fs::metadata(&self.0)?) {
+                    exchange()?;
+                    return Ok(false);
+                }
+                sync_folders(path, 1)?;
+                fs::remove_file(&self.0)?;
+                sync_folders(&self.0, 1)?;
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            // A file system that cannot do it in one step: whoever erases the file in this very moment is late.
+            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+                match fs::metadata(path) {
+                    Ok(now) if is_seen(&now) => self.rename_to(path).map(|()| true),
+                    Ok(_) => Ok(false),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+                    Err(error) => Err(error),
+                }
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -181,6 +298,28 @@ mod tests {
         assert_eq!((kept.name, kept.size_bytes), (name(), 13));
         assert_eq!(kept.sha256, folder.checksum(&name()).await.unwrap());
         assert_eq!(folder.read(&name()).await.unwrap(), b"hello, school");
+        assert_eq!(left_in(&folder), 0);
+    }
+
+    /// Threat: the disk is carried away while a message comes in.
+    #[tokio::test]
+    async fn half_a_message_is_encrypted_on_the_disk() {
+        let place = tempfile::tempdir().unwrap();
+        let key = KeyFile::create(&place.path().join("key")).unwrap();
+        let folder = Folder::open(place.path().join("recordings")).unwrap().encrypted_with(Some(key));
+        let voice: Vec<u8> = b"a voice ".repeat(40_000);
+        let mut incoming = folder.begin(name(), 1_000_000).await.unwrap();
+        for piece in voice.chunks(10_001) {
+            incoming.write(piece).await.unwrap();
+            let on_disk = fs::read(incoming.partial.path()).unwrap();
+            assert!(!on_disk.windows(8).any(|window| window == b"a voice "));
+        }
+        assert_eq!(incoming.read().await.unwrap(), voice);
+        assert!(incoming.write(b"more").await.is_err(), "it is encrypted to its end");
+        let kept = incoming.finish().await.unwrap();
+        assert_eq!((kept.size_bytes, kept.sha256), (320_000, folder.checksum(&name()).await.unwrap()));
+        assert_eq!(folder.read(&name()).await.unwrap(), voice);
+        assert!(folder.is_encrypted(&name()).await);
         assert_eq!(left_in(&folder), 0);
     }
 

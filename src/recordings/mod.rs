@@ -7,6 +7,8 @@ mod analyse;
 mod container;
 mod decode;
 mod disk;
+mod encrypt;
+mod encryption;
 mod folder;
 mod incoming;
 mod inventory;
@@ -25,7 +27,12 @@ mod wav;
 pub use analyse::{Analysis, Damage, LONGEST_MS, Sound, analyse, measure};
 pub use container::{Container, MAX_ZEROS, UNKNOWN_EXTENSION, Unplayable, extensions, sniff};
 pub use disk::DiskSpace;
-pub use folder::{Folder, KeepError, ReadError};
+pub use encrypt::{EncryptError, Encrypted};
+pub use encryption::{
+    Damaged, Key, KeyError, KeyFile, RECIPIENT_MARK, Reader, Writer, begins_encrypted, is_encrypted, key_for,
+    mark_folder,
+};
+pub use folder::{Folder, KeepError, ReadError, Recording};
 pub use incoming::{Incoming, Kept};
 pub use inventory::files_below;
 pub use joined::{Joined, Joiner, NotJoined};

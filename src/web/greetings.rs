@@ -87,7 +87,7 @@ pub(super) async fn are_here(house: &House, script: &[Verb], now: Timestamp) -> 
         for name in played.iter().filter_map(name_of) {
             let open = async {
                 let recording = RecordingName::of_prompt(name).ok()?;
-                house.folder.open_recording(&recording).await.ok().filter(|(_, size_bytes)| *size_bytes > 0)
+                house.folder.open_recording(&recording).await.ok().filter(|found| found.size_bytes() > 0)
             };
             if !matches!(tokio::time::timeout(LOOK_WITHIN, open).await, Ok(Some(_))) {
                 raise_alarm(house, "greeting", MISSING, now);

@@ -145,7 +145,7 @@ fn other(engine: Engine) -> Engine {
 /// What is wrong with a backup, as the command prints it.
 async fn wrong_with(folder: &Path) -> String {
     let mut out = Vec::new();
-    let is_whole = backup::verify(folder, &mut out).await;
+    let is_whole = backup::verify(folder, None, &mut out).await;
     let printed = String::from_utf8(out).unwrap();
     match is_whole {
         Ok(true) => String::new(),

@@ -13,7 +13,7 @@ use crate::harness::{Answer, App, Form, friday, stories};
 
 const TOKEN: &str = "token-of-the-exchange";
 
-async fn with_an_exchange(app: &App) {
+pub(crate) async fn with_an_exchange(app: &App) {
     let exchange = format!("[[providers]]\nname = \"asterisk\"\nkind = \"asterisk\"\ntokens = [\"old\", \"{TOKEN}\"]");
     app.restart(|setup| setup.tables.push_str(&exchange)).await;
 }
@@ -24,7 +24,7 @@ async fn tell(app: &App, endpoint: &str, form: &Form) -> Answer {
 }
 
 /// The end of a call with its sound, as curl sends it.
-async fn tell_with(app: &App, form: &Form, sound: &[u8]) -> Answer {
+pub(crate) async fn tell_with(app: &App, form: &Form, sound: &[u8]) -> Answer {
     let mut body = format!("--b\r\nContent-Disposition: form-data; name=\"call\"\r\n\r\n{}\r\n--b\r\n", form.encoded());
     body += "Content-Disposition: form-data; name=\"audio\"; filename=\"pzv.wav\"\r\n\r\n";
     let body = [body.as_bytes(), sound, b"\r\n--b--\r\n"].concat();
@@ -58,7 +58,7 @@ fn asked(id: &str, from: &str) -> Form {
     )
 }
 
-fn ended(id: &str, from: &str, how: &[(&str, &str)]) -> Form {
+pub(crate) fn ended(id: &str, from: &str, how: &[(&str, &str)]) -> Form {
     let Form(mut fields) = asked(id, from);
     let ended = (friday("19:30").as_second() + 20).to_string();
     let usual =
@@ -70,7 +70,7 @@ fn ended(id: &str, from: &str, how: &[(&str, &str)]) -> Form {
     Form(fields)
 }
 
-fn speech() -> Vec<u8> {
+pub(crate) fn speech() -> Vec<u8> {
     tone::wav_bytes(&tone::speech_like(4_000, 3))
 }
 

@@ -18,6 +18,7 @@ mod desk;
 mod dial_links;
 mod dialling;
 mod disk;
+mod encryption;
 mod entrances;
 mod evening;
 mod exchange;

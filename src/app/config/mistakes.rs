@@ -3,6 +3,7 @@
 use std::{fmt, io};
 
 use super::tree::Place;
+use crate::recordings::{Damaged, KeyError};
 
 /// One mistake. No field ever holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,7 +123,11 @@ pub(super) fn shown(text: &str) -> String {
 
 /// Why a file or folder could not be used, in Russian where the reason is a usual one.
 pub fn reason(error: &io::Error) -> String {
+    if let Some(error) = KeyError::of(error) {
+        return error.in_russian().to_owned();
+    }
     match error.kind() {
+        _ if Damaged::is_in(error) => "зашифрованный файл обрезан или изменён".to_owned(),
         io::ErrorKind::NotFound => "нет такого файла или папки".to_owned(),
         io::ErrorKind::PermissionDenied => "нет прав".to_owned(),
         io::ErrorKind::ReadOnlyFilesystem => "диск только для чтения".to_owned(),

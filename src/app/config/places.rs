@@ -11,6 +11,7 @@ use super::mistakes::{At, Notes, shown};
 use super::section::Section;
 use super::tree::Node;
 use crate::jobs::backup::BackupSource;
+use crate::recordings::KeyFile;
 use crate::store::{SpoolFolders, sqlite_file};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct Storage {
     pub recordings: PathBuf,
     /// The second folder of the spool. Unset: see [`Storage::emergency_folder`].
     pub emergency: Option<PathBuf>,
+    /// What messages and backups are encrypted to. Unset: they are not.
+    pub key_file: Option<PathBuf>,
 }
 
 impl Storage {
@@ -59,7 +62,13 @@ impl Storage {
             database: self.database.clone(),
             recordings: self.recordings.clone(),
             emergency: self.emergency_folder(),
+            key: self.key(),
         }
+    }
+
+    /// The key file, not read yet.
+    pub fn key(&self) -> Option<KeyFile> {
+        self.key_file.as_deref().map(KeyFile::new)
     }
 
     /// The database's address for people: user and password left out.
@@ -90,6 +99,7 @@ impl fmt::Debug for Storage {
         f.debug_struct("Storage")
             .field("database", &self.database_shown())
             .field("recordings", &self.recordings)
+            .field("key_file", &self.key_file)
             .finish()
     }
 }
@@ -149,7 +159,11 @@ pub(super) fn storage(root: &Node, notes: &mut Notes) -> Option<Storage> {
         true => Some(section.required("emergency", "/var/lib/perezvon-spool", notes)?.into()),
         false => None,
     };
-    Some(Storage { database: database?.to_owned(), recordings: recordings?.into(), emergency })
+    let key_file = match section.has("key_file") {
+        true => Some(section.required("key_file", "/etc/perezvon/recordings.key", notes)?.into()),
+        false => None,
+    };
+    Some(Storage { database: database?.to_owned(), recordings: recordings?.into(), emergency, key_file })
 }
 
 /// The address may hold a password: only its scheme is quoted.

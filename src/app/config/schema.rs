@@ -60,7 +60,12 @@ const SCHOOL: &[Key] = &[
 const SERVER: &[Key] =
     &[key("listen", Shape::Text), key("public_url", Shape::Text), key("monitoring_through_proxy", Shape::Flag)];
 
-const STORAGE: &[Key] = &[key("database", Shape::Text), key("recordings", Shape::Text), key("emergency", Shape::Text)];
+const STORAGE: &[Key] = &[
+    key("database", Shape::Text),
+    key("recordings", Shape::Text),
+    key("emergency", Shape::Text),
+    key("key_file", Shape::Text),
+];
 
 const CALLBACKS: &[Key] = &[key("regulation_reasons", Shape::Flag)];
 

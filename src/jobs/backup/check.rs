@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +10,7 @@ use flate2::read::GzDecoder;
 
 use super::files;
 use super::manifest::{FileEntry, Manifest, TableEntry};
+use crate::recordings::{KeyFile, Reader};
 use crate::store::TableContent;
 
 /// What is wrong with one file of a backup.
@@ -42,6 +42,7 @@ pub(super) fn check(
     folder: &Path,
     manifest: &Manifest,
     checked_before: &HashSet<String>,
+    key: Option<&KeyFile>,
     stop: &AtomicBool,
 ) -> Vec<Problem> {
     let mut problems: Vec<Problem> = manifest
@@ -53,7 +54,7 @@ pub(super) fn check(
         .collect();
     for entry in manifest.tables.iter().take_while(|_| !stop.load(Ordering::Relaxed)) {
         if problems.iter().all(|problem| !problem.is_about(&entry.file)) {
-            match table_content(folder, entry) {
+            match table_content(folder, entry, key) {
                 Ok(content) if content == entry.content() => {}
                 Ok(_) => problems.push(Problem::OtherRows(entry.file.clone())),
                 Err(error) => problems.push(Problem::Unreadable(entry.file.clone(), error.to_string())),
@@ -87,9 +88,9 @@ pub(super) fn check_file(folder: &Path, file: &FileEntry) -> Option<Problem> {
     }
 }
 
-fn table_content(folder: &Path, entry: &TableEntry) -> io::Result<TableContent> {
+fn table_content(folder: &Path, entry: &TableEntry, key: Option<&KeyFile>) -> io::Result<TableContent> {
     let mut content = TableContent::default();
-    let mut lines = Lines::open(&folder.join(&entry.file))?;
+    let mut lines = Lines::open(&folder.join(&entry.file), key)?;
     while let Some(line) = lines.next_line()? {
         content.add(line);
     }
@@ -98,13 +99,13 @@ fn table_content(folder: &Path, entry: &TableEntry) -> io::Result<TableContent> 
 
 /// The lines of a table, one at a time.
 pub(super) struct Lines {
-    reader: BufReader<GzDecoder<BufReader<fs::File>>>,
+    reader: BufReader<GzDecoder<BufReader<Reader>>>,
     line: Vec<u8>,
 }
 
 impl Lines {
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let compressed = BufReader::new(fs::File::open(path)?);
+    pub fn open(path: &Path, key: Option<&KeyFile>) -> io::Result<Self> {
+        let compressed = BufReader::new(Reader::open(path, key)?);
         Ok(Self { reader: BufReader::with_capacity(128 * 1024, GzDecoder::new(compressed)), line: Vec::new() })
     }
 

@@ -1,13 +1,13 @@
 //! Files on their way into a backup and out of it: copied and added up in one pass, or linked to a copy that is there.
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::recordings::Checksum;
+use crate::recordings::{Checksum, KeyFile, Reader, Writer, begins_encrypted};
 
 const BUFFER_BYTES: usize = 256 * 1024;
 
@@ -20,6 +20,45 @@ pub(super) fn copy(from: &Path, to: &Path) -> io::Result<Sum> {
     make_folders(to.parent().unwrap_or(to))?;
     let mut copy = create(to)?;
     read_all(&mut source, |chunk| copy.write_all(chunk))
+}
+
+/// A file that was copied into a backup.
+pub(super) struct Copied {
+    pub sum: Sum,
+    /// Of its plain bytes, where it is encrypted and could be read.
+    pub plain: Option<Sum>,
+}
+
+/// Copies a file so that with a key it is encrypted there: what is encrypted already goes as it is. The copy is read again.
+pub(super) fn copy_encrypted(from: &Path, to: &Path, key: Option<&KeyFile>) -> io::Result<Copied> {
+    let Some(key) = key else { return Ok(Copied { sum: copy(from, to)?, plain: None }) };
+    let mut source = BufReader::with_capacity(BUFFER_BYTES, fs::File::open(from)?);
+    make_folders(to.parent().unwrap_or(to))?;
+    let mut copy = create(to)?;
+    if begins_encrypted(&mut source)? {
+        let sum = read_all(&mut source, |chunk| copy.write_all(chunk))?;
+        // Of another key, or damaged: better than none.
+        return Ok(Copied { sum, plain: plain_sum(to, Some(key)).ok() });
+    }
+    let mut writer = Writer::new(Summing::new(copy), Some(key.key()?))?;
+    let plain = read_all(&mut source, |chunk| writer.write_all(chunk))?;
+    let sum = writer.finish()?.finish().1;
+    if plain_sum(to, Some(key))? != plain {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "what was encrypted reads back as something else"));
+    }
+    Ok(Copied { sum, plain: Some(plain) })
+}
+
+/// Copies the plain bytes of a file, encrypted or not. The answer is their sum.
+pub(super) fn copy_plain(from: &Path, to: &Path, key: Option<&KeyFile>) -> io::Result<Sum> {
+    let mut source = Reader::open(from, key)?;
+    make_folders(to.parent().unwrap_or(to))?;
+    let mut copy = create(to)?;
+    read_all(&mut source, |chunk| copy.write_all(chunk))
+}
+
+fn plain_sum(path: &Path, key: Option<&KeyFile>) -> io::Result<Sum> {
+    read_all(&mut Reader::open(path, key)?, |_| Ok(()))
 }
 
 /// Whether the file of this name below `folder`, or a folder on the way to it, is a link.

@@ -17,13 +17,13 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use super::check::{Problem, check};
-use super::files::{self, Sum, Summing};
+use super::files::{self, Copied, Sum, Summing};
 use super::manifest::{
-    FileEntry, MANIFEST, MadeBy, Manifest, PREFIX, RECORDINGS, Sha256Hex, TABLES, TableEntry, UNFINISHED_PREFIX,
-    backups_in,
+    ENCRYPTED_MANIFEST, FileEntry, MANIFEST, MadeBy, Manifest, PREFIX, PlainSum, RECORDINGS, Sha256Hex, TABLES,
+    TableEntry, UNFINISHED_PREFIX, backups_in,
 };
 use super::{ManifestError, blocking};
-use crate::recordings::{Checksum, RecordingName};
+use crate::recordings::{Checksum, KeyError, KeyFile, RecordingName, Writer, key_for};
 use crate::store::{
     FORMER_SPOOL, Present, SPOOL, Snapshot, SpoolFolders, StoreError, TableContent, VoicemailState, set_aside_path,
     spooled_files,
@@ -42,6 +42,8 @@ pub struct BackupSource {
     pub recordings: PathBuf,
     /// The second folder of the spool.
     pub emergency: PathBuf,
+    /// What messages, and so backups, are encrypted to.
+    pub key: Option<KeyFile>,
 }
 
 /// What is to be copied, and where to.
@@ -72,6 +74,9 @@ pub enum BackupError {
     AmongRecordings(PathBuf),
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: io::Error },
+    /// A service that encrypts makes no backup that is plain.
+    #[error("the backup cannot be encrypted: {0}")]
+    Key(#[from] KeyError),
     #[error("the database: {0}")]
     Store(#[from] StoreError),
     #[error("what was written cannot be read again: {0}")]
@@ -90,20 +95,28 @@ impl BackupError {
 /// Makes a backup while the service runs, in this process or in another.
 pub async fn make(request: &BackupRequest) -> Result<Made, BackupError> {
     let into = &request.into;
+    let (recordings, key) = (request.source.recordings.clone(), request.source.key.clone());
+    let recipient =
+        blocking(move |_| key_for(&recordings, key.as_ref()).map(|key| key.map(|key| key.recipient().to_owned())))
+            .await?;
     if files::lies_within(into, &request.source.recordings) {
         return Err(BackupError::AmongRecordings(into.clone()));
     }
     files::make_folders(into).map_err(BackupError::at(into))?;
     sweep(into).map_err(BackupError::at(into))?;
     let made = Unfinished::create(request)?;
-    let previous = Previous::newest_in(into).map_err(BackupError::at(into))?;
+    let key = request.source.key.clone();
+    let previous = Previous::newest_in(into, key.as_ref()).map_err(BackupError::at(into))?;
     let folder = made.folder.clone();
-    let (manifest, linked) = fill(request, &folder, previous).await?;
+    let (mut manifest, linked) = fill(request, &folder, previous).await?;
+    if let Some(recipient) = recipient {
+        manifest = manifest.encrypted_to(&recipient);
+    }
     let linked_files = linked.clone();
     let (manifest, problems) = blocking(move |stop| {
-        write_manifest(&folder, &manifest).map_err(BackupError::at(&folder))?;
-        let manifest = Manifest::read(&folder)?;
-        let problems = check(&folder, &manifest, &linked_files, stop);
+        write_manifest(&folder, &manifest, key.as_ref()).map_err(BackupError::at(&folder))?;
+        let manifest = Manifest::read_with(&folder, key.as_ref())?;
+        let problems = check(&folder, &manifest, &linked_files, key.as_ref(), stop);
         Ok::<_, BackupError>((manifest, problems))
     })
     .await?;
@@ -131,8 +144,9 @@ async fn fill(
             Manifest::new(request.created_at, request.made_by, &snapshot.engine, snapshot.schema_version);
         manifest.files = spooled;
         for table in snapshot.tables.clone() {
-            let file = format!("{TABLES}/{}.jsonl.gz", table.name);
-            let (content, sum) = write_table(&mut snapshot, &table, &folder.join(&file)).await?;
+            let key = request.source.key.as_ref();
+            let file = format!("{TABLES}/{}.jsonl.gz{}", table.name, if key.is_some() { ".age" } else { "" });
+            let (content, sum) = write_table(&mut snapshot, &table, &folder.join(&file), key).await?;
             let TableContent { rows, digest } = content;
             manifest.files.push(entry(file.clone(), sum));
             manifest.tables.push(TableEntry { table, rows, digest: Sha256Hex(Checksum(digest)), file });
@@ -172,12 +186,17 @@ fn absent_is_fine(error: io::Error) -> io::Result<()> {
 }
 
 fn entry(name: String, (size, sha256): Sum) -> FileEntry {
-    FileEntry { name, size, sha256: Sha256Hex(sha256) }
+    FileEntry { name, size, sha256: Sha256Hex(sha256), plain: None }
+}
+
+fn copied_entry(name: String, Copied { sum, plain }: Copied) -> FileEntry {
+    let plain = plain.map(|(size, sha256)| PlainSum { size, sha256: Sha256Hex(sha256) });
+    FileEntry { plain, ..entry(name, sum) }
 }
 
 /// Deliveries that wait for the database, in files of their own. One that is taken in at this moment is in the tables.
 async fn copy_spools(request: &BackupRequest, folder: &Path) -> Result<Vec<FileEntry>, BackupError> {
-    let (BackupSource { recordings, emergency, .. }, folder) = (request.source.clone(), folder.to_owned());
+    let (BackupSource { recordings, emergency, key, .. }, folder) = (request.source.clone(), folder.to_owned());
     blocking(move |_| {
         let SpoolFolders { first, emergency, former } = SpoolFolders::new(&recordings, &emergency);
         let spools = [
@@ -190,7 +209,7 @@ async fn copy_spools(request: &BackupRequest, folder: &Path) -> Result<Vec<FileE
         let mut copied = Vec::new();
         for (spool, name_there) in spools {
             for path in spooled_files(&spool, &recordings).map_err(BackupError::at(&spool))? {
-                copied.extend(copy_spooled(&path, &folder, &format!("{RECORDINGS}/{name_there}"))?);
+                copied.extend(copy_spooled(&path, &folder, &format!("{RECORDINGS}/{name_there}"), key.as_ref())?);
             }
         }
         Ok(copied)
@@ -200,11 +219,16 @@ async fn copy_spools(request: &BackupRequest, folder: &Path) -> Result<Vec<FileE
 
 /// Copies a delivery of the spool to `there` in the backup, under its new name if it has been set aside since it was listed.
 /// `None`: it has been applied since.
-fn copy_spooled(path: &Path, folder: &Path, there: &str) -> Result<Option<FileEntry>, BackupError> {
+fn copy_spooled(
+    path: &Path,
+    folder: &Path,
+    there: &str,
+    key: Option<&KeyFile>,
+) -> Result<Option<FileEntry>, BackupError> {
     for path in [path.to_owned(), set_aside_path(path)] {
         let file = format!("{there}/{}", path.file_name().unwrap_or_default().to_string_lossy());
-        match files::copy(&path, &folder.join(&file)) {
-            Ok(sum) => return Ok(Some(entry(file, sum))),
+        match files::copy_encrypted(&path, &folder.join(&file), key) {
+            Ok(copied) => return Ok(Some(copied_entry(file, copied))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(BackupError::at(&folder.join(file))(error)),
         }
@@ -217,17 +241,20 @@ async fn write_table(
     snapshot: &mut Snapshot,
     table: &crate::store::Table,
     path: &Path,
+    key: Option<&KeyFile>,
 ) -> Result<(TableContent, Sum), BackupError> {
     let (sender, mut chunks) = mpsc::channel::<Vec<u8>>(MAX_CHUNKS_WAITING);
     let writing = {
-        let path = path.to_owned();
+        let (path, key) = (path.to_owned(), key.cloned());
         tokio::task::spawn_blocking(move || {
             files::make_folders(path.parent().unwrap_or(&path))?;
-            let mut out = GzEncoder::new(Summing::new(files::create(&path)?), Compression::fast());
+            let key = key.as_ref().map(KeyFile::key).transpose()?;
+            let file = Writer::new(Summing::new(files::create(&path)?), key)?;
+            let mut out = GzEncoder::new(file, Compression::fast());
             while let Some(chunk) = chunks.blocking_recv() {
                 out.write_all(&chunk)?;
             }
-            Ok::<_, io::Error>(out.finish()?.finish().1)
+            Ok::<_, io::Error>(out.finish()?.finish()?.finish().1)
         })
     };
     let content = snapshot.read_table(table, &sender).await;
@@ -254,6 +281,14 @@ enum Owner {
 }
 
 impl Wanted {
+    /// Greetings are public: they stay plain.
+    fn key<'a>(&self, key: Option<&'a KeyFile>) -> Option<&'a KeyFile> {
+        match self.owner {
+            Owner::Voicemail(_) => key,
+            Owner::Prompt(_) => None,
+        }
+    }
+
     /// Whether its row says no longer that it is there.
     async fn was_erased(&self, present: &mut Present) -> Result<bool, StoreError> {
         Ok(match self.owner {
@@ -308,7 +343,7 @@ async fn bring_all(
     previous: Arc<Previous>,
     wanted: Vec<Wanted>,
 ) -> Result<(Brought, Vec<Wanted>, HashSet<String>), BackupError> {
-    let (recordings, folder) = (request.source.recordings.clone(), folder.to_owned());
+    let (BackupSource { recordings, key, .. }, folder) = (request.source.clone(), folder.to_owned());
     blocking(move |stop| {
         let (mut brought, mut absent, mut linked) = (Brought::default(), Vec::new(), HashSet::new());
         for file in wanted {
@@ -317,17 +352,19 @@ async fn bring_all(
             }
             let name = format!("{RECORDINGS}/{}", file.name);
             let to = folder.join(&name);
-            if let Some(entry) = previous.link(&file, &name, &to).map_err(BackupError::at(&to))? {
+            let key = file.key(key.as_ref());
+            if let Some(entry) = previous.link(&file, &name, &to, key).map_err(BackupError::at(&to))? {
                 linked.insert(name);
                 brought.files.push(entry);
                 continue;
             }
-            match files::copy(&recordings.join(&file.name), &to) {
-                Ok(sum) => {
-                    if sum.1.0[..] != file.sha256 {
+            match files::copy_encrypted(&recordings.join(&file.name), &to, key) {
+                Ok(copied) => {
+                    let of_row = if key.is_some() { copied.plain } else { Some(copied.sum) };
+                    if of_row.is_none_or(|(_, sha256)| sha256.0[..] != file.sha256) {
                         brought.changed.push(file.name);
                     }
-                    brought.files.push(entry(name, sum));
+                    brought.files.push(copied_entry(name, copied));
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => absent.push(file),
                 Err(error) => return Err(BackupError::at(&to)(error)),
@@ -352,8 +389,8 @@ async fn bring_sounds_on_their_way(
         let name = format!("{RECORDINGS}/{arrived}");
         let to = folder.join(&name);
         let copy = |from: &str| {
-            let (from, to) = (request.source.recordings.join(from), to.clone());
-            blocking(move |_| files::copy(&from, &to))
+            let (from, to, key) = (request.source.recordings.join(from), to.clone(), request.source.key.clone());
+            blocking(move |_| files::copy_encrypted(&from, &to, key.as_ref()))
         };
         let copied = match copy(arrived.as_str()).await {
             // It is taken away only after the row says where the sound is.
@@ -367,7 +404,7 @@ async fn bring_sounds_on_their_way(
             other => other,
         };
         match copied {
-            Ok(sum) => brought.push(entry(name, sum)),
+            Ok(copied) => brought.push(copied_entry(name, copied)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(BackupError::at(&to)(error)),
         }
@@ -382,10 +419,11 @@ struct Previous {
 }
 
 impl Previous {
-    fn newest_in(into: &Path) -> io::Result<Self> {
+    fn newest_in(into: &Path, key: Option<&KeyFile>) -> io::Result<Self> {
         // One that cannot be read shares nothing; the check of all backups is not the business of this one.
         let newest = backups_in(into)?.pop().map(|newest| newest.folder);
-        let files = newest.as_deref().and_then(|folder| Manifest::read(folder).ok()).map(|manifest| manifest.files);
+        let files =
+            newest.as_deref().and_then(|folder| Manifest::read_with(folder, key).ok()).map(|manifest| manifest.files);
         let (folder, files) = (newest.unwrap_or_default(), files.unwrap_or_default());
         let files = files.into_iter().filter(|file| file.name.starts_with(RECORDINGS));
         Ok(Self { folder, files: files.map(|file| (file.name.clone(), file)).collect() })
@@ -393,9 +431,15 @@ impl Previous {
 
     /// Links the same recording as the previous backup has it, if it has it and its bytes are still good. `None`: it is to
     /// be copied.
-    fn link(&self, wanted: &Wanted, name: &str, to: &Path) -> io::Result<Option<FileEntry>> {
+    fn link(&self, wanted: &Wanted, name: &str, to: &Path, key: Option<&KeyFile>) -> io::Result<Option<FileEntry>> {
         let Some(known) = self.files.get(name) else { return Ok(None) };
-        if known.sha256.0.0[..] != wanted.sha256 || wanted.size.is_some_and(|size| size != known.size) {
+        // Without encryption nothing is shared with it, and the other way round.
+        let (size, sha256) = match (key, known.plain) {
+            (Some(_), Some(plain)) => (plain.size, plain.sha256),
+            (None, None) => (known.size, known.sha256),
+            _ => return Ok(None),
+        };
+        if sha256.0.0[..] != wanted.sha256 || wanted.size.is_some_and(|it| it != size) {
             return Ok(None);
         }
         files::make_folders(to.parent().unwrap_or(to))?;
@@ -475,10 +519,21 @@ fn sweep(into: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn write_manifest(folder: &Path, manifest: &Manifest) -> io::Result<()> {
-    let mut text = serde_json::to_vec_pretty(manifest)?;
-    text.push(b'\n');
-    files::create(&folder.join(MANIFEST))?.write_all(&text)
+/// Encrypted, with what may be known of it beside it, or plain.
+fn write_manifest(folder: &Path, manifest: &Manifest, key: Option<&KeyFile>) -> io::Result<()> {
+    let write = |name: &str, manifest: &Manifest, key: Option<&KeyFile>| {
+        let mut text = serde_json::to_vec_pretty(manifest)?;
+        text.push(b'\n');
+        let key = key.map(KeyFile::key).transpose()?;
+        let mut file = Writer::new(files::create(&folder.join(name))?, key)?;
+        file.write_all(&text)?;
+        file.finish().map(drop)
+    };
+    if key.is_none() {
+        return write(MANIFEST, manifest, None);
+    }
+    write(ENCRYPTED_MANIFEST, manifest, key)?;
+    write(MANIFEST, &manifest.without_contents(), None)
 }
 
 #[cfg(test)]
@@ -489,9 +544,9 @@ mod tests {
     fn delivery_that_is_set_aside_meanwhile_is_copied() {
         let place = tempfile::tempdir().unwrap();
         let listed = place.path().join("1.json");
-        assert!(copy_spooled(&listed, place.path(), "spool").unwrap().is_none(), "it was applied");
+        assert!(copy_spooled(&listed, place.path(), "spool", None).unwrap().is_none(), "it was applied");
         fs::write(set_aside_path(&listed), "{").unwrap();
-        let copied = copy_spooled(&listed, place.path(), "spool").unwrap().unwrap();
+        let copied = copy_spooled(&listed, place.path(), "spool", None).unwrap().unwrap();
         assert_eq!((copied.name.as_str(), copied.size), ("spool/1.set_aside", 1));
         assert!(place.path().join("spool/1.set_aside").exists());
     }

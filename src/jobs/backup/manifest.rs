@@ -2,21 +2,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
 
 use super::files::is_behind_link;
-use crate::recordings::Checksum;
+use crate::recordings::{Checksum, KeyError, KeyFile, Reader};
 use crate::store::{FORMER_SPOOL, SPOOL, SchemaError, Table, TableContent};
 use crate::time::Timestamp;
 
 pub const MANIFEST: &str = "manifest.json";
+/// The whole manifest of an encrypted backup; beside it [`MANIFEST`] says only what a list of backups has to know.
+pub const ENCRYPTED_MANIFEST: &str = "manifest.age";
 const FORMAT: &str = "perezvon-backup";
 /// Grows when an older program could not read a backup any more.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = ENCRYPTED_VERSION;
+/// Without encryption backups are what they were before there was any.
+const PLAIN_VERSION: u32 = 1;
+const ENCRYPTED_VERSION: u32 = 2;
 /// The folder of the tables inside a backup, and that of the recordings.
 pub(super) const TABLES: &str = "tables";
 pub(super) const RECORDINGS: &str = "recordings";
@@ -41,6 +46,9 @@ pub struct Manifest {
     pub files: Vec<FileEntry>,
     /// Recordings that rows name and that were not in the folder, or not with the checksum of their row.
     pub defects: Vec<String>,
+    /// The public part of the key that everything is encrypted to; `None`: nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<String>,
 }
 
 /// The nightly job deletes its own backups only.
@@ -74,6 +82,15 @@ pub struct FileEntry {
     pub name: String,
     pub size: u64,
     pub sha256: Sha256Hex,
+    /// The same of its plain bytes, if it is encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plain: Option<PlainSum>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlainSum {
+    pub size: u64,
+    pub sha256: Sha256Hex,
 }
 
 /// 64 hexadecimal digits in JSON.
@@ -102,6 +119,8 @@ pub enum ManifestError {
     Link,
     #[error("{MANIFEST} cannot be read: {0}")]
     Io(#[source] io::Error),
+    #[error("the backup is encrypted: {0}")]
+    Key(KeyError),
     #[error("{MANIFEST} is damaged: {0}")]
     Malformed(#[source] serde_json::Error),
     #[error("{MANIFEST} is of another format: {0:?}")]
@@ -122,7 +141,7 @@ impl Manifest {
     pub(super) fn new(created_at: Timestamp, made_by: MadeBy, engine: &str, schema_version: i64) -> Self {
         Self {
             format: FORMAT.to_owned(),
-            format_version: FORMAT_VERSION,
+            format_version: PLAIN_VERSION,
             schema_version,
             created_at,
             made_by,
@@ -132,28 +151,33 @@ impl Manifest {
             dangling: BTreeMap::new(),
             files: Vec::new(),
             defects: Vec::new(),
+            recipient: None,
         }
+    }
+
+    /// The same for a backup that is encrypted to this key.
+    pub(super) fn encrypted_to(self, recipient: &str) -> Self {
+        Self { format_version: ENCRYPTED_VERSION, recipient: Some(recipient.to_owned()), ..self }
+    }
+
+    /// What may be known without the key: when it was made and by whom.
+    pub(super) fn without_contents(&self) -> Self {
+        let empty = Self::new(self.created_at, self.made_by, &self.engine, self.schema_version);
+        Self { format_version: self.format_version, recipient: self.recipient.clone(), ..empty }
     }
 
     /// Reads the manifest of the backup in `folder`. No name in it leads out of the backup.
     pub fn read(folder: &Path) -> Result<Self, ManifestError> {
-        if is_behind_link(folder, MANIFEST) {
-            return Err(ManifestError::Link);
-        }
-        let text = match fs::read(folder.join(MANIFEST)) {
-            Ok(text) => text,
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                return Err(ManifestError::Missing);
-            }
-            Err(error) => return Err(ManifestError::Io(error)),
+        Self::read_with(folder, None)
+    }
+
+    /// The same with the key of an encrypted backup.
+    pub fn read_with(folder: &Path, key: Option<&KeyFile>) -> Result<Self, ManifestError> {
+        let outside = Self::read_file(folder, MANIFEST, None)?;
+        let manifest = match outside.format_version {
+            ENCRYPTED_VERSION => Self::read_file(folder, ENCRYPTED_MANIFEST, key)?,
+            _ => outside,
         };
-        let manifest: Self = serde_json::from_slice(&text).map_err(ManifestError::Malformed)?;
-        if manifest.format != FORMAT {
-            return Err(ManifestError::OtherFormat(manifest.format));
-        }
-        if manifest.format_version > FORMAT_VERSION {
-            return Err(ManifestError::Newer(manifest.format_version));
-        }
         if let Some(file) = manifest.files.iter().find(|file| !leads_inside(&file.name)) {
             return Err(ManifestError::Outside(file.name.clone()));
         }
@@ -166,6 +190,29 @@ impl Manifest {
             if !names.into_iter().all(is_plain) || !manifest.files.iter().any(|known| known.name == *file) {
                 return Err(ManifestError::Undescribed(table.name.clone()));
             }
+        }
+        Ok(manifest)
+    }
+
+    fn read_file(folder: &Path, name: &str, key: Option<&KeyFile>) -> Result<Self, ManifestError> {
+        if is_behind_link(folder, name) {
+            return Err(ManifestError::Link);
+        }
+        let mut text = Vec::new();
+        let read = Reader::open(&folder.join(name), key).and_then(|mut file| file.read_to_end(&mut text));
+        if let Err(error) = read {
+            return Err(match (error.kind(), KeyError::of(&error)) {
+                (io::ErrorKind::NotFound | io::ErrorKind::NotADirectory, _) => ManifestError::Missing,
+                (_, Some(error)) => ManifestError::Key(error.clone()),
+                (_, None) => ManifestError::Io(error),
+            });
+        }
+        let manifest: Self = serde_json::from_slice(&text).map_err(ManifestError::Malformed)?;
+        if manifest.format != FORMAT {
+            return Err(ManifestError::OtherFormat(manifest.format));
+        }
+        if manifest.format_version > FORMAT_VERSION {
+            return Err(ManifestError::Newer(manifest.format_version));
         }
         Ok(manifest)
     }
@@ -200,7 +247,8 @@ impl Manifest {
     }
 }
 
-fn is_spooled(name: &str) -> bool {
+/// A delivery that waited for the database.
+pub(super) fn is_spooled(name: &str) -> bool {
     [SPOOL, FORMER_SPOOL].iter().any(|spool| Path::new(name).starts_with(spool))
 }
 
@@ -217,6 +265,14 @@ pub struct BackupSummary {
     format: String,
     pub created_at: Timestamp,
     pub made_by: MadeBy,
+    #[serde(default)]
+    recipient: Option<String>,
+}
+
+impl BackupSummary {
+    pub fn is_encrypted(&self) -> bool {
+        self.recipient.is_some()
+    }
 }
 
 /// The finished backups in `folder`, oldest first. What is no backup of ours is passed over.
@@ -253,7 +309,8 @@ mod tests {
         };
         assert!(write(&manifest).is_ok());
         for name in ["../perezvon.db", "/etc/passwd", "recordings/../../x", ""] {
-            manifest.files = vec![FileEntry { name: name.to_owned(), size: 1, sha256: Sha256Hex(Checksum([0; 32])) }];
+            manifest.files =
+                vec![FileEntry { name: name.to_owned(), size: 1, sha256: Sha256Hex(Checksum([0; 32])), plain: None }];
             assert!(matches!(write(&manifest), Err(ManifestError::Outside(_))), "{name}");
         }
         manifest.files.clear();
@@ -267,7 +324,7 @@ mod tests {
         let names = ["2026/11/1.wav", ".spool/1.json", ".spool/2.set_aside", ".late/3.json", ".spool/reserve"];
         let files = names.map(|name| format!("{RECORDINGS}/{name}")).into_iter().chain(["tables/call.jsonl.gz".into()]);
         let sha256 = Sha256Hex(Checksum([0; 32]));
-        manifest.files = files.map(|name| FileEntry { name, size: 1, sha256 }).collect();
+        manifest.files = files.map(|name| FileEntry { name, size: 1, sha256, plain: None }).collect();
         assert_eq!((manifest.count_recordings(), manifest.count_waiting()), (1, 2));
     }
 }

@@ -7,6 +7,9 @@
 //!     tables/call.jsonl.gz               a table: gzip, a JSON array a row, values in the order of the manifest's columns
 //!     recordings/2026/11/1806….wav       below here everything has its name in the recordings folder
 //! ```
+//!
+//! With a key everything but the greetings is encrypted to it: tables (`….jsonl.gz.age`), messages as they lie in their folder,
+//! deliveries, and the manifest (`manifest.age`), beside which `manifest.json` says when the backup was made.
 
 mod check;
 mod files;
@@ -20,26 +23,29 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::recordings::KeyFile;
 use crate::store::tables_of_schema;
 
 pub use check::Problem;
 pub use files::lies_within;
 pub use make::{BackupError, BackupRequest, BackupSource, Made, make};
-pub use manifest::{BackupSummary, FileEntry, MANIFEST, MadeBy, Manifest, ManifestError, TableEntry, backups_in};
+pub use manifest::{
+    BackupSummary, ENCRYPTED_MANIFEST, FileEntry, MANIFEST, MadeBy, Manifest, ManifestError, TableEntry, backups_in,
+};
 pub use nightly::{BackupSettings, NightlyBackup};
 pub use restore::{Forgetting, Restored, RestoringError, restore};
 
-/// Reads a whole backup again. The answer is what is wrong with it.
+/// Reads a whole backup again, with the key if it is encrypted. The answer is what is wrong with it.
 ///
 /// # Errors
 /// When it has no manifest that can be read, or one whose tables are not those of its schema.
-pub async fn verify(folder: &Path) -> Result<(Manifest, Vec<Problem>), ManifestError> {
-    let of = folder.to_owned();
-    let manifest = blocking(move |_| Manifest::read(&of)).await?;
+pub async fn verify(folder: &Path, key: Option<&KeyFile>) -> Result<(Manifest, Vec<Problem>), ManifestError> {
+    let (of, its_key) = (folder.to_owned(), key.cloned());
+    let manifest = blocking(move |_| Manifest::read_with(&of, its_key.as_ref())).await?;
     manifest.check_tables(&tables_of_schema(manifest.schema_version).await?)?;
-    let folder = folder.to_owned();
+    let (folder, key) = (folder.to_owned(), key.cloned());
     blocking(move |stop| {
-        let problems = check::check(&folder, &manifest, &HashSet::new(), stop);
+        let problems = check::check(&folder, &manifest, &HashSet::new(), key.as_ref(), stop);
         Ok((manifest, problems))
     })
     .await

@@ -137,9 +137,9 @@ impl Worker {
                     let mut tries = nightly.tries();
                     (tries.failed_at, tries.made_at) = (None, Some(now));
                 }
-                if let Err(failed) =
-                    add_forgotten(&nightly.settings.folder.join(FORGOTTEN), &self.store.forgotten().await?)
-                {
+                let forgotten = self.store.forgotten().await?;
+                let key = nightly.source.key.as_ref();
+                if let Err(failed) = add_forgotten(&nightly.settings.folder.join(FORGOTTEN), &forgotten, key) {
                     warn!(error = %failed, "The list of forgotten numbers is not beside the backup: {failed}");
                 }
                 self.backup_made(nightly, &made).await?;
@@ -243,6 +243,7 @@ fn reason_in_russian(failed: &BackupError, folder: &Path) -> String {
         }
         BackupError::Io { path, .. } => format!("файл или папка {} недоступны", path.display()),
         BackupError::Store(_) => "база данных не читается".to_owned(),
+        BackupError::Key(error) => format!("{}; без шифрования копия не делается", error.in_russian()),
         BackupError::Manifest(_) | BackupError::Damaged(_) => {
             "записанное не прочиталось обратно, проверьте диск".to_owned()
         }
@@ -256,7 +257,8 @@ mod tests {
     #[test]
     fn backup_is_due_at_its_local_time() {
         let settings = BackupSettings { folder: "x".into(), at: Time::constant(3, 0, 0, 0), keep: 1 };
-        let nowhere = BackupSource { database: String::new(), recordings: PathBuf::new(), emergency: PathBuf::new() };
+        let nowhere =
+            BackupSource { database: String::new(), recordings: PathBuf::new(), emergency: PathBuf::new(), key: None };
         let nightly = NightlyBackup::new(settings, nowhere);
         let zone = TimeZone::get("Europe/Moscow").unwrap();
         let at = |text: &str| text.parse::<Timestamp>().unwrap();

@@ -14,11 +14,13 @@ use tokio::sync::mpsc;
 use super::blocking;
 use super::check::{self, Problem};
 use super::files;
-use super::manifest::{FileEntry, Manifest, ManifestError, RECORDINGS, TableEntry};
+use super::manifest::{FileEntry, Manifest, ManifestError, RECORDINGS, TableEntry, is_spooled};
 use crate::core::line;
 use crate::core::phone::PhoneNumber;
 use crate::jobs::forgotten::{FORGOTTEN_BESIDE_RECORDINGS, add_forgotten, spooled_naming};
-use crate::recordings::files_below;
+use crate::recordings::{
+    KeyError, KeyFile, RECIPIENT_MARK, RecordingName, files_below, is_encrypted, key_for, mark_folder,
+};
 use crate::store::{FORMER_SPOOL, ForgottenNumber, RestoreError, Restoring, SPOOL, SPOOL_RESERVE, Store, StoreError};
 use crate::time::Timestamp;
 
@@ -57,6 +59,9 @@ pub enum RestoringError {
     /// Nothing was touched.
     #[error("the folder {folder} is not empty: it has {file}")]
     FolderNotEmpty { folder: PathBuf, file: String },
+    /// Of the folder that the recordings are to come into. Nothing was touched.
+    #[error("the folder of recordings: {0}")]
+    Key(#[from] KeyError),
     #[error(transparent)]
     Database(#[from] RestoreError),
     #[error("{path}: {source}")]
@@ -82,17 +87,21 @@ impl RestoringError {
     }
 }
 
-/// Restores the backup in `backup`, without those who were forgotten since.
+/// Restores the backup in `backup`, without those who were forgotten since. With a key messages are encrypted afterwards,
+/// whether or not the backup is.
 pub async fn restore(
     backup: &Path,
     database: &str,
     recordings: &Path,
     forgetting: &Forgetting,
+    key: Option<&KeyFile>,
 ) -> Result<Restored, RestoringError> {
-    let (manifest, problems) = super::verify(backup).await?;
+    let (manifest, problems) = super::verify(backup, key).await?;
     if !problems.is_empty() {
         return Err(RestoringError::Damaged(problems));
     }
+    let (folder, its_key) = (recordings.to_owned(), key.cloned());
+    blocking(move |_| key_for(&folder, its_key.as_ref()).map(|_| ())).await?;
     // Where a restore was broken off, the folder may hold what that one brought.
     let in_the_way = files_in_the_way(recordings, &manifest)?;
     if let Some(file) = &in_the_way.foreign {
@@ -108,10 +117,10 @@ pub async fn restore(
     if let Some(unknown) = manifest.tables.iter().find(|entry| !restoring.knows(&entry.table)) {
         return Err(RestoreError::OtherTable(unknown.table.name.clone()).into());
     }
-    let restored = bring_recordings(backup, &manifest, recordings).await?;
+    let restored = bring_recordings(backup, &manifest, recordings, key).await?;
     let mut rows = 0;
     for entry in &manifest.tables {
-        fill(&mut restoring, backup, entry).await?;
+        fill(&mut restoring, backup, entry, key).await?;
         rows += entry.rows;
     }
     compare(&mut restoring, &manifest).await?;
@@ -162,7 +171,7 @@ async fn forget_again(
         }
     }
     let file = recordings.join(FORGOTTEN_BESIDE_RECORDINGS);
-    add_forgotten(&file, &all).map_err(RestoringError::at(&file))?;
+    add_forgotten(&file, &all, None).map_err(RestoringError::at(&file))?;
     Ok(count)
 }
 
@@ -182,7 +191,9 @@ fn files_in_the_way(recordings: &Path, manifest: &Manifest) -> Result<InTheWay, 
     for name in files_below(recordings).map_err(RestoringError::at(recordings))? {
         match name.as_str() {
             name if name.starts_with(".partial/") || name.ends_with(PARTIAL) || name == reserve => {}
-            name if name.starts_with(".instances/") || name == FORGOTTEN_BESIDE_RECORDINGS => {}
+            name if name.starts_with(".instances/")
+                || name == FORGOTTEN_BESIDE_RECORDINGS
+                || name == RECIPIENT_MARK => {}
             name if known.contains(name) => in_the_way.of_this_backup = Some(name.to_owned()),
             name => in_the_way.foreign = Some(name.to_owned()),
         }
@@ -195,12 +206,21 @@ const PARTIAL: &str = ".partial";
 
 /// Copies all recordings; the answer is how many. They share no bytes with the backup: what happens to one copy spares the
 /// other.
-async fn bring_recordings(backup: &Path, manifest: &Manifest, recordings: &Path) -> Result<usize, RestoringError> {
-    let (backup, recordings) = (backup.to_owned(), recordings.to_owned());
+async fn bring_recordings(
+    backup: &Path,
+    manifest: &Manifest,
+    recordings: &Path,
+    key: Option<&KeyFile>,
+) -> Result<usize, RestoringError> {
+    let (backup, recordings, key) = (backup.to_owned(), recordings.to_owned(), key.cloned());
     let wanted: Vec<(String, FileEntry)> =
         manifest.recordings().map(|(name, entry)| (name.to_owned(), entry.clone())).collect();
     blocking(move |stop| {
-        files::make_folders(&recordings).map_err(RestoringError::at(&recordings))?;
+        let partial = recordings.join(".partial");
+        files::make_folders(&partial).map_err(RestoringError::at(&recordings))?;
+        if let Some(key) = key.as_ref().map(KeyFile::key).transpose()? {
+            mark_folder(&recordings, &partial, key).map_err(RestoringError::at(&recordings))?;
+        }
         let mut count = 0;
         for (name, entry) in wanted {
             if stop.load(std::sync::atomic::Ordering::Relaxed) {
@@ -208,9 +228,8 @@ async fn bring_recordings(backup: &Path, manifest: &Manifest, recordings: &Path)
             }
             let to = recordings.join(&name);
             let partial = recordings.join(format!("{name}{PARTIAL}"));
-            let (size, sha256) =
-                files::copy(&backup.join(RECORDINGS).join(&name), &partial).map_err(RestoringError::at(&to))?;
-            if size != entry.size || sha256 != entry.sha256.0 {
+            let from = backup.join(RECORDINGS).join(&name);
+            if !bring(&from, &partial, &name, &entry, key.as_ref()).map_err(RestoringError::at(&to))? {
                 return Err(RestoringError::Damaged(vec![Problem::Changed(entry.name)]));
             }
             fs::rename(&partial, &to).map_err(RestoringError::at(&to))?;
@@ -221,14 +240,33 @@ async fn bring_recordings(backup: &Path, manifest: &Manifest, recordings: &Path)
     .await
 }
 
+/// Copies one file; `false`: it is not what the manifest says. Deliveries come plain, for the service reads them so, and
+/// messages encrypted if there is a key.
+fn bring(from: &Path, to: &Path, name: &str, entry: &FileEntry, key: Option<&KeyFile>) -> io::Result<bool> {
+    let stored = (entry.size, entry.sha256.0);
+    let is_message = name.parse::<RecordingName>().is_ok_and(|name| name.voicemail_id().is_some());
+    match entry.plain {
+        Some(plain) if is_spooled(name) => Ok(files::copy_plain(from, to, key)? == (plain.size, plain.sha256.0)),
+        None if is_message && key.is_some() && !is_encrypted(from)? => {
+            Ok(files::copy_encrypted(from, to, key)?.plain == Some(stored))
+        }
+        _ => Ok(files::copy(from, to)? == stored),
+    }
+}
+
 /// Reads a table from its file on a thread of its own, and inserts it chunk by chunk.
-async fn fill(restoring: &mut Restoring, backup: &Path, entry: &TableEntry) -> Result<(), RestoringError> {
+async fn fill(
+    restoring: &mut Restoring,
+    backup: &Path,
+    entry: &TableEntry,
+    key: Option<&KeyFile>,
+) -> Result<(), RestoringError> {
     let path = backup.join(&entry.file);
     let (sender, mut chunks) = mpsc::channel::<Vec<Vec<u8>>>(2);
     let reading = {
-        let path = path.clone();
+        let (path, key) = (path.clone(), key.cloned());
         tokio::task::spawn_blocking(move || {
-            let mut lines = check::Lines::open(&path)?;
+            let mut lines = check::Lines::open(&path, key.as_ref())?;
             let (mut chunk, mut bytes) = (Vec::new(), 0);
             loop {
                 let line = lines.next_line()?.map(<[u8]>::to_vec);

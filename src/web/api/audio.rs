@@ -1,7 +1,5 @@
 //! The sound of a message, whole or in parts. Whoever listens is written down first.
 
-use std::io::SeekFrom;
-
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{
@@ -12,8 +10,6 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
-use tokio_util::io::ReaderStream;
 use tracing::error;
 use utoipa::{IntoParams, ToSchema};
 
@@ -32,6 +28,8 @@ const ONE_LISTENING: SignedDuration = SignedDuration::from_mins(10);
 const LISTEN: &str = "listen";
 /// And for taking the file along.
 const DOWNLOAD: &str = "download";
+/// The kind of the problem for want of a key.
+const LOCKED: &str = "urn:perezvon:voicemail-locked";
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -74,7 +72,8 @@ pub async fn listen(
     let voicemail = house.store.voicemail(id).await?.ok_or(Error::NotFound)?;
     let sound = stored(&voicemail)?;
     let name: RecordingName = sound.name.parse().map_err(|_| missing(id, "its name is not one of ours"))?;
-    let (mut file, size) = house.folder.open_recording(&name).await.map_err(|failed| unreadable(id, &failed))?;
+    let recording = house.folder.open_recording(&name).await.map_err(|failed| unreadable(id, &failed))?;
+    let size = recording.size_bytes();
     let headers = described(id, sound, given(&params.download) == Some("1"));
     if is_known(&request.headers, &headers[ETAG]) {
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
@@ -89,8 +88,7 @@ pub async fn listen(
     }
     let action = if given(&params.download) == Some("1") { DOWNLOAD } else { LISTEN };
     write_down(&house, person, action, &request, id, length).await?;
-    file.seek(SeekFrom::Start(start)).await.map_err(|failed| missing(id, &failed))?;
-    let body = Body::from_stream(ReaderStream::new(file.take(length)));
+    let body = Body::from_stream(recording.part(start, length));
     Ok((status, headers, sizes(status, start, length, size), body).into_response())
 }
 
@@ -218,7 +216,13 @@ async fn write_down(
 
 fn unreadable(id: i64, failed: &ReadError) -> Problem {
     match failed {
-        ReadError::Missing(_) | ReadError::BeyondEnd { .. } => missing(id, failed),
+        ReadError::Missing(_) => missing(id, failed),
+        ReadError::Locked { error, .. } => {
+            error!(voicemail.id = id, error = %error, "The sound of voicemail {id} cannot be decrypted: {error}");
+            let detail =
+                "the sound is encrypted, and the key that opens it is not there; it plays again once the key is back";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, LOCKED, "The sound is locked", detail)
+        }
         ReadError::Io { source, .. } => {
             error!(voicemail.id = id, error = %source, "The sound of voicemail {id} cannot be read: {source}");
             Problem::plain(StatusCode::SERVICE_UNAVAILABLE, "the disk with the recordings cannot be read")

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tracing::error;
 
 use super::calendar::words::{rule_words, time_words};
-use super::desk::{Message, messages};
+use super::desk::{Message, messages, tell_locked};
 use super::dial_link::{DialLink, dial_link, link_said_numbers};
 use super::frame::{Frame, Here};
 use super::log::{card_address, lasted, other_party, outcome_words};
@@ -140,6 +140,7 @@ async fn recorded(
     wall: &Wall<'_>,
 ) -> Result<Vec<Recorded>, Error> {
     let mut messages = messages(voicemails, person, wall);
+    tell_locked(&house.folder, &mut messages).await;
     link_said_numbers(house, &mut messages, callback.map(|view| &view.callback), person, wall).await?;
     let with_what_may_be_done = messages.into_iter().zip(voicemails).map(|(message, voicemail)| {
         let name = voicemail.sound.as_ref().filter(|_| message.audio.is_some()).map(|sound| &sound.name);

@@ -39,7 +39,7 @@ use crate::core::officer::Role;
 use crate::time::Timestamp;
 use crate::web::{Error, House};
 
-pub(super) use self::message::{Message, messages};
+pub(super) use self::message::{Message, messages, tell_locked};
 pub(super) use self::siblings::{held_number, sentence};
 pub(super) use self::view::parts;
 
@@ -168,6 +168,7 @@ async fn draw(
     unfold(&mut groups, at, &view);
     if let Some(card) = groups.iter_mut().flat_map(|group| &mut group.cards).find(|card| card.unfolded) {
         let is_held = card.is_held_by_colleague() || card.held_elsewhere();
+        tell_locked(&house.folder, &mut card.messages).await;
         link_said_numbers_of_card(house, &mut card.messages, card.id, is_held, person, &wall).await?;
     }
     if may_act && let Some(card) = groups.iter_mut().flat_map(|group| &mut group.cards).find(|card| card.unfolded) {

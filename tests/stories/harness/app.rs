@@ -62,6 +62,8 @@ pub struct Setup {
     pub public_url: String,
     /// Further keys of `[server]`.
     pub server_keys: String,
+    /// Further keys of `[storage]`.
+    pub storage_keys: String,
     /// The phones of the officers, of both lines.
     pub ring: Vec<&'static str>,
     /// Further keys of both lines.
@@ -76,7 +78,18 @@ pub struct Setup {
 
 impl Setup {
     fn text(&self, database: &str, folder: &Path) -> String {
-        let Self { hours, public_url, server_keys, ring, line_keys, provider, provider_keys, api_base, tables } = self;
+        let Self {
+            hours,
+            public_url,
+            server_keys,
+            storage_keys,
+            ring,
+            line_keys,
+            provider,
+            provider_keys,
+            api_base,
+            tables,
+        } = self;
         let recordings = folder.join("recordings");
         format!(
             r#"
@@ -87,6 +100,7 @@ impl Setup {
             database = "{database}"
             recordings = "{}"
             emergency = "{}"
+            {storage_keys}
             [hours]
             {hours}
             [[lines]]
@@ -163,6 +177,7 @@ impl App {
             hours: String::new(),
             public_url: PUBLIC_URL.to_owned(),
             server_keys: String::new(),
+            storage_keys: String::new(),
             ring: vec!["+79280000055", "+79280000056"],
             line_keys: String::new(),
             provider: "twilio",

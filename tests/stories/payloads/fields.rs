@@ -32,7 +32,7 @@ const WORDS: &str = "
     config prompts: sounds
     config provider: account_sid api_base ari_base ari_user kind name recording_hosts signature trunk
     config server: listen public_url
-    config storage: database emergency recordings
+    config storage: database emergency key_file recordings
     config transcription: url
     config week: fri mon sat sun thu tue wed
     twilio: CallDuration CallInitiatedAt CallStatus DialBridged DialCallDuration DialCallStatus Digits Direction ParentCallSid

@@ -2,7 +2,7 @@
 
 use crate::core::officer::Role;
 use crate::core::phone::PhoneNumber;
-use crate::recordings::LEAST_SPEECH_MS;
+use crate::recordings::{Folder, LEAST_SPEECH_MS, RecordingName};
 use crate::store::{Person, StoredSound, Voicemail, VoicemailState};
 use crate::time::elapsed_ms;
 use crate::web::pages::dial_link::DialLink;
@@ -26,6 +26,8 @@ pub(in crate::web::pages) struct Message {
     pub seconds: i64,
     /// The address of the sound, if this person may listen.
     pub audio: Option<String>,
+    /// Its file, if there is one.
+    recording: Option<RecordingName>,
     /// The picture, if there is sound.
     pub wave: Option<String>,
     pub view_box: String,
@@ -62,6 +64,19 @@ pub(super) fn messages_of(
     dialable: Option<bool>,
 ) -> Vec<Message> {
     voicemails.iter().map(|voicemail| Message::of(voicemail, person, wall, dialable)).collect()
+}
+
+/// Says of messages that cannot be decrypted why, in the place of their player. While the key is in its place nothing is read.
+pub(in crate::web::pages) async fn tell_locked(folder: &Folder, messages: &mut [Message]) {
+    let Err(error) = folder.key_state().await else { return };
+    for message in messages.iter_mut().filter(|message| message.audio.is_some()) {
+        let Some(name) = &message.recording else { continue };
+        if folder.is_encrypted(name).await {
+            message.audio = None;
+            let why = error.in_russian();
+            message.notes.push(format!("Сообщение зашифровано и пока не звучит: {why}. Скажите администратору."));
+        }
+    }
 }
 
 /// Why a recording could not be had, from the words of the job that tried.
@@ -140,6 +155,7 @@ impl Message {
             received: wall.listed(voicemail.received_at),
             length: measured_ms.map_or_else(String::new, length),
             audio: sound.filter(|_| may_listen).map(|_| format!("/api/v1/voicemails/{}/audio", voicemail.id)),
+            recording: sound.and_then(|sound| sound.name.parse().ok()),
             wave: sound.filter(|_| may_listen && measured_ms.is_some()).map(|sound| waveform::path(&sound.peaks)),
             view_box: waveform::view_box(),
             notes,

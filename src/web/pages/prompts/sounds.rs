@@ -36,7 +36,9 @@ pub(super) async fn listen(
     let bytes = match house.folder.read(&name).await {
         Ok(bytes) => bytes,
         Err(ReadError::Io { source, .. }) => return Ok(Failure::ours(&source.to_string()).into_response()),
-        Err(ReadError::Missing(_) | ReadError::BeyondEnd { .. }) => return Err(Error::SoundMissing.into()),
+        // Greetings are kept plain.
+        Err(ReadError::Locked { error, .. }) => return Ok(Failure::ours(&error.to_string()).into_response()),
+        Err(ReadError::Missing(_)) => return Err(Error::SoundMissing.into()),
     };
     let bytes = match what.as_str() {
         "line" => through_the_line(bytes).await?,
