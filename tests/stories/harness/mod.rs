@@ -31,7 +31,7 @@ pub use form::{Answer, Form};
 pub use postgres::{database as fresh_postgres_database, drop_database as drop_postgres_database};
 pub use program::Program;
 pub use small_disk::SmallDisk;
-pub use smtp::{MailServer, Manners};
+pub use smtp::{MailServer, Manners, Received};
 pub use sound::{SAME_WORDS, likeness, words};
 
 /// The two databases that every story runs on, from one text.
