@@ -8,6 +8,7 @@ use axum::http::Request;
 use axum::http::header::{CONTENT_TYPE, COOKIE};
 use perezvon::app::cli::{OfficerCommand, TokenCommand};
 use perezvon::app::demo::{CallPlan, Ending};
+use perezvon::app::hours::{self, HoursArgs};
 use perezvon::app::privacy::{self, FindArgs};
 use perezvon::app::{backup, pbx, people, provider};
 use perezvon::core::greetings::GreetingKind;
@@ -16,7 +17,7 @@ use perezvon::jobs::backup::MANIFEST;
 use tower::ServiceExt;
 
 use super::surfaces::{self, LINE, OVERRIDE, Texts};
-use super::ATTACK;
+use super::{ATTACK, fields};
 use crate::backups::{back_up, here};
 use crate::entrances::templates;
 use crate::greetings::draft;
@@ -32,6 +33,98 @@ const BLOCKED: &str = "+79281230703";
 const NOT_READ: [&str; 5] = ["/callbacks/events", "/assets/", "/greetings/", "/logout", "/webhooks/"];
 /// Pages of one address, by its further words: months and filters go on for ever.
 const MAX_PAGES_OF_ADDRESS: usize = 6;
+
+/// Where each text stands at least.
+const STANDS_ON: &str = "
+    calendar: config line audience; config override reason; config school name; config line email;
+        form reason of a day; day of an uploaded calendar
+    csv: config line title; form name of an officer; form name of a caller; form note of a caller;
+        form reason of a block; form summary; form note of an outcome; form summary by hand; form email;
+        form name of who is invited; form reason of a day; form reason of a closure; day of an uploaded calendar;
+        command officer add; command officer add --login; command token add
+    dialplan: config line title
+    json: config line title; config line audience; config override reason; config school name;
+        config transcription model; config line email; config school site; config school regulation_url; transcript;
+        twilio From; twilio CallSid; twilio RecordingSid; twilio RecordingUrl; twilio To; twilio ForwardedFrom;
+        twilio Diversion; twilio SipHeader_Diversion; twilio Caller; twilio Called; asterisk id; asterisk from;
+        asterisk line; asterisk diversion; form name of an officer; form name of a caller; form note of a caller;
+        form reason of a block; form summary; form reference; form note of an attempt; form note of an outcome;
+        form summary by hand; form reference by hand; form email; form reason of a day; day of an uploaded calendar;
+        program voicemail damage; program voicemail failure; program placed_call actor_name
+    letter: config line title; config mail to; config mail alarms_to; config mail from; twilio To; twilio Called;
+        asterisk line; form summary; form summary by hand; form email; program alarm told
+    page: config line title; config line audience; config school name; config school order; config line email;
+        config school site; config school regulation_url; transcript; twilio From; twilio CallSid;
+        twilio RecordingSid; twilio RecordingUrl; twilio To; twilio ForwardedFrom; twilio Diversion;
+        twilio SipHeader_Diversion; twilio Caller; twilio Called; asterisk id; asterisk from; asterisk line;
+        asterisk diversion; form name of an officer; form name of a caller; form note of a caller;
+        form reason of a block; form summary; form reference; form note of an attempt; form note of an outcome;
+        form summary by hand; form reference by hand; form email; form name of who is invited; form reason of a day;
+        form reason of a closure; day of an uploaded calendar; program prompt read_text; program prompt uploader_name;
+        program alarm told; program reconciliation error; command officer add; command officer add --login;
+        command token add
+    printed: config override reason; transcript; form name of an officer; form name of a caller;
+        form note of a caller; form reason of a block; form summary; form note of an attempt; form note of an outcome;
+        form name of who is invited; program placed_call actor_name; command officer add; command officer add --login;
+        command token add
+    twiml: config line audience; config provider voice; config provider language
+    xlsx: config line title; form name of an officer; form name of a caller; form note of a caller;
+        form reason of a block; form summary; form note of an outcome; form summary by hand; form email;
+        form name of who is invited; form reason of a day; form reason of a closure; day of an uploaded calendar;
+        command officer add; command officer add --login; command token add";
+
+/// Texts that the database keeps and nobody is shown: a word of ours is shown in their place.
+const SHOWN_NOWHERE: [&str; 2] = ["program prompt damage", "program job last_error"];
+
+/// Columns that hold texts of people and of other programs.
+const COLUMNS_OF_TEXTS: &str = "
+    alarm: subject told
+    audit: actor_name detail
+    blocked_number: actor_name reason
+    call: caller_raw dialled forwarded_from provider_call_id recordings
+    call_key: provider_call_id
+    callback: actor_name note reference summary
+    callback_history: actor_name before_desk note
+    contact: name note
+    hours_change: actor_name ended_by_name reason
+    job: last_error
+    mail: recipient
+    officer: login name
+    placed_call: actor_name
+    prompt: damage read_text uploader_name
+    reconciliation: error
+    token: name
+    voicemail: damage failure recording_id transcript transcript_model url";
+
+/// Columns that hold words of a list, numbers, ids, digests and addresses of our own, or what another column holds too.
+const COLUMNS_OF_WORDS: &str = "
+    alarm: kind
+    audit: action actor_id address object
+    blocked_number: actor_id number
+    call: calendar_version caller day_rule direction keyed_digits line outcome provider ringing time_state
+    call_key: provider
+    callback: actor_id asker callback_number caller channel dial_number line reason registration_number state topic
+    callback_history: actor_id kind outcome
+    contact: number
+    contact_word: number
+    delivery: content_type endpoint method provider target
+    forgotten: stand_in
+    hours_change: actor_id content data_set ended_by_id from_date greeting kind line to_date
+    job: alarm_subject kind lane leased_by
+    lease: leased_by name
+    mail: about attachment_name body kind subject
+    mail_plan: about kind
+    meta: key value
+    number_lock: tail
+    number_tail: number
+    officer: password_hash role telephone
+    placed_call: actor_id ending line_number number provider telephone
+    prompt: kind line name original_name original_type uploader_id
+    reconciliation: next_address next_list provider
+    search_progress: part
+    session: content id
+    token: role
+    voicemail: content_type format name state";
 
 /// The texts that are kept, each with a number of its own.
 #[derive(Default)]
@@ -99,6 +192,59 @@ impl Surfaces {
     }
 }
 
+impl Surfaces {
+    /// Each text was seen where it belongs, or nothing was tried.
+    fn check_that_all_stand(&self, marks: &Marks) {
+        let names: BTreeSet<&String> = marks.0.iter().collect();
+        let untried: Vec<_> = fields::texts()
+            .into_iter()
+            .filter(|field| !names.iter().any(|name| name.starts_with(field.as_str())))
+            .collect();
+        assert!(untried.is_empty(), "fields whose text is not tried: {untried:?}");
+        let mut missing = Vec::new();
+        let listed: Vec<(&str, Vec<&str>)> = fields::lists(STANDS_ON, "; ").into_iter().collect();
+        for (number, field) in marks.0.iter().enumerate() {
+            let seen = self.seen.get(&number).cloned().unwrap_or_default();
+            let expected: Vec<&str> = listed
+                .iter()
+                .filter(|(_, fields)| fields.contains(&field.as_str()))
+                .map(|(surface, _)| *surface)
+                .collect();
+            let is_hidden = SHOWN_NOWHERE.contains(&field.as_str());
+            if expected.is_empty() != is_hidden || seen.is_empty() != is_hidden {
+                missing.push(format!("{field}: not in the lists, or seen nowhere: {seen:?}"));
+            }
+            let absent = expected.iter().filter(|surface| !seen.contains(**surface));
+            missing.extend(absent.map(|surface| format!("{field} does not stand on {surface}")));
+        }
+        assert!(missing.is_empty(), "{missing:#?}");
+    }
+}
+
+/// Each column that holds texts has one that acts, and a new column is known.
+async fn check_columns(app: &App) {
+    let columns = |list| {
+        let tables = fields::lists(list, " ");
+        let columns =
+            tables.iter().flat_map(|(table, columns)| columns.iter().map(move |column| format!("{table}.{column}")));
+        columns.collect::<BTreeSet<String>>()
+    };
+    let (texts, words) = (columns(COLUMNS_OF_TEXTS), columns(COLUMNS_OF_WORDS));
+    let mut there = BTreeSet::new();
+    let mut empty = Vec::new();
+    for (table, column) in text_columns(app).await {
+        let name = format!("{table}.{column}");
+        let sql = format!("SELECT COUNT(*) FROM {table} WHERE {column} LIKE '%zq__q%'");
+        if texts.contains(&name) && app.number(&sql).await == 0 {
+            empty.push(name.clone());
+        }
+        there.insert(name);
+    }
+    let known: BTreeSet<String> = texts.union(&words).cloned().collect();
+    assert_eq!(there, known, "columns of texts that nobody knows, or that are gone");
+    assert!(empty.is_empty(), "columns of texts without one: {empty:?}");
+}
+
 fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap()
 }
@@ -135,7 +281,8 @@ async fn configure(app: &App, marks: &mut Marks, mail: &MailServer, speech: &Spe
         others.concat()
     );
     app.restart(|setup| {
-        setup.hours = format!("overrides = [{{ from = 2026-12-24, to = 2026-12-24, mode = \"closed\", reason = {reason} }}]");
+        setup.hours =
+            format!("overrides = [{{ from = 2026-12-24, to = 2026-12-24, mode = \"closed\", reason = {reason} }}]");
         setup.line_keys = line_keys;
         setup.provider_keys += &format!("\n{spoken}");
         setup.tables = tables;
@@ -261,6 +408,9 @@ async fn officers<'a>(app: &'a App, marks: &mut Marks, found: &mut Surfaces) -> 
         .post("/calendar/check", &[("step", "close"), ("line", "staff"), ("until", "day"), ("reason", &reason)])
         .await;
     change_hours(&mut admin, found, looked).await;
+    let closure = app.number("SELECT id FROM hours_change WHERE kind = 'closure'").await.to_string();
+    let looked = admin.post("/calendar/check", &[("step", "open"), ("id", &closure)]).await;
+    change_hours(&mut admin, found, looked).await;
     let summary =
         marks.text("day of an uploaded calendar").replace('\\', "\\\\").replace(';', "\\;").replace(',', "\\,");
     let days = [
@@ -282,6 +432,17 @@ async fn officers<'a>(app: &'a App, marks: &mut Marks, found: &mut Surfaces) -> 
 async fn programs(app: &App, marks: &mut Marks, found: &mut Surfaces) {
     draft(app, GreetingKind::Closed, 1).await;
     app.store().raise_alarm("unknown_line", "zq", "zq", app.now()).await.unwrap();
+    let (callback, _) = callback_of(app, FIRST).await;
+    app.sql(&format!(
+        "INSERT INTO placed_call (id, callback_id, actor_id, actor_name, telephone, number, line_number, provider, asked_at, over_at)
+         VALUES (1, {callback}, 'officer 7', '', '101', '{FIRST}', '{PARENTS}', 'asterisk', 1, 1)"
+    ))
+    .await;
+    app.sql(
+        "INSERT INTO reconciliation (id, provider, service_since, listed, known, restored)
+         VALUES (1, 'twilio', 1, 0, 0, 0) ON CONFLICT (provider) DO NOTHING",
+    )
+    .await;
     for (column, table, rows) in [
         ("read_text", "prompt", "id > 0"),
         ("damage", "prompt", "id > 0"),
@@ -291,6 +452,7 @@ async fn programs(app: &App, marks: &mut Marks, found: &mut Surfaces) {
         ("told", "alarm", "subject = 'zq'"),
         ("last_error", "job", "id > 0"),
         ("error", "reconciliation", "provider = 'twilio'"),
+        ("actor_name", "placed_call", "id = 1"),
     ] {
         let text = marks.text(&format!("program {table} {column}")).replace('\'', "''");
         app.sql(&format!("UPDATE {table} SET {column} = '{text}' WHERE {rows}")).await;
@@ -338,6 +500,7 @@ async fn read_pages(app: &App, cookie: &str, found: &mut Surfaces) {
     let exports = ["/callbacks.csv", "/callbacks.xlsx", "/callbacks/print", "/api/v1/callbacks"]
         .map(|it| format!("{it}?period=all&state=all"));
     addresses.extend(more.into_iter().chain(exports));
+    addresses.push("/prompts?line=parents&text=closed".to_owned());
     addresses.extend(["2026-12", "2026-11"].map(|month| format!("/calendar?month={month}")));
     let (mut known, mut times): (BTreeSet<String>, BTreeMap<String, usize>) = Default::default();
     while let Some(address) = addresses.pop() {
@@ -393,6 +556,10 @@ async fn read_commands(app: &App, found: &mut Surfaces) {
         (pbx::ConfigArgs { url: Some("http://127.0.0.1:8080".to_owned()), ..Default::default() }, Vec::new());
     pbx::config(&config, &args, &mut out).unwrap();
     found.add("dialplan", "pbx config", surfaces::dialplan(&String::from_utf8(out).unwrap()));
+    let (args, mut out) =
+        (HoursArgs { at: Some("2026-12-24T12:00:00+03:00".to_owned()), ..HoursArgs::default() }, Vec::new());
+    hours::run(&args, &config.default_calendar, &mut std::io::empty(), &mut out).unwrap();
+    found.add("printed", "hours", surfaces::printed(&String::from_utf8(out).unwrap()));
     let backup = back_up(app).await;
     found.document("manifest", "application/json", &std::fs::read(backup.join(MANIFEST)).unwrap());
     let mut out = Vec::new();
@@ -424,24 +591,20 @@ stories! {
         configure(app, &mut marks, &mail, &speech).await;
         callers(app, &mut marks, &speech, &mut found).await;
         app.clock.set(monday("08:55"));
-        let mut admin = officers(app, &mut marks, &mut found).await;
+        let admin = officers(app, &mut marks, &mut found).await;
         programs(app, &mut marks, &mut found).await;
         app.write_letters().await;
         for letter in mail.letters() {
             found.add("letter", &letter.subject(), surfaces::letter(&letter));
         }
         read_commands(app, &mut found).await;
-        read_pages(app, &std::mem::take(&mut admin.cookie), &mut found).await;
-        read_pages(app, "", &mut found).await;
-        println!("{:?}", found.read);
-        for (number, field) in marks.0.iter().enumerate() {
-            println!("{field}: {:?}", found.seen.get(&number));
-        }
-        for (table, column) in text_columns(app).await {
-            let count = app.number(&format!("SELECT COUNT(*) FROM \"{table}\" WHERE {column} LIKE '%zq%q%'")).await;
-            println!("COLUMN {table}.{column} {count}");
+        let officer = app.browser("Мадина И.", Role::Officer).await.cookie;
+        for cookie in [&admin.cookie, &officer, ""] {
+            read_pages(app, cookie, &mut found).await;
         }
         assert!(found.wrong.is_empty(), "{:#?}", found.wrong);
+        found.check_that_all_stand(&marks);
+        check_columns(app).await;
         app.leave_the_jobs().await;
     }
 }

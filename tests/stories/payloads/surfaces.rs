@@ -309,6 +309,32 @@ pub fn dialplan(text: &str) -> Texts {
         .find(|line| !is_known(line) || line.starts_with(";--") || !line.starts_with(';') && line.contains("zq"));
     match strange {
         Some(line) => Err(format!("a line that nobody meant: {line}")),
-        None => Ok(vec![text.to_owned()]),
+        None => without_override(vec![text.to_owned()]),
+    }
+}
+
+#[test]
+fn reader_of_each_surface_notices_what_acts() {
+    let event = |line: &str| format!("BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\n{line}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n");
+    let letter = |head: &str, text: &str| {
+        let raw = format!("From: a@x\r\n{head}Content-Type: text/plain\r\n\r\n{text}\r\n");
+        self::letter(&Received { to: Vec::new(), raw })
+    };
+    let formula = "\u{feff}Имя\r\n=1+1\r\n";
+    for (harmless, acts) in [
+        (html("<p title=\"a\">&#60;zq&#62;</p>"), html("<p><zq></p>")),
+        (html("<img src=\"/x\" alt=\"&#34; zq\">"), html("<img src=\"/x\" alt=\"\" zq=\"\">")),
+        (html("<a href=\"/x\">a</a>"), html("<a href=\"javascript:x\">a</a>")),
+        (html("<p>Анна</p>"), html("<p>Ан\u{202e}на</p>")),
+        (csv("\u{feff}Имя\r\n'=1+1\r\n".as_bytes()), csv(formula.as_bytes())),
+        (calendar(&event("SUMMARY:a\\nX-ZQ:b")), calendar(&event("SUMMARY:a\r\nX-ZQ:b"))),
+        (twiml("<Response><Say>&lt;Dial&gt;</Say></Response>"), twiml("<Response><Say><Sms/></Say></Response>")),
+        (twiml("<Response/>"), twiml("<!DOCTYPE x><Response>&xxe;</Response>")),
+        (letter("", "a"), letter("Bcc: zq@example.org\r\n", "a")),
+        (letter("", "a Bcc: zq@example.org"), letter("", "a\r\nBcc: zq@example.org")),
+        (printed("a Bcc: zq@example.org"), printed("a\u{1b}[2J")),
+        (dialplan("; zq\n[perezvon]\n"), dialplan("[perezvon]\nexten => s,1,System(zq)\n")),
+    ] {
+        assert!(harmless.is_ok() && acts.is_err(), "{harmless:?} {acts:?}");
     }
 }
