@@ -83,6 +83,11 @@ pub fn tell_on_one_thread(engine: Engine, story: Story) {
     run(&mut tokio::runtime::Builder::new_current_thread(), engine, story);
 }
 
+/// The same on threads of this runtime.
+pub fn tell_on(runtime: &mut tokio::runtime::Builder, engine: Engine, story: Story) {
+    run(runtime, engine, story);
+}
+
 fn run(runtime: &mut tokio::runtime::Builder, engine: Engine, story: Story) {
     runtime.enable_all().build().unwrap().block_on(async {
         let app = App::start(engine).await;
