@@ -46,7 +46,7 @@ mod tests {
         let error = serde_json::from_str::<u32>(" \"8 928 111-22-33\"").unwrap_err();
         assert!(error.to_string().contains("111-22-33"), "{error}");
         assert_eq!(json_error(&error), "a value of another kind than expected at line 1, column 18");
-        let error = serde_json::from_str::<u32>("{").unwrap_err();
+        let error = serde_json::from_str::<u32>("").unwrap_err();
         assert!(json_error(&error).starts_with("it breaks off at line 1"), "{error}");
     }
 
