@@ -5,7 +5,7 @@ use super::Probe;
 use crate::app::config::Config;
 use crate::app::house;
 use crate::jobs::{Http, NoAnswer};
-use crate::providers::{ApiRequest, List, Listing, Provider, listing_of};
+use crate::providers::{ApiRequest, List, ListedNumber, Listing, Provider, listing_of};
 use crate::time::Timestamp;
 
 /// Numbers whose wrong address is told; more of them are wrong in the same way.
@@ -60,7 +60,8 @@ async fn numbers(
     let wanted = format!("{}/webhooks/{}/voice", config.server.public_url, provider.name());
     let ours: Vec<_> = listed.iter().filter(|listed| config.lines.is_own(&listed.number)).collect();
     // Their address stands with the application, which the list of numbers does not have.
-    let (elsewhere, plain): (Vec<_>, Vec<_>) = ours.iter().partition(|listed| listed.answered_by.is_some());
+    let (elsewhere, plain): (Vec<&ListedNumber>, Vec<&ListedNumber>) =
+        ours.iter().partition(|listed| listed.answered_by.is_some());
     let of_applications: Vec<String> = elsewhere.iter().take(MAX_TOLD).map(|listed| listed.number.spaced()).collect();
     let wrong: Vec<String> = plain
         .iter()

@@ -1,7 +1,7 @@
 //! Texts that are kept: each field carries one of its own, which is looked for on every page, in every export, letter, document
 //! for a provider and file of a command, with the parser of whoever reads it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
@@ -481,7 +481,7 @@ async fn read_pages(app: &App, cookie: &str, found: &mut Surfaces) {
         rows.iter().map(|row| sqlx::Row::get::<i64, _>(row, 0)).collect::<Vec<_>>()
     };
     let (callbacks, calls, people) = (ids("callback").await, ids("call").await, ids("officer").await);
-    let mut addresses = Vec::new();
+    let mut addresses = VecDeque::new();
     for template in templates("GET") {
         let ids = match template.trim_start_matches("/api/v1").split('/').nth(1).unwrap_or_default() {
             "callbacks" => &callbacks,
@@ -492,7 +492,7 @@ async fn read_pages(app: &App, cookie: &str, found: &mut Surfaces) {
         match template.contains('{') {
             true => addresses
                 .extend(ids.iter().map(|id| template.replace("{id}", &id.to_string()).replace("{verb}", "claim"))),
-            false => addresses.push(template.to_owned()),
+            false => addresses.push_back(template.to_owned()),
         }
     }
     let more =
@@ -500,10 +500,10 @@ async fn read_pages(app: &App, cookie: &str, found: &mut Surfaces) {
     let exports = ["/callbacks.csv", "/callbacks.xlsx", "/callbacks/print", "/api/v1/callbacks"]
         .map(|it| format!("{it}?period=all&state=all"));
     addresses.extend(more.into_iter().chain(exports));
-    addresses.push("/prompts?line=parents&text=closed".to_owned());
+    addresses.push_back("/prompts?line=parents&text=closed".to_owned());
     addresses.extend(["2026-12", "2026-11"].map(|month| format!("/calendar?month={month}")));
     let (mut known, mut times): (BTreeSet<String>, BTreeMap<String, usize>) = Default::default();
-    while let Some(address) = addresses.pop() {
+    while let Some(address) = addresses.pop_front() {
         let path = address.split('?').next().unwrap_or_default().to_owned();
         let times = times.entry(path).or_default();
         let is_document = address.starts_with('/') && !NOT_READ.iter().any(|other| address.starts_with(other));
