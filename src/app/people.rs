@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 
 use super::cli::{OfficerCommand, TokenCommand};
 use crate::core::officer::Role;
+use crate::core::written_text::in_one_line;
 use crate::store::{Store, Token};
 use crate::time::{Date, SignedDuration, Timestamp, from_millisecond};
 use crate::web::password;
@@ -22,6 +23,7 @@ pub async fn officer(
             if !store.add_officer(login, name, *role, &password::hash(&secret), now).await? {
                 bail!("логин {login} уже есть; новый пароль: perezvon officer reset {login}");
             }
+            let (name, login) = (in_one_line(name), in_one_line(login));
             writeln!(out, "Сотрудник: {name} ({})\nЛогин: {login}\nПароль: {secret}", role.title())?;
             writeln!(out, "Пароль показан один раз и нигде не хранится.")?;
         }
@@ -32,7 +34,8 @@ pub async fn officer(
                     (None, false) => ", приглашён",
                     (None, true) => "",
                 };
-                writeln!(out, "{}  {} ({}{state})", officer.login, officer.name, officer.role.as_str())?;
+                let (name, login) = (in_one_line(&officer.name), in_one_line(&officer.login));
+                writeln!(out, "{login}  {name} ({}{state})", officer.role.as_str())?;
             }
         }
         OfficerCommand::Reset { login } => {
@@ -68,7 +71,7 @@ pub async fn token(command: &TokenCommand, store: &Store, now: Timestamp, out: &
             }
             let (secret, sha256) = password::generate_token();
             let id = store.add_token(name, *role, sha256, expires_at, now).await?;
-            writeln!(out, "Номер: {id}\nНазвание: {name} ({})\nКлюч: {secret}", role.as_str())?;
+            writeln!(out, "Номер: {id}\nНазвание: {} ({})\nКлюч: {secret}", in_one_line(name), role.as_str())?;
             if let Some(date) = expires {
                 writeln!(out, "Действует до конца дня {}.", date.strftime("%d.%m.%Y"))?;
             }
@@ -77,7 +80,7 @@ pub async fn token(command: &TokenCommand, store: &Store, now: Timestamp, out: &
         TokenCommand::List => {
             for token in store.tokens().await? {
                 let state = token_state(&token, store, now);
-                writeln!(out, "{}  {} ({}{state})", token.id, token.name, token.role.as_str())?;
+                writeln!(out, "{}  {} ({}{state})", token.id, in_one_line(&token.name), token.role.as_str())?;
             }
         }
         TokenCommand::Revoke { id } => {

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::config::{Config, reason};
 use crate::core::officer::Actor;
 use crate::core::phone::PhoneNumber;
+use crate::core::written_text::in_one_line;
 use crate::jobs::{
     FORGOTTEN, FORGOTTEN_BESIDE_RECORDINGS, Worker, add_forgotten, read_forgotten, retention_in_words, spooled_naming,
 };
@@ -114,7 +115,7 @@ fn printed(value: &Value) -> Option<String> {
     match value {
         Value::Null => None,
         Value::String(text) if text.is_empty() => None,
-        Value::String(text) => Some(text.clone()),
+        Value::String(text) => Some(in_one_line(text)),
         other => Some(other.to_string()),
     }
 }

@@ -9,6 +9,7 @@ use tracing::error;
 use tracing_subscriber::EnvFilter;
 
 use super::log_writer::{LogWriter, duplicate};
+use crate::core::written_text::before_quotes;
 
 /// What is told unless somebody asks for other things. The library of sessions warns of every session that has run out, and
 /// tells errors that we tell ourselves.
@@ -32,7 +33,7 @@ pub fn start_logs() -> LogWriter {
     // Somebody has started logs already: theirs go on.
     let _ = started;
     std::panic::set_hook(Box::new(|panic| {
-        let message = panic.payload_as_str().unwrap_or("no message");
+        let message = before_quotes(panic.payload_as_str().unwrap_or("no message"));
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         error!(place, "A part of the program panicked: {message}");
     }));

@@ -23,6 +23,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// The same of a question to the exchange, for which an officer waits.
 const EXCHANGE_CONNECTS_WITHIN: Duration = Duration::from_secs(3);
 const EXCHANGE_ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+/// Timeout of a question of `perezvon check` to an operator.
+const OPERATOR_TIMEOUT: Duration = Duration::from_secs(30);
 /// Redirects followed for one recording. SignalWire and Somleng need one.
 const MOST_REDIRECTS: usize = 3;
 /// The largest answer of a provider's REST interface.
@@ -213,13 +215,12 @@ impl Http {
 
     /// One request to the exchange, sent once: the status and the body of its answer, whatever they say.
     pub async fn answer(&self, request: ApiRequest) -> Result<(u16, Vec<u8>), NoAnswer> {
-        let response = asked(&self.own, &request).send().await.map_err(|error| match error.is_connect() {
-            true => NoAnswer::NothingSent(HttpError::from(error).to_string()),
-            false => NoAnswer::Lost(HttpError::from(error).to_string()),
-        })?;
-        let status = response.status().as_u16();
-        let body = whole(response).await.map_err(|error| NoAnswer::Lost(error.to_string()))?;
-        Ok((status, body))
+        answer_to(asked(&self.own, &request)).await
+    }
+
+    /// The same of an operator, who may be far away and slow.
+    pub async fn answer_from_afar(&self, request: ApiRequest) -> Result<(u16, Vec<u8>), NoAnswer> {
+        answer_to(asked(&self.public, &request).timeout(OPERATOR_TIMEOUT)).await
     }
 }
 
@@ -257,6 +258,16 @@ fn asked(client: &Client, request: &ApiRequest) -> RequestBuilder {
         Some(authorization) => asked.header(AUTHORIZATION, authorization),
         None => asked,
     }
+}
+
+async fn answer_to(asked: RequestBuilder) -> Result<(u16, Vec<u8>), NoAnswer> {
+    let response = asked.send().await.map_err(|error| match error.is_connect() {
+        true => NoAnswer::NothingSent(HttpError::from(error).to_string()),
+        false => NoAnswer::Lost(HttpError::from(error).to_string()),
+    })?;
+    let status = response.status().as_u16();
+    let body = whole(response).await.map_err(|error| NoAnswer::Lost(error.to_string()))?;
+    Ok((status, body))
 }
 
 /// Timeout of a whole download. A long message over a thin uplink takes its time: a host that has gone is known by its

@@ -37,6 +37,7 @@ pub use self::replay::{Replayed, replay};
 pub use self::retention::{Retention, in_words as retention_in_words};
 use self::rounds::Rounds;
 pub use self::transcribe::{Transcriber, TranscriptionSettings};
+use crate::core::written_text::before_quotes;
 use crate::providers::Providers;
 use crate::recordings::Folder;
 use crate::store::{Job, JobKind, JobPool, SharedAlarm, Store, StoreError};
@@ -414,7 +415,7 @@ fn told(ended: Result<Result<(), StoreError>, JoinError>) {
     match ended {
         Ok(Ok(())) => {}
         Ok(Err(failed)) => warn!(error = %failed, "How a job ended could not be kept; trying again"),
-        Err(died) => error!(error = %died, "A job died; trying again"),
+        Err(died) => error!(error = before_quotes(&died.to_string()), "A job died; trying again"),
     }
 }
 

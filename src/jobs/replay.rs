@@ -7,6 +7,7 @@ use super::reconcile::LEGS;
 use super::reconcile_provider::{RESTORED, RestoredBody};
 use crate::core::call::{CallEvent, CallKey, DERIVED_ID, Fact};
 use crate::core::changes::Changes;
+use crate::core::written_text::json_error;
 use crate::providers::{Malformed, Provider, Providers, RawRequest, legs_of};
 use crate::store::{Delivery, InboxDelivery, OWN, Store, StoreError};
 
@@ -115,7 +116,7 @@ fn events_of_ours(kept: &InboxDelivery, provider: &dyn Provider) -> Result<Vec<C
         "call" => Ok(provider.archive().ok_or_else(nothing_to_ask)?.parse_call(&kept.body, key, kept.received_at)?),
         RESTORED => {
             let body: RestoredBody =
-                serde_json::from_slice(&kept.body).map_err(|error| Malformed::Json(error.to_string()))?;
+                serde_json::from_slice(&kept.body).map_err(|error| Malformed::Json(json_error(&error)))?;
             Ok(body.events)
         }
         LEGS => {

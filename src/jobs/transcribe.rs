@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::http::{HttpError, client_builder};
 use super::{Ended, Worker};
 use crate::core::transcript;
+use crate::core::written_text::json_error;
 use crate::recordings::{LEAST_SPEECH_MS, ReadError, RecordingName};
 use crate::store::{Job, JobPool, StoreError, StoredSound, VoicemailState};
 use crate::time::SignedDuration;
@@ -135,7 +136,7 @@ impl Transcriber {
             }
             body.extend_from_slice(&chunk);
         }
-        let answer: Answer = serde_json::from_slice(&body).map_err(|error| NoAnswer::Unreadable(error.to_string()))?;
+        let answer: Answer = serde_json::from_slice(&body).map_err(|error| NoAnswer::Unreadable(json_error(&error)))?;
         Ok(answer.text)
     }
 }

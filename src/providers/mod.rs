@@ -395,6 +395,8 @@ pub struct ListedNumber {
     pub number: PhoneNumber,
     /// Where its calls are reported.
     pub voice_url: Option<String>,
+    /// The application or trunk of the account that answers its calls instead, by its id.
+    pub answered_by: Option<String>,
 }
 
 /// A finished message as its provider lists it.

@@ -46,6 +46,7 @@ impl ForgetCounts {
                 + mentions.callbacks.len()
                 + mentions.steps.len()
                 + mentions.contacts.len()
+                + mentions.blocked.len()
                 + mentions.audit.len()
                 + mentions.mails.len()
                 + mentions.alarms.len()
@@ -356,6 +357,9 @@ impl Erasing {
         for number in mentions.contacts {
             self.contact_of_another(writing.sql, &number).await?;
         }
+        for number in mentions.blocked {
+            self.reason_of_another_block(writing.sql, number).await?;
+        }
         let mut renewed: BTreeSet<i64> = mentions.callbacks.into_iter().collect();
         let of_steps = mentions.steps.into_iter().map(|id| (CALLBACK_OF_STEP, id));
         let of_messages = mentions.voicemails.into_iter().map(|id| (CALLBACK_OF_VOICEMAIL, id));
@@ -405,6 +409,14 @@ impl Erasing {
         search::keep_contact_words(connection, &number, &format!("{name} {note}")).await?;
         let query = sqlx::query(WRITE_CONTACT).bind(number.e164().to_owned()).bind(name).bind(note);
         query.execute(connection).await?;
+        Ok(())
+    }
+
+    async fn reason_of_another_block(&self, connection: &mut AnyConnection, number: String) -> Result<()> {
+        let row = sqlx::query(READ_BLOCK).bind(number.clone()).fetch_optional(&mut *connection).await?;
+        let Some(row) = row else { return Ok(()) };
+        let reason = self.redaction.prose(&Columns::of("blocked_number", &row).get::<String>("reason")?);
+        sqlx::query(WRITE_BLOCK).bind(number).bind(reason).execute(connection).await?;
         Ok(())
     }
 
@@ -538,6 +550,8 @@ statements! {
     WRITE_JOB = "UPDATE job SET last_error = $2, alarm_subject = COALESCE($3, CAST($4 AS TEXT)) WHERE id = $1";
     READ_AUDIT = "SELECT id, object, detail FROM audit WHERE id = $1";
     UNBLOCK = "DELETE FROM blocked_number WHERE number = $1";
+    READ_BLOCK = "SELECT reason FROM blocked_number WHERE number = $1";
+    WRITE_BLOCK = "UPDATE blocked_number SET reason = $2 WHERE number = $1";
     READ_CONTACT = "SELECT name, note FROM contact WHERE number = $1";
     WRITE_CONTACT = "UPDATE contact SET name = $2, note = $3 WHERE number = $1";
 }

@@ -58,6 +58,8 @@ pub(super) struct Mentions {
     pub callbacks: Vec<i64>,
     pub steps: Vec<i64>,
     pub contacts: Vec<String>,
+    /// Blocked numbers whose reason names it.
+    pub blocked: Vec<String>,
     pub audit: Vec<i64>,
     pub mails: Vec<i64>,
     pub alarms: Vec<i64>,
@@ -101,10 +103,9 @@ impl Store {
         }
         parts.push(PersonalPart { table: "contact", rows });
         let mut rows = Vec::new();
-        for number in numbers {
-            rows.extend(
-                read_row(&mut connection, &schema, "blocked_number", "number", number.e164().to_owned()).await?,
-            );
+        let own = numbers.iter().map(|number| number.e164().to_owned());
+        for number in own.chain(mentions.blocked) {
+            rows.extend(read_row(&mut connection, &schema, "blocked_number", "number", number).await?);
         }
         parts.push(PersonalPart { table: "blocked_number", rows });
         parts.retain(|part| !part.rows.is_empty());
@@ -206,23 +207,12 @@ pub(super) async fn traces(connection: &mut AnyConnection, numbers: &[PhoneNumbe
     traces.deliveries.sort_unstable();
     traces.deliveries.dedup();
     traces.placed_calls = naming(connection, SCAN_PLACED_CALLS, &sought).await?;
-    let mut last = String::new();
-    loop {
-        let rows = sqlx::query(SCAN_CONTACTS).bind(last.clone()).fetch_all(&mut *connection).await?;
-        for row in &rows {
-            let columns = Columns::of("contact", row);
-            last = columns.get("number")?;
-            if is_own(PhoneNumber::stored(&last)) {
-                traces.contacts.push(last.clone());
-            } else if sought.is_in(columns.get::<String>("text")?) {
-                traces.mentions.contacts.push(last.clone());
-            }
-        }
-        if rows.is_empty() {
-            break;
-        }
-    }
+    let contacts = numbers_naming(connection, SCAN_CONTACTS, &sought, numbers).await?;
+    let blocked = numbers_naming(connection, SCAN_BLOCKED, &sought, numbers).await?;
+    let is_owners = |number: &String| is_own(PhoneNumber::stored(number));
+    (traces.contacts, traces.mentions.contacts) = contacts.into_iter().partition(is_owners);
     let mentions = &mut traces.mentions;
+    mentions.blocked = blocked.into_iter().filter(|number| !is_owners(number)).collect();
     mentions.voicemails = naming(connection, SCAN_VOICEMAILS, &sought).await?;
     mentions.voicemails.retain(|id| !traces.voicemails.contains(id));
     mentions.steps = naming(connection, SCAN_STEPS, &sought).await?;
@@ -242,6 +232,29 @@ async fn naming(connection: &mut AnyConnection, page: &'static str, sought: &Red
             last = row.try_get("id")?;
             if sought.is_in(row.try_get::<String, _>("text")?) {
                 found.push(last);
+            }
+        }
+        if rows.is_empty() {
+            return Ok(found);
+        }
+    }
+}
+
+/// The same in a table whose key is a number: also the rows of the numbers themselves.
+async fn numbers_naming(
+    connection: &mut AnyConnection,
+    page: &'static str,
+    sought: &Redaction,
+    numbers: &[PhoneNumber],
+) -> Result<Vec<String>> {
+    let (mut found, mut last) = (Vec::new(), String::new());
+    loop {
+        let rows = sqlx::query(page).bind(last.clone()).fetch_all(&mut *connection).await?;
+        for row in &rows {
+            last = row.try_get("number")?;
+            let is_own = PhoneNumber::stored(&last).is_some_and(|number| numbers.contains(&number));
+            if is_own || sought.is_in(row.try_get::<String, _>("text")?) {
+                found.push(last.clone());
             }
         }
         if rows.is_empty() {
@@ -344,6 +357,7 @@ statements! {
         WHERE number > $1
         ORDER BY number
         LIMIT 1000";
+    SCAN_BLOCKED = "SELECT number, reason AS text FROM blocked_number WHERE number > $1 ORDER BY number LIMIT 1000";
     SCAN_PLACED_CALLS = "SELECT id, number AS text FROM placed_call WHERE id > $1 ORDER BY id LIMIT 1000";
     SCAN_AUDIT = "SELECT id, object || ' ' || detail AS text FROM audit WHERE id > $1 ORDER BY id LIMIT 1000";
     SCAN_MAILS = "SELECT id, subject || ' ' || body AS text FROM mail WHERE id > $1 ORDER BY id LIMIT 1000";

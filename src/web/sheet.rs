@@ -210,7 +210,7 @@ impl Sheet {
                 return (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "60")], told).into_response();
             }
             Ok(Err(failed)) => failed.to_string(),
-            Err(WorkError::Panicked(failed)) => failed.to_string(),
+            Err(failed @ WorkError::Panicked(_)) => failed.to_string(),
         };
         error!(error = %failed, "A sheet could not be made: {failed}");
         (StatusCode::INTERNAL_SERVER_ERROR, "Таблицу сделать не удалось. Попробуйте ещё раз.").into_response()

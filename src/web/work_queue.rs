@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 use tokio::task::{JoinError, spawn_blocking};
 
+use crate::core::written_text::before_quotes;
+
 /// Runs blocking work of many sources `S` (addresses, devices; `()` where all are alike). Clones share the queue.
 #[derive(Clone)]
 pub struct WorkQueue<S>(Arc<Shared<S>>);
@@ -19,7 +21,7 @@ pub enum WorkError {
     /// Too many wait already. Nothing was started.
     #[error("too many requests wait for their turn")]
     QueueFull,
-    #[error("the work panicked: {0}")]
+    #[error("the work panicked: {}", before_quotes(&.0.to_string()))]
     Panicked(#[from] JoinError),
 }
 

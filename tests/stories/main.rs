@@ -32,6 +32,7 @@ mod house;
 mod late;
 mod letters;
 mod live;
+mod logged;
 mod machine;
 mod official;
 mod outage;

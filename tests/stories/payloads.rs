@@ -1,6 +1,7 @@
 //! Texts that would act where they are shown, in every field of every page: none of them is more than a text.
 
 mod fields;
+mod stored;
 mod surfaces;
 
 use perezvon::core::officer::Role;
@@ -10,7 +11,7 @@ use crate::entrances::templates;
 use crate::harness::{Page, stories_on_sqlite};
 
 /// What breaks out of markup, attributes, scripts, XML and dialplans.
-const ATTACK: &str = "\"'><script>x(7)</script><img src=x onerror=x()>]]>&xxe;${SHELL(id)};,";
+const ATTACK: &str = "\"'><zq zq=1><img src=x onerror=x()>]]>&xxe;${SHELL(id)};,{{1+1}}\\";
 /// Fields whose text is tried by itself on every page; the others together.
 const TYPED: [&str; 14] = [
     "name",
@@ -64,7 +65,7 @@ stories_on_sqlite! {
         let mut admin = app.browser("Админ", Role::Admin).await;
         let mut documents = Documents::default();
         let call = app.call("CA1").await;
-        let attack = format!("javascript:zq{ATTACK}{OVERRIDE}");
+        let attack = format!("javascript:zq<script>x(7)</script>{ATTACK}{OVERRIDE}");
         let all: Vec<(String, String)> =
             fields::names_of_forms().into_iter().map(|name| (name, attack.clone())).collect();
         let all: Vec<(&str, &str)> = all.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();

@@ -27,12 +27,12 @@ async fn admin(app: &App) -> Browser<'_> {
 }
 
 /// The address of the one-time link that a page shows.
-fn link(page: &Page) -> String {
+pub fn link(page: &Page) -> String {
     let link = page.body.split_once("value=\"https://calls.example.org").expect("a link").1;
     link.split_once('"').unwrap().0.to_owned()
 }
 
-async fn invites(admin: &mut Browser<'_>, login: &str) -> String {
+pub async fn invites(admin: &mut Browser<'_>, login: &str) -> String {
     let page = admin.post("/people", &[("name", "Айшат М."), ("login", login), ("role", "officer")]).await;
     assert_eq!(page.status, 200, "{page:?}");
     link(&page)
@@ -44,14 +44,14 @@ async fn actions(app: &App) -> Vec<(String, String, String)> {
 }
 
 /// What an authenticator app shows now.
-fn code(app: &App, secret: &str) -> String {
+pub fn code(app: &App, secret: &str) -> String {
     let secret = Secret::try_from_base32(secret).expect("base32");
     let totp = Builder::new().with_secret(secret).with_account_name("x").build().expect("a good secret");
     totp.generate(u64::try_from(app.now().as_second()).unwrap()).to_string()
 }
 
 /// Switches the second factor on: the secret and the recovery codes.
-async fn switches_factor_on(app: &App, browser: &mut Browser<'_>) -> (String, Vec<String>) {
+pub async fn switches_factor_on(app: &App, browser: &mut Browser<'_>) -> (String, Vec<String>) {
     assert_eq!(browser.post("/me/factor/new", &[]).await.location, "/me/factor");
     let page = browser.get("/me/factor").await;
     assert!(page.body.contains("role=\"img\" aria-label=\"QR-код для приложения\""), "{page:?}");

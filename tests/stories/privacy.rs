@@ -11,7 +11,7 @@ use perezvon::core::callback::{Action, Notes};
 use perezvon::core::officer::{Actor, Role};
 use perezvon::core::phone::PhoneNumber;
 use perezvon::core::search::Search;
-use perezvon::store::{CallFilter, Contact, ListPeriod, Snapshot, StateFilter};
+use perezvon::store::{BlockedNumber, CallFilter, Contact, ListPeriod, Snapshot, StateFilter};
 use perezvon::time::SignedDuration;
 use sqlx::Row;
 
@@ -123,6 +123,21 @@ stories! {
         let own = FindArgs { number: PARENTS.to_owned(), json: false };
         let refused = privacy::find(&here(app), &app.worker(), &own, app.now(), &mut Vec::new()).await.unwrap_err();
         assert!(refused.to_string().contains("номер линии школы"), "{refused}");
+    }
+
+    /// Threat: a number is left over in the reason why another one is blocked.
+    async fn number_in_the_reason_of_another_block_is_found_and_forgotten(app) {
+        let id = message(app, MADINA_HASANOVA).await;
+        close(app, id).await;
+        message(app, ANOTHER).await;
+        let reason = "называет себя Хасановой, 8 928 111-00-01".to_owned();
+        let blocked = BlockedNumber { number: number(ANOTHER), blocked_at: app.now(), by: madina(), reason };
+        app.store().block(blocked, "").await.unwrap();
+        let (_, all) = find(app, MADINA_HASANOVA).await;
+        assert_eq!(all["blocked_number"][0]["number"], ANOTHER, "{all}");
+        assert!(forget(app, MADINA_HASANOVA, false).await.unwrap().0);
+        let reason = app.text("SELECT reason FROM blocked_number").await;
+        assert_eq!(reason, "называет себя Хасановой, номер стёрт", "who is blocked stays so");
     }
 
     /// Threat: whoever is signed in carries a caller's whole history away.

@@ -24,14 +24,14 @@ struct Asked {
 
 /// A speech server on loopback. What it answers is set beforehand; after that, 503.
 #[derive(Clone)]
-struct Speech {
-    url: String,
+pub struct Speech {
+    pub url: String,
     asked: Arc<Mutex<Vec<Asked>>>,
     answers: Arc<Mutex<VecDeque<(StatusCode, String)>>>,
 }
 
 impl Speech {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let speech = Self { url, asked: Arc::default(), answers: Arc::default() };
@@ -50,11 +50,11 @@ impl Speech {
         speech
     }
 
-    fn says(&self, text: &str) {
+    pub fn says(&self, text: &str) {
         self.answers(StatusCode::OK, &serde_json::json!({ "text": text, "segments": [] }).to_string());
     }
 
-    fn answers(&self, status: StatusCode, body: &str) {
+    pub fn answers(&self, status: StatusCode, body: &str) {
         self.answers.lock().unwrap().push_back((status, body.to_owned()));
     }
 

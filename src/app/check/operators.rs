@@ -5,7 +5,7 @@ use super::Probe;
 use crate::app::config::Config;
 use crate::app::house;
 use crate::jobs::{Http, NoAnswer};
-use crate::providers::{ApiRequest, List, Listing, Provider, listing_of};
+use crate::providers::{ApiRequest, List, ListedNumber, Listing, Provider, listing_of};
 use crate::time::Timestamp;
 
 /// Numbers whose wrong address is told; more of them are wrong in the same way.
@@ -29,8 +29,8 @@ pub async fn ask(config: &Config, now: Timestamp) -> Vec<Probe> {
 }
 
 async fn answer(http: &Http, request: ApiRequest) -> Result<Vec<u8>, String> {
-    match http.answer(request).await {
-        Ok((200..=299, body)) => Ok(body.to_vec()),
+    match http.answer_from_afar(request).await {
+        Ok((200..=299, body)) => Ok(body),
         Ok((401 | 403, _)) => {
             Err("счёт или ключ не подходит. Исправьте account_sid и auth_tokens (или api_token)".to_owned())
         }
@@ -52,14 +52,18 @@ async fn numbers(
 ) -> Result<String, String> {
     const KNOWN: &str = "счёт и ключ подходят";
     let Some(request) = listing.numbers_request() else { return Ok(KNOWN.to_owned()) };
-    let listed = match http.answer(request).await {
+    let listed = match http.answer_from_afar(request).await {
         Ok((200..=299, body)) => listing.parse_numbers(&body).map_err(|_| "список номеров не читается".to_owned())?,
         // Not every key may ask for it.
         _ => return Ok(format!("{KNOWN}; адреса номеров он не показал, сверьте их сами")),
     };
     let wanted = format!("{}/webhooks/{}/voice", config.server.public_url, provider.name());
     let ours: Vec<_> = listed.iter().filter(|listed| config.lines.is_own(&listed.number)).collect();
-    let wrong: Vec<String> = ours
+    // Their address stands with the application, which the list of numbers does not have.
+    let (elsewhere, plain): (Vec<&ListedNumber>, Vec<&ListedNumber>) =
+        ours.iter().partition(|listed| listed.answered_by.is_some());
+    let of_applications: Vec<String> = elsewhere.iter().take(MAX_TOLD).map(|listed| listed.number.spaced()).collect();
+    let wrong: Vec<String> = plain
         .iter()
         .filter(|listed| listed.voice_url.as_deref() != Some(wanted.as_str()))
         .map(|listed| match &listed.voice_url {
@@ -70,6 +74,11 @@ async fn numbers(
         .collect();
     match (ours.len(), wrong.is_empty()) {
         (0, _) => Ok(format!("{KNOWN}; номеров наших линий у него нет, значит, звонки приходят переадресацией")),
+        (count, true) if !of_applications.is_empty() => Ok(format!(
+            "{KNOWN}, номеров наших линий: {count}; на звонки {} отвечает приложение в кабинете оператора, сверьте, что в нём \
+             стоит {wanted}",
+            of_applications.join(", ")
+        )),
         (count, true) => Ok(format!("{KNOWN}, номеров наших линий: {count}, все ведут сюда")),
         (_, false) => Err(format!("номер {}, а нужно {wanted}. Исправьте у оператора", wrong.join("; "))),
     }
@@ -132,6 +141,10 @@ mod tests {
         let right = r#"{"incoming_phone_numbers":[
             {"phone_number":"+79288328088","voice_url":"https://calls.example.org/webhooks/twilio/voice"}]}"#;
         assert_eq!(told(200, right).await.unwrap(), "счёт и ключ подходят, номеров наших линий: 1, все ведут сюда");
+        let application = r#"{"incoming_phone_numbers":[{"phone_number":"+79288328088","voice_url":"https://demo.twilio.com",
+            "voice_application_sid":"AP1","trunk_sid":null}]}"#;
+        let said = told(200, application).await.unwrap();
+        assert!(said.contains("на звонки 8 928 832-80-88 отвечает приложение"), "{said}");
         let none = told(200, r#"{"incoming_phone_numbers":[]}"#).await.unwrap();
         assert!(none.contains("приходят переадресацией"), "{none}");
     }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::core::calendar::{Answer, Calendar, DayRule, Period, Question, TimeState};
 use crate::core::wording::day_and_month;
+use crate::core::written_text::in_one_line;
 use crate::time::{Time, Timestamp, Zoned};
 
 const WEEKDAYS: [&str; 7] = ["пн", "вт", "ср", "чт", "пт", "сб", "вс"];
@@ -68,7 +69,7 @@ impl Words<'_> {
         };
         match self.calendar.day(self.calendar.local_date(answer.at)).title {
             "" => kind.to_owned(),
-            title => format!("{kind} ({title})"),
+            title => format!("{kind} ({})", in_one_line(title)),
         }
     }
 

@@ -11,6 +11,7 @@ use super::Exchange;
 use super::hours::weekly_times;
 use crate::core::line::{Line, LineId};
 use crate::core::phone::{PhoneNumber, Telephone};
+use crate::core::written_text::in_one_line;
 use crate::providers::asterisk::{digits, endpoint};
 
 const COMMON: &str = include_str!("common.conf");
@@ -132,5 +133,5 @@ fn write_line(text: &mut String, line: &Line, trunk: &str) {
 
 /// Text for one line of a comment.
 pub(super) fn comment(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(80).collect()
+    in_one_line(text).chars().take(80).collect()
 }

@@ -210,7 +210,7 @@ impl Worker {
     /// One alarm for each reader: a good address does not make a bad one good.
     async fn mail_alarm(&self, mail: &Mail, told: &str, now: Timestamp) {
         if let Err(failed) = self.store.raise_alarm("mail", &mail.recipient, told, now).await {
-            error!(error = %failed, "An alarm of the mail could not be kept: {told}");
+            error!(error = %failed, "An alarm of the mail could not be kept; the next try tells it again");
         }
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 pub use lettre::message::Mailbox;
 
+use crate::core::written_text::in_order;
 use crate::time::Time;
 
 /// How the connection to the mail server is kept from others.
@@ -68,14 +69,14 @@ pub fn mailbox(text: &str) -> Result<Mailbox, MailboxError> {
     }
     // The library wants quotes around most names; people leave them out.
     let (name, address) = match text.trim().strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
-        Some((name, address)) => (name.trim().trim_matches('"').trim(), address.trim()),
-        None => ("", text.trim()),
+        Some((name, address)) => (in_order(name.trim().trim_matches('"').trim()), address.trim()),
+        None => (String::new(), text.trim()),
     };
     let email: lettre::Address = address.parse().map_err(|_| MailboxError::NotAnAddress)?;
     if !address.is_ascii() {
         return Err(MailboxError::NotLatin);
     }
-    Ok(Mailbox::new((!name.is_empty()).then(|| name.to_owned()), email))
+    Ok(Mailbox::new((!name.is_empty()).then_some(name), email))
 }
 
 #[cfg(test)]

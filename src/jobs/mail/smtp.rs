@@ -24,7 +24,7 @@ const PARTING: Duration = Duration::from_secs(2);
 /// Why a letter was not taken.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SendError {
-    #[error("the mail server: {}", chain(.0))]
+    #[error("the mail server {}", in_short(.0))]
     Smtp(#[from] smtp::Error),
     #[error("the mail server does not answer within {} s", .0.as_secs())]
     Silent(Duration),
@@ -61,6 +61,14 @@ fn why_unreachable(error: &smtp::Error) -> String {
         Some(ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable) => "до него нет пути по сети".to_owned(),
         _ => one_line(&chain(error)),
     }
+}
+
+/// The same for the log. Of what a server says only the codes: its words may quote a letter, or name who gets it.
+fn in_short(error: &smtp::Error) -> String {
+    let Some(code) = error.status() else { return format!("cannot be reached: {}", chain(error)) };
+    let words = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    let of_its_own = words.split(' ').next().filter(|word| word.chars().all(|c| c.is_ascii_digit() || c == '.'));
+    format!("answered {code} {}", of_its_own.unwrap_or_default()).trim_end().to_owned()
 }
 
 /// What an error says with its causes. Servers repeat no passwords.

@@ -9,6 +9,7 @@ use super::{Endpoint, RECORDING, Settings};
 use crate::core::call::{CallEvent, CallKey, Direction, Fact, MAX_CALL_MS, MAX_REPORT_AGE_MS, RecordingState, Ringing};
 use crate::core::phone::Caller;
 use crate::core::script::Step;
+use crate::core::written_text::before_quotes;
 use crate::time::{Timestamp, from_millisecond};
 
 /// Numbers and SIP addresses, bytes.
@@ -149,7 +150,7 @@ fn at_once<T>(reading: impl Future<Output = multer::Result<T>>) -> Result<T, Mal
 }
 
 fn unreadable(error: multer::Error) -> Malformed {
-    Malformed::NotMultipart(error.to_string())
+    Malformed::NotMultipart(before_quotes(&error.to_string()))
 }
 
 fn incoming(form: &Form, clocks: Clocks, received_at: Timestamp) -> Vec<CallEvent> {

@@ -89,7 +89,9 @@ pub(super) fn numbers_request(provider: &Twiml) -> Option<ApiRequest> {
 pub(super) fn parse_numbers(provider: &Twiml, json: &[u8]) -> Result<Vec<ListedNumber>, Malformed> {
     let read = |entry: &Value| {
         let number = PhoneNumber::parse(rest::text(entry, "phone_number")?).ok()?;
-        Some(ListedNumber { number, voice_url: rest::text(entry, "voice_url").map(str::to_owned) })
+        let text = |field| rest::text(entry, field).map(str::to_owned);
+        let answered_by = text("voice_application_sid").or_else(|| text("trunk_sid"));
+        Some(ListedNumber { number, voice_url: text("voice_url"), answered_by })
     };
     Ok(parse_page(provider, json, "incoming_phone_numbers", read)?.entries)
 }

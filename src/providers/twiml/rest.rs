@@ -10,6 +10,7 @@ use super::super::{ApiRequest, Malformed, form};
 use super::{Signature, Twiml, parse, path_segment};
 use crate::core::call::{CallEvent, CallKey, Fact, RecordingState};
 use crate::core::phone::Caller;
+use crate::core::written_text::json_error;
 use crate::time::Timestamp;
 
 /// How far back the times of an answer are believed, milliseconds: providers forget after about that long.
@@ -127,7 +128,7 @@ pub(super) fn read(json: &[u8]) -> Result<Value, Malformed> {
     match serde_json::from_slice(json) {
         Ok(Value::Object(object)) => Ok(Value::Object(object)),
         Ok(_) => Err(Malformed::Json("it is no object".to_owned())),
-        Err(error) => Err(Malformed::Json(error.to_string())),
+        Err(error) => Err(Malformed::Json(json_error(&error))),
     }
 }
 

@@ -124,8 +124,9 @@ pub(super) fn csrf(house: &House) -> CsrfLayer {
     origin.ok().and_then(|origin| CsrfLayer::new().add_trusted_origin(origin).ok()).unwrap_or_default()
 }
 
-/// Refuses control characters in the path, the query and the form.
-async fn check_text(request: Request, next: Next) -> Response {
+/// Refuses control characters in the path, the query and the form, but for tabs, which are spaces.
+async fn check_text(mut request: Request, next: Next) -> Response {
+    plain_text::take_tabs_out_of_query(request.uri_mut());
     let checked = match plain_text::check_address(request.uri()) {
         Ok(()) => plain_text::check_form(request, sign_in::LARGEST_SIGN_IN).await,
         Err(found) => Err(found),

@@ -16,6 +16,7 @@ use tower_sessions::session_store::{Error, Result};
 use tracing::warn;
 
 use super::{ENTERED, HALF, IDLE_TIMEOUT, LIFETIME, USE_INTERVAL};
+use crate::core::written_text::json_error;
 use crate::store::{KeptSession, StoreError};
 use crate::time::{Timestamp, from_millisecond};
 use crate::web::House;
@@ -63,7 +64,7 @@ impl SessionStore for Keeper {
         let Some(kept) = self.0.store.session(&kept_id(*id), now).await.map_err(away)? else {
             return Ok(None);
         };
-        let data = serde_json::from_str(&kept.content).map_err(|bad| Error::Decode(bad.to_string()))?;
+        let data = serde_json::from_str(&kept.content).map_err(|bad| Error::Decode(json_error(&bad)))?;
         if let Some(expires_at) = extended(&data, kept.expires_at, now)
             && let Err(failed) = self.0.store.extend_session(&kept.id, expires_at).await
         {

@@ -34,7 +34,7 @@ pub use form::{Answer, Form};
 pub use postgres::{database as fresh_postgres_database, drop_database as drop_postgres_database};
 pub use program::Program;
 pub use small_disk::SmallDisk;
-pub use smtp::{MailServer, Manners};
+pub use smtp::{MailServer, Manners, Received};
 pub use sound::{SAME_WORDS, likeness, words};
 
 /// The two databases that every story runs on, from one text.
@@ -91,6 +91,11 @@ pub fn tell(engine: Engine, story: Story) {
 /// The same with all tasks on one thread: a long story wakes another one millions of times otherwise.
 pub fn tell_on_one_thread(engine: Engine, story: Story) {
     run(&mut tokio::runtime::Builder::new_current_thread(), engine, story);
+}
+
+/// The same on threads of this runtime.
+pub fn tell_on(runtime: &mut tokio::runtime::Builder, engine: Engine, story: Story) {
+    run(runtime, engine, story);
 }
 
 fn run(runtime: &mut tokio::runtime::Builder, engine: Engine, story: Story) {

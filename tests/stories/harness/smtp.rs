@@ -27,6 +27,8 @@ pub enum Manners {
     Refuses,
     /// Does not know the password.
     KnowsNobody,
+    /// «Try later», and says what it does not like in the words of [`MailServer::quote`].
+    Quotes,
 }
 
 /// A letter as it came.
@@ -41,6 +43,7 @@ pub struct MailServer {
     pub address: SocketAddr,
     received: Arc<Mutex<Vec<Received>>>,
     manners: Arc<Mutex<VecDeque<Manners>>>,
+    quoted: Arc<Mutex<String>>,
     connections: Arc<Mutex<usize>>,
 }
 
@@ -51,16 +54,18 @@ impl MailServer {
             address: listener.local_addr().expect("it is bound"),
             received: Arc::default(),
             manners: Arc::default(),
+            quoted: Arc::default(),
             connections: Arc::default(),
         };
         let (received, manners, connections) =
             (server.received.clone(), server.manners.clone(), server.connections.clone());
+        let quoted = server.quoted.clone();
         tokio::spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
                 *connections.lock().unwrap() += 1;
                 let manner = manners.lock().unwrap().pop_front().unwrap_or(Manners::Good);
-                let received = received.clone();
-                tokio::spawn(async move { talk(connection, manner, &received).await });
+                let (received, quoted) = (received.clone(), quoted.lock().unwrap().clone());
+                tokio::spawn(async move { talk(connection, manner, &quoted, &received).await });
             }
         });
         server
@@ -69,6 +74,11 @@ impl MailServer {
     /// How the next connections are treated; those after them, well.
     pub fn behave(&self, manners: &[Manners]) {
         self.manners.lock().unwrap().extend(manners);
+    }
+
+    /// What it says where it [`Manners::Quotes`].
+    pub fn quote(&self, words: &str) {
+        words.clone_into(&mut self.quoted.lock().unwrap());
     }
 
     pub fn connections(&self) -> usize {
@@ -183,7 +193,7 @@ async fn say(out: &mut OwnedWriteHalf, line: &str) {
     let _ = out.write_all(format!("{line}\r\n").as_bytes()).await;
 }
 
-async fn talk(connection: TcpStream, manner: Manners, received: &Mutex<Vec<Received>>) -> Option<()> {
+async fn talk(connection: TcpStream, manner: Manners, quoted: &str, received: &Mutex<Vec<Received>>) -> Option<()> {
     let (incoming, mut out) = connection.into_split();
     let mut lines = BufReader::new(incoming).lines();
     say(&mut out, "220 loopback").await;
@@ -200,6 +210,7 @@ async fn talk(connection: TcpStream, manner: Manners, received: &Mutex<Vec<Recei
         } else if command.starts_with("RCPT") {
             match manner {
                 Manners::PutsOff => say(&mut out, "451 4.7.1 try later").await,
+                Manners::Quotes => say(&mut out, &format!("451 4.7.1 {quoted}")).await,
                 Manners::Refuses => say(&mut out, "550 5.1.1 no such reader").await,
                 _ => {
                     to.push(line[line.find('<')? + 1..line.find('>')?].to_owned());

@@ -46,21 +46,33 @@ const SECRETS: &str = "
     config provider: api_token api_token_file ari_password ari_password_file auth_tokens auth_tokens_file tokens tokens_file
     config transcription: token token_file";
 
-/// `form note`, `config line title`: the names of a list above.
-fn listed(list: &str) -> BTreeSet<String> {
-    let mut of = String::new();
-    let mut names = BTreeSet::new();
+/// The names of a list as above, by what stands before the colon.
+pub fn lists<'l>(list: &'l str, between: &str) -> BTreeMap<&'l str, Vec<&'l str>> {
+    let mut of = "";
+    let mut lists: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for line in list.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let fields = match line.split_once(':') {
-            Some((head, fields)) => {
-                of = head.to_owned();
-                fields
+        let names = match line.split_once(':') {
+            Some((head, names)) => {
+                of = head;
+                names
             }
             None => line,
         };
-        names.extend(fields.split_whitespace().map(|field| format!("{of} {field}")));
+        let names = names.trim().trim_end_matches(between.trim()).split(between).map(str::trim);
+        lists.entry(of).or_default().extend(names.filter(|name| !name.is_empty()));
     }
-    names
+    lists
+}
+
+/// `form note`, `config line title`: the names of a list above.
+fn listed(list: &str) -> BTreeSet<String> {
+    let lists = lists(list, " ");
+    lists.iter().flat_map(|(of, names)| names.iter().map(move |name| format!("{of} {name}"))).collect()
+}
+
+/// Fields whose text is kept or shown as it was written.
+pub fn texts() -> BTreeSet<String> {
+    listed(TEXTS)
 }
 
 fn source(path: &str) -> PathBuf {

@@ -1,7 +1,10 @@
 //! What people and programs are given, read as they read it: its texts, or what in it acts that should not.
 
 use calamine::Reader as _;
+use quick_xml::events::Event;
 use serde_json::Value;
+
+use crate::harness::Received;
 
 /// In a document of its own each of these begins something.
 const FORMULAS: [char; 5] = ['=', '+', '-', '@', '\t'];
@@ -10,7 +13,22 @@ const ADDRESSES: [&str; 4] = ["href", "src", "action", "formaction"];
 /// Turns the text after it round.
 pub const OVERRIDE: char = '\u{202e}';
 
-const VERBS: [&str; 9] = ["?xml", "Response", "Say", "Play", "Gather", "Record", "Dial", "Number", "Redirect"];
+/// Begins a line of its own where a text may do so.
+pub const LINE: &str = "Bcc: zq@example.org";
+
+const VERBS: [&str; 9] = ["Response", "Say", "Play", "Gather", "Record", "Dial", "Number", "Redirect", "Hangup"];
+const HEADERS: [&str; 10] = [
+    "From",
+    "To",
+    "Subject",
+    "Date",
+    "Message-ID",
+    "MIME-Version",
+    "Auto-Submitted",
+    "X-Auto-Response-Suppress",
+    "Content-Type",
+    "Content-Transfer-Encoding",
+];
 const PROPERTIES: [&str; 17] = [
     "BEGIN",
     "END",
@@ -118,10 +136,16 @@ fn html(page: &str) -> Texts {
         if name == "script" && page.contains("<script>") {
             return Err("a script of its own".to_owned());
         }
+        if name.contains("zq") {
+            return Err(format!("the element {name}"));
+        }
         for (attribute, value) in attributes {
             let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '/' | ':');
             let is_address = ADDRESSES.contains(&attribute.as_str());
-            if attribute.starts_with("on") || !attribute.chars().all(|c| plain(c) || c.is_ascii_uppercase()) {
+            if attribute.starts_with("on")
+                || attribute.contains("zq")
+                || !attribute.chars().all(|c| plain(c) || c.is_ascii_uppercase())
+            {
                 return Err(format!("the attribute {attribute} of {name}"));
             }
             if is_address
@@ -179,6 +203,11 @@ fn xlsx(bytes: &[u8]) -> Texts {
 }
 
 fn calendar(text: &str) -> Texts {
+    let unfolded = icalendar::parser::unfold(text);
+    let parsed = icalendar::parser::read_calendar(&unfolded).map_err(|error| format!("no calendar: {error}"))?;
+    if let Some(component) = parsed.components.iter().find(|component| component.name != "VEVENT") {
+        return Err(format!("the component {}", component.name));
+    }
     let mut texts = Vec::new();
     for line in text.replace("\r\n ", "").replace("\r\n\t", "").split_terminator("\r\n") {
         let (head, value) = line.split_once(':').ok_or_else(|| format!("no property: {line}"))?;
@@ -202,18 +231,110 @@ fn events(text: &str) -> Texts {
     }
 }
 
-/// A document for a provider: only our verbs, without entities of anybody's.
-fn twiml(document: &str) -> Texts {
-    let (tags, mut texts) = tags(document);
-    for (name, attributes) in tags {
-        if !VERBS.contains(&name.as_str()) && name != "Hangup" {
-            return Err(format!("the element {name}"));
+/// A document for a provider, by a parser of XML: only our verbs, without a document type, instructions or entities of anybody's.
+pub fn twiml(document: &str) -> Texts {
+    let wrong = |error: &dyn std::fmt::Display| format!("no XML: {error}");
+    let mut reader = quick_xml::Reader::from_str(document);
+    let (mut texts, mut text) = (Vec::new(), String::new());
+    loop {
+        let event = reader.read_event().map_err(|error| wrong(&error))?;
+        match &event {
+            Event::Start(element) | Event::Empty(element) => {
+                let name = element.name();
+                let name = name.as_ref();
+                if !VERBS.contains(&name) {
+                    return Err(format!("the element {name}"));
+                }
+                for attribute in element.attributes() {
+                    let attribute = attribute.map_err(|error| wrong(&error))?;
+                    let value = attribute.normalized_value(quick_xml::XmlVersion::Explicit1_0);
+                    texts.push(value.map_err(|error| wrong(&error))?.into_owned());
+                }
+            }
+            Event::Text(piece) => text.push_str(&piece.xml10_content()),
+            Event::GeneralRef(name) => match name.resolve_char_ref().map_err(|error| wrong(&error))? {
+                Some(c) => text.push(c),
+                None => text.push_str(
+                    quick_xml::escape::resolve_predefined_entity(name)
+                        .ok_or_else(|| format!("the entity {}", &**name))?,
+                ),
+            },
+            Event::End(_) => texts.push(std::mem::take(&mut text)),
+            Event::Decl(_) => {}
+            Event::Eof => break,
+            other => return Err(format!("{other:?} in a document for a provider")),
         }
-        texts.extend(attributes.into_iter().map(|(_, value)| value));
-    }
-    if document.contains("]]>") || document.contains("&xxe;") {
-        return Err("text that is read as XML".to_owned());
     }
     // Nobody reads it with his eyes.
     Ok(texts)
+}
+
+/// A letter: our headers alone, and its body and table are what a mail program shows as text.
+pub fn letter(letter: &Received) -> Texts {
+    if let Some(header) = letter.headers().iter().find(|header| !HEADERS.contains(&header.as_str())) {
+        return Err(format!("the header {header}"));
+    }
+    let text = letter.text();
+    let mut texts = without_lines_of_others(&text)?;
+    texts.push(letter.subject());
+    texts.push(letter.header("From"));
+    texts.push(letter.header("To"));
+    if let Some((_, table)) = letter.attachment() {
+        texts.extend(xlsx(&table)?);
+    }
+    without_override(texts)
+}
+
+/// What a command prints: nobody's text begins a line of its own, or tells the terminal anything.
+pub fn printed(text: &str) -> Texts {
+    match text.chars().find(|c| c.is_control() && *c != '\n') {
+        Some(sign) => Err(format!("a command to the terminal: {sign:?}")),
+        None => without_override(without_lines_of_others(text)?),
+    }
+}
+
+fn without_lines_of_others(text: &str) -> Texts {
+    match text.lines().find(|line| line.trim_start().starts_with(LINE)) {
+        Some(line) => Err(format!("a line of somebody's: {line}")),
+        None => Ok(vec![text.to_owned()]),
+    }
+}
+
+/// The dialplan: what people call their lines stands in comments of one line.
+pub fn dialplan(text: &str) -> Texts {
+    let is_known =
+        |line: &&str| line.is_empty() || [";", "[", "exten => ", " same => n"].iter().any(|it| line.starts_with(it));
+    let strange = text
+        .lines()
+        .find(|line| !is_known(line) || line.starts_with(";--") || !line.starts_with(';') && line.contains("zq"));
+    match strange {
+        Some(line) => Err(format!("a line that nobody meant: {line}")),
+        None => without_override(vec![text.to_owned()]),
+    }
+}
+
+#[test]
+fn reader_of_each_surface_notices_what_acts() {
+    let event = |line: &str| format!("BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\n{line}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n");
+    let letter = |head: &str, text: &str| {
+        let raw = format!("From: a@x\r\n{head}Content-Type: text/plain\r\n\r\n{text}\r\n");
+        self::letter(&Received { to: Vec::new(), raw })
+    };
+    let formula = "\u{feff}Имя\r\n=1+1\r\n";
+    for (harmless, acts) in [
+        (html("<p title=\"a\">&#60;zq&#62;</p>"), html("<p><zq></p>")),
+        (html("<img src=\"/x\" alt=\"&#34; zq\">"), html("<img src=\"/x\" alt=\"\" zq=\"\">")),
+        (html("<a href=\"/x\">a</a>"), html("<a href=\"javascript:x\">a</a>")),
+        (html("<p>Анна</p>"), html("<p>Ан\u{202e}на</p>")),
+        (csv("\u{feff}Имя\r\n'=1+1\r\n".as_bytes()), csv(formula.as_bytes())),
+        (calendar(&event("SUMMARY:a\\nX-ZQ:b")), calendar(&event("SUMMARY:a\r\nX-ZQ:b"))),
+        (twiml("<Response><Say>&lt;Dial&gt;</Say></Response>"), twiml("<Response><Say><Sms/></Say></Response>")),
+        (twiml("<Response/>"), twiml("<!DOCTYPE x><Response>&xxe;</Response>")),
+        (letter("", "a"), letter("Bcc: zq@example.org\r\n", "a")),
+        (letter("", "a Bcc: zq@example.org"), letter("", "a\r\nBcc: zq@example.org")),
+        (printed("a Bcc: zq@example.org"), printed("a\u{1b}[2J")),
+        (dialplan("; zq\n[perezvon]\n"), dialplan("[perezvon]\nexten => s,1,System(zq)\n")),
+    ] {
+        assert!(harmless.is_ok() && acts.is_err(), "{harmless:?} {acts:?}");
+    }
 }

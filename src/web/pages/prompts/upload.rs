@@ -144,7 +144,7 @@ async fn ready(bytes: Vec<u8>, turns: &Turns) -> Result<(Prepared, Vec<u8>), Ref
         Ok((Ok(prepared), bytes)) => Ok((prepared, bytes)),
         Ok((Err(no_greeting), _)) => Err(Refused::told(StatusCode::UNPROCESSABLE_ENTITY, words(&no_greeting))),
         Err(WorkError::QueueFull) => Err(busy()),
-        Err(WorkError::Panicked(died)) => {
+        Err(died @ WorkError::Panicked(_)) => {
             error!(error = %died, "Reading an uploaded greeting failed");
             let damaged = words(&NoGreeting::Damaged(String::new()));
             Err(Refused::told(StatusCode::UNPROCESSABLE_ENTITY, damaged))
