@@ -52,6 +52,7 @@ mod siblings;
 mod sign_in;
 mod spool;
 mod statements;
+mod step_up;
 mod strangers;
 mod transcripts;
 mod unmeasured;

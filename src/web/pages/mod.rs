@@ -27,6 +27,7 @@ mod qr;
 mod refused;
 mod reports;
 mod sign_in;
+mod step_up;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -80,6 +81,7 @@ pub(super) fn router(house: &House) -> Router<House> {
     let pages = Router::new()
         .merge(public::router())
         .merge(sign_in::router())
+        .merge(step_up::router())
         .merge(by_hand::router())
         .merge(calendar::router())
         .merge(desk::router())
@@ -109,6 +111,7 @@ pub(super) fn uploads(house: &House) -> Router<House> {
 /// With what every page needs around it.
 fn dressed(pages: Router<House>, house: &House) -> Router<House> {
     pages
+        .layer(from_fn_with_state(house.clone(), step_up::ask))
         .layer(session::layer(house))
         .layer(from_fn_with_state(house.clone(), sign_in::keep_what_was_typed))
         .layer(from_fn(check_text))

@@ -5,6 +5,7 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("login", "вход"),
     ("login_failed", "неудачный вход"),
     ("factor_failed", "неверный код"),
+    ("confirm_failed", "неверный пароль при подтверждении"),
     ("recovery_code", "вход запасным кодом"),
     ("logout", "выход"),
     ("sessions_end", "выход на всех устройствах"),
