@@ -104,6 +104,7 @@ pub(super) fn person_of(officer: &Officer) -> Person {
         actor: Actor::officer(officer.id, &officer.name),
         role: officer.role,
         telephone: officer.telephone.clone(),
+        lines: officer.scope(),
     }
 }
 

@@ -30,6 +30,7 @@ mod hours;
 mod house;
 mod late;
 mod letters;
+mod line_scope;
 mod live;
 mod machine;
 mod official;

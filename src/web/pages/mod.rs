@@ -58,6 +58,7 @@ pub(super) use self::public::Documents;
 use self::refused::{Failure, PageError};
 use super::plain_text::{self, Unkeepable};
 use super::{Error, House, session};
+use crate::core::line_scope::LineScope;
 use crate::core::officer::Role;
 use crate::store::Person;
 
@@ -197,6 +198,19 @@ impl FromRequestParts<House> for Visitor {
             _ => String::new(),
         };
         session::person(parts, house).await?.map(Self).ok_or_else(|| PageError::sign_in(wanted()))
+    }
+}
+
+/// The house as whoever looks may see it. Handlers behind the sign-in take this in the place of `State<House>`, so that none
+/// forgets whose lines are asked for. Whoever is not signed in is refused by [`Visitor`], and sees no line.
+struct Seen(House);
+
+impl FromRequestParts<House> for Seen {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, house: &House) -> Result<Self, PageError> {
+        let person = session::person(parts, house).await?;
+        Ok(Self(person.map_or_else(|| house.limited_to(&LineScope::nothing()), |person| house.seen_by(&person))))
     }
 }
 

@@ -21,6 +21,8 @@ use super::me::Me;
 use super::refused::PageError;
 use super::sign_in::{Door, NotProved, failure, own_page, try_password};
 use super::{LARGEST_FORM, page};
+use crate::core::line::LineId;
+use crate::core::line_scope::LineScope;
 use crate::core::officer::Role;
 use crate::store::Officer;
 use crate::web::login_throttle::Target;
@@ -134,8 +136,13 @@ impl Plan {
                     Err(_) => None,
                 };
                 let mut facts: Vec<_> = officer.map(|officer| ("Сотрудник", officer.name)).into_iter().collect();
-                if verb == "role" {
-                    facts.push(("Новая роль", role()));
+                match verb {
+                    "role" => facts.push(("Новая роль", role())),
+                    "lines" => {
+                        let lines = fields.iter().filter(|(name, _)| name == "line").map(|(_, id)| LineId::new(id));
+                        facts.push(("Линии", LineScope::of(lines).titles(&house.lines())));
+                    }
+                    _ => {}
                 }
                 Self { here: Here::People, what: person_words(verb).to_owned(), facts, back: format!("/people/{id}") }
             }
@@ -164,6 +171,7 @@ impl Plan {
 fn person_words(verb: &str) -> &'static str {
     match verb {
         "role" => "Изменить роль",
+        "lines" => "Изменить линии сотрудника",
         "disable" => "Отключить сотрудника",
         "enable" => "Включить сотрудника",
         "link" => "Выдать новую ссылку для входа",
