@@ -237,7 +237,7 @@ stories! {
             assert!(aishat.get(&format!("/calls?search={search}")).await.body.contains("Найдено 0"), "{search}");
         }
         assert_eq!(aishat.get("/calls.xlsx").await.status, 200);
-        let row = app.text("SELECT detail FROM audit WHERE object = 'calls.xlsx'").await;
+        let row = app.text("SELECT detail FROM audit WHERE object = 'calls.xlsx'").await.replace('\u{a0}', " ");
         assert!(row.starts_with("выгрузка, 1 строка"), "{row}");
         assert_eq!(aishat.post("/callers", &[("number", FOREIGN)]).await.status, 404);
     }
