@@ -163,6 +163,9 @@ pub enum OfficerCommand {
         /// observer (смотрит), officer (звонит), senior (отчёты, календарь), admin (люди, линии)
         #[arg(long, value_name = "РОЛЬ", value_parser = role)]
         role: Role,
+        /// Линия, которую видит observer или officer; можно назвать несколько, без неё видны все
+        #[arg(long = "line", value_name = "ЛИНИЯ")]
+        lines: Vec<String>,
     },
     /// Показать всех сотрудников
     List,
@@ -191,6 +194,9 @@ pub enum TokenCommand {
         /// Последний день, когда ключ действует, например 2027-06-30; без него ключ действует, пока его не отозвали
         #[arg(long, value_name = "ДАТА", value_parser = date)]
         expires: Option<Date>,
+        /// Линия, которую видит программа с ролью observer или officer; можно назвать несколько, без неё видны все
+        #[arg(long = "line", value_name = "ЛИНИЯ")]
+        lines: Vec<String>,
     },
     /// Показать ключи: номера, названия, роли, сроки и когда ими пользовались; сами ключи не хранятся
     List,
@@ -328,6 +334,9 @@ mod tests {
         let Command::Token(TokenCommand::Add { expires: Some(date), .. }) = cli.command else { panic!("{cli:?}") };
         assert_eq!(date.to_string(), "2027-06-30");
         assert!(read("perezvon token add crm --role observer --expires июнь").is_err());
+        let cli = read("perezvon token add crm --role observer --line parents --line staff").unwrap();
+        let Command::Token(TokenCommand::Add { lines, .. }) = cli.command else { panic!("{cli:?}") };
+        assert_eq!(lines, ["parents", "staff"]);
         let error = read("perezvon token add crm --role boss").unwrap_err().to_string();
         assert!(error.contains("observer, officer, senior или admin"), "{error}");
     }

@@ -5,6 +5,8 @@ use std::io::Write;
 use anyhow::{Context as _, bail};
 
 use super::cli::{OfficerCommand, TokenCommand};
+use crate::core::line::LineId;
+use crate::core::line_scope::LineScope;
 use crate::core::officer::Role;
 use crate::core::written_text::in_one_line;
 use crate::store::{Store, Token};
@@ -18,13 +20,17 @@ pub async fn officer(
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
     match command {
-        OfficerCommand::Add { name, login, role } => {
+        OfficerCommand::Add { name, login, role, lines } => {
+            let scope = scope(lines, *role, store)?;
             let secret = password::generate();
-            if !store.add_officer(login, name, *role, &password::hash(&secret), now).await? {
+            if !store.add_limited_officer(login, name, *role, scope.clone(), &password::hash(&secret), now).await? {
                 bail!("логин {login} уже есть; новый пароль: perezvon officer reset {login}");
             }
             let (name, login) = (in_one_line(name), in_one_line(login));
             writeln!(out, "Сотрудник: {name} ({})\nЛогин: {login}\nПароль: {secret}", role.title())?;
+            if !scope.is_all() {
+                writeln!(out, "Линии: {}", scope.titles(&store.lines()))?;
+            }
             writeln!(out, "Пароль показан один раз и нигде не хранится.")?;
         }
         OfficerCommand::List => {
@@ -35,7 +41,8 @@ pub async fn officer(
                     (None, true) => "",
                 };
                 let (name, login) = (in_one_line(&officer.name), in_one_line(&officer.login));
-                writeln!(out, "{login}  {name} ({}{state})", officer.role.as_str())?;
+                let lines = named_lines(&officer.scope(), store);
+                writeln!(out, "{login}  {name} ({}{state}{lines})", officer.role.as_str())?;
             }
         }
         OfficerCommand::Reset { login } => {
@@ -64,14 +71,18 @@ pub async fn officer(
 
 pub async fn token(command: &TokenCommand, store: &Store, now: Timestamp, out: &mut dyn Write) -> anyhow::Result<()> {
     match command {
-        TokenCommand::Add { name, role, expires } => {
+        TokenCommand::Add { name, role, expires, lines } => {
+            let scope = scope(lines, *role, store)?;
             let expires_at = expires.map(|date| end_of(date, store)).transpose()?;
             if expires_at.is_some_and(|expires_at| expires_at <= now) {
                 bail!("такой ключ уже не действовал бы: назовите сегодняшний день или более поздний");
             }
             let (secret, sha256) = password::generate_token();
-            let id = store.add_token(name, *role, sha256, expires_at, now).await?;
+            let id = store.add_limited_token(name, *role, scope.clone(), sha256, expires_at, now).await?;
             writeln!(out, "Номер: {id}\nНазвание: {} ({})\nКлюч: {secret}", in_one_line(name), role.as_str())?;
+            if !scope.is_all() {
+                writeln!(out, "Линии: {}", scope.titles(&store.lines()))?;
+            }
             if let Some(date) = expires {
                 writeln!(out, "Действует до конца дня {}.", date.strftime("%d.%m.%Y"))?;
             }
@@ -80,7 +91,8 @@ pub async fn token(command: &TokenCommand, store: &Store, now: Timestamp, out: &
         TokenCommand::List => {
             for token in store.tokens().await? {
                 let state = token_state(&token, store, now);
-                writeln!(out, "{}  {} ({}{state})", token.id, in_one_line(&token.name), token.role.as_str())?;
+                let (name, lines) = (in_one_line(&token.name), named_lines(&token.lines, store));
+                writeln!(out, "{}  {name} ({}{state}{lines})", token.id, token.role.as_str())?;
             }
         }
         TokenCommand::Revoke { id } => {
@@ -91,6 +103,24 @@ pub async fn token(command: &TokenCommand, store: &Store, now: Timestamp, out: &
         }
     }
     Ok(())
+}
+
+/// The lines that were named; a name that no line has tells which there are.
+fn scope(named: &[String], role: Role, store: &Store) -> anyhow::Result<LineScope> {
+    let lines = store.lines();
+    if let Some(unknown) = named.iter().find(|id| lines.get(&LineId::new(id)).is_none()) {
+        let known: Vec<&str> = lines.iter().map(|line| line.id.as_str()).collect();
+        bail!("линии {unknown} нет; линии: {}", known.join(", "));
+    }
+    if role >= Role::Senior && !named.is_empty() {
+        bail!("старший и администратор видят все линии: уберите --line или выберите роль officer или observer");
+    }
+    Ok(LineScope::of(named.iter().map(|id| LineId::new(id))))
+}
+
+/// «, линии: Родители»; nothing where it is all.
+fn named_lines(scope: &LineScope, store: &Store) -> String {
+    if scope.is_all() { String::new() } else { format!(", линии: {}", scope.titles(&store.lines())) }
 }
 
 /// The first instant after this day, by the school's clock.
@@ -123,7 +153,7 @@ mod tests {
 
     use super::*;
     use crate::core::calendar::{Calendar, Hours};
-    use crate::core::line::Lines;
+    use crate::core::line::{Line, Lines};
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -136,7 +166,9 @@ mod tests {
         async fn open() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let url = format!("sqlite:{}", folder.path().join("perezvon.db").display());
-            let lines = Lines::new(Vec::new(), Calendar::new(Hours::default()));
+            let calendar = Calendar::new(Hours::default());
+            let line = |id, title| Line::new(LineId::new(id), None, title, calendar.clone());
+            let lines = Lines::new(vec![line("parents", "Родители"), line("staff", "Сотрудники")], calendar.clone());
             Self { store: Store::open(&url, lines).await.unwrap(), _folder: folder }
         }
 
@@ -153,7 +185,12 @@ mod tests {
     }
 
     fn zarema() -> OfficerCommand {
-        OfficerCommand::Add { name: "Зарема".to_owned(), login: "zarema".to_owned(), role: Role::Admin }
+        OfficerCommand::Add {
+            name: "Зарема".to_owned(),
+            login: "zarema".to_owned(),
+            role: Role::Admin,
+            lines: Vec::new(),
+        }
     }
 
     #[tokio::test]
@@ -167,7 +204,7 @@ mod tests {
             assert!(office.knows(action, &format!("officer {id}")).await, "{action}");
         }
         let mut out = Vec::new();
-        let add = TokenCommand::Add { name: "crm".to_owned(), role: Role::Observer, expires: None };
+        let add = TokenCommand::Add { name: "crm".to_owned(), role: Role::Observer, expires: None, lines: Vec::new() };
         token(&add, &office.store, NOW, &mut out).await.unwrap();
         let id = office.store.tokens().await.unwrap()[0].id;
         token(&TokenCommand::Revoke { id }, &office.store, NOW, &mut out).await.unwrap();
@@ -210,6 +247,7 @@ mod tests {
             name: "crm".to_owned(),
             role: Role::Observer,
             expires: Some(expires.parse().unwrap()),
+            lines: Vec::new(),
         };
         assert!(token(&add("1969-12-31"), store, NOW, &mut out).await.is_err(), "its last day is over");
         token(&add("1970-01-01"), store, NOW, &mut out).await.unwrap();
@@ -231,5 +269,33 @@ mod tests {
         token(&TokenCommand::List, store, midnight, &mut out).await.unwrap();
         let list = String::from_utf8(out).unwrap();
         assert!(list.contains("истёк 01.01.1970, последний раз 01.01.1970 23:59"), "{list}");
+    }
+
+    #[tokio::test]
+    async fn line_that_nobody_has_is_told_with_those_there_are() {
+        let office = Office::open().await;
+        let (store, mut out) = (&office.store, Vec::new());
+        let add = |lines: &[&str], role| OfficerCommand::Add {
+            name: "Айшат М.".to_owned(),
+            login: "aishat".to_owned(),
+            role,
+            lines: lines.iter().map(|&id| id.to_owned()).collect(),
+        };
+        let unknown = officer(&add(&["parents", "cellar"], Role::Officer), store, NOW, &mut out).await.unwrap_err();
+        assert_eq!(unknown.to_string(), "линии cellar нет; линии: parents, staff");
+        let senior = officer(&add(&["parents"], Role::Senior), store, NOW, &mut out).await.unwrap_err();
+        assert!(senior.to_string().contains("видят все линии"), "{senior}");
+        assert!(store.officers().await.unwrap().is_empty(), "nobody was added");
+        officer(&add(&["parents"], Role::Officer), store, NOW, &mut out).await.unwrap();
+        let said = String::from_utf8(std::mem::take(&mut out)).unwrap();
+        assert!(said.contains("Линии: Родители"), "{said}");
+        let scope = store.officer_by_login("aishat").await.unwrap().unwrap().scope();
+        assert!(scope.allows(&LineId::new("parents")) && !scope.allows(&LineId::new("staff")));
+        let lines = vec!["staff".to_owned()];
+        let crm = TokenCommand::Add { name: "crm".to_owned(), role: Role::Observer, expires: None, lines };
+        token(&crm, store, NOW, &mut out).await.unwrap();
+        token(&TokenCommand::List, store, NOW, &mut out).await.unwrap();
+        let said = String::from_utf8(out).unwrap();
+        assert!(said.contains("(observer, ещё не использован, линии: Сотрудники)"), "{said}");
     }
 }

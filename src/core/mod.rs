@@ -8,6 +8,7 @@ pub mod changes;
 pub mod dialing;
 pub mod greetings;
 pub mod line;
+pub mod line_scope;
 pub mod officer;
 pub mod password;
 pub mod phone;

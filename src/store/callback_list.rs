@@ -163,7 +163,7 @@ impl Store {
             .bind(id)
             .bind(from)
             .bind(to)
-            .bind(filter.line.as_ref().map(LineId::to_string))
+            .bind(self.asked_lines(filter.line.as_ref())?)
             .bind(limit as i64 + 1);
         let rows = match state {
             Some(word) => listed.bind(word).fetch_all(&mut *connection).await?,
@@ -178,7 +178,8 @@ impl Store {
         found.truncate(limit);
         keys.truncate(limit);
         let next = if more { keys.last().copied() } else { None };
-        Ok(CallbackPage { items: with_everything(&mut connection, found, NEWEST).await?, next })
+        let items = with_everything(&mut connection, found, NEWEST).await?;
+        Ok(CallbackPage { items: self.without_other_lines(items), next })
     }
 
     pub async fn callback(&self, id: i64) -> Result<Option<CallbackView>> {
@@ -186,18 +187,20 @@ impl Store {
         let Some(row) = sqlx::query(READ_CALLBACK).bind(id).fetch_optional(&mut *connection).await? else {
             return Ok(None);
         };
-        Ok(with_everything(&mut connection, vec![callbacks::read(&row)?], NEWEST).await?.pop())
+        let callback = callbacks::read(&row)?;
+        self.check_line(Some(&callback.line))?;
+        let found = with_everything(&mut connection, vec![callback], NEWEST).await?;
+        Ok(self.without_other_lines(found).pop())
     }
 
     /// Open and overdue callbacks of each line, for metrics and the page head: (line, open, overdue).
     pub async fn count_open(&self, now: Timestamp) -> Result<Vec<(LineId, i64, i64)>> {
         let rows = sqlx::query(COUNT_OPEN).bind(now.as_millisecond()).fetch_all(&self.readers).await?;
-        rows.iter()
-            .map(|row| {
-                let columns = Columns::of("callback", row);
-                Ok((LineId::new(&columns.get::<String>("line")?), columns.get("open")?, columns.get("overdue")?))
-            })
-            .collect()
+        let counted = rows.iter().map(|row| {
+            let columns = Columns::of("callback", row);
+            Ok((LineId::new(&columns.get::<String>("line")?), columns.get("open")?, columns.get("overdue")?))
+        });
+        counted.filter(|counted| counted.as_ref().map_or(true, |(line, ..)| self.sees(line))).collect()
     }
 }
 
@@ -304,28 +307,28 @@ statements! {
         SELECT * FROM callback
         WHERE closed_at IS NULL AND (due_at, received_at, id) > ($1, $2, $3)
           AND (period_starts_at IS NULL OR period_starts_at BETWEEN $4 AND $5)
-          AND (CAST($6 AS TEXT) IS NULL OR line = $6)
+          AND (CAST($6 AS TEXT) IS NULL OR REPLACE($6, ',' || line || ',', '') <> $6)
         ORDER BY due_at, received_at, id
         LIMIT $7";
     LIST_UNCLOSED_IN_STATE = "
         SELECT * FROM callback
         WHERE closed_at IS NULL AND state = $8 AND (due_at, received_at, id) > ($1, $2, $3)
           AND (period_starts_at IS NULL OR period_starts_at BETWEEN $4 AND $5)
-          AND (CAST($6 AS TEXT) IS NULL OR line = $6)
+          AND (CAST($6 AS TEXT) IS NULL OR REPLACE($6, ',' || line || ',', '') <> $6)
         ORDER BY due_at, received_at, id
         LIMIT $7";
     LIST_ALL = "
         SELECT * FROM callback
         WHERE (due_at, received_at, id) > ($1, $2, $3)
           AND (period_starts_at IS NULL OR period_starts_at BETWEEN $4 AND $5)
-          AND (CAST($6 AS TEXT) IS NULL OR line = $6)
+          AND (CAST($6 AS TEXT) IS NULL OR REPLACE($6, ',' || line || ',', '') <> $6)
         ORDER BY due_at, received_at, id
         LIMIT $7";
     LIST_IN_STATE = "
         SELECT * FROM callback
         WHERE state = $8 AND (due_at, received_at, id) > ($1, $2, $3)
           AND (period_starts_at IS NULL OR period_starts_at BETWEEN $4 AND $5)
-          AND (CAST($6 AS TEXT) IS NULL OR line = $6)
+          AND (CAST($6 AS TEXT) IS NULL OR REPLACE($6, ',' || line || ',', '') <> $6)
         ORDER BY due_at, received_at, id
         LIMIT $7";
     COUNT_OPEN = "

@@ -37,6 +37,7 @@ impl Store {
             return Ok(None);
         };
         let call = read(&row)?;
+        self.check_line(call.line.as_ref())?;
         let rows = sqlx::query(DELIVERIES_OF_CALL).bind(id).fetch_all(&mut *connection).await?;
         let deliveries = rows
             .iter()

@@ -102,13 +102,15 @@ impl Store {
             .bind(at)
             .bind(id)
             .bind(limit as i64 + 1)
+            .bind(self.asked_lines(None)?)
             .fetch_all(&mut *connection)
             .await?;
         let mut found = rows.iter().map(callbacks::read).collect::<Result<Vec<_>>>()?;
         let more = found.len() > limit;
         found.truncate(limit);
         let next = found.last().filter(|_| more).map(|last| (0, last.received_at.as_millisecond(), last.id));
-        Ok(CallbackPage { items: with_everything(&mut connection, found, NEWEST).await?, next })
+        let items = with_everything(&mut connection, found, NEWEST).await?;
+        Ok(CallbackPage { items: self.without_other_lines(items), next })
     }
 }
 
@@ -131,6 +133,7 @@ statements! {
     LIST_CALLBACKS_OF_NUMBER = "
         SELECT * FROM callback
         WHERE callback_number = $1 AND (received_at, id) < ($2, $3)
+          AND (CAST($5 AS TEXT) IS NULL OR REPLACE($5, ',' || line || ',', '') <> $5)
         ORDER BY received_at DESC, id DESC
         LIMIT $4";
 }

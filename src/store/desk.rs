@@ -8,9 +8,10 @@ use super::placed_calls::PlacedCall;
 use super::siblings::{self, lock_number, siblings_of};
 use super::sql::{Columns, statements};
 use super::writer::{WriteError, Writing};
-use super::{Result, Store, StoreError};
+use super::{Result, Store, StoreError, limited};
 use crate::core::callback::{Action, Bench, Callback, Channel, HistoryEntry, Notes, Refusal};
 use crate::core::line::{LineId, Lines};
+use crate::core::line_scope::LineScope;
 use crate::core::officer::Actor;
 use crate::core::phone::PhoneNumber;
 use crate::time::Timestamp;
@@ -83,6 +84,7 @@ impl Store {
         lines: &Lines,
         now: Timestamp,
     ) -> Result<Callback, ActError> {
+        self.check_callback(id).await?;
         let (by, lines) = (by.clone(), lines.clone());
         self.write(move |mut writing| {
             Box::pin(async move {
@@ -104,11 +106,12 @@ impl Store {
         lines: &Lines,
         now: Timestamp,
     ) -> Result<Callback, ActError> {
-        let (by, lines) = (by.clone(), lines.clone());
+        self.check_callback(id).await?;
+        let (by, lines, scope) = (by.clone(), lines.clone(), self.scope.clone());
         self.write(move |mut writing| {
             Box::pin(async move {
                 let callback = hold_seen(&mut writing, id, version).await?;
-                let (action, notes) = proposed_step(&mut writing, &callback, note, now).await?;
+                let (action, notes) = proposed_step(&mut writing, &callback, &scope, note, now).await?;
                 act(&mut writing, callback, &action, notes, &by, &lines, now).await
             })
         })
@@ -125,13 +128,14 @@ impl Store {
         lines: &Lines,
         now: Timestamp,
     ) -> Result<Callback, ActError> {
+        let asked_lines = self.asked_lines(line.as_ref())?;
         let (by, lines) = (by.clone(), lines.clone());
         self.write(move |mut writing| {
             Box::pin(async move {
                 loop {
                     let found = sqlx::query(FIND_NEXT)
                         .bind(now.as_millisecond())
-                        .bind(line.as_ref().map(LineId::to_string))
+                        .bind(asked_lines.clone())
                         .bind(by.id.clone())
                         .fetch_optional(&mut *writing.sql)
                         .await?;
@@ -157,6 +161,7 @@ impl Store {
         lines: &Lines,
         now: Timestamp,
     ) -> Result<Callback, ActError> {
+        self.check_line(Some(&new.line))?;
         let (by, lines) = (by.clone(), lines.clone());
         self.write(move |mut writing| {
             Box::pin(async move {
@@ -297,10 +302,12 @@ async fn hold_seen(writing: &mut Writing<'_>, id: i64, version: Option<i64>) -> 
 async fn proposed_step(
     writing: &mut Writing<'_>,
     callback: &Callback,
+    scope: &LineScope,
     typed: Option<String>,
     now: Timestamp,
 ) -> Result<(Action, Notes), ActError> {
-    let outcomes = siblings::proposed_outcomes(writing.sql, std::slice::from_ref(callback)).await?;
+    let mut outcomes = siblings::proposed_outcomes(writing.sql, std::slice::from_ref(callback)).await?;
+    outcomes.values_mut().for_each(|source| limited::shorten(scope, source));
     let source = callback.proposed_callback_id.and_then(|id| outcomes.get(&id));
     let (action, source) = source
         .and_then(|source| Some((source.outcome_for_siblings(now)?, source)))
@@ -342,7 +349,7 @@ statements! {
     FIND_NEXT = "
         SELECT id FROM callback
         WHERE closed_at IS NULL
-          AND (CAST($2 AS TEXT) IS NULL OR line = $2)
+          AND (CAST($2 AS TEXT) IS NULL OR REPLACE($2, ',' || line || ',', '') <> $2)
           AND (state = 'open' OR (state = 'later' AND until_at <= $1)
                OR (state = 'claimed' AND (until_at <= $1 OR actor_id = $3)))
           AND NOT EXISTS (

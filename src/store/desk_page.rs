@@ -64,7 +64,7 @@ impl Store {
             .bind(first)
             .bind(second)
             .bind(id)
-            .bind(line.as_ref().map(LineId::to_string))
+            .bind(self.asked_lines(line.as_ref())?)
             .bind(limit as i64 + 1);
         let listed = match at {
             Some(at) => listed.bind(at.as_millisecond()),
@@ -82,12 +82,13 @@ impl Store {
             None => None,
         };
         let found = rows.iter().map(callbacks::read).collect::<Result<Vec<_>>>()?;
-        Ok(CallbackPage { items: with_everything(&mut connection, found, NEWEST).await?, next })
+        let items = with_everything(&mut connection, found, NEWEST).await?;
+        Ok(CallbackPage { items: self.without_other_lines(items), next })
     }
 
     /// How much waits, of one line or of all, and what was closed since then.
     pub async fn standing(&self, line: Option<&LineId>, since: Timestamp, now: Timestamp) -> Result<Standing> {
-        let line = line.map(LineId::to_string);
+        let line = self.asked_lines(line)?;
         let mut connection = self.readers.acquire().await?;
         let row = sqlx::query(COUNT_WAITING)
             .bind(now.as_millisecond())
@@ -104,7 +105,7 @@ impl Store {
             put_off: waiting.get("put_off")?,
             overdue: waiting.get("overdue")?,
             first_due: waiting.get::<Option<i64>>("first_due")?.map(from_millisecond),
-            strangers: waiting.get::<i64>("strangers")? > 0,
+            strangers: self.sees_all() && waiting.get::<i64>("strangers")? > 0,
             closed: closed.get("closed")?,
             last_closed: closed.get::<Option<i64>>("last_closed")?.map(from_millisecond),
         })
@@ -115,25 +116,25 @@ statements! {
     LIST_WAITING = "
         SELECT * FROM callback
         WHERE closed_at IS NULL AND (due_at, received_at, id) > ($1, $2, $3)
-          AND (CAST($4 AS TEXT) IS NULL OR line = $4)
+          AND (CAST($4 AS TEXT) IS NULL OR REPLACE($4, ',' || line || ',', '') <> $4)
         ORDER BY due_at, received_at, id
         LIMIT $5";
     LIST_TO_CALL = "
         SELECT * FROM callback
         WHERE closed_at IS NULL AND (due_at, received_at, id) > ($1, $2, $3)
-          AND (CAST($4 AS TEXT) IS NULL OR line = $4) AND (state <> 'later' OR until_at <= $6)
+          AND (CAST($4 AS TEXT) IS NULL OR REPLACE($4, ',' || line || ',', '') <> $4) AND (state <> 'later' OR until_at <= $6)
         ORDER BY due_at, received_at, id
         LIMIT $5";
     LIST_PUT_OFF = "
         SELECT * FROM callback
         WHERE closed_at IS NULL AND state = 'later' AND (due_at, received_at, id) > ($1, $2, $3)
-          AND (CAST($4 AS TEXT) IS NULL OR line = $4) AND until_at > $6
+          AND (CAST($4 AS TEXT) IS NULL OR REPLACE($4, ',' || line || ',', '') <> $4) AND until_at > $6
         ORDER BY due_at, received_at, id
         LIMIT $5";
     LIST_CLOSED_SINCE = "
         SELECT * FROM callback
         WHERE closed_at >= $6 AND (closed_at, id) < ($1, $3) AND closed_at <= $2
-          AND (CAST($4 AS TEXT) IS NULL OR line = $4)
+          AND (CAST($4 AS TEXT) IS NULL OR REPLACE($4, ',' || line || ',', '') <> $4)
         ORDER BY closed_at DESC, id DESC
         LIMIT $5";
     COUNT_WAITING = "
@@ -144,12 +145,12 @@ statements! {
             CAST(COALESCE(SUM(CASE WHEN line = 'unknown' THEN 1 ELSE 0 END), 0) AS BIGINT) AS strangers
         FROM (
             SELECT state, until_at, due_at, line,
-                CASE WHEN CAST($3 AS TEXT) IS NULL OR line = $3 THEN 1 ELSE 0 END AS asked
+                CASE WHEN CAST($3 AS TEXT) IS NULL OR REPLACE($3, ',' || line || ',', '') <> $3 THEN 1 ELSE 0 END AS asked
             FROM callback
             WHERE closed_at IS NULL
         ) AS open";
     COUNT_CLOSED_SINCE = "
         SELECT COUNT(*) AS closed, MAX(closed_at) AS last_closed
         FROM callback
-        WHERE closed_at >= $1 AND (CAST($2 AS TEXT) IS NULL OR line = $2)";
+        WHERE closed_at >= $1 AND (CAST($2 AS TEXT) IS NULL OR REPLACE($2, ',' || line || ',', '') <> $2)";
 }

@@ -37,6 +37,9 @@ pub enum StoreError {
     /// A restore was broken off: what is there is not whole. `perezvon restore` begins it anew.
     #[error("the database is an unfinished restore")]
     UnfinishedRestore,
+    /// It belongs to a line that whoever asks may not see: see [`crate::store::Store::limited_to`].
+    #[error("this belongs to another line")]
+    OtherLine,
 }
 
 impl StoreError {
@@ -76,7 +79,7 @@ impl StoreError {
             Self::Shrunk => DatabaseCause::Damaged,
             Self::WrongPurpose { is_rehearsal } => DatabaseCause::WrongPurpose { is_rehearsal: *is_rehearsal },
             Self::UnfinishedRestore => DatabaseCause::UnfinishedRestore,
-            Self::Corrupt { .. } => DatabaseCause::Other,
+            Self::Corrupt { .. } | Self::OtherLine => DatabaseCause::Other,
         }
     }
 }

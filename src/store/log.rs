@@ -214,6 +214,8 @@ impl Store {
 
     /// The places of the next `wanted` calls that fit, after looking at no more than about `most` rows.
     async fn walk(&self, filter: &CallFilter, wanted: usize, most: usize) -> Result<Walk> {
+        let narrowed = self.narrowed(filter)?;
+        let filter = &narrowed;
         let source = match &filter.search {
             Some(search) => self.source(search).await?,
             None => Source::default(),
@@ -231,7 +233,7 @@ impl Store {
             };
             walked += rows.len();
             for row in rows {
-                if fits(&row, filter, source.part.as_ref()) {
+                if self.shows(&row) && fits(&row, filter, source.part.as_ref()) {
                     if places.len() == wanted {
                         return Ok(Walk { next: places.last().copied(), places, newest_only: source.newest_only });
                     }
@@ -243,6 +245,22 @@ impl Store {
                 next => return Ok(Walk { places, next, newest_only: source.newest_only }),
             }
         }
+    }
+}
+
+impl Store {
+    /// Whoever sees one line alone walks that one.
+    fn narrowed(&self, filter: &CallFilter) -> Result<CallFilter> {
+        if let Some(line) = &filter.line {
+            self.check_line(Some(line))?;
+        }
+        let mut own = self.scope.named();
+        let only = own.next().filter(|_| own.next().is_none()).cloned();
+        Ok(CallFilter { line: filter.line.clone().or(only), ..filter.clone() })
+    }
+
+    fn shows(&self, row: &Narrow) -> bool {
+        self.sees_all() || row.line.as_deref().is_some_and(|line| self.sees(&LineId::new(line)))
     }
 }
 

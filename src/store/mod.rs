@@ -32,6 +32,7 @@ mod instance;
 mod invitations;
 mod jobs;
 mod lease;
+mod limited;
 mod log;
 mod mail;
 mod news;
@@ -111,6 +112,7 @@ pub use voicemails::{StoredSound, Transcript, Voicemail, VoicemailState};
 
 use crate::core::changes::Changes;
 use crate::core::line::{Lines, LiveLines};
+use crate::core::line_scope::LineScope;
 use crate::time::Timestamp;
 
 /// The database of one house. Cheap to clone; the last clone dropped lets the writer finish and stop.
@@ -122,6 +124,8 @@ pub struct Store {
     connected: Arc<database::Connected>,
     is_sqlite: bool,
     lines: LiveLines,
+    /// What whoever asks may see: all, unless [`Store::limited_to`] says otherwise.
+    scope: LineScope,
     news: news::News,
     /// In whose name leases are taken here. `None` for a command: nobody takes them back.
     instance: Option<Arc<Instance>>,
@@ -184,7 +188,18 @@ impl Store {
         let news = news::News::new(!is_sqlite);
         tokio::spawn(writer::run(database, inbox, lines.clone(), news.clone()));
         let (renewing, spool) = (Arc::default(), Arc::new(spool::Spool::without_disk()));
-        Ok(Self { readers, writer: sender, spool, connected, is_sqlite, lines, news, instance: None, renewing })
+        Ok(Self {
+            readers,
+            writer: sender,
+            spool,
+            connected,
+            is_sqlite,
+            lines,
+            scope: LineScope::all(),
+            news,
+            instance: None,
+            renewing,
+        })
     }
 
     /// Whether the database is there and of the right purpose, with the lines as the school has them.
@@ -422,6 +437,7 @@ pub fn statements() -> Vec<Statement> {
         invitations::STATEMENTS,
         jobs::STATEMENTS,
         lease::STATEMENTS,
+        limited::STATEMENTS,
         overview::STATEMENTS,
         news::STATEMENTS,
         mail::STATEMENTS,

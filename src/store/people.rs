@@ -5,6 +5,8 @@ use sqlx::any::AnyRow;
 use super::sql::{Columns, statements};
 use super::writer::{WriteError, Writing};
 use super::{Result, Store, StoreError, audit, factors};
+use crate::core::line::Lines;
+use crate::core::line_scope::LineScope;
 use crate::core::officer::{Actor, Role};
 use crate::core::phone::Telephone;
 use crate::time::Timestamp;
@@ -25,6 +27,8 @@ pub struct Officer {
     pub has_factor: bool,
     /// Rung before the caller when they call back. `None`: they dial by hand.
     pub telephone: Option<Telephone>,
+    /// As an administrator has set them; not in force for whoever sees all by their role. See [`Officer::scope`].
+    pub lines: LineScope,
 }
 
 /// Whoever is allowed in: how they sign and what they may do.
@@ -34,6 +38,8 @@ pub struct Person {
     pub role: Role,
     /// Rung before the caller when they call back.
     pub telephone: Option<Telephone>,
+    /// What they may see and work on.
+    pub lines: LineScope,
 }
 
 /// What an administrator changes about an officer, and they themselves about their telephone.
@@ -42,6 +48,7 @@ pub enum OfficerChange {
     Name(String),
     Role(Role),
     Telephone(Option<Telephone>),
+    Lines(LineScope),
     Disable,
     Enable,
 }
@@ -76,11 +83,29 @@ impl From<sqlx::Error> for PeopleError {
 impl Store {
     /// Adds somebody with a password, as the command line. `false`: the login is taken.
     pub async fn add_officer(&self, login: &str, name: &str, role: Role, hash: &str, now: Timestamp) -> Result<bool> {
-        let (login, name, hash) = (login.to_owned(), name.to_owned(), hash.to_owned());
+        self.add_limited_officer(login, name, role, LineScope::all(), hash, now).await
+    }
+
+    /// The same, of some lines.
+    pub async fn add_limited_officer(
+        &self,
+        login: &str,
+        name: &str,
+        role: Role,
+        lines: LineScope,
+        hash: &str,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let (login, name, hash, titles) =
+            (login.to_owned(), name.to_owned(), hash.to_owned(), lines.titles(&self.lines()));
         self.write(move |mut writing| {
             Box::pin(async move {
                 let Some(id) = add(&mut writing, &login, &name, role, &hash, now).await? else { return Ok(false) };
-                let detail = format!("{login}, {name}, {}", role.title());
+                let mut detail = format!("{login}, {name}, {}", role.title());
+                if !lines.is_all() {
+                    sqlx::query(SET_LINES).bind(id).bind(lines.to_text()).execute(&mut *writing.sql).await?;
+                    detail.push_str(&format!(", линии: {titles}"));
+                }
                 by_command_line(&mut writing, "officer_add", id, &detail, now);
                 Ok::<_, StoreError>(true)
             })
@@ -132,9 +157,9 @@ impl Store {
         address: &str,
         now: Timestamp,
     ) -> Result<Officer, PeopleError> {
-        let (by, address) = (by.clone(), address.to_owned());
+        let (by, address, lines) = (by.clone(), address.to_owned(), self.lines());
         self.write(move |mut writing| {
-            Box::pin(async move { alter(&mut writing, id, change, &by, &address, now).await })
+            Box::pin(async move { alter(&mut writing, id, change, &lines, &by, &address, now).await })
         })
         .await
     }
@@ -241,6 +266,7 @@ async fn alter(
     writing: &mut Writing<'_>,
     id: i64,
     change: OfficerChange,
+    known: &Lines,
     by: &Actor,
     address: &str,
     now: Timestamp,
@@ -271,6 +297,14 @@ async fn alter(
             let shown = |it: &Option<Telephone>| it.as_ref().map_or_else(|| "нет".to_owned(), Telephone::spaced);
             ("officer_telephone", format!("{} → {}", shown(&officer.telephone), shown(telephone)))
         }
+        OfficerChange::Lines(lines) if *lines == officer.lines => return Ok(officer),
+        OfficerChange::Lines(lines) => {
+            // Their open pages ask anew.
+            writing.touches_the_list();
+            sqlx::query(SET_LINES).bind(id).bind(lines.to_text()).execute(&mut *writing.sql).await?;
+            let (before, now) = (officer.lines.titles(known), lines.titles(known));
+            ("officer_lines", format!("{}: {before} → {now}", officer.login))
+        }
         OfficerChange::Disable if officer.disabled_at.is_some() => return Ok(officer),
         OfficerChange::Disable => {
             let at = Some(now.as_millisecond());
@@ -297,6 +331,19 @@ impl Officer {
     pub fn can_come_in(&self) -> bool {
         self.disabled_at.is_none() && !self.password_hash.is_empty()
     }
+
+    /// The lines they may see.
+    pub fn scope(&self) -> LineScope {
+        scope(self.role, &self.lines)
+    }
+}
+
+/// Whoever answers for the whole list sees all of it.
+pub(super) fn scope(role: Role, lines: &LineScope) -> LineScope {
+    match role {
+        Role::Observer | Role::Officer => lines.clone(),
+        Role::Senior | Role::Admin => LineScope::all(),
+    }
 }
 
 pub(super) fn read_officer(row: &AnyRow) -> Result<Officer> {
@@ -312,6 +359,7 @@ pub(super) fn read_officer(row: &AnyRow) -> Result<Officer> {
         last_sign_in_at: columns.optional_time("last_sign_in_at")?,
         has_factor: columns.get::<Option<Vec<u8>>>("factor_secret")?.is_some(),
         telephone: columns.optional_parsed("telephone", |text| Telephone::parse(text).ok())?,
+        lines: LineScope::of_text(columns.get::<Option<String>>("lines")?.as_deref()),
     })
 }
 
@@ -324,6 +372,7 @@ statements! {
     DISABLE_LOGIN = "UPDATE officer SET disabled_at = $2 WHERE login = $1 RETURNING id";
     RENAME_OFFICER = "UPDATE officer SET name = $2 WHERE id = $1";
     SET_TELEPHONE = "UPDATE officer SET telephone = $2 WHERE id = $1";
+    SET_LINES = "UPDATE officer SET lines = $2 WHERE id = $1";
     SET_ROLE = "UPDATE officer SET role = $2 WHERE id = $1";
     SET_DISABLED = "UPDATE officer SET disabled_at = $2 WHERE id = $1";
     MARK_SIGN_IN = "UPDATE officer SET last_sign_in_at = $2 WHERE id = $1";

@@ -74,6 +74,7 @@ impl Store {
         lines: &Lines,
         now: Timestamp,
     ) -> Result<Callback, ActError> {
+        self.check_callback(id).await?;
         let (by, lines) = (by.clone(), lines.clone());
         self.write(move |mut writing| {
             Box::pin(async move {

@@ -1,6 +1,8 @@
 //! A month for the reports: its callbacks with their first attempts, and how many calls began in each quarter of an hour.
 //! Both walk one stretch of an index, as long as the month and no longer.
 
+use std::collections::BTreeMap;
+
 use sqlx::any::AnyRow;
 
 use super::callbacks::NEVER;
@@ -30,7 +32,7 @@ impl Store {
         let rows = sqlx::query(REPORTED)
             .bind(from.as_millisecond())
             .bind(to.as_millisecond())
-            .bind(line.map(LineId::to_string))
+            .bind(self.asked_lines(line)?)
             .bind(Channel::Telephone.as_str().to_owned())
             .bind(MOST_REPORTED as i64 + 1)
             .fetch_all(&self.readers)
@@ -49,17 +51,29 @@ impl Store {
         line: Option<&LineId>,
     ) -> Result<Vec<(Timestamp, i64)>> {
         let part = |sql: &'static str| sqlx::query(sql).bind(from.as_millisecond()).bind(to.as_millisecond());
-        let counted = match line {
-            Some(line) => part(COUNT_CALLS_OF_LINE).bind(line.to_string()),
-            None => part(COUNT_CALLS),
+        let asked: Option<Vec<&LineId>> = match line {
+            Some(line) => {
+                self.check_line(Some(line))?;
+                Some(vec![line])
+            }
+            None if self.sees_all() => None,
+            None => Some(self.scope.named().collect()),
         };
-        let rows = counted.fetch_all(&self.readers).await?;
-        rows.iter()
-            .map(|row| {
-                let columns = Columns::of("call", row);
-                Ok((from_millisecond(columns.get::<i64>("quarter")? * QUARTER_MS), columns.get("calls")?))
-            })
-            .collect()
+        let mut rows = Vec::new();
+        match asked {
+            None => rows = part(COUNT_CALLS).fetch_all(&self.readers).await?,
+            Some(lines) => {
+                for line in lines {
+                    rows.extend(part(COUNT_CALLS_OF_LINE).bind(line.to_string()).fetch_all(&self.readers).await?);
+                }
+            }
+        }
+        let mut counted: BTreeMap<i64, i64> = BTreeMap::new();
+        for row in &rows {
+            let columns = Columns::of("call", row);
+            *counted.entry(columns.get("quarter")?).or_default() += columns.get::<i64>("calls")?;
+        }
+        Ok(counted.into_iter().map(|(quarter, calls)| (from_millisecond(quarter * QUARTER_MS), calls)).collect())
     }
 }
 
@@ -105,7 +119,7 @@ statements! {
             WHERE tried.callback_id = callback.id AND tried.undone_at IS NULL
               AND tried.kind IN ('dial', 'attempt', 'clarify', 'done', 'exceptional', 'decline'))
         WHERE callback.received_at >= $1 AND callback.received_at < $2
-          AND (CAST($3 AS TEXT) IS NULL OR callback.line = $3) AND callback.channel = $4
+          AND (CAST($3 AS TEXT) IS NULL OR REPLACE($3, ',' || callback.line || ',', '') <> $3) AND callback.channel = $4
         ORDER BY callback.received_at, callback.id
         LIMIT $5";
     COUNT_CALLS = "

@@ -166,4 +166,5 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (25, "dialing", include_str!("../../migrations/0025_dialing.sql")),
     (26, "token use", include_str!("../../migrations/0026_token_use.sql")),
     (27, "audit chain", include_str!("../../migrations/0027_audit_chain.sql")),
+    (28, "line scope", include_str!("../../migrations/0028_line_scope.sql")),
 ];

@@ -78,7 +78,9 @@ impl Store {
             let columns = Columns::of("callback", &row);
             let place: i64 = columns.get("sibling_of")?;
             if let Some((_, number)) = numbered.iter().find(|(known, _)| *known == place) {
-                waiting.entry((*number).clone()).or_default().push(read(&columns)?);
+                let mut sibling = read(&columns)?;
+                self.shorten_sibling(&mut sibling);
+                waiting.entry((*number).clone()).or_default().push(sibling);
             }
         }
         Ok(waiting)

@@ -3,9 +3,10 @@
 use sqlx::any::AnyRow;
 
 use super::audit;
-use super::people::Person;
+use super::people::{self, Person};
 use super::sql::{Columns, statements};
 use super::{Result, Store, StoreError};
+use crate::core::line_scope::LineScope;
 use crate::core::officer::{Actor, Role};
 use crate::time::{SignedDuration, Timestamp, elapsed_ms};
 
@@ -15,6 +16,8 @@ pub struct Token {
     pub id: i64,
     pub name: String,
     pub role: Role,
+    /// As they were set; not in force for a role that sees all.
+    pub lines: LineScope,
     pub created_at: Timestamp,
     pub revoked_at: Option<Timestamp>,
     /// From this instant on it opens nothing. `None`: good until it is revoked.
@@ -36,7 +39,20 @@ impl Store {
         expires_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<i64> {
-        let name = name.to_owned();
+        self.add_limited_token(name, role, LineScope::all(), secret_sha256, expires_at, now).await
+    }
+
+    /// The same, of some lines.
+    pub async fn add_limited_token(
+        &self,
+        name: &str,
+        role: Role,
+        lines: LineScope,
+        secret_sha256: Vec<u8>,
+        expires_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<i64> {
+        let (name, titles) = (name.to_owned(), lines.titles(&self.lines()));
         self.write(move |mut writing| {
             Box::pin(async move {
                 let id = writing.new_id(now);
@@ -47,9 +63,13 @@ impl Store {
                     .bind(secret_sha256)
                     .bind(now.as_millisecond())
                     .bind(expires_at.map(Timestamp::as_millisecond))
+                    .bind(lines.to_text())
                     .execute(&mut *writing.sql)
                     .await?;
-                let (by, detail) = (Actor::command_line(), format!("{name}, {}", role.title()));
+                let (by, mut detail) = (Actor::command_line(), format!("{name}, {}", role.title()));
+                if !lines.is_all() {
+                    detail.push_str(&format!(", линии: {titles}"));
+                }
                 audit::keep(&mut writing, &by, "token_add", &format!("token {id}"), &detail, "", now);
                 Ok::<_, StoreError>(id)
             })
@@ -83,7 +103,12 @@ impl Store {
         if let Some(token) = &token {
             self.record_use(token, now);
         }
-        Ok(token.map(|token| Person { actor: Actor::token(token.id, &token.name), role: token.role, telephone: None }))
+        Ok(token.map(|token| Person {
+            actor: Actor::token(token.id, &token.name),
+            role: token.role,
+            telephone: None,
+            lines: people::scope(token.role, &token.lines),
+        }))
     }
 }
 
@@ -110,6 +135,7 @@ fn read_token(row: &AnyRow) -> Result<Token> {
         id: columns.get("id")?,
         name: columns.get("name")?,
         role: columns.parsed("role", |word| word.parse().ok())?,
+        lines: LineScope::of_text(columns.get::<Option<String>>("lines")?.as_deref()),
         created_at: columns.time("created_at")?,
         revoked_at: columns.optional_time("revoked_at")?,
         expires_at: columns.optional_time("expires_at")?,
@@ -119,7 +145,8 @@ fn read_token(row: &AnyRow) -> Result<Token> {
 
 statements! {
     ADD_TOKEN = "
-        INSERT INTO token (id, name, role, secret_sha256, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)";
+        INSERT INTO token (id, name, role, secret_sha256, created_at, expires_at, lines)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)";
     RECORD_USE = "UPDATE token SET last_used_at = $2 WHERE id = $1";
     REVOKE_TOKEN = "UPDATE token SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL RETURNING name";
     LIST_TOKENS = "SELECT * FROM token ORDER BY id";

@@ -6,7 +6,7 @@ use super::ids::first_id_at;
 use super::siblings::{self, lock_number, siblings_of};
 use super::sql::{Columns, statements};
 use super::writer::Writing;
-use super::{Store, audit};
+use super::{Store, StoreError, audit};
 use crate::core::callback::{Callback, HistoryEntry, Sibling, State};
 use crate::core::officer::Actor;
 use crate::time::Timestamp;
@@ -24,6 +24,7 @@ struct Last {
 impl Store {
     /// Takes back the last step of this callback, if it was this officer's.
     pub async fn undo(&self, id: i64, version: Option<i64>, by: &Actor, now: Timestamp) -> Result<Callback, ActError> {
+        self.check_callback(id).await?;
         let by = by.clone();
         self.write(move |mut writing| {
             Box::pin(async move {
@@ -42,7 +43,7 @@ impl Store {
     /// [`STEPS_BACK`] of them one after the other. Where somebody has gone on from it, nothing changes:
     /// [`ActError::GoneOn`].
     pub async fn undo_last(&self, by: &Actor, since: Timestamp, now: Timestamp) -> Result<Callback, ActError> {
-        let by = by.clone();
+        let (by, scope) = (by.clone(), self.scope.clone());
         self.write(move |mut writing| {
             Box::pin(async move {
                 let found = sqlx::query(LAST_STEP_OF_ACTOR)
@@ -54,6 +55,9 @@ impl Store {
                 let step = read(&found.ok_or(ActError::NothingToUndo)?)?;
                 lock_number(writing.sql, step.callback_id).await?;
                 let callback = hold(writing.sql, step.callback_id).await?.ok_or(ActError::NothingToUndo)?;
+                if !scope.allows(&callback.line) {
+                    return Err(StoreError::OtherLine.into());
+                }
                 take_back(&mut writing, callback, Some(step.id), &by, now).await
             })
         })
@@ -63,6 +67,7 @@ impl Store {
     /// Writes into the history what somebody typed beside a step that was refused or done already: nothing told is lost.
     /// The callback stays as it is, and so does its version.
     pub async fn keep_note(&self, id: i64, note: &str, by: &Actor, now: Timestamp) -> Result<(), ActError> {
+        self.check_callback(id).await?;
         let (note, by) = (note.to_owned(), by.clone());
         self.write(move |mut writing| {
             Box::pin(async move {

@@ -125,6 +125,7 @@ impl StoredSound {
 
 impl Store {
     pub async fn voicemail(&self, id: i64) -> Result<Option<Voicemail>> {
+        self.check_voicemail(id).await?;
         let row = sqlx::query(READ_VOICEMAIL).bind(id).fetch_optional(&self.readers).await?;
         row.as_ref().map(read).transpose()
     }
@@ -148,6 +149,7 @@ impl Store {
 
     /// Somebody wants a message to be tried again, now, of which not all is here. `false`: it is whole, or erased.
     pub async fn retry_voicemail(&self, id: i64, by: &Actor, address: &str, now: Timestamp) -> Result<bool> {
+        self.check_voicemail(id).await?;
         let (by, address) = (by.clone(), address.to_owned());
         self.write(move |mut writing| {
             Box::pin(async move {

@@ -38,6 +38,19 @@ impl FromRequestParts<House> for SignedIn {
     }
 }
 
+/// The house as whoever is signed in may see it. Handlers take this in the place of `State<House>`, so that none forgets
+/// whose lines are asked for.
+pub struct Seen(pub House);
+
+impl FromRequestParts<House> for Seen {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, house: &House) -> Result<Self, Error> {
+        let SignedIn(person) = SignedIn::from_request_parts(parts, house).await?;
+        Ok(Self(house.seen_by(&person)))
+    }
+}
+
 /// Where a request comes from. Whoever connects over loopback is the proxy on this machine: its last entry in
 /// `X-Forwarded-For` is the one it wrote itself. From anywhere else that header is what anybody may write, and is not read.
 /// Unspecified if the server does not tell: then all share one.

@@ -17,6 +17,8 @@ pub enum Error {
     SignInFirst,
     /// This role may not.
     RoleNeeded(Role),
+    /// It belongs to a line they may not see.
+    OtherLine,
     NotFound,
     /// What was sent makes no sense: the field and what is wrong with it.
     BadRequest(String),
@@ -40,7 +42,10 @@ pub enum Error {
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
-        Self::Store(error)
+        match error {
+            StoreError::OtherLine => Self::OtherLine,
+            error => Self::Store(error),
+        }
     }
 }
 
@@ -55,7 +60,7 @@ impl From<ActError> for Error {
             ActError::AlreadyCalling(_) => Self::AlreadyCalling,
             ActError::TooManyCalls { .. } => Self::SlowDown(CALL_LIMIT_SECONDS),
             ActError::NobodyWaits => Self::NobodyWaits,
-            ActError::Store(error) => Self::Store(error),
+            ActError::Store(error) => error.into(),
         }
     }
 }
@@ -64,7 +69,7 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::SignInFirst => StatusCode::UNAUTHORIZED,
-            Self::RoleNeeded(_) => StatusCode::FORBIDDEN,
+            Self::RoleNeeded(_) | Self::OtherLine => StatusCode::FORBIDDEN,
             Self::NotFound | Self::NobodyWaits | Self::SoundMissing => StatusCode::NOT_FOUND,
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::Stale(_) | Self::AnotherOpen | Self::NothingToUndo | Self::AlreadyCalling => StatusCode::CONFLICT,

@@ -61,6 +61,10 @@ pub enum Target {
     SecondFactor {
         officer_id: i64,
     },
+    /// The password once more, by whoever has a session.
+    Confirmation {
+        officer_id: i64,
+    },
 }
 
 impl Target {
@@ -71,7 +75,7 @@ impl Target {
     fn max_tries_while_guessed(&self) -> u32 {
         match self {
             Self::Password { .. } => MAX_TRIES_WHILE_GUESSED,
-            Self::SecondFactor { .. } => 0,
+            Self::SecondFactor { .. } | Self::Confirmation { .. } => 0,
         }
     }
 }

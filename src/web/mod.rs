@@ -38,11 +38,12 @@ pub use self::pages::AUDIT_ACTIONS;
 pub use self::rejection_log::{Rejection, RejectionLog};
 use self::work_queue::WorkQueue;
 use crate::core::line::Lines;
+use crate::core::line_scope::LineScope;
 use crate::core::retention::Terms;
 use crate::core::school::School;
 use crate::providers::{Provider, Providers};
 use crate::recordings::{Folder, Joiner};
-use crate::store::Store;
+use crate::store::{Person, Store};
 use crate::time::{Clock, Heartbeat};
 
 /// An answer to a person or program of the school begins within this time, the sending of their form included, or a
@@ -61,6 +62,8 @@ const MAX_WAITING_TO_HASH: usize = 100;
 #[derive(Clone)]
 pub struct House {
     parts: Arc<Parts>,
+    /// As whoever asks may see it. It stands before that of the parts, which sees all.
+    pub store: Store,
     checks: health::Checks,
     /// What strangers may write into the log.
     pub rejections: RejectionLog,
@@ -133,6 +136,7 @@ pub struct StoragePaths {
 impl House {
     pub fn new(parts: Parts) -> Self {
         Self {
+            store: parts.store.clone(),
             parts: Arc::new(parts),
             checks: health::Checks::default(),
             rejections: RejectionLog::default(),
@@ -145,6 +149,15 @@ impl House {
     /// The lines as the school has them now.
     pub fn lines(&self) -> Lines {
         self.store.lines()
+    }
+
+    /// The same house as this person may see it: whatever is read and done through it belongs to their lines.
+    pub fn seen_by(&self, person: &Person) -> Self {
+        self.limited_to(&person.lines)
+    }
+
+    fn limited_to(&self, scope: &LineScope) -> Self {
+        Self { store: self.store.limited_to(&scope.configured(&self.lines())), ..self.clone() }
     }
 
     /// The exchange that rings officers' telephones. A rehearsal rings nobody.

@@ -37,9 +37,13 @@ const USE_INTERVAL: SignedDuration = SignedDuration::from_mins(5);
 /// How long the code of the second factor may be awaited after the password.
 const HALF_WAY: SignedDuration = SignedDuration::from_mins(10);
 
+/// How long a typed password counts for what asks for it again.
+const CONFIRMED_FOR: SignedDuration = SignedDuration::from_mins(5);
+
 /// Keys of a session's content.
 const ENTERED: &str = "entered";
 const HALF: &str = "half";
+const CONFIRMED: &str = "confirmed";
 
 /// Who came in, and from where: the content of a session.
 #[derive(Clone, Serialize, Deserialize)]
@@ -100,6 +104,7 @@ pub(super) fn person_of(officer: &Officer) -> Person {
         actor: Actor::officer(officer.id, &officer.name),
         role: officer.role,
         telephone: officer.telephone.clone(),
+        lines: officer.scope(),
     }
 }
 
@@ -161,6 +166,20 @@ async fn anew(
     session.cycle_id().await.map_err(failed)?;
     session.clear().await;
     session.insert(key, value).await.map_err(failed)?;
+    session.save().await.map_err(failed)
+}
+
+/// Whether the password was typed in this session within the last minutes, to come in or since.
+pub(super) async fn is_confirmed(session: &Session, now: Timestamp) -> Result<bool, Error> {
+    let entered = session.get::<Entered>(ENTERED).await.map_err(failed)?.map(|entered| entered.at);
+    let confirmed = session.get::<i64>(CONFIRMED).await.map_err(failed)?;
+    let recent = (now - CONFIRMED_FOR).as_millisecond() + 1..=now.as_millisecond();
+    Ok([entered, confirmed].into_iter().flatten().any(|at| recent.contains(&at)))
+}
+
+/// The password was typed again.
+pub(super) async fn confirm(session: &Session, now: Timestamp) -> Result<(), Error> {
+    session.insert(CONFIRMED, now.as_millisecond()).await.map_err(failed)?;
     session.save().await.map_err(failed)
 }
 

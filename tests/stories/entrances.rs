@@ -85,6 +85,7 @@ const ENTRANCES: &[(&str, &str, Least)] = &[
     ("GET", "/calls/{id}", OBSERVER),
     ("POST", "/calls/{id}/recordings/{voicemail}/erase", ADMIN),
     ("POST", "/calls/{id}/recordings/{voicemail}/retry", OFFICER),
+    ("POST", "/confirm", OBSERVER),
     ("GET", "/greetings/{file}", Anybody),
     ("GET", "/greetings/{number}/{file}", Anybody),
     ("GET", "/health-ui", OBSERVER),

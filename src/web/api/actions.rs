@@ -1,7 +1,6 @@
 //! What an officer does with one callback. Each action is one step of its history and can be taken back.
 
 use axum::Json;
-use axum::extract::State;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -14,6 +13,7 @@ use super::words;
 use crate::core::callback::{Action, AttemptOutcome, Notes, Reason, Refusal};
 use crate::store::{ActError, CallbackView};
 use crate::time::{Timestamp, from_millisecond};
+use crate::web::auth::Seen;
 use crate::web::{Error, House};
 
 /// The body of an action: fields of its own, and what may be said along with any.
@@ -106,7 +106,7 @@ macro_rules! actions {
             responses((status = 200, description = "Done; the callback as it stands now", body = Callback), Changing)
         )]
         pub async fn $name(
-            State(house): State<House>,
+            Seen(house): Seen,
             Acting(person): Acting,
             Id(id): Id,
             Sent($said): Sent<$body>,
@@ -193,7 +193,7 @@ pub struct ToAccept {
     responses((status = 200, description = "Done; the callback as it stands now", body = Callback), Changing)
 )]
 pub async fn same(
-    State(house): State<House>,
+    Seen(house): Seen,
     Acting(person): Acting,
     Id(id): Id,
     Sent(said): Sent<ToAccept>,
@@ -211,7 +211,7 @@ pub async fn same(
     responses((status = 200, description = "Done; the callback as it stands now", body = Callback), Changing)
 )]
 pub async fn undo(
-    State(house): State<House>,
+    Seen(house): Seen,
     Acting(person): Acting,
     Id(id): Id,
     Sent(said): Sent<TakenBack>,

@@ -1,7 +1,6 @@
 //! The sound of a message, whole or in parts. Whoever listens is written down first.
 
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName,
     IF_NONE_MATCH, IF_RANGE, RANGE, X_CONTENT_TYPE_OPTIONS,
@@ -17,8 +16,9 @@ use super::extract::{Acting, Asked, Id, given};
 use super::problem::Problem;
 use super::refusals::Listening;
 use crate::recordings::{ReadError, RecordingName};
-use crate::store::{AuditEntry, Person, StoredSound, Voicemail, VoicemailState};
+use crate::store::{AuditEntry, Person, StoreError, StoredSound, Voicemail, VoicemailState};
 use crate::time::SignedDuration;
+use crate::web::auth::Seen;
 use crate::web::{Error, House, auth};
 
 /// A player fetches one sound in many parts, and who drags its handle in many more: within this time they are one
@@ -28,6 +28,8 @@ const ONE_LISTENING: SignedDuration = SignedDuration::from_mins(10);
 const LISTEN: &str = "listen";
 /// And for taking the file along.
 const DOWNLOAD: &str = "download";
+/// And for asking for a message of a line that is not one's own.
+const OTHER_LINE: &str = "listen_refused";
 /// The kind of the problem for want of a key.
 const LOCKED: &str = "urn:perezvon:voicemail-locked";
 
@@ -63,13 +65,19 @@ pub struct SoundFile(#[expect(dead_code, reason = "only described")] Vec<u8>);
     )
 )]
 pub async fn listen(
-    State(house): State<House>,
+    Seen(house): Seen,
     Acting(person): Acting,
     Id(id): Id,
     Asked(params): Asked<SoundParams>,
     request: Parts,
 ) -> Result<Response, Problem> {
-    let voicemail = house.store.voicemail(id).await?.ok_or(Error::NotFound)?;
+    let voicemail = match house.store.voicemail(id).await {
+        Err(StoreError::OtherLine) => {
+            write_down(&house, person, OTHER_LINE, &request, id, 0).await?;
+            return Err(Error::OtherLine.into());
+        }
+        found => found?.ok_or(Error::NotFound)?,
+    };
     let sound = stored(&voicemail)?;
     let name: RecordingName = sound.name.parse().map_err(|_| missing(id, "its name is not one of ours"))?;
     let recording = house.folder.open_recording(&name).await.map_err(|failed| unreadable(id, &failed))?;

@@ -1,7 +1,6 @@
 //! The callback list: a page of it, one callback, the next one for me, and requests that came in another way.
 
 use axum::Json;
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
@@ -17,7 +16,7 @@ use crate::core::callback::{self, Channel, Notes};
 use crate::core::phone::PhoneNumber;
 use crate::store::{CallbackPage, CallbackView, ListFilter, ListPeriod, NewCallback, StateFilter};
 use crate::time::Timestamp;
-use crate::web::auth::SignedIn;
+use crate::web::auth::{Seen, SignedIn};
 use crate::web::{Error, House};
 
 /// Items of a page, unless asked for more.
@@ -60,7 +59,7 @@ pub struct CallbackList {
     )
 )]
 pub async fn list(
-    State(house): State<House>,
+    Seen(house): Seen,
     SignedIn(person): SignedIn,
     Asked(params): Asked<ListParams>,
 ) -> Result<Json<CallbackList>, Problem> {
@@ -114,11 +113,7 @@ fn state_filter(word: &str) -> Result<StateFilter, Error> {
         Reading,
     )
 )]
-pub async fn read(
-    State(house): State<House>,
-    SignedIn(person): SignedIn,
-    Id(id): Id,
-) -> Result<Json<Callback>, Problem> {
+pub async fn read(Seen(house): Seen, SignedIn(person): SignedIn, Id(id): Id) -> Result<Json<Callback>, Problem> {
     let mut view = house.store.callback(id).await?.ok_or(Error::NotFound)?;
     only_for_listeners(&person, &mut view.voicemails);
     Ok(Json(Callback::of(&view, &house.lines(), house.clock.now())))
@@ -143,7 +138,7 @@ pub struct Next {
     )
 )]
 pub async fn claim_next(
-    State(house): State<House>,
+    Seen(house): Seen,
     Acting(person): Acting,
     Sent(next): Sent<Next>,
 ) -> Result<Json<Callback>, Problem> {
@@ -186,7 +181,7 @@ pub struct ByHand {
     )
 )]
 pub async fn register(
-    State(house): State<House>,
+    Seen(house): Seen,
     Acting(person): Acting,
     Sent(sent): Sent<ByHand>,
 ) -> Result<Response, Problem> {

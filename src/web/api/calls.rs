@@ -1,7 +1,6 @@
 //! The log of calls.
 
 use axum::Json;
-use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -14,8 +13,8 @@ use crate::core::call::Outcome;
 use crate::core::officer::Role;
 use crate::core::search::Search;
 use crate::store::{CallFilter, CallPage, CallView, LogEntry, Voicemail};
-use crate::web::auth::SignedIn;
-use crate::web::{Error, House};
+use crate::web::Error;
+use crate::web::auth::{Seen, SignedIn};
 
 /// Items of a page, unless asked for more.
 const PAGE: u32 = 100;
@@ -58,7 +57,7 @@ pub struct CallList {
     responses((status = 200, description = "A page", body = CallList), Listing)
 )]
 pub async fn list(
-    State(house): State<House>,
+    Seen(house): Seen,
     SignedIn(person): SignedIn,
     Asked(params): Asked<LogParams>,
 ) -> Result<Json<CallList>, Problem> {
@@ -103,7 +102,7 @@ fn number(text: &str) -> Result<Search, Error> {
     params(("id" = String, Path, description = "Id of the call")),
     responses((status = 200, description = "The call", body = Call), Reading)
 )]
-pub async fn read(State(house): State<House>, SignedIn(person): SignedIn, Id(id): Id) -> Result<Json<Call>, Problem> {
+pub async fn read(Seen(house): Seen, SignedIn(person): SignedIn, Id(id): Id) -> Result<Json<Call>, Problem> {
     let CallView { call, mut voicemails, deliveries } = house.store.call(id).await?.ok_or(Error::NotFound)?;
     let may_listen = person.role >= Role::Officer;
     only_for_listeners(&person, &mut voicemails);

@@ -1,7 +1,6 @@
 //! The lines and their hours.
 
 use axum::Json;
-use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -12,8 +11,8 @@ use super::words;
 use crate::core::calendar::{Question, Reply};
 use crate::core::line;
 use crate::time::Timestamp;
-use crate::web::House;
-use crate::web::auth::SignedIn;
+
+use crate::web::auth::{Seen, SignedIn};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -31,11 +30,7 @@ pub struct HoursParams {
     get, path = "/v1/hours", tag = "lines", operation_id = "hours", params(HoursParams),
     responses((status = 200, description = "The answer", body = Reply), Asking)
 )]
-pub async fn at(
-    State(house): State<House>,
-    _: SignedIn,
-    Asked(params): Asked<HoursParams>,
-) -> Result<Json<Reply>, Problem> {
+pub async fn at(Seen(house): Seen, _: SignedIn, Asked(params): Asked<HoursParams>) -> Result<Json<Reply>, Problem> {
     let lines = house.lines();
     let line = extract::line(&lines, given(&params.line))?;
     let at = extract::instant("at", given(&params.at))?.unwrap_or_else(|| house.clock.now());
@@ -90,9 +85,11 @@ pub struct LineList {
 /// All published lines, in the order of the configuration.
 #[utoipa::path(
     get, path = "/v1/lines", tag = "lines", operation_id = "lines",
-    responses((status = 200, description = "All of them", body = LineList), Signing)
+    responses((status = 200, description = "All that may be seen", body = LineList), Signing)
 )]
-pub async fn lines(State(house): State<House>, _: SignedIn) -> Json<LineList> {
+pub async fn lines(Seen(house): Seen, _: SignedIn) -> Json<LineList> {
     let now = house.clock.now();
-    Json(LineList { items: house.lines().iter().map(|line| Line::of(line, now)).collect() })
+    let lines = house.lines();
+    let seen = lines.iter().filter(|line| house.store.sees(&line.id));
+    Json(LineList { items: seen.map(|line| Line::of(line, now)).collect() })
 }

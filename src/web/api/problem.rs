@@ -133,6 +133,7 @@ impl From<Error> for Problem {
             Error::SignInFirst => Self::plain(status, "send a bearer token, or sign in at /login")
                 .with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
             Error::RoleNeeded(role) => Self::plain(status, format!("this needs the role {}", role.as_str())),
+            Error::OtherLine => Self::plain(status, "this belongs to another line"),
             Error::NotFound => Self::plain(status, "there is nothing at this address"),
             Error::BadRequest(detail) => Self::plain(status, detail),
             Error::Refused(refusal) => Self::of_refusal(status, refusal),

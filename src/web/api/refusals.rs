@@ -23,9 +23,9 @@ macro_rules! refusals {
 
 refusals! {
     /// Of a list.
-    Listing: 400 401 503;
+    Listing: 400 401 403 503;
     /// Of one object.
-    Reading: 401 404 503;
+    Reading: 401 403 404 503;
     /// Of a question.
     Asking: 400 401;
     /// Of what has no parameters.
@@ -56,7 +56,7 @@ fn meaning(status: u16) -> &'static str {
     match status {
         400 => "What was sent makes no sense; `detail` names the field or the place",
         401 => "Not signed in, or the token is revoked or has expired",
-        403 => "The role is not enough",
+        403 => "The role is not enough, or this belongs to another line",
         404 => "There is no such thing, or not now; `detail` says which",
         408 => "The body did not arrive within 10 s",
         409 => "Somebody was faster, or the state does not allow it; `current` is the present state where there is one",

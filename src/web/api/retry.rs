@@ -1,7 +1,6 @@
 //! A message that is not here yet is tried again, now: for whoever has mended what kept it away.
 
 use axum::Json;
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 
@@ -9,7 +8,8 @@ use super::extract::{Acting, Id};
 use super::objects::Voicemail;
 use super::problem::Problem;
 use super::refusals::Retrying;
-use crate::web::{Error, House, auth};
+use crate::web::auth::Seen;
+use crate::web::{Error, auth};
 
 /// Tries to get the sound of a message again, now. It is fetched behind this answer; a message that had been given up waits
 /// again. One whose whole sound is here, or erased, is a conflict.
@@ -19,7 +19,7 @@ use crate::web::{Error, House, auth};
     responses((status = 200, description = "It is tried; the voicemail as it stands now", body = Voicemail), Retrying)
 )]
 pub async fn retry(
-    State(house): State<House>,
+    Seen(house): Seen,
     Acting(person): Acting,
     Id(id): Id,
     request: Parts,

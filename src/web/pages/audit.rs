@@ -4,7 +4,6 @@ pub mod words;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
@@ -14,7 +13,7 @@ use super::frame::{Choice, Frame, Here};
 use super::refused::PageError;
 use super::sign_in::Address;
 use super::words::Wall;
-use super::{AnyQuery, Visitor, page, query};
+use super::{AnyQuery, Seen, Visitor, page, query};
 use crate::core::officer::{Actor, Role};
 use crate::store::{AuditFilter, AuditHead, AuditRow};
 use crate::time::{Date, TimeZone, Timestamp, ToSpan};
@@ -104,7 +103,7 @@ struct Row {
     address: String,
 }
 
-async fn show(State(house): State<House>, visitor: Visitor, view: AnyQuery<View>) -> Result<Response, PageError> {
+async fn show(Seen(house): Seen, visitor: Visitor, view: AnyQuery<View>) -> Result<Response, PageError> {
     let (now, view) = (house.clock.now(), query(view));
     let person = visitor.at_least(Role::Admin)?;
     let lines = house.lines();
@@ -128,7 +127,7 @@ async fn show(State(house): State<House>, visitor: Visitor, view: AnyQuery<View>
 }
 
 async fn export(
-    State(house): State<House>,
+    Seen(house): Seen,
     visitor: Visitor,
     Address(address): Address,
     view: AnyQuery<View>,

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::Router;
 use axum::extract::rejection::FormRejection;
-use axum::extract::{Form, Path, State};
+use axum::extract::{Form, Path};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use super::log::card_address;
 use super::refused::PageError;
 use super::sign_in::Address;
 use super::words::Wall;
-use super::{Visitor, page};
+use super::{Seen, Visitor, page};
 use crate::core::officer::Role;
 use crate::core::phone::PhoneNumber;
 use crate::store::BlockedNumber;
@@ -47,7 +47,7 @@ struct Row {
     reason: String,
 }
 
-async fn show(State(house): State<House>, visitor: Visitor) -> Result<Response, PageError> {
+async fn show(Seen(house): Seen, visitor: Visitor) -> Result<Response, PageError> {
     let (now, person) = (house.clock.now(), visitor.at_least(Role::Senior)?);
     let lines = house.lines();
     let wall = Wall::new(lines.default_calendar().time_zone(), now);
@@ -68,7 +68,7 @@ struct BlockForm {
 }
 
 async fn block(
-    State(house): State<House>,
+    Seen(house): Seen,
     visitor: Visitor,
     Path(id): Path<String>,
     Address(address): Address,
@@ -94,7 +94,7 @@ async fn block(
 }
 
 async fn unblock(
-    State(house): State<House>,
+    Seen(house): Seen,
     visitor: Visitor,
     Path(id): Path<String>,
     Address(address): Address,
@@ -112,7 +112,7 @@ struct RemoveForm {
 }
 
 async fn remove(
-    State(house): State<House>,
+    Seen(house): Seen,
     visitor: Visitor,
     Address(address): Address,
     form: Result<Form<RemoveForm>, FormRejection>,

@@ -1,7 +1,6 @@
 //! Registering by hand (R13): who came in person, spoke at a meeting or wrote stands on the same list as who called.
 
 use askama::Template;
-use axum::extract::State;
 use axum::extract::rejection::FormRejection;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -13,7 +12,7 @@ use super::frame::{Choice, Frame, Here};
 use super::notes::{Mistake, NoteChoices, NotesTyped, mistake, place, tidy};
 use super::refused::{PageError, sentence};
 use super::words::Wall;
-use super::{AnyQuery, Visitor, page, query};
+use super::{AnyQuery, Seen, Visitor, page, query};
 use crate::core::callback::{Channel, LONGEST_NOTE};
 use crate::core::line::LineId;
 use crate::core::phone::PhoneNumber;
@@ -58,13 +57,13 @@ impl ByHandPage {
     }
 }
 
-async fn show(State(house): State<House>, visitor: Visitor, typed: AnyQuery<Typed>) -> Result<Response, PageError> {
+async fn show(Seen(house): Seen, visitor: Visitor, typed: AnyQuery<Typed>) -> Result<Response, PageError> {
     let person = visitor.officer()?;
     draw(&house, &person, query(typed), Vec::new(), house.clock.now()).await
 }
 
 async fn register(
-    State(house): State<House>,
+    Seen(house): Seen,
     visitor: Visitor,
     form: Result<Form<Typed>, FormRejection>,
 ) -> Result<Response, PageError> {
@@ -164,6 +163,7 @@ async fn draw(
     let lines: Vec<Choice> = house
         .lines()
         .iter()
+        .filter(|line| house.store.sees(&line.id))
         .map(|line| Choice {
             value: line.id.to_string(),
             label: line.title.clone(),

@@ -12,7 +12,7 @@ pub(super) mod words;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -25,7 +25,7 @@ use self::words::{by_line, date_words, day_words, hours_words, rule_words, week_
 use super::frame::{Choice, Frame, Here, line_choices};
 use super::refused::PageError;
 use super::words::{Wall, counted, short_weekday};
-use super::{AnyQuery, Visitor, page, query};
+use super::{AnyQuery, Seen, Visitor, page, query};
 use crate::core::calendar::{Calendar, ExceptionMode, TimeState};
 use crate::core::line::{Line, LineId, Lines};
 use crate::core::officer::Role;
@@ -129,7 +129,7 @@ struct CalendarPage {
     answers: Vec<String>,
 }
 
-async fn show(State(house): State<House>, visitor: Visitor, view: AnyQuery<View>) -> Result<Response, PageError> {
+async fn show(Seen(house): Seen, visitor: Visitor, view: AnyQuery<View>) -> Result<Response, PageError> {
     draw(&house, &visitor.0, query(view), None, house.clock.now()).await
 }
 

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::Router;
 use axum::extract::rejection::FormRejection;
-use axum::extract::{Form, Path, State};
+use axum::extract::{Form, Path};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
@@ -18,7 +18,7 @@ use super::log::{card_address, lasted, other_party, outcome_words};
 use super::refused::PageError;
 use super::sign_in::Address;
 use super::words::{Wall, length};
-use super::{Visitor, page, steps};
+use super::{Seen, Visitor, page, steps};
 use crate::core::calendar::TimeState;
 use crate::core::call::{Call, Decision, Direction, RecordingState, Ringing};
 use crate::core::line::Line;
@@ -75,7 +75,7 @@ struct RawDelivery {
     body: String,
 }
 
-async fn show(State(house): State<House>, visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageError> {
+async fn show(Seen(house): Seen, visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageError> {
     let id: i64 = id.parse().map_err(|_| Error::NotFound)?;
     draw(&house, &visitor, id, None, house.clock.now()).await
 }
@@ -163,7 +163,7 @@ struct Erasing {
 
 /// Erases a message for good: its row says why and stays, its file goes, and the provider's copy too.
 async fn erase(
-    State(house): State<House>,
+    Seen(house): Seen,
     visitor: Visitor,
     Path((id, voicemail)): Path<(String, String)>,
     Address(address): Address,
@@ -191,7 +191,7 @@ async fn erase(
 
 /// Has a message that is not here yet tried again, now. One that has come meanwhile is simply shown.
 async fn retry(
-    State(house): State<House>,
+    Seen(house): Seen,
     visitor: Visitor,
     Path((id, voicemail)): Path<(String, String)>,
     Address(address): Address,

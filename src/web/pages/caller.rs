@@ -4,7 +4,7 @@
 use askama::Template;
 use axum::Router;
 use axum::extract::rejection::FormRejection;
-use axum::extract::{Form, Path, State};
+use axum::extract::{Form, Path};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
@@ -16,7 +16,7 @@ use super::log::{card_address, lasted, outcome_words};
 use super::refused::PageError;
 use super::sign_in::Address;
 use super::words::Wall;
-use super::{AnyQuery, Visitor, page, query};
+use super::{AnyQuery, Seen, Visitor, page, query};
 use crate::core::callback::State as Stands;
 use crate::core::officer::Role;
 use crate::core::phone::PhoneNumber;
@@ -130,12 +130,12 @@ struct FindForm {
     number: String,
 }
 
-async fn ask(State(house): State<House>, visitor: Visitor) -> Result<Response, PageError> {
+async fn ask(Seen(house): Seen, visitor: Visitor) -> Result<Response, PageError> {
     draw_search(&house, &visitor.officer()?, StatusCode::OK, None, String::new()).await
 }
 
 async fn find(
-    State(house): State<House>,
+    Seen(house): Seen,
     visitor: Visitor,
     form: Result<Form<FindForm>, FormRejection>,
 ) -> Result<Response, PageError> {
@@ -196,7 +196,7 @@ async fn not_named(house: &House, person: &Person, text: &str) -> Result<Respons
 }
 
 async fn show(
-    State(house): State<House>,
+    Seen(house): Seen,
     visitor: Visitor,
     Path(id): Path<String>,
     view: AnyQuery<View>,
@@ -212,7 +212,7 @@ async fn show(
 }
 
 async fn save(
-    State(house): State<House>,
+    Seen(house): Seen,
     visitor: Visitor,
     Path(id): Path<String>,
     Address(address): Address,
@@ -256,7 +256,7 @@ pub(super) async fn refuse(
 
 /// All there is about the number, as a file for its owner. It leaves a line in the audit, or there is no file.
 async fn hand_over(
-    State(house): State<House>,
+    Seen(house): Seen,
     visitor: Visitor,
     Path(id): Path<String>,
     Address(address): Address,

@@ -16,7 +16,7 @@ mod view;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
@@ -34,7 +34,7 @@ use super::dial_link::link_said_numbers_of_card;
 use super::frame::{Frame, Here};
 use super::refused::{PageError, call_limit};
 use super::words::Wall;
-use super::{AnyQuery, Visitor, page, query};
+use super::{AnyQuery, Seen, Visitor, page, query};
 use crate::core::officer::Role;
 use crate::time::Timestamp;
 use crate::web::{Error, House};
@@ -94,18 +94,23 @@ struct Group {
     cards: Vec<Card>,
 }
 
-async fn show(State(house): State<House>, visitor: Visitor, view: AnyQuery<View>) -> Result<Response, PageError> {
+async fn show(Seen(house): Seen, visitor: Visitor, view: AnyQuery<View>) -> Result<Response, PageError> {
     draw(&house, &visitor, query(view), None, house.clock.now()).await
 }
 
 /// One entry: the list with this entry unfolded, wherever it stands.
-async fn one(_: Visitor, Path(id): Path<String>) -> Result<Redirect, PageError> {
+async fn one(Seen(house): Seen, _: Visitor, Path(id): Path<String>) -> Result<Redirect, PageError> {
     let id: i64 = id.parse().map_err(|_| Error::NotFound)?;
+    house.store.check_callback(id).await?;
     Ok(Redirect::to(&format!("/callbacks?show=all&at={id}#c{id}")))
 }
 
-async fn after_a_form(visitor: Visitor, Path((id, _)): Path<(String, String)>) -> Result<Redirect, PageError> {
-    one(visitor, Path(id)).await
+async fn after_a_form(
+    house: Seen,
+    visitor: Visitor,
+    Path((id, _)): Path<(String, String)>,
+) -> Result<Redirect, PageError> {
+    one(house, visitor, Path(id)).await
 }
 
 async fn draw(
@@ -172,7 +177,7 @@ async fn draw(
         link_said_numbers_of_card(house, &mut card.messages, card.id, is_held, person, &wall).await?;
     }
     if may_act && let Some(card) = groups.iter_mut().flat_map(|group| &mut group.cards).find(|card| card.unfolded) {
-        card.colleagues = colleagues(store, &person.actor).await?;
+        card.colleagues = colleagues(store, &person.actor, &card.line_id).await?;
         if let Some(call) = store.newest_placed_call(card.id, &person.actor).await? {
             let calling = Calling::of(&call, &card.desk, now);
             // What he is told to do about a call that is over is for a colleague to do now.

@@ -7,6 +7,7 @@ use super::desk::{Message, held_number, sentence};
 use super::words::Wall;
 use crate::core::callback::{Callback, Sibling, SiblingHolder, State};
 use crate::core::line::Lines;
+use crate::core::line_scope::LineScope;
 use crate::core::officer::Actor;
 use crate::core::phone::PhoneNumber;
 use crate::store::{Person, Store, StoreError};
@@ -32,6 +33,11 @@ impl DialLink {
         Self { href: format!("/callbacks/{id}"), note: Some(note), not_allowed: false }
     }
 
+    /// The callback is not to be seen by this person, but nobody calls twice: the way leads to the list.
+    fn to_other_line(note: String) -> Self {
+        Self { href: "/callbacks".to_owned(), note: Some(note), not_allowed: false }
+    }
+
     fn marked(self, number: &PhoneNumber, lines: &Lines) -> Self {
         Self { not_allowed: !lines.dialing.allows(number), ..self }
     }
@@ -44,18 +50,24 @@ impl DialLink {
     /// Leads to the callback of this number that a colleague works on, else to one's own, else to the oldest that waits; `None`
     /// where none waits.
     fn to_waiting(waiting: &[Sibling], viewer: &Viewer<'_>) -> Option<Self> {
-        let Viewer { me, lines, wall } = viewer;
+        let Viewer { me, sees, lines, wall } = viewer;
         let here = |holder: &SiblingHolder| format!("линия «{}»", lines.by_id(&holder.line).title);
         if let Some(holder) = Sibling::held_by_colleague(waiting, me, wall.now) {
             let note = sentence(&held_number(&holder, &here(&holder), wall));
-            return Some(Self::to_callback(holder.callback_id, note));
+            return Some(match sees.allows(&holder.line) {
+                true => Self::to_callback(holder.callback_id, note),
+                false => Self::to_other_line(note),
+            });
         }
         if let Some(holder) = waiting.iter().find_map(|callback| callback.holder(wall.now)) {
             let (line, since) = (here(&holder), wall.clock(holder.since));
             let note = format!("Обращение с этим номером у вас, {line}, с\u{a0}{since}. Звоните из него.");
             return Some(Self::to_callback(holder.callback_id, note));
         }
-        let callback = waiting.first()?;
+        let Some(callback) = waiting.iter().find(|callback| sees.allows(&callback.line)) else {
+            let line = &lines.by_id(&waiting.first()?.line).title;
+            return Some(Self::to_other_line(format!("Этот номер ждёт звонка: линия «{line}». Позвонят оттуда.")));
+        };
         let put_off = match &callback.state {
             State::Later { until, .. } if wall.now < *until => format!(", отложено {}", wall.until(*until)),
             _ => String::new(),
@@ -71,6 +83,7 @@ impl DialLink {
 /// The officer who looks, and how lines and times are called for him.
 struct Viewer<'a> {
     me: &'a Actor,
+    sees: &'a LineScope,
     lines: &'a Lines,
     wall: &'a Wall<'a>,
 }
@@ -83,7 +96,7 @@ pub(super) async fn dial_link(
     wall: &Wall<'_>,
 ) -> Result<DialLink, StoreError> {
     let lines = house.lines();
-    let viewer = Viewer { me: &person.actor, lines: &lines, wall };
+    let viewer = Viewer { me: &person.actor, sees: &person.lines, lines: &lines, wall };
     let waiting = house.store.waiting_callbacks(std::slice::from_ref(number)).await?;
     let link = waiting.get(number).and_then(|waiting| DialLink::to_waiting(waiting, &viewer));
     Ok(link.unwrap_or_else(|| DialLink::of_number(number)).marked(number, &lines))
@@ -99,7 +112,7 @@ pub(super) async fn link_said_numbers(
     wall: &Wall<'_>,
 ) -> Result<(), StoreError> {
     let lines = house.lines();
-    let viewer = Viewer { me: &person.actor, lines: &lines, wall };
+    let viewer = Viewer { me: &person.actor, sees: &person.lines, lines: &lines, wall };
     let waiting = waiting_for_said(&house.store, messages).await?;
     let of_call = of_call.filter(|callback| callback.desk.state.closed_at().is_none());
     for said in messages.iter_mut().filter_map(|message| message.said_number.as_mut()) {
@@ -125,7 +138,7 @@ pub(super) async fn link_said_numbers_of_card(
     wall: &Wall<'_>,
 ) -> Result<(), StoreError> {
     let lines = house.lines();
-    let viewer = Viewer { me: &person.actor, lines: &lines, wall };
+    let viewer = Viewer { me: &person.actor, sees: &person.lines, lines: &lines, wall };
     let waiting = waiting_for_said(&house.store, messages).await?;
     for said in messages.iter_mut().filter_map(|message| message.said_number.as_mut()) {
         let waiting = waiting.get(&said.number).map_or(&[][..], Vec::as_slice);

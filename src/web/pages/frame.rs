@@ -110,7 +110,7 @@ impl Frame {
     }
 
     pub async fn of(house: &House, person: &Person, here: Here, now: Timestamp) -> Result<Self, StoreError> {
-        let open = house.store.count_open(now).await?.iter().map(|(_, open, _)| open).sum();
+        let open = house.seen_by(person).store.count_open(now).await?.iter().map(|(_, open, _)| open).sum();
         let signed_in = SignedIn { name: person.actor.name.clone(), role: person.role, open, here };
         let closed = closed_now(&house.lines(), now);
         Ok(Self { signed_in: Some(signed_in), closed, ..Self::bare(house, now) })
@@ -128,12 +128,10 @@ pub(super) struct Choice {
 pub(super) fn line_choices(house: &House, chosen: Option<&LineId>, with_unknown: bool) -> Vec<Choice> {
     let all = Choice { value: String::new(), label: "Все".to_owned(), chosen: chosen.is_none() };
     let school = house.lines();
-    let lines = school.iter().map(|line| (&line.id, line.title.as_str()));
+    let lines = school.iter().filter(|line| house.store.sees(&line.id)).map(|line| (&line.id, line.title.as_str()));
     let unknown = LineId::unknown();
-    let named = lines.chain(with_unknown.then_some((&unknown, "Неизвестная"))).map(|(id, title)| Choice {
-        value: id.to_string(),
-        label: title.to_owned(),
-        chosen: chosen == Some(id),
-    });
+    let named = lines
+        .chain((with_unknown && house.store.sees_all()).then_some((&unknown, "Неизвестная")))
+        .map(|(id, title)| Choice { value: id.to_string(), label: title.to_owned(), chosen: chosen == Some(id) });
     std::iter::once(all).chain(named).collect()
 }

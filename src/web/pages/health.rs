@@ -12,7 +12,6 @@ mod storage;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -22,7 +21,7 @@ use self::item::{Item, Mark};
 use super::frame::{Frame, Here};
 use super::refused::PageError;
 use super::words::Wall;
-use super::{Visitor, page};
+use super::{Seen, Visitor, page};
 use crate::core::officer::Role;
 use crate::store::StoreError;
 use crate::web::House;
@@ -46,7 +45,7 @@ struct HealthPage {
 }
 
 /// Where nobody can sign in, or the pages cannot be read, what can be told without the database is told.
-async fn show(State(house): State<House>, visitor: Result<Visitor, PageError>) -> Result<Response, PageError> {
+async fn show(Seen(house): Seen, visitor: Result<Visitor, PageError>) -> Result<Response, PageError> {
     let database = health::database(&house).await;
     let page = match visitor {
         Ok(visitor) => whole_page(&house, &visitor, &database).await.map_err(PageError::from),

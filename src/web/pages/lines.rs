@@ -3,8 +3,8 @@
 mod test_call;
 
 use askama::Template;
+use axum::extract::Path;
 use axum::extract::rejection::FormRejection;
-use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Form, Router};
@@ -15,7 +15,7 @@ use super::frame::{Frame, Here};
 use super::refused::PageError;
 use super::sign_in::Address;
 use super::words::{Wall, ago, counted};
-use super::{Visitor, page};
+use super::{Seen, Visitor, page};
 use crate::core::line::{Line, LineId};
 use crate::core::officer::Role;
 use crate::core::phone::{PhoneNumber, Telephone};
@@ -57,13 +57,13 @@ struct Connection {
     keys: String,
 }
 
-async fn show(State(house): State<House>, visitor: Visitor) -> Result<Response, PageError> {
+async fn show(Seen(house): Seen, visitor: Visitor) -> Result<Response, PageError> {
     draw(&house, &visitor.at_least(Role::Admin)?, None, house.clock.now()).await
 }
 
 /// A call that nobody makes, from a withheld number and without a message: it stands in the log, and on no list.
 async fn test(
-    State(house): State<House>,
+    Seen(house): Seen,
     visitor: Visitor,
     Path(id): Path<String>,
     Address(address): Address,

@@ -10,7 +10,6 @@ use std::collections::HashMap;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 
@@ -19,7 +18,7 @@ pub(super) use self::words::{lasted, other_party, outcome_words};
 use super::frame::{Choice, Frame, Here, line_choices};
 use super::refused::PageError;
 use super::words::Wall;
-use super::{AnyQuery, Visitor, page, query};
+use super::{AnyQuery, Seen, Visitor, page, query};
 use crate::core::line::Lines;
 use crate::core::phone::PhoneNumber;
 use crate::core::search::Search;
@@ -80,7 +79,7 @@ struct Row {
     who: String,
 }
 
-async fn show(State(house): State<House>, visitor: Visitor, view: AnyQuery<View>) -> Result<Response, PageError> {
+async fn show(Seen(house): Seen, visitor: Visitor, view: AnyQuery<View>) -> Result<Response, PageError> {
     let (now, view) = (house.clock.now(), query(view));
     let lines = house.lines();
     let wall = Wall::new(lines.default_calendar().time_zone(), now);

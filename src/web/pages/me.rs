@@ -22,6 +22,7 @@ use crate::core::officer::Role;
 use crate::core::password::{LONGEST_BYTES, SHORTEST, Weak, judge};
 use crate::core::phone::Telephone;
 use crate::store::{Officer, Person};
+use crate::web::login_throttle::Target;
 use crate::web::{Error, House, session};
 
 pub(super) fn router() -> Router<House> {
@@ -34,7 +35,7 @@ pub(super) fn router() -> Router<House> {
 }
 
 /// The officer whose own page this is. Others are shown the way in.
-struct Me(Officer);
+pub(super) struct Me(pub Officer);
 
 impl FromRequestParts<House> for Me {
     type Rejection = PageError;
@@ -204,7 +205,7 @@ async fn prove(
     password: String,
 ) -> Result<Option<Response>, PageError> {
     let (login, origin) = (&me.0.login, door.origin(house, Some(me.0.id)).await?);
-    match try_password(house, origin, login, Some(me.0.clone()), password, door.now).await {
+    match try_password(house, origin, Target::password(login), Some(me.0.clone()), password, door.now).await {
         Ok(_) => Ok(None),
         Err(not_proved) => {
             if let NotProved::Wrong = not_proved {

@@ -27,6 +27,7 @@ mod qr;
 mod refused;
 mod reports;
 mod sign_in;
+mod step_up;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -57,6 +58,7 @@ pub(super) use self::public::Documents;
 use self::refused::{Failure, PageError};
 use super::plain_text::{self, Unkeepable};
 use super::{Error, House, session};
+use crate::core::line_scope::LineScope;
 use crate::core::officer::Role;
 use crate::store::Person;
 
@@ -80,6 +82,7 @@ pub(super) fn router(house: &House) -> Router<House> {
     let pages = Router::new()
         .merge(public::router())
         .merge(sign_in::router())
+        .merge(step_up::router())
         .merge(by_hand::router())
         .merge(calendar::router())
         .merge(desk::router())
@@ -109,6 +112,7 @@ pub(super) fn uploads(house: &House) -> Router<House> {
 /// With what every page needs around it.
 fn dressed(pages: Router<House>, house: &House) -> Router<House> {
     pages
+        .layer(from_fn_with_state(house.clone(), step_up::ask))
         .layer(session::layer(house))
         .layer(from_fn_with_state(house.clone(), sign_in::keep_what_was_typed))
         .layer(from_fn(check_text))
@@ -195,6 +199,19 @@ impl FromRequestParts<House> for Visitor {
             _ => String::new(),
         };
         session::person(parts, house).await?.map(Self).ok_or_else(|| PageError::sign_in(wanted()))
+    }
+}
+
+/// The house as whoever looks may see it. Handlers behind the sign-in take this in the place of `State<House>`, so that none
+/// forgets whose lines are asked for. Whoever is not signed in is refused by [`Visitor`], and sees no line.
+struct Seen(House);
+
+impl FromRequestParts<House> for Seen {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, house: &House) -> Result<Self, PageError> {
+        let person = session::person(parts, house).await?;
+        Ok(Self(person.map_or_else(|| house.limited_to(&LineScope::nothing()), |person| house.seen_by(&person))))
     }
 }
 

@@ -2,8 +2,8 @@
 //! discussed before. None of it is needed to close one.
 
 use askama::Template;
+use axum::extract::Path;
 use axum::extract::rejection::FormRejection;
-use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::frame::{Choice, Frame, Here};
 use super::refused::{PageError, sentence};
 use super::words::{Wall, counted};
-use super::{Visitor, page};
+use super::{Seen, Visitor, page};
 use crate::core::callback::{ASKERS, Action, Callback, Channel, LONGEST_NOTE, Notes, State as Standing, TOPICS};
 use crate::store::Person;
 use crate::time::Timestamp;
@@ -179,7 +179,7 @@ struct NotesForm {
     typed: NotesTyped,
 }
 
-async fn show(State(house): State<House>, visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageError> {
+async fn show(Seen(house): Seen, visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageError> {
     let now = house.clock.now();
     let person = visitor.officer()?;
     let callback = find(&house, &id).await?;
@@ -188,7 +188,7 @@ async fn show(State(house): State<House>, visitor: Visitor, Path(id): Path<Strin
 }
 
 async fn save(
-    State(house): State<House>,
+    Seen(house): Seen,
     visitor: Visitor,
     Path(id): Path<String>,
     form: Result<Form<NotesForm>, FormRejection>,

@@ -3,7 +3,6 @@
 mod person;
 
 use askama::Template;
-use axum::extract::State;
 use axum::extract::rejection::FormRejection;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -16,7 +15,8 @@ use super::frame::{Choice, Frame, Here};
 use super::refused::PageError;
 use super::sign_in::{Address, LONGEST_LOGIN};
 use super::words::Wall;
-use super::{Visitor, page};
+use super::{Seen, Visitor, page};
+use crate::core::line::Lines;
 use crate::core::officer::Role;
 use crate::core::phone::Telephone;
 use crate::store::{Invitation, Officer, PeopleError, Person};
@@ -51,6 +51,8 @@ struct Row {
     last_sign_in: String,
     has_factor: bool,
     telephone: String,
+    /// «все», «Родители».
+    lines: String,
     state: String,
     is_disabled: bool,
 }
@@ -73,7 +75,7 @@ struct NewPerson {
     role: String,
 }
 
-async fn show(State(house): State<House>, visitor: Visitor) -> Result<Response, PageError> {
+async fn show(Seen(house): Seen, visitor: Visitor) -> Result<Response, PageError> {
     let person = visitor.at_least(Role::Admin)?;
     draw(&house, &person, NewPerson::default(), None, house.clock.now()).await
 }
@@ -89,7 +91,7 @@ async fn draw(
     let wall = Wall::new(lines.default_calendar().time_zone(), now);
     let invitations = house.store.invitations().await?;
     let officers = house.store.officers().await?;
-    let rows = officers.iter().map(|officer| row(officer, &invitations, &wall)).collect();
+    let rows = officers.iter().map(|officer| row(officer, &invitations, &lines, &wall)).collect();
     Ok(page(&PeoplePage {
         frame: Frame::of(house, person, Here::People, now).await?,
         rows,
@@ -100,7 +102,7 @@ async fn draw(
     }))
 }
 
-fn row(officer: &Officer, invitations: &[Invitation], wall: &Wall<'_>) -> Row {
+fn row(officer: &Officer, invitations: &[Invitation], lines: &Lines, wall: &Wall<'_>) -> Row {
     Row {
         id: officer.id,
         name: officer.name.clone(),
@@ -109,6 +111,7 @@ fn row(officer: &Officer, invitations: &[Invitation], wall: &Wall<'_>) -> Row {
         last_sign_in: officer.last_sign_in_at.map_or_else(|| "ещё не входил".to_owned(), |at| wall.moment(at)),
         has_factor: officer.has_factor,
         telephone: officer.telephone.as_ref().map_or_else(|| "нет".to_owned(), Telephone::spaced),
+        lines: officer.scope().titles(lines),
         state: state(officer, invitations, wall),
         is_disabled: officer.disabled_at.is_some(),
     }
@@ -147,7 +150,7 @@ fn may(role: Role) -> &'static str {
 }
 
 async fn add(
-    State(house): State<House>,
+    Seen(house): Seen,
     visitor: Visitor,
     Address(address): Address,
     form: Result<Form<NewPerson>, FormRejection>,

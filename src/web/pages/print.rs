@@ -2,7 +2,6 @@
 
 use askama::Template;
 use axum::Router;
-use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
@@ -12,7 +11,7 @@ use super::frame::{Frame, Here};
 use super::refused::PageError;
 use super::sign_in::Address;
 use super::words::{Wall, counted, length, short_weekday};
-use super::{AnyQuery, Visitor, page, query};
+use super::{AnyQuery, Seen, Visitor, page, query};
 use crate::core::callback::{Channel, State as Standing};
 use crate::core::line::{Line, LineId, Lines};
 use crate::recordings::LEAST_SPEECH_MS;
@@ -90,7 +89,7 @@ struct Row {
 }
 
 async fn show(
-    State(house): State<House>,
+    Seen(house): Seen,
     visitor: Visitor,
     view: AnyQuery<View>,
     Address(address): Address,

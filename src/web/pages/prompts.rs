@@ -7,7 +7,7 @@ mod upload;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Extension, Path, State};
+use axum::extract::{DefaultBodyLimit, Extension, Path};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
@@ -18,7 +18,7 @@ use super::frame::{Frame, Here};
 use super::refused::PageError;
 use super::sign_in::Address;
 use super::words::Wall;
-use super::{AnyQuery, Visitor, page, query};
+use super::{AnyQuery, Seen, Visitor, page, query};
 use crate::core::greetings::GreetingKind;
 use crate::core::line::{Line, LineId};
 use crate::core::officer::Role;
@@ -86,7 +86,7 @@ struct Group {
     cards: Vec<Card>,
 }
 
-async fn show(State(house): State<House>, visitor: Visitor, view: AnyQuery<View>) -> Result<Response, PageError> {
+async fn show(Seen(house): Seen, visitor: Visitor, view: AnyQuery<View>) -> Result<Response, PageError> {
     let person = visitor.at_least(Role::Senior)?;
     draw(&house, &person, query(view), None, house.clock.now()).await
 }
@@ -127,7 +127,7 @@ async fn draw(
 
 /// Switches a version on or off, or throws a draft away.
 async fn switch(
-    State(house): State<House>,
+    Seen(house): Seen,
     visitor: Visitor,
     Path((id, verb)): Path<(String, String)>,
     Address(address): Address,

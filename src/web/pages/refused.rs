@@ -62,6 +62,12 @@ impl IntoResponse for PageError {
                 text: format!("Нет доступа: нужна роль «{}». Роли меняет администратор.", role.title()),
             }
             .into_response(),
+            Error::OtherLine => Failure {
+                status,
+                title: "Нет доступа".to_owned(),
+                text: "Нет доступа: это другая линия. Какие линии ваши, решает администратор.".to_owned(),
+            }
+            .into_response(),
             Error::Store(cause) => Failure::of_store(&cause).into_response(),
             Error::SessionsAway(cause) => Failure { status, ..Failure::ours(&cause) }.into_response(),
             Error::SlowDown(seconds) => {
@@ -109,7 +115,7 @@ impl Failure {
 
     fn of_store(cause: &StoreError) -> Self {
         match cause {
-            StoreError::Corrupt { .. } => Self::ours(&cause.to_string()),
+            StoreError::Corrupt { .. } | StoreError::OtherLine => Self::ours(&cause.to_string()),
             StoreError::Unavailable(_)
             | StoreError::Busy
             | StoreError::TimedOut

@@ -9,7 +9,6 @@ mod words;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 
@@ -19,7 +18,7 @@ use self::words::{share, working};
 use super::frame::{Choice, Frame, Here, line_choices};
 use super::refused::PageError;
 use super::words::short_weekday;
-use super::{AnyQuery, Visitor, page, query};
+use super::{AnyQuery, Seen, Visitor, page, query};
 use crate::core::report::{Ending, Month};
 use crate::core::wording::WEEK;
 use crate::web::House;
@@ -91,7 +90,7 @@ struct WorkerRow {
     median: String,
 }
 
-async fn show(State(house): State<House>, visitor: Visitor, asked: AnyQuery<Asked>) -> Result<Response, PageError> {
+async fn show(Seen(house): Seen, visitor: Visitor, asked: AnyQuery<Asked>) -> Result<Response, PageError> {
     let view = MonthView::gather(&house, visitor.0.role, &query(asked)).await?;
     let kept = view.kept();
     let link = |month: Month| (format!("/reports?{}", view.query(month)), month.title());

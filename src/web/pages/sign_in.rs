@@ -95,10 +95,11 @@ async fn sign_in(
     // What stands in the field for the login may be a password.
     let known_login = known.as_ref().map_or_else(String::new, |officer| officer.login.clone());
     let origin = door.origin(&house, known.as_ref().map(|officer| officer.id)).await?;
-    let not_proved = match try_password(&house, origin, login, known, password, door.now).await {
-        Ok(officer) => return after_password(&house, &door, &officer, onward, "").await,
-        Err(not_proved) => not_proved,
-    };
+    let not_proved =
+        match try_password(&house, origin, Target::password(&shortened(login)), known, password, door.now).await {
+            Ok(officer) => return after_password(&house, &door, &officer, onward, "").await,
+            Err(not_proved) => not_proved,
+        };
     if house.rejections.is_first(Rejection::FailedSignIn, "") {
         warn!(address = %door.address, "A sign-in from {} was refused: {not_proved}", door.address);
     }
@@ -192,13 +193,12 @@ impl NotProved {
 pub(super) async fn try_password(
     house: &House,
     origin: Origin,
-    login: &str,
+    target: Target,
     known: Option<Officer>,
     password: String,
     now: Timestamp,
 ) -> Result<Officer, NotProved> {
     static NOBODY: LazyLock<String> = LazyLock::new(|| password::hash(&password::generate()));
-    let target = Target::password(&shortened(login));
     house.throttle.try_acquire(origin, &target, now).map_err(NotProved::TooMany)?;
     let check = move || {
         let nobody = &*NOBODY;
@@ -268,7 +268,7 @@ async fn audit(house: &House, by: Actor, action: &'static str, address: &str, no
 }
 
 /// Where to go after signing in: only ever a page of ours.
-fn own_page(to: &str) -> &str {
+pub(super) fn own_page(to: &str) -> &str {
     let is_odd = |c: char| c == '\\' || c.is_control() || !c.is_ascii();
     let stays = to.starts_with('/') && !to.starts_with("//");
     if stays && !to.contains(is_odd) { to } else { "/callbacks" }

@@ -41,7 +41,7 @@ const WORDS: &str = "
 
 /// Fields that are never shown again.
 const SECRETS: &str = "
-    form: code new_password new_password_again password password_again
+    form: code confirm_password new_password new_password_again password password_again
     config mail: password password_file
     config provider: api_token api_token_file ari_password ari_password_file auth_tokens auth_tokens_file tokens tokens_file
     config transcription: token token_file";

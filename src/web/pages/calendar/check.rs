@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use askama::Template;
 use axum::Form;
-use axum::extract::State;
 use axum::extract::rejection::FormRejection;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -24,7 +23,7 @@ use crate::web::pages::frame::{Frame, Here};
 use crate::web::pages::refused::PageError;
 use crate::web::pages::sign_in::Address;
 use crate::web::pages::words::{Wall, counted};
-use crate::web::pages::{Visitor, page};
+use crate::web::pages::{Seen, Visitor, page};
 use crate::web::{Error, House};
 
 /// As many changed dates and callbacks as one page shows.
@@ -53,21 +52,21 @@ struct CheckPage {
     back: String,
 }
 
-pub(super) async fn check(State(house): State<House>, visitor: Visitor, sent: Sent) -> Result<Response, PageError> {
+pub(super) async fn check(Seen(house): Seen, visitor: Visitor, sent: Sent) -> Result<Response, PageError> {
     let (asked, now) = (asked(sent)?, house.clock.now());
     let person = visitor.at_least(role(&asked))?;
     preview(&house, &person, asked, None, now).await
 }
 
 /// Back to the form with what was typed.
-pub(super) async fn edit(State(house): State<House>, visitor: Visitor, sent: Sent) -> Result<Response, PageError> {
+pub(super) async fn edit(Seen(house): Seen, visitor: Visitor, sent: Sent) -> Result<Response, PageError> {
     let (asked, now) = (asked(sent)?, house.clock.now());
     let person = visitor.at_least(role(&asked))?;
     again(&house, &person, asked, Vec::new(), now).await
 }
 
 pub(super) async fn save(
-    State(house): State<House>,
+    Seen(house): Seen,
     visitor: Visitor,
     Address(address): Address,
     sent: Sent,

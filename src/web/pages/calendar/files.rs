@@ -1,7 +1,7 @@
 //! Files in and out: the days off as `.ics`, and newer data about holidays.
 
 use askama::Template;
-use axum::extract::{Multipart, State};
+use axum::extract::Multipart;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 
@@ -17,7 +17,7 @@ use crate::time::Timestamp;
 use crate::web::pages::frame::{Choice, Frame, Here, line_choices};
 use crate::web::pages::refused::PageError;
 use crate::web::pages::words::Wall;
-use crate::web::pages::{AnyQuery, Visitor, page, query};
+use crate::web::pages::{AnyQuery, Seen, Visitor, page, query};
 use crate::web::{Error, House};
 
 /// The days of a year ahead are written.
@@ -50,7 +50,7 @@ struct IcsPage {
 }
 
 /// `[Выгрузить .ics]`: days off and exceptions of the coming year.
-pub(super) async fn write(State(house): State<House>, _: Visitor, view: AnyQuery<View>) -> Response {
+pub(super) async fn write(Seen(house): Seen, _: Visitor, view: AnyQuery<View>) -> Response {
     let (now, view) = (house.clock.now(), query(view));
     let lines = house.lines();
     let scope = Scope::of(&lines, &view.line);
@@ -76,7 +76,7 @@ pub(super) async fn write(State(house): State<House>, _: Visitor, view: AnyQuery
     (headers, write_ics("Перезвон: нерабочие дни", &events, now)).into_response()
 }
 
-pub(super) async fn ics(State(house): State<House>, visitor: Visitor) -> Result<Response, PageError> {
+pub(super) async fn ics(Seen(house): Seen, visitor: Visitor) -> Result<Response, PageError> {
     let person = visitor.at_least(Role::Senior)?;
     draw_ics(&house, &person, Asked::default(), Vec::new(), house.clock.now()).await
 }
@@ -94,16 +94,12 @@ pub(super) async fn draw_ics(
     Ok((status, page(&IcsPage { frame, mistakes, lines })).into_response())
 }
 
-pub(super) async fn take_ics(
-    State(house): State<House>,
-    visitor: Visitor,
-    upload: Multipart,
-) -> Result<Response, PageError> {
+pub(super) async fn take_ics(Seen(house): Seen, visitor: Visitor, upload: Multipart) -> Result<Response, PageError> {
     let person = visitor.at_least(Role::Senior)?;
     taken(&house, &person, "ics", LARGEST_ICS, "1 МБ", upload).await
 }
 
-pub(super) async fn data(State(house): State<House>, visitor: Visitor) -> Result<Response, PageError> {
+pub(super) async fn data(Seen(house): Seen, visitor: Visitor) -> Result<Response, PageError> {
     draw_data(&house, &visitor.0, Vec::new(), house.clock.now()).await
 }
 
@@ -149,11 +145,7 @@ pub(super) async fn draw_data(
     Ok((status, self::page(&page)).into_response())
 }
 
-pub(super) async fn take_data(
-    State(house): State<House>,
-    visitor: Visitor,
-    upload: Multipart,
-) -> Result<Response, PageError> {
+pub(super) async fn take_data(Seen(house): Seen, visitor: Visitor, upload: Multipart) -> Result<Response, PageError> {
     let person = visitor.at_least(Role::Admin)?;
     taken(&house, &person, "data", LARGEST_DATA_FILE, "512 КБ", upload).await
 }

@@ -1,7 +1,6 @@
 //! The forms that have a page of their own: the ordinary week, and closing a line at once.
 
 use askama::Template;
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
@@ -15,7 +14,7 @@ use crate::time::{Timestamp, Weekday};
 use crate::web::House;
 use crate::web::pages::frame::{Choice, Frame, Here, line_choices};
 use crate::web::pages::refused::PageError;
-use crate::web::pages::{AnyQuery, Visitor, page, query};
+use crate::web::pages::{AnyQuery, Seen, Visitor, page, query};
 
 #[derive(Template)]
 #[template(path = "calendar_week.html")]
@@ -37,11 +36,7 @@ struct ClosePage {
     lines: Vec<Choice>,
 }
 
-pub(super) async fn week(
-    State(house): State<House>,
-    visitor: Visitor,
-    view: AnyQuery<View>,
-) -> Result<Response, PageError> {
+pub(super) async fn week(Seen(house): Seen, visitor: Visitor, view: AnyQuery<View>) -> Result<Response, PageError> {
     let (now, view) = (house.clock.now(), query(view));
     let person = visitor.at_least(Role::Senior)?;
     let lines = house.lines();
@@ -75,7 +70,7 @@ pub(super) async fn draw_week(
     Ok((status, self::page(&page)).into_response())
 }
 
-pub(super) async fn close(State(house): State<House>, visitor: Visitor) -> Result<Response, PageError> {
+pub(super) async fn close(Seen(house): Seen, visitor: Visitor) -> Result<Response, PageError> {
     let person = visitor.at_least(Role::Senior)?;
     let mut asked = Asked::default();
     asked.set("step", "close");

@@ -1,7 +1,6 @@
 //! What was changed about the hours, by whom and when: nothing is ever taken out of it.
 
 use askama::Template;
-use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -9,11 +8,11 @@ use super::words::{dates_words, hours_words, week_words};
 use crate::core::calendar::{DataSet, Exception, ExceptionMode, Hours};
 use crate::core::line::{LineId, Lines};
 use crate::store::{ChangedHours, HoursChange};
-use crate::web::House;
+
 use crate::web::pages::frame::{Frame, Here};
 use crate::web::pages::refused::PageError;
 use crate::web::pages::words::Wall;
-use crate::web::pages::{AnyQuery, Visitor, page, query};
+use crate::web::pages::{AnyQuery, Seen, Visitor, page, query};
 
 const PAGE: u32 = 50;
 
@@ -31,11 +30,7 @@ struct HistoryPage {
     more: Option<i64>,
 }
 
-pub(super) async fn show(
-    State(house): State<House>,
-    visitor: Visitor,
-    from: AnyQuery<From>,
-) -> Result<Response, PageError> {
+pub(super) async fn show(Seen(house): Seen, visitor: Visitor, from: AnyQuery<From>) -> Result<Response, PageError> {
     let now = house.clock.now();
     let lines = house.lines();
     let wall = Wall::new(lines.default_calendar().time_zone(), now);

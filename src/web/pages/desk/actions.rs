@@ -1,8 +1,8 @@
 //! What an officer does with an entry: a form, a rule of `core`, a row, and back to the list at the right place.
 
 use axum::Form;
+use axum::extract::Path;
 use axum::extract::rejection::FormRejection;
-use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use jiff::civil::DateTime;
@@ -17,15 +17,16 @@ use super::view::View;
 use crate::core::callback::{
     Action, AttemptOutcome, Callback, LONGEST_NOTE, Notes, Reason, Refusal, State as DeskState,
 };
+use crate::core::line::LineId;
 use crate::core::officer::{Actor, Role};
 use crate::core::placed_call::Ending;
 use crate::store::{ActError, Store};
 use crate::time::Timestamp;
+use crate::web::Error;
 use crate::web::pages::refused::{NUMBER_NOT_ALLOWED, PageError, sentence};
 use crate::web::pages::sign_in::Address;
 use crate::web::pages::words::Wall;
-use crate::web::pages::{AnyQuery, Visitor, query};
-use crate::web::{Error, House};
+use crate::web::pages::{AnyQuery, Seen, Visitor, query};
 
 /// The form of every action. Fields that an action does not ask for are not there.
 #[derive(Default, Deserialize)]
@@ -68,7 +69,7 @@ impl Typed {
 
 /// One action on one entry.
 pub(super) async fn act(
-    State(house): State<House>,
+    Seen(house): Seen,
     visitor: Visitor,
     Path((id, verb)): Path<(String, String)>,
     view: AnyQuery<View>,
@@ -103,7 +104,7 @@ pub(super) async fn act(
             let note = Some(typed.note.trim().to_owned());
             house.store.accept_proposed_outcome(id, version, note, by, &lines, now).await
         }
-        verb => match asked(&house.store, verb, &typed, now, &wall).await? {
+        verb => match asked(&house.store, verb, &typed, &entry.callback.line, now, &wall).await? {
             Ok((action, notes)) => {
                 let number = entry.callback.number_to_dial();
                 let exchange = match action {
@@ -212,14 +213,22 @@ async fn overtaken(
 /// What the form asks for. `Err`: something is missing, in a sentence.
 type Asked = Result<(Action, Notes), &'static str>;
 
-async fn asked(store: &Store, verb: &str, typed: &Typed, now: Timestamp, wall: &Wall<'_>) -> Result<Asked, PageError> {
+async fn asked(
+    store: &Store,
+    verb: &str,
+    typed: &Typed,
+    line: &LineId,
+    now: Timestamp,
+    wall: &Wall<'_>,
+) -> Result<Asked, PageError> {
     if verb != "hand-over" {
         return Ok(action(verb, typed, now, wall).ok_or(Error::NotFound)?);
     }
     let officer = match typed.to.parse() {
-        Ok(id) => store.officer(id).await?.filter(|officer| officer.role >= Role::Officer),
+        Ok(id) => store.officer(id).await?,
         Err(_) => None,
     };
+    let officer = officer.filter(|officer| officer.role >= Role::Officer && officer.scope().allows(line));
     Ok(match officer {
         Some(officer) => Ok((Action::HandOver { to: Actor::officer(officer.id, &officer.name) }, Notes::default())),
         None => Err("Выберите, кому передать."),

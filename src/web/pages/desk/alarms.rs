@@ -1,15 +1,15 @@
 //! Alarms above the list: what somebody must look at, and the button that says somebody has.
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::Redirect;
 
 use super::view::View;
 use crate::core::officer::Role;
 use crate::store::{Store, StoreError};
+use crate::web::Error;
 use crate::web::pages::refused::PageError;
 use crate::web::pages::words::Wall;
-use crate::web::pages::{AnyQuery, Visitor, query};
-use crate::web::{Error, House};
+use crate::web::pages::{AnyQuery, Seen, Visitor, query};
 
 /// Open alarms, newest first.
 #[derive(Default)]
@@ -33,7 +33,7 @@ impl Alarms {
 
 /// «Прочитано»: the alarm goes, the audit keeps who has read it. Read twice is read once.
 pub(super) async fn seen(
-    State(house): State<House>,
+    Seen(house): Seen,
     visitor: Visitor,
     Path(id): Path<String>,
     view: AnyQuery<View>,

@@ -10,7 +10,7 @@ use super::told::Told;
 use super::undo::Undo;
 use crate::core::calendar::Calendar;
 use crate::core::callback::{ATTEMPTS_BEFORE_GIVING_UP, Channel, State};
-use crate::core::line::Lines;
+use crate::core::line::{LineId, Lines};
 use crate::core::officer::{Actor, Role};
 use crate::core::phone::PhoneNumber;
 use crate::store::{CallbackView, Person, Step};
@@ -110,6 +110,7 @@ pub(super) struct Card {
     pub typed: Typed,
     pub later: Vec<Later>,
     pub reasons: Vec<WhyNot>,
+    pub line_id: LineId,
     pub colleagues: Vec<Colleague>,
     /// Whether this officer's last step was to dial, so that the attempt is written down already.
     pub begun: bool,
@@ -145,7 +146,11 @@ impl Card {
         let source = outcome.as_ref().map(|outcome| outcome.id);
         let also = view.siblings.iter().filter(|sibling| Some(sibling.id) != source);
         let also: Vec<Also> = also.map(|sibling| Also::of(sibling, &callback.line, me, bench.lines, &wall)).collect();
-        let jumps = also.iter().map(|also| also.id).chain(source);
+        // What stands on a line that this person does not see has no address for them.
+        let sees = |line: &LineId| bench.person.lines.allows(line);
+        let seen = view.siblings.iter().filter(|sibling| sees(&sibling.line)).map(|sibling| sibling.id);
+        let seen_source = view.proposed_outcome.iter().filter(|source| sees(&source.line)).map(|source| source.id);
+        let jumps = seen.chain(seen_source).filter(|id| Some(*id) == source || also.iter().any(|also| also.id == *id));
         Self {
             id: callback.id,
             version: callback.version,
@@ -206,6 +211,7 @@ impl Card {
             typed: told.map(|told| told.typed.clone()).unwrap_or_default(),
             later: later_choices(bench, &wall),
             reasons: reasons(bench.reasons),
+            line_id: callback.line.clone(),
             colleagues: Vec::new(),
             begun: begun_by(&view, me),
             hopeless: is_hopeless(&view, &wall),
@@ -231,9 +237,9 @@ impl Card {
         on.into_iter().filter(|(on, _)| *on).map(|(_, class)| class).collect()
     }
 
-    /// The address of a callback on another line.
-    pub fn jump(&self, id: &i64) -> &str {
-        self.jumps.iter().find(|(known, _)| known == id).map_or("", |(_, address)| address)
+    /// The address of a callback on another line, for whoever sees that line.
+    pub fn jump(&self, id: &i64) -> Option<&str> {
+        self.jumps.iter().find(|(known, _)| known == id).map(|(_, address)| &**address)
     }
 
     pub fn is_held_by_colleague(&self) -> bool {

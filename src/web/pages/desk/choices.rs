@@ -2,6 +2,7 @@
 
 use super::card::Bench;
 use crate::core::callback::Reason;
+use crate::core::line::LineId;
 use crate::core::officer::{Actor, Role};
 use crate::store::{Store, StoreError};
 use crate::time::{SignedDuration, Timestamp, ToSpan};
@@ -84,11 +85,12 @@ pub(super) struct Colleague {
     pub name: String,
 }
 
-/// All who work the list but this one, by their logins.
-pub(super) async fn colleagues(store: &Store, me: &Actor) -> Result<Vec<Colleague>, StoreError> {
+/// All who work this line but this one, by their logins.
+pub(super) async fn colleagues(store: &Store, me: &Actor, line: &LineId) -> Result<Vec<Colleague>, StoreError> {
     let officers = store.officers().await?.into_iter();
     Ok(officers
         .filter(|officer| officer.disabled_at.is_none() && officer.role >= Role::Officer)
+        .filter(|officer| officer.scope().allows(line))
         .filter(|officer| Actor::officer(officer.id, "").id != me.id)
         .map(|officer| Colleague { id: officer.id, name: officer.name })
         .collect())

@@ -53,7 +53,11 @@ fn place(after: &str) -> Option<Place> {
 /// The talk in which a waiting caller was reached without his callback.
 pub(super) async fn talk(store: &Store, call_id: Option<i64>) -> Result<Option<Talk>, StoreError> {
     let Some(id) = call_id else { return Ok(None) };
-    let found = store.call(id).await?;
+    let found = match store.call(id).await {
+        // That he was reached is known, no more.
+        Err(StoreError::OtherLine) => None,
+        found => found?,
+    };
     Ok(Some(Talk {
         at: found.as_ref().map(|view| view.call.started_at),
         seconds: found.and_then(|view| view.call.talk_seconds),

@@ -175,6 +175,7 @@ impl Message {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::line_scope::LineScope;
     use crate::core::officer::Actor;
     use crate::store::Transcript;
     use crate::time::{TimeZone, Timestamp};
@@ -216,7 +217,7 @@ mod tests {
         let zone = TimeZone::UTC;
         let wall = Wall::new(&zone, Timestamp::UNIX_EPOCH);
         let shown = |role, caller| {
-            let person = Person { actor: Actor::system(), role, telephone: None };
+            let person = Person { actor: Actor::system(), role, telephone: None, lines: LineScope::all() };
             let message = Message::of(&voicemail(caller, "Мой номер 8 928 832-80-88"), &person, &wall, None);
             (message.transcript, message.said_number.map(|said| (said.spaced, said.number.to_string(), said.differs)))
         };

@@ -1,6 +1,5 @@
 //! «Отменить»: the officer's last own step, wherever the entry stands now.
 
-use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::draw;
@@ -10,10 +9,10 @@ use crate::core::callback::State as DeskState;
 use crate::core::officer::Actor;
 use crate::core::phone::PhoneNumber;
 use crate::store::{ActError, CallbackView, Step};
+use crate::web::Error;
 use crate::web::pages::refused::{PageError, sentence};
 use crate::web::pages::words::Wall;
-use crate::web::pages::{AnyQuery, Visitor, query, steps};
-use crate::web::{Error, House};
+use crate::web::pages::{AnyQuery, Seen, Visitor, query, steps};
 
 /// An officer's own last step, ready to be taken back.
 pub(super) struct Undo {
@@ -66,7 +65,7 @@ fn number(view: &CallbackView) -> String {
 
 /// Takes back the last own step of this day and shows the entry as it stands then.
 pub(super) async fn undo_last(
-    State(house): State<House>,
+    Seen(house): Seen,
     visitor: Visitor,
     view: AnyQuery<View>,
 ) -> Result<Response, PageError> {

@@ -1,7 +1,7 @@
 //! What the providers bring: the last call of each line, their lists compared with ours, the words for an exchange.
 
+use axum::extract::Form;
 use axum::extract::rejection::FormRejection;
-use axum::extract::{Form, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use tokio::time::timeout;
@@ -11,10 +11,10 @@ use crate::core::officer::Role;
 use crate::providers::{Kind, NoListing, Provider, listing_of};
 use crate::store::{Reconciliation, StoreError};
 use crate::time::elapsed_ms;
-use crate::web::pages::Visitor;
 use crate::web::pages::refused::PageError;
 use crate::web::pages::sign_in::Address;
 use crate::web::pages::words::{Wall, ago, counted};
+use crate::web::pages::{Seen, Visitor};
 use crate::web::{Error, House, health};
 
 /// When somebody last called each line.
@@ -89,7 +89,7 @@ pub(super) struct ReconcileForm {
 
 /// «Сверить с оператором»: the worker looks as soon as it has a hand free.
 pub(super) async fn reconcile(
-    State(house): State<House>,
+    Seen(house): Seen,
     visitor: Visitor,
     Address(address): Address,
     form: Result<Form<ReconcileForm>, FormRejection>,

@@ -1,6 +1,5 @@
 //! The log and the list as files, with the filters of their pages. Whoever takes one is written down first.
 
-use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -9,7 +8,7 @@ use super::super::export::write_down;
 use super::super::refused::PageError;
 use super::super::sign_in::Address;
 use super::super::words::{Wall, counted};
-use super::super::{AnyQuery, Visitor, query};
+use super::super::{AnyQuery, Seen, Visitor, query};
 use super::Known;
 use super::view::View;
 use super::words::{called_back_after_ms, length_of, what_became};
@@ -24,7 +23,7 @@ use crate::web::sheet::{Cell, Column, MOST_ROWS, Sheet, SheetFormat};
 const PIECE: usize = 200;
 
 pub(super) async fn calls_csv(
-    State(house): State<House>,
+    Seen(house): Seen,
     visitor: Visitor,
     view: AnyQuery<View>,
     Address(address): Address,
@@ -33,7 +32,7 @@ pub(super) async fn calls_csv(
 }
 
 pub(super) async fn calls_xlsx(
-    State(house): State<House>,
+    Seen(house): Seen,
     visitor: Visitor,
     view: AnyQuery<View>,
     Address(address): Address,
@@ -42,7 +41,7 @@ pub(super) async fn calls_xlsx(
 }
 
 pub(super) async fn callbacks_csv(
-    State(house): State<House>,
+    Seen(house): Seen,
     visitor: Visitor,
     view: AnyQuery<DeskView>,
     Address(address): Address,
@@ -51,7 +50,7 @@ pub(super) async fn callbacks_csv(
 }
 
 pub(super) async fn callbacks_xlsx(
-    State(house): State<House>,
+    Seen(house): Seen,
     visitor: Visitor,
     view: AnyQuery<DeskView>,
     Address(address): Address,

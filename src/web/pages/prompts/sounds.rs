@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -11,15 +11,15 @@ use axum::response::{IntoResponse, Response};
 use crate::core::officer::Role;
 use crate::recordings::prompt::LONGEST_UPLOAD_MS;
 use crate::recordings::{PhoneSound, ReadError, RecordingName};
+use crate::web::Error;
 use crate::web::api::audio::{Asking, asked_range, sizes};
-use crate::web::pages::Visitor;
 use crate::web::pages::refused::{Failure, PageError};
+use crate::web::pages::{Seen, Visitor};
 use crate::web::work_queue::{WorkError, WorkQueue};
-use crate::web::{Error, House};
 
 /// `heard`, `original` or `line`: whole, or the range that a player asks for.
 pub(super) async fn listen(
-    State(house): State<House>,
+    Seen(house): Seen,
     visitor: Visitor,
     Path((id, what)): Path<(String, String)>,
     request: Parts,

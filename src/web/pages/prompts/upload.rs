@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use axum::extract::Extension;
 use axum::extract::multipart::{Multipart, MultipartError, MultipartRejection};
-use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use tokio::sync::Semaphore;
@@ -20,7 +20,7 @@ use crate::store::{MOST_DRAFTS, NewPrompt, PromptError};
 use crate::web::pages::refused::{Failure, PageError};
 use crate::web::pages::sign_in::Address;
 use crate::web::pages::words::counted;
-use crate::web::pages::{AnyQuery, Visitor, query};
+use crate::web::pages::{AnyQuery, Seen, Visitor, query};
 use crate::web::password::{hex, random};
 use crate::web::work_queue::{WorkError, WorkQueue};
 use crate::web::{Error, House};
@@ -64,7 +64,7 @@ impl Refused {
 
 /// A new version of a text, as a draft.
 pub(super) async fn take(
-    State(house): State<House>,
+    Seen(house): Seen,
     Extension(turns): Extension<Turns>,
     visitor: Visitor,
     view: AnyQuery<View>,

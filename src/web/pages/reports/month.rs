@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::super::refused::PageError;
 use crate::core::calendar::Calendar;
 use crate::core::line::{Line, LineId, Lines};
+use crate::core::line_scope::LineScope;
 use crate::core::officer::Role;
 use crate::core::report::{self, Entry, Heat, Kept, Month, Waiting};
 use crate::core::timetable::{Span, usual_hours};
@@ -31,6 +32,8 @@ pub(super) struct MonthView {
     pub today: Month,
     pub line: Option<LineId>,
     pub lines: Lines,
+    /// Whether this line is told of.
+    scope: LineScope,
     /// Of the whole month, or those of one officer.
     pub entries: Vec<Entry>,
     /// The month has more callbacks than are read.
@@ -72,6 +75,7 @@ impl MonthView {
             heat,
             officers: Vec::new(),
             officer: None,
+            scope: house.store.scope().clone(),
             lines,
         };
         if role >= Role::Admin {
@@ -109,7 +113,7 @@ impl MonthView {
                 let strangers = LineId::unknown();
                 let has_strangers = self.entries.iter().any(|entry| self.lines.get(&entry.line).is_none());
                 let unknown = has_strangers.then(|| self.lines.by_id(&strangers));
-                self.lines.iter().chain(unknown).collect()
+                self.lines.iter().filter(|line| self.scope.allows(&line.id)).chain(unknown).collect()
             }
         }
     }

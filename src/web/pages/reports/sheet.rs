@@ -1,7 +1,6 @@
 //! The month on paper, one page with a line for the signature, and as a file with a row for each callback.
 
 use askama::Template;
-use axum::extract::State;
 use axum::response::Response;
 
 use super::super::export::write_down;
@@ -9,14 +8,14 @@ use super::super::frame::{Frame, Here};
 use super::super::refused::PageError;
 use super::super::sign_in::Address;
 use super::super::words::Wall;
-use super::super::{AnyQuery, Visitor, page, query};
+use super::super::{AnyQuery, Seen, Visitor, page, query};
 use super::month::{Asked, MonthView};
 use super::words::{self, share, working};
 use crate::core::officer::Role;
 use crate::core::report::{Entry, Kept, Promise, Waiting};
 use crate::core::school::School;
 use crate::store::AuditHead;
-use crate::web::House;
+
 use crate::web::sheet::{Cell, Column, Sheet, SheetFormat};
 
 #[derive(Template)]
@@ -54,11 +53,7 @@ const MEASURES: [&str; 7] = [
     "Самое долгое ожидание",
 ];
 
-pub(super) async fn show(
-    State(house): State<House>,
-    visitor: Visitor,
-    asked: AnyQuery<Asked>,
-) -> Result<Response, PageError> {
+pub(super) async fn show(Seen(house): Seen, visitor: Visitor, asked: AnyQuery<Asked>) -> Result<Response, PageError> {
     // The paper tells totals, whoever prints it.
     let view = MonthView::gather(&house, Role::Observer, &query(asked)).await?;
     let lines = view.told_lines();
@@ -117,7 +112,7 @@ fn column<'e>(view: &MonthView, entries: impl Iterator<Item = &'e Entry>) -> [St
 
 /// One row for each callback. No numbers and no names of callers; officers for administrators alone.
 pub(super) async fn xlsx(
-    State(house): State<House>,
+    Seen(house): Seen,
     visitor: Visitor,
     Address(address): Address,
     asked: AnyQuery<Asked>,
