@@ -495,11 +495,10 @@ async fn read_pages(app: &App, cookie: &str, found: &mut Surfaces) {
             false => addresses.push_back(template.to_owned()),
         }
     }
-    let more =
-        ["?period=all&state=all", "?period=all&state=closed", "?state=done"].map(|query| format!("/callbacks{query}"));
-    let exports = ["/callbacks.csv", "/callbacks.xlsx", "/callbacks/print", "/api/v1/callbacks"]
-        .map(|it| format!("{it}?period=all&state=all"));
-    addresses.extend(more.into_iter().chain(exports));
+    for list in ["/callbacks", "/callbacks.csv", "/callbacks.xlsx", "/callbacks/print"] {
+        addresses.extend(["later", "done", "all"].map(|show| format!("{list}?show={show}")));
+    }
+    addresses.push_back("/api/v1/callbacks?period=all&state=all".to_owned());
     addresses.push_back("/prompts?line=parents&text=closed".to_owned());
     addresses.extend(["2026-12", "2026-11"].map(|month| format!("/calendar?month={month}")));
     let (mut known, mut times): (BTreeSet<String>, BTreeMap<String, usize>) = Default::default();
