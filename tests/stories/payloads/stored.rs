@@ -117,13 +117,13 @@ const COLUMNS_OF_WORDS: &str = "
     meta: key value
     number_lock: tail
     number_tail: number
-    officer: password_hash role telephone
+    officer: lines password_hash role telephone
     placed_call: actor_id ending line_number number provider telephone
     prompt: kind line name original_name original_type uploader_id
     reconciliation: next_address next_list provider
     search_progress: part
     session: content id
-    token: role
+    token: lines role
     voicemail: content_type format name state";
 
 /// The texts that are kept, each with a number of its own.
@@ -464,11 +464,12 @@ async fn programs(app: &App, marks: &mut Marks, found: &mut Surfaces) {
     let login = marks.text("command officer add --login");
     let token = marks.text("command token add");
     let mut out = Vec::new();
-    let add = OfficerCommand::Add { name, login, role: Role::Officer };
+    let add = OfficerCommand::Add { name, login, role: Role::Officer, lines: Vec::new() };
     for command in [add, OfficerCommand::List] {
         people::officer(&command, &store, now, &mut out).await.unwrap();
     }
-    for command in [TokenCommand::Add { name: token, role: Role::Officer, expires: None }, TokenCommand::List] {
+    let add = TokenCommand::Add { name: token, role: Role::Officer, expires: None, lines: Vec::new() };
+    for command in [add, TokenCommand::List] {
         people::token(&command, &store, now, &mut out).await.unwrap();
     }
     found.add("printed", "officer and token", surfaces::printed(&String::from_utf8(out).unwrap()));
@@ -562,7 +563,7 @@ async fn read_commands(app: &App, found: &mut Surfaces) {
     let backup = back_up(app).await;
     found.document("manifest", "application/json", &std::fs::read(backup.join(MANIFEST)).unwrap());
     let mut out = Vec::new();
-    assert!(backup::verify(&backup, &mut out).await.unwrap());
+    assert!(backup::verify(&backup, None, &mut out).await.unwrap());
     found.add("printed", "verify --backup", surfaces::printed(&String::from_utf8(out).unwrap()));
 }
 
