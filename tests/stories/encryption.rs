@@ -168,7 +168,7 @@ stories! {
         let folder = back_up(app).await;
         let manifest = fs::read_to_string(folder.join(MANIFEST)).unwrap();
         assert_eq!(Manifest::read(&folder).unwrap().format_version, 1);
-        assert!(!manifest.contains("recipient") && !manifest.contains("\"plain\""), "{manifest}");
+        assert!(!manifest.contains("age1") && !manifest.contains("\"plain\""), "{manifest}");
         assert!(!folder.join(ENCRYPTED_MANIFEST).exists() && folder.join("tables/call.jsonl.gz").exists());
         let printed = checked(app).await;
         assert!(["зашифров", "шифруются", "key_file"].iter().all(|word| !printed.contains(word)), "{printed}");
