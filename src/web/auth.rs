@@ -25,16 +25,25 @@ impl SignedIn {
     }
 }
 
+/// Who was found to make this request, so that its extractors ask once.
+#[derive(Clone)]
+struct Found(Person);
+
 impl FromRequestParts<House> for SignedIn {
     type Rejection = Error;
 
     /// A bearer token decides if there is one; else the session does.
     async fn from_request_parts(parts: &mut Parts, house: &House) -> Result<Self, Error> {
+        if let Some(Found(person)) = parts.extensions.get() {
+            return Ok(Self(person.clone()));
+        }
         let person = match bearer(parts) {
             Some(secret) => house.store.token_holder(Sha256::digest(secret).to_vec(), house.clock.now()).await?,
             None => session::person(parts, house).await?,
         };
-        person.map(Self).ok_or(Error::SignInFirst)
+        let person = person.ok_or(Error::SignInFirst)?;
+        parts.extensions.insert(Found(person.clone()));
+        Ok(Self(person))
     }
 }
 

@@ -194,12 +194,28 @@ impl FromRequestParts<House> for Visitor {
     type Rejection = PageError;
 
     async fn from_request_parts(parts: &mut Parts, house: &House) -> Result<Self, PageError> {
+        let person = looker(parts, house).await?;
         let wanted = || match parts.method {
             Method::GET => wanted_again(parts.uri.path_and_query().map_or("", |wanted| wanted.as_str())),
             _ => String::new(),
         };
-        session::person(parts, house).await?.map(Self).ok_or_else(|| PageError::sign_in(wanted()))
+        person.map(Self).ok_or_else(|| PageError::sign_in(wanted()))
     }
+}
+
+/// Who was found to look, so that the extractors of one request ask once.
+#[derive(Clone)]
+struct Looker(Person);
+
+async fn looker(parts: &mut Parts, house: &House) -> Result<Option<Person>, Error> {
+    if let Some(Looker(person)) = parts.extensions.get() {
+        return Ok(Some(person.clone()));
+    }
+    let person = session::person(parts, house).await?;
+    if let Some(person) = &person {
+        parts.extensions.insert(Looker(person.clone()));
+    }
+    Ok(person)
 }
 
 /// The house as whoever looks may see it. Handlers behind the sign-in take this in the place of `State<House>`, so that none
@@ -210,7 +226,7 @@ impl FromRequestParts<House> for Seen {
     type Rejection = PageError;
 
     async fn from_request_parts(parts: &mut Parts, house: &House) -> Result<Self, PageError> {
-        let person = session::person(parts, house).await?;
+        let person = looker(parts, house).await?;
         Ok(Self(person.map_or_else(|| house.limited_to(&LineScope::nothing()), |person| house.seen_by(&person))))
     }
 }
