@@ -110,7 +110,10 @@ fn known_hole_is_found() {
     assert_eq!(holes(database.path()), Vec::<String>::new());
     advise("sqlx", "RUSTSEC-2026-9002", "");
     let found = holes(database.path());
-    assert!(matches!(&found[..], [hole] if hole.starts_with("sqlx ") && hole.ends_with(": RUSTSEC-2026-9002")), "{found:?}");
+    assert!(
+        matches!(&found[..], [hole] if hole.starts_with("sqlx ") && hole.ends_with(": RUSTSEC-2026-9002")),
+        "{found:?}"
+    );
 }
 
 /// An SPDX expression, or an older one with a slash: one side of each OR must be allowed, and both of each AND.
