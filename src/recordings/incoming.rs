@@ -411,7 +411,7 @@ mod tests {
                 incoming.finish().await.unwrap()
             });
         }
-        let all = tokio::time::timeout(Duration::from_secs(60), together.join_all()).await.unwrap();
+        let all = tokio::time::timeout(Duration::from_secs(300), together.join_all()).await.unwrap();
         for kept in all {
             assert_eq!(folder.checksum(&kept.name).await.unwrap(), kept.sha256);
         }

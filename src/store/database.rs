@@ -657,7 +657,7 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), upgraded).await.expect("nobody waits for it, and it goes on");
+        tokio::time::timeout(Duration::from_secs(300), upgraded).await.expect("nobody waits for it, and it goes on");
         let (_connection, is_other) = database.connect().await.unwrap();
         assert!(is_other && !database.is_upgrading() && !database.connected.upgrading.load(Ordering::Relaxed));
     }

@@ -26,8 +26,8 @@ impl Stream {
                     false => continue,
                 }
             }
-            let soon = tokio::time::timeout(Duration::from_secs(10), self.body.next()).await;
-            let bytes = soon.expect("an event comes soon")?.unwrap();
+            let soon = tokio::time::timeout(Duration::from_secs(300), self.body.next()).await;
+            let bytes = soon.expect("an event comes")?.unwrap();
             self.text.push_str(std::str::from_utf8(&bytes).unwrap());
         }
     }
