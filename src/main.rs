@@ -111,7 +111,11 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
             return backup::restore(&config, &args.backup, args.forgotten.as_deref(), now, out).await;
         }
         Command::Key(KeyCommand::New { file }) => encryption::new_key(&file, out)?,
-        Command::Encrypt => return encryption::encrypt(&load()?, out).await,
+        Command::Encrypt => {
+            let config = load()?;
+            let store = open_to_read(&config).await?;
+            return encryption::encrypt(&config, &store, out).await;
+        }
         Command::Find(args) => {
             let config = load()?;
             let worker = worker(&config, open_to_read(&config).await?)?;
@@ -246,10 +250,15 @@ async fn probe_database(config: &mut Config) -> Result<String, String> {
     match open(config).await {
         Ok(store) => {
             config.lines = store.lines();
-            let officers = store.officers().await;
-            officers
-                .map(|officers| format!("открывается, сотрудников: {}", officers.len()))
-                .map_err(|error| error.to_string())
+            let (folder, officers) = (&config.storage.recordings, store.officers().await);
+            match (store.misses_recordings(folder).await, officers) {
+                (Ok(true), _) => Err(format!(
+                    "{} не та папка записей, которую она знает: диск не подключён? Новые сообщения в неё не пишутся",
+                    folder.display()
+                )),
+                (Ok(false), Ok(officers)) => Ok(format!("открывается, сотрудников: {}", officers.len())),
+                (Err(error), _) | (_, Err(error)) => Err(error.to_string()),
+            }
         }
         Err(error) => Err(format!("{error:#}")),
     }

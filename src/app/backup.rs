@@ -94,6 +94,7 @@ pub async fn restore(
 ) -> anyhow::Result<bool> {
     let storage = &config.storage;
     let forgotten = privacy::lists_for_restore(config, folder, forgotten)?;
+    let is_list_empty = forgotten.is_empty();
     let forgetting = Forgetting { list: forgotten, lines: config.lines.clone(), now };
     let (database, recordings) = (storage.database_shown(), storage.recordings.display());
     let key = storage.key();
@@ -142,6 +143,13 @@ pub async fn restore(
     match restored.forgotten {
         0 => {}
         count => writeln!(out, "✓ Стёрты снова те, кого стёрли после этой копии: {count}.")?,
+    }
+    if is_list_empty {
+        writeln!(
+            out,
+            "  Списка стёртых номеров не найдено. Если после этой копии кого-то стирали, он вернулся: сотрите его снова, perezvon \
+             forget НОМЕР, или восстановите заново с ключом --forgotten ФАЙЛ."
+        )?;
     }
     write_into_audit(config, "restore", folder, now, out).await?;
     for name in restored.manifest.defects.iter().take(MAX_LISTED) {

@@ -273,7 +273,7 @@ impl Report {
     fn retention(&mut self, config: &Config) {
         let terms = &config.retention;
         if !terms.is_empty() {
-            self.good(format!("Сроки хранения: {}. Стирает служба, каждую ночь в 1:30.", terms.in_words()));
+            self.good(format!("Сроки хранения: {}; стирает служба, каждую ночь в 1:30.", terms.in_words()));
         }
         let undecided = terms.undecided_words();
         if !undecided.is_empty() {

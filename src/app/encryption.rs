@@ -7,6 +7,7 @@ use anyhow::bail;
 
 use super::config::{Config, reason};
 use crate::recordings::{EncryptError, Encrypted, Folder, KeepError, KeyFile};
+use crate::store::Store;
 
 /// Messages that are named one by one.
 const MAX_LISTED: usize = 20;
@@ -39,20 +40,33 @@ pub fn new_key(file: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
 }
 
 /// Encrypts the messages that lie plain. `false`: some are encrypted to another key, or damaged.
-pub async fn encrypt(config: &Config, out: &mut dyn Write) -> anyhow::Result<bool> {
+pub async fn encrypt(config: &Config, store: &Store, out: &mut dyn Write) -> anyhow::Result<bool> {
     let recordings = config.storage.recordings.display();
     let Some(key) = config.storage.key() else {
         bail!(
             "ничего не изменено: файл ключа не назван. Сделайте его: perezvon key new ФАЙЛ, и впишите в storage.key_file"
         );
     };
+    if !config.storage.recordings.is_dir() {
+        bail!("ничего не изменено: папки записей {recordings} нет. Проверьте storage.recordings, текущую папку и диск");
+    }
+    if store.misses_recordings(&config.storage.recordings).await? {
+        bail!("ничего не изменено: {recordings} не та папка записей, что была: диск не подключён?");
+    }
     let folder = match Folder::open(&config.storage.recordings) {
         Ok(folder) => folder.encrypted_with(Some(key)),
         Err(error) => bail!("папка записей {recordings}: {}", not_written(&error)),
     };
+    if let Err(error) = folder.key_state().await {
+        bail!("ничего не изменено: {}. {}", error.in_russian(), error.remedy());
+    }
     let done = match folder.encrypt_messages().await {
         Ok(done) => done,
-        Err(EncryptError::Key(error)) => bail!("ничего не изменено: {}. {}", error.in_russian(), error.remedy()),
+        Err(EncryptError::Key(error)) => bail!(
+            "шифрование прервано: {}. Что зашифровано, так и осталось, остальное лежит как было. {}",
+            error.in_russian(),
+            error.remedy()
+        ),
         Err(EncryptError::List(error)) => bail!("папка записей {recordings}: {}", reason(&error)),
         Err(EncryptError::File { name, source }) => bail!(
             "шифрование прервано на {name}: {}. Что зашифровано, так и осталось, остальное лежит как было. Исправьте и повторите",
@@ -68,8 +82,13 @@ pub async fn encrypt(config: &Config, out: &mut dyn Write) -> anyhow::Result<boo
     }
     writeln!(
         out,
-        "✓ Зашифровано сообщений: {files} ({} КБ), были зашифрованы раньше: {before}. Без шифрования не осталось ни одного.",
-        bytes.div_ceil(1000)
+        "✓ Зашифровано сообщений: {files} ({} КБ), были зашифрованы раньше: {before}.{}",
+        bytes.div_ceil(1000),
+        if unreadable.is_empty() {
+            " Без шифрования не осталось ни одного."
+        } else {
+            ""
+        }
     )?;
     if files > 0 {
         writeln!(

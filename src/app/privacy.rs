@@ -179,12 +179,9 @@ pub async fn forget(
         writeln!(out, "! База данных занята чтением: её журнал (-wal) очистится позже, не позднее остановки службы.")?;
     }
     let list = worker.store.forgotten().await?;
-    write_list(&config.storage.recordings.join(FORGOTTEN_BESIDE_RECORDINGS), &list, None, out)?;
-    match &config.backup {
-        Some(backup) if backup.folder.is_dir() => {
-            write_list(&backup.folder.join(FORGOTTEN), &list, config.storage.key().as_ref(), out)?
-        }
-        _ => {}
+    let mut is_listed = write_list(&config.storage.recordings.join(FORGOTTEN_BESIDE_RECORDINGS), &list, None, out)?;
+    if let Some(backup) = config.backup.as_ref().filter(|backup| backup.folder.is_dir()) {
+        is_listed &= write_list(&backup.folder.join(FORGOTTEN), &list, config.storage.key().as_ref(), out)?;
     }
     writeln!(
         out,
@@ -193,19 +190,24 @@ pub async fn forget(
          с ключом --forgotten ФАЙЛ."
     )?;
     writeln!(out, "  Новый звонок с этого номера будет обычным новым звонком.")?;
-    Ok(left.is_empty())
+    Ok(left.is_empty() && is_listed)
 }
 
-fn write_list(file: &Path, list: &[ForgottenNumber], key: Option<&KeyFile>, out: &mut dyn Write) -> anyhow::Result<()> {
-    if let Err(failed) = add_forgotten(file, list, key) {
-        writeln!(
-            out,
-            "! Список стёртых номеров не записан в {}: {}. Исправьте и повторите команду.",
-            file.display(),
-            reason(&failed)
-        )?;
-    }
-    Ok(())
+/// `false`: it could not be written, which is told.
+fn write_list(
+    file: &Path,
+    list: &[ForgottenNumber],
+    key: Option<&KeyFile>,
+    out: &mut dyn Write,
+) -> anyhow::Result<bool> {
+    let Err(failed) = add_forgotten(file, list, key) else { return Ok(true) };
+    writeln!(
+        out,
+        "✗ Список стёртых номеров не записан в {}: {}. Исправьте и повторите команду, иначе копии из этой папки вернут номер.",
+        file.display(),
+        reason(&failed)
+    )?;
+    Ok(false)
 }
 
 fn refuse(refused: ForgetError, config: &Config, out: &mut dyn Write) -> anyhow::Result<bool> {
@@ -257,8 +259,8 @@ pub async fn retention(
     Ok(true)
 }
 
-/// The lists of forgotten numbers that a restore goes by: the one that was named, the one beside the backup, and the one
-/// that lies in the folder of recordings.
+/// The lists of forgotten numbers that a restore goes by: the one that was named, the one beside the backup, that of the
+/// nightly backups, and the one that lies in the folder of recordings.
 pub(super) fn lists_for_restore(
     config: &Config,
     backup: &Path,
@@ -266,13 +268,14 @@ pub(super) fn lists_for_restore(
 ) -> anyhow::Result<BTreeSet<ForgottenNumber>> {
     let backup = std::path::absolute(backup).unwrap_or_else(|_| backup.to_owned());
     let beside = backup.parent().map(|folder| folder.join(FORGOTTEN));
+    let nightly = config.backup.as_ref().map(|settings| settings.folder.join(FORGOTTEN));
     let of_recordings = config.storage.recordings.join(FORGOTTEN_BESIDE_RECORDINGS);
     let key = config.storage.key();
     let mut all = BTreeSet::new();
     if let Some(named) = named.filter(|named| !named.exists()) {
         bail!("списка стёртых номеров {} нет, ничего не изменено", named.display());
     }
-    for file in named.map(Path::to_owned).into_iter().chain(beside).chain([of_recordings]) {
+    for file in named.map(Path::to_owned).into_iter().chain(beside).chain(nightly).chain([of_recordings]) {
         let list = read_forgotten(&file, key.as_ref());
         if let Some(error) = list.as_ref().err().and_then(KeyError::of) {
             bail!(

@@ -57,7 +57,7 @@ pub fn add_forgotten(file: &Path, numbers: &[ForgottenNumber], key: Option<&KeyF
     lines.extend(all.iter().map(to_line));
     let folder = file.parent().unwrap_or(Path::new("."));
     let partial = tempfile::Builder::new().prefix(".forgotten-").suffix(".partial").tempfile_in(folder)?;
-    let mut writer = Writer::new(partial, key.map(KeyFile::key).transpose()?)?;
+    let mut writer = Writer::new(partial, key.map(KeyFile::key).transpose()?.as_ref())?;
     writer.write_all((lines.join("\n") + "\n").as_bytes())?;
     let partial = writer.finish()?;
     partial.as_file().sync_all()?;

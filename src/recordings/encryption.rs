@@ -8,7 +8,7 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use age::secrecy::ExposeSecret;
 use age::stream::{StreamReader, StreamWriter};
@@ -116,17 +116,17 @@ impl fmt::Debug for Key {
     }
 }
 
-/// The configured file with the key. It is read when it is first needed, and again until it can be read: a file that is
-/// missing at the start may come back.
+/// The configured file with the key. It is read when it is first needed, and again until it can be read and fits: a file that
+/// is missing or another one at the start may come back.
 #[derive(Clone, Debug)]
 pub struct KeyFile {
     path: Arc<Path>,
-    key: Arc<OnceLock<Key>>,
+    in_memory: Arc<Mutex<Option<Key>>>,
 }
 
 impl KeyFile {
     pub fn new(path: &Path) -> Self {
-        Self { path: path.into(), key: Arc::default() }
+        Self { path: path.into(), in_memory: Arc::default() }
     }
 
     /// Makes a new key in a file of its own, for its user alone. A file that is there is not touched.
@@ -142,7 +142,7 @@ impl KeyFile {
             secret.expose_secret()
         );
         written.and_then(|()| file.sync_all()).and_then(|()| sync_folders(&std::path::absolute(path)?, 1))?;
-        Ok(Self { path: path.into(), key: Arc::new(key.into()) })
+        Ok(Self { path: path.into(), in_memory: Arc::new(Mutex::new(Some(key))) })
     }
 
     pub fn path(&self) -> &Path {
@@ -152,28 +152,41 @@ impl KeyFile {
     /// Reads the file again, whatever is in memory: is it still there, and still the same?
     pub fn look(&self) -> Result<(), KeyError> {
         let now = Key::read(&self.path)?;
-        match self.key.get() {
+        match self.in_memory().as_ref() {
             Some(key) if key.recipient != now.recipient => Err(KeyError::OtherKey(self.path.to_path_buf())),
             _ => Ok(()),
         }
     }
 
     /// Reads the file unless it has been read.
-    pub fn key(&self) -> Result<&Key, KeyError> {
-        match self.key.get() {
-            Some(key) => Ok(key),
-            None => {
-                let key = Key::read(&self.path)?;
-                Ok(self.key.get_or_init(|| key))
-            }
+    pub fn key(&self) -> Result<Key, KeyError> {
+        let mut in_memory = self.in_memory();
+        if in_memory.is_none() {
+            *in_memory = Some(Key::read(&self.path)?);
         }
+        Ok(in_memory.clone().expect("it was read"))
+    }
+
+    /// The key with this public part. One that does not fit gives way to what lies in the file now, if that fits.
+    fn key_of(&self, recipient: &str) -> Result<Key, KeyError> {
+        let key = self.key()?;
+        if key.recipient == recipient {
+            return Ok(key);
+        }
+        match Key::read(&self.path)? {
+            key if key.recipient == recipient => Ok(self.in_memory().insert(key).clone()),
+            _ => Err(KeyError::OtherKey(self.path.to_path_buf())),
+        }
+    }
+
+    fn in_memory(&self) -> MutexGuard<'_, Option<Key>> {
+        self.in_memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The key that recordings in this folder are to be encrypted to; `None`: they are kept plain. A folder with the mark of a key
 /// takes nothing under another one, and nothing plain. Blocks shortly.
-pub fn key_for<'a>(folder: &Path, file: Option<&'a KeyFile>) -> Result<Option<&'a Key>, KeyError> {
-    let key = file.map(KeyFile::key).transpose()?;
+pub fn key_for(folder: &Path, file: Option<&KeyFile>) -> Result<Option<Key>, KeyError> {
     let mark_path = folder.join(RECIPIENT_MARK);
     let mark = match fs::read_to_string(&mark_path) {
         Ok(mark) => Some(mark),
@@ -181,10 +194,11 @@ pub fn key_for<'a>(folder: &Path, file: Option<&'a KeyFile>) -> Result<Option<&'
         // Not knowing is no reason to go on under whatever key there is.
         Err(error) => return Err(KeyError::Unreadable { path: mark_path, reason: error.to_string() }),
     };
-    match (key, file, mark.as_deref().map(str::trim)) {
-        (Some(key), Some(file), Some(mark)) if mark != key.recipient => Err(KeyError::OtherKey(file.path().to_owned())),
-        (None, _, Some(_)) => Err(KeyError::NotConfigured),
-        (key, ..) => Ok(key),
+    match (file, mark.as_deref().map(str::trim)) {
+        (Some(file), Some(mark)) => file.key_of(mark).map(Some),
+        (Some(file), None) => file.key().map(Some),
+        (None, Some(_)) => Err(KeyError::NotConfigured),
+        (None, None) => Ok(None),
     }
 }
 
@@ -358,7 +372,7 @@ mod tests {
         let (key, file) = (key_in(place.path(), "key"), place.path().join("sound"));
         for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 7] {
             let plain: Vec<u8> = (0..length).map(|at| (at * 31 % 251) as u8).collect();
-            written(&file, &plain, Some(key.key().unwrap()));
+            written(&file, &plain, Some(&key.key().unwrap()));
             let mut reader = Reader::open(&file, Some(&key)).unwrap();
             assert!(reader.is_encrypted());
             assert_eq!(reader.size_bytes().unwrap(), length as u64);
@@ -382,7 +396,7 @@ mod tests {
     fn encrypted_file_that_was_cut_or_changed_is_not_read() {
         let place = tempfile::tempdir().unwrap();
         let (key, file) = (key_in(place.path(), "key"), place.path().join("sound"));
-        written(&file, &[7; 200_000], Some(key.key().unwrap()));
+        written(&file, &[7; 200_000], Some(&key.key().unwrap()));
         let whole = fs::read(&file).unwrap();
         let read = || {
             let mut bytes = Vec::new();
@@ -404,7 +418,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let (key, other) = (key_in(place.path(), "key"), key_in(place.path(), "other"));
         let file = place.path().join("sound");
-        written(&file, b"voice", Some(key.key().unwrap()));
+        written(&file, b"voice", Some(&key.key().unwrap()));
         let why = |key: Option<&KeyFile>| match Reader::open(&file, key) {
             Ok(_) => None,
             Err(error) => KeyError::of(&error).cloned(),
@@ -461,11 +475,28 @@ mod tests {
         fs::create_dir(&folder).unwrap();
         assert!(key_for(&folder, None).unwrap().is_none());
         assert!(key_for(&folder, Some(&other)).unwrap().is_some());
-        mark_folder(&folder, &folder, key.key().unwrap()).unwrap();
-        mark_folder(&folder, &folder, other.key().unwrap()).unwrap();
+        mark_folder(&folder, &folder, &key.key().unwrap()).unwrap();
+        mark_folder(&folder, &folder, &other.key().unwrap()).unwrap();
         assert!(key_for(&folder, Some(&key)).unwrap().is_some());
         assert_eq!(key_for(&folder, Some(&other)).unwrap_err(), KeyError::OtherKey(other.path().to_owned()));
         assert_eq!(key_for(&folder, None).unwrap_err(), KeyError::NotConfigured);
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing else is left");
+    }
+
+    /// Threat: a wrong file that was seen once is believed until the next start, though the right one is back.
+    #[test]
+    fn wrong_key_gives_way_to_the_right_one() {
+        let place = tempfile::tempdir().unwrap();
+        let (right, wrong) = (key_in(place.path(), "right"), key_in(place.path(), "wrong"));
+        mark_folder(place.path(), place.path(), &right.key().unwrap()).unwrap();
+        let configured = KeyFile::new(&place.path().join("key"));
+        fs::copy(wrong.path(), configured.path()).unwrap();
+        assert!(key_for(place.path(), Some(&configured)).is_err());
+        fs::copy(right.path(), configured.path()).unwrap();
+        let key = key_for(place.path(), Some(&configured)).unwrap().unwrap();
+        assert_eq!(key.recipient(), right.key().unwrap().recipient());
+        assert!(configured.look().is_ok());
+        fs::remove_file(configured.path()).unwrap();
+        assert!(key_for(place.path(), Some(&configured)).unwrap().is_some(), "it is in memory");
     }
 }

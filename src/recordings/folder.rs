@@ -185,10 +185,10 @@ impl Folder {
         let key = if is_message { encryption::key_for(&self.root, self.key.as_ref())? } else { None };
         let folder = self.root.join(PARTIAL);
         let (partial, file) = Partial::create(&folder)?;
-        if let Some(key) = key {
+        if let Some(key) = &key {
             encryption::mark_folder(&self.root, &folder, key).map_err(KeepError::at(&self.root))?;
         }
-        let writer = Writer::new(file, key).map_err(KeepError::at(partial.path()))?;
+        let writer = Writer::new(file, key.as_ref()).map_err(KeepError::at(partial.path()))?;
         Ok((partial, writer))
     }
 

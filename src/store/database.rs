@@ -291,6 +291,8 @@ impl Database {
         let ended = self.upgrade.end().await;
         self.connected.upgrading.store(false, Ordering::Relaxed);
         let connection = ended?;
+        // Those who read meanwhile know the tables as they were: a row with more columns than they expect is none to them.
+        self.connected.begin_anew();
         match self.file.as_deref().and_then(inode) == self.upgraded_file {
             true => Ok(connection),
             false => Err(StoreError::Gone),
@@ -602,6 +604,12 @@ fn is_busy(error: &sqlx::Error) -> bool {
 }
 
 impl super::Store {
+    /// Whether this folder is not the one in which the recordings of this database were: the disk is not mounted.
+    pub async fn misses_recordings(&self, folder: &Path) -> Result<bool> {
+        let had_mark = sqlx::query(READ_META).bind(HAS_MARK).fetch_optional(&self.readers).await?.is_some();
+        Ok(had_mark && !folder.join(MARK).exists())
+    }
+
     /// Whether no call and no request was ever kept here. People and tokens do not count.
     pub async fn is_empty(&self) -> Result<bool> {
         Ok(sqlx::query(ANY_CALL_OR_CALLBACK).fetch_optional(&self.readers).await?.is_none())
@@ -660,6 +668,7 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(300), upgraded).await.expect("nobody waits for it, and it goes on");
         let (_connection, is_other) = database.connect().await.unwrap();
         assert!(is_other && !database.is_upgrading() && !database.connected.upgrading.load(Ordering::Relaxed));
+        assert!(database.connected.is_stale(Duration::MAX), "no reader of before goes on with the tables of before");
     }
 
     #[tokio::test]

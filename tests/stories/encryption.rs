@@ -109,7 +109,7 @@ async fn verified(app: &App) -> (bool, String) {
 
 async fn encrypt(app: &App) -> Result<(bool, String), String> {
     let mut out = Vec::new();
-    match encryption::encrypt(&here(app), &mut out).await {
+    match encryption::encrypt(&here(app), &app.store(), &mut out).await {
         Ok(done) => Ok((done, String::from_utf8(out).unwrap())),
         Err(error) => Err(error.to_string()),
     }
@@ -509,6 +509,43 @@ mod files_alone {
             assert_eq!(inode(&again), inode(&copied), "the same sound is not copied twice");
         }
 
+        /// Threat: «nothing lies plain any more» is said of messages that nobody has looked at.
+        async fn encrypting_says_nothing_of_what_it_has_not_seen(app) {
+            with_key(app).await;
+            a_message(app).await;
+            app.run_all_jobs().await;
+            hide_key(app);
+            let refused = encrypt(app).await.unwrap_err();
+            assert!(refused.contains("ничего не изменено: файла ключа нет на месте"), "{refused}");
+            fs::create_dir(key_path(app)).unwrap();
+            assert!(encrypt(app).await.is_err(), "a folder is no key");
+            fs::remove_dir(key_path(app)).unwrap();
+            bring_key_back(app);
+            let away = app.folder.path().join("away");
+            fs::rename(recordings(app), &away).unwrap();
+            assert!(encrypt(app).await.unwrap_err().contains("папки записей"));
+            assert!(!recordings(app).exists(), "nothing is made in its place");
+            fs::create_dir(recordings(app)).unwrap();
+            let refused = encrypt(app).await.unwrap_err();
+            assert!(refused.contains("не та папка записей"), "{refused}");
+            fs::remove_dir_all(recordings(app)).unwrap();
+            fs::rename(away, recordings(app)).unwrap();
+            assert!(encrypt(app).await.unwrap().0);
+        }
+
+        /// Threat: new messages lie plain, and the administrator reads that they wait at their provider.
+        async fn check_tells_what_becomes_of_new_messages_without_the_key(app) {
+            with_key(app).await;
+            a_message(app).await;
+            app.run_all_jobs().await;
+            app.restart(|setup| setup.storage_keys = String::new()).await;
+            let printed = checked(app).await;
+            assert!(printed.contains("новые остаются у оператора связи"), "{printed}");
+            fs::remove_file(recordings(app).join(RECIPIENT_MARK)).unwrap();
+            let printed = checked(app).await;
+            assert!(printed.contains("новые пишутся без шифрования"), "{printed}");
+        }
+
         /// Threat: another user of the machine reads the key, or the key goes with what it protects.
         async fn check_tells_of_a_key_that_others_can_have(app) {
             with_key(app).await;
@@ -619,8 +656,16 @@ fn encrypting_that_was_killed_goes_on_and_loses_nothing() {
     const MESSAGES: usize = 120;
     let place = tempfile::tempdir().unwrap();
     let [config, key, folder] = ["perezvon.toml", "recordings.key", "recordings"].map(|name| place.path().join(name));
-    let text = format!("[storage]\nrecordings = \"{}\"\nkey_file = \"{}\"\n", folder.display(), key.display());
+    let text = format!(
+        "[storage]\ndatabase = \"sqlite:{}\"\nrecordings = \"{}\"\nkey_file = \"{}\"\n",
+        place.path().join("perezvon.db").display(),
+        folder.display(),
+        key.display()
+    );
     fs::write(&config, text).unwrap();
+    let refused = perezvon(&config, &["encrypt"]).output().unwrap();
+    assert!(!refused.status.success() && !folder.exists(), "without a database this is some other folder");
+    assert!(perezvon(&config, &["token", "add", "отчёты", "--role", "observer"]).output().unwrap().status.success());
     KeyFile::create(&key).unwrap();
     let name = |n: usize| folder.join(format!("2026/11/{n}.wav"));
     let voice = |n: usize| tone::wav_bytes(&tone::speech_like(500, n as u64));

@@ -1,6 +1,5 @@
 //! Open pages hear that the list has changed: here, from another house on the same database, and that the program ends.
 
-
 use perezvon::app::{config, house};
 use perezvon::core::callback::{Action, Notes};
 use perezvon::core::officer::{Actor, Role};

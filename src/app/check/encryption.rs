@@ -22,9 +22,14 @@ impl Report {
         };
         let Some(file) = &storage.key_file else {
             if state.is_err() || plain < all {
+                let of_new = if state.is_err() {
+                    "новые остаются у оператора связи"
+                } else {
+                    "новые пишутся без шифрования"
+                };
                 self.bad(format!(
-                    "Сообщения зашифрованы ({} из {all}), а файл ключа не назван: они не звучат, и новые остаются у оператора \
-                     связи. Впишите его: storage.key_file.",
+                    "Сообщения зашифрованы ({} из {all}), а файл ключа не назван: они не звучат, и {of_new}. Впишите его: \
+                     storage.key_file.",
                     all - plain
                 ));
             }
@@ -38,7 +43,8 @@ impl Report {
                 error.remedy()
             ));
         }
-        let recipient = folder.key_file().and_then(|file| file.key().ok()).map_or("", |key| key.recipient());
+        let key = folder.key_file().and_then(|file| file.key().ok());
+        let recipient = key.as_ref().map_or("", |key| key.recipient());
         self.good(format!(
             "Сообщения и резервные копии шифруются ключом {recipient} из файла {name}. Копия этого файла должна лежать и в другом \
              месте: без него их не прочитать."

@@ -40,7 +40,7 @@ pub(super) fn copy_encrypted(from: &Path, to: &Path, key: Option<&KeyFile>) -> i
         // Of another key, or damaged: better than none.
         return Ok(Copied { sum, plain: plain_sum(to, Some(key)).ok() });
     }
-    let mut writer = Writer::new(Summing::new(copy), Some(key.key()?))?;
+    let mut writer = Writer::new(Summing::new(copy), Some(&key.key()?))?;
     let plain = read_all(&mut source, |chunk| writer.write_all(chunk))?;
     let sum = writer.finish()?.finish().1;
     if plain_sum(to, Some(key))? != plain {

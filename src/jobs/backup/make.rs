@@ -249,7 +249,7 @@ async fn write_table(
         tokio::task::spawn_blocking(move || {
             files::make_folders(path.parent().unwrap_or(&path))?;
             let key = key.as_ref().map(KeyFile::key).transpose()?;
-            let file = Writer::new(Summing::new(files::create(&path)?), key)?;
+            let file = Writer::new(Summing::new(files::create(&path)?), key.as_ref())?;
             let mut out = GzEncoder::new(file, Compression::fast());
             while let Some(chunk) = chunks.blocking_recv() {
                 out.write_all(&chunk)?;
@@ -525,7 +525,7 @@ fn write_manifest(folder: &Path, manifest: &Manifest, key: Option<&KeyFile>) -> 
         let mut text = serde_json::to_vec_pretty(manifest)?;
         text.push(b'\n');
         let key = key.map(KeyFile::key).transpose()?;
-        let mut file = Writer::new(files::create(&folder.join(name))?, key)?;
+        let mut file = Writer::new(files::create(&folder.join(name))?, key.as_ref())?;
         file.write_all(&text)?;
         file.finish().map(drop)
     };

@@ -219,7 +219,7 @@ async fn bring_recordings(
         let partial = recordings.join(".partial");
         files::make_folders(&partial).map_err(RestoringError::at(&recordings))?;
         if let Some(key) = key.as_ref().map(KeyFile::key).transpose()? {
-            mark_folder(&recordings, &partial, key).map_err(RestoringError::at(&recordings))?;
+            mark_folder(&recordings, &partial, &key).map_err(RestoringError::at(&recordings))?;
         }
         let mut count = 0;
         for (name, entry) in wanted {
