@@ -147,7 +147,11 @@ pub async fn audit_without_migrating(url: &str, entry: &AuditEntry, now: Timesta
     let mut connection = database::connect(&database::connect_options(url)?).await?;
     let AuditEntry { by, action, object, detail, address } = entry;
     let row = row(Ids::new().next(now), by, action, [object, detail, address], now);
-    let mut transaction = connection.begin().await?;
+    // What is read here is written upon: on SQLite a lock that is only asked for then is refused at once, not waited for.
+    let mut transaction = match connection.backend_name() {
+        "SQLite" => connection.begin_with("BEGIN IMMEDIATE").await?,
+        _ => connection.begin().await?,
+    };
     match backup::schema_version_if_any(&mut transaction).await >= audit_chain::FIRST_SCHEMA {
         true => audit_chain::append(&mut transaction, &[row]).await?,
         false => insert(&mut transaction, row).await?,

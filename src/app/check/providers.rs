@@ -8,8 +8,13 @@ use crate::app::house;
 use crate::providers::listing_of;
 use crate::providers::twiml::{Settings, Signature};
 
+/// What stands in perezvon.example.toml.
+const EXAMPLE_URL: &str = "https://calls.example.org";
+
 impl Report {
     pub(super) async fn providers(&mut self, config: &Config) {
+        let of_operators = config.providers.iter().any(|provider| matches!(provider, ProviderConfig::Twiml { .. }));
+        self.public_url(&config.server.public_url, of_operators);
         if config.providers.is_empty() {
             self.fair(
                 "Подключений к операторам связи нет, звонки не придут. Добавьте раздел [[providers]], образец в \
@@ -17,8 +22,6 @@ impl Report {
             );
             return;
         }
-        let of_operators = config.providers.iter().any(|provider| matches!(provider, ProviderConfig::Twiml { .. }));
-        self.public_url(&config.server.public_url, of_operators);
         for provider in &config.providers {
             match provider {
                 ProviderConfig::Twiml { settings, api_token } => {
@@ -81,6 +84,11 @@ impl Report {
             (false, "http") => self.fair(format!(
                 "Адрес {public_url} без шифрования: номера и записи пойдут по сети открыто. Поставьте перед службой https и \
                  исправьте server.public_url."
+            )),
+            // Cookies are for https alone then, so nobody stays signed in who comes by the machine's own address over http.
+            (false, _) if public_url == EXAMPLE_URL => self.fair(format!(
+                "Адрес {public_url} взят из примера: операторы не дойдут, а вход по http не сохранится. Впишите свой: \
+                 server.public_url."
             )),
             (false, _) => self.good(format!("Адрес службы снаружи: {public_url}.")),
         }

@@ -46,6 +46,16 @@ async fn monitoring_that_everybody_sees_is_worth_a_thought() {
     }
 }
 
+#[tokio::test]
+async fn address_of_the_example_is_told_before_anybody_is_connected() {
+    let example = std::fs::read_to_string("perezvon.example.toml").unwrap();
+    let (_, text) = report(&example, "2026-11-20T12:00:00+03:00", vec![]).await;
+    assert!(text.contains("! Адрес https://calls.example.org взят из примера"), "{text}");
+    let (_, text) =
+        report("server.public_url = \"https://calls.school.ru\"", "2026-11-20T12:00:00+03:00", vec![]).await;
+    assert!(text.contains("✓ Адрес службы снаружи: https://calls.school.ru."), "{text}");
+}
+
 /// The second place of a service, and what the check says of it.
 async fn second_place(emergency: &Path) -> String {
     let text = format!("[storage]\nemergency = \"{}\"", emergency.display());

@@ -193,10 +193,10 @@ async fn a_way_that_leads_to_no_ari_is_explained() {
 
 #[tokio::test]
 async fn without_ari_it_is_said_what_cannot_be_seen() {
-    let text = "server.public_url = \"https://calls.example.org\"\n[[providers]]\nname = \"pbx\"\nkind = \"asterisk\"\ntokens = [\"short\", \"0123456789abcdef0123456789abcdef\"]";
+    let text = "server.public_url = \"https://calls.school.example\"\n[[providers]]\nname = \"pbx\"\nkind = \"asterisk\"\ntokens = [\"short\", \"0123456789abcdef0123456789abcdef\"]";
     let (bad, fair, text) = looked_at(&parse(text, None, std::iter::empty()).unwrap()).await;
     assert_eq!((bad, fair), (0, 3), "{text}");
-    for words in ["ARI не настроен", "короче 20 знаков", "ключей: 2", "https://calls.example.org/webhooks/pbx/ended"]
+    for words in ["ARI не настроен", "короче 20 знаков", "ключей: 2", "https://calls.school.example/webhooks/pbx/ended"]
     {
         assert!(text.contains(words), "{text}");
     }
