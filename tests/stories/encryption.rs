@@ -375,6 +375,36 @@ stories! {
 
     /// Threat: what is forgotten stays because it is encrypted, or comes back with a backup; and whoever carries the backups
     /// away tries numbers out against the list beside them.
+    /// Threat: the list beside the nightly backups could not be written, the command ends well, and a restore brings the
+    /// caller back; or the backup lies elsewhere and nobody looks there.
+    async fn forgetting_ends_badly_while_its_list_cannot_be_written(app) {
+        with_key(app).await;
+        let nightly = app.folder.path().join("nightly");
+        fs::create_dir_all(&nightly).unwrap();
+        app.restart(|setup| setup.tables = format!("[backup]\nfolder = \"{}\"\n", nightly.display())).await;
+        a_message(app).await;
+        app.run_all_jobs().await;
+        let stick = back_up(app).await;
+        let id = app.callback().await.id;
+        app.act(id, &Actor::officer(1, "Мадина И."), Action::Done { note: String::new() }).await.unwrap();
+        app.advance_minutes(60);
+        hide_key(app);
+        let args = ForgetArgs { number: "89280000001".to_owned(), dry_run: false };
+        let mut out = Vec::new();
+        let ended_well = privacy::forget(&here(app), &app.worker(), &args, app.now(), &mut out).await.unwrap();
+        let printed = String::from_utf8(out).unwrap();
+        assert!(!ended_well && printed.contains("✗ Список стёртых номеров не записан"), "{printed}");
+        bring_key_back(app);
+        assert!(privacy::forget(&here(app), &app.worker(), &args, app.now(), &mut Vec::new()).await.unwrap());
+        fs::remove_file(recordings(app).join(".forgotten")).unwrap();
+        let mut config = empty(app, app.engine, "restored").await;
+        config.backup = here(app).backup;
+        let printed = restore(&config, &stick).await.unwrap();
+        assert!(printed.contains("Стёрты снова те"), "{printed}");
+        drop_again(config).await;
+        app.leave_the_jobs().await;
+    }
+
     async fn forgotten_caller_goes_with_his_encrypted_message_and_stays_away(app) {
         with_key(app).await;
         a_message(app).await;
