@@ -22,11 +22,19 @@ type Waiter = (String, String);
 #[derive(Default)]
 pub struct Waiting {
     since: BTreeMap<Waiter, Timestamp>,
+    /// When an officer last closed an entry of theirs.
+    closed: BTreeMap<Waiter, Timestamp>,
 }
 
 impl Waiting {
     pub fn begin(&mut self, waiter: Waiter, now: Timestamp) {
         self.since.entry(waiter).or_insert(now);
+    }
+
+    /// Whoever has left no message, and was called back after he called, is not called a second time: his call is one of the
+    /// entry that was closed before its end became known.
+    fn was_called_back(&self, waiter: &Waiter, started_at: Timestamp) -> bool {
+        self.closed.get(waiter).is_some_and(|closed_at| *closed_at >= started_at)
     }
 
     /// An officer did something with this entry: he closed it, or it waits again.
@@ -35,7 +43,9 @@ impl Waiting {
         let waiter = (callback.line.to_string(), number.e164().to_owned());
         if callback.desk.state.closed_at().is_some() {
             self.since.remove(&waiter);
+            self.closed.insert(waiter, now);
         } else {
+            self.closed.remove(&waiter);
             self.begin(waiter, now);
         }
     }
@@ -97,7 +107,9 @@ impl Year<'_> {
         };
         let is_heard = is_first && is_durable && call.is_line_known && !self.may_have_asked(index);
         let waiter = call.number_to_dial().map(|number| (call.line.to_owned(), number.to_owned()));
-        if let Some(waiter) = waiter.filter(|_| is_heard) {
+        let is_answered =
+            |waiter: &Waiter| content == Content::Over && self.waiting.was_called_back(waiter, call.started_at);
+        if let Some(waiter) = waiter.filter(|waiter| is_heard && !is_answered(waiter)) {
             self.waiting.begin(waiter, now);
         }
         self.calls[index].waits_since.get_or_insert(now);
