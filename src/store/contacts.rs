@@ -24,7 +24,7 @@ const AT_ONCE: usize = 1_000;
 const NEWEST: i64 = 20;
 
 impl Store {
-    /// What is known of these numbers; of most, nothing.
+    /// What is known of these numbers; of most, nothing. Nothing of whoever is no caller of the lines that may be seen.
     pub async fn contacts(&self, numbers: &[PhoneNumber]) -> Result<HashMap<PhoneNumber, Contact>> {
         let mut contacts = HashMap::new();
         if numbers.is_empty() {
@@ -37,6 +37,14 @@ impl Store {
                 let columns = Columns::of("contact", &row);
                 let number = columns.parsed("number", PhoneNumber::stored)?;
                 contacts.insert(number, Contact { name: columns.get("name")?, note: columns.get("note")? });
+            }
+        }
+        drop(connection);
+        if !self.sees_all() {
+            for number in contacts.keys().cloned().collect::<Vec<_>>() {
+                if !self.knows_caller(&number).await? {
+                    contacts.remove(&number);
+                }
             }
         }
         Ok(contacts)

@@ -8,6 +8,7 @@ use super::{CallbackView, Result, Store, StoreError};
 use crate::core::callback::{Callback, Notes, Sibling, State};
 use crate::core::line::LineId;
 use crate::core::line_scope::LineScope;
+use crate::core::phone::PhoneNumber;
 
 impl Store {
     /// The same store for somebody who sees these lines alone.
@@ -47,6 +48,18 @@ impl Store {
     /// Refuses a callback of another line. One that is not there is found missing by whoever asks for it.
     pub async fn check_callback(&self, id: i64) -> Result<()> {
         self.check(LINE_OF_CALLBACK, "callback", id).await
+    }
+
+    /// Whether the school's name and note of this number may be seen and changed: not by whoever is limited to lines of which the
+    /// number has called none, but others. To type a number does not make its owner one's own caller.
+    pub async fn knows_caller(&self, number: &PhoneNumber) -> Result<bool> {
+        if self.scope.is_all() {
+            return Ok(true);
+        }
+        let rows = sqlx::query(LINES_CALLED).bind(number.e164().to_owned()).fetch_all(&self.readers).await?;
+        let called = rows.iter().map(|row| Columns::of("call", row).get::<String>("line"));
+        let called = called.collect::<Result<Vec<_>>>()?;
+        Ok(called.is_empty() || called.iter().any(|line| self.scope.allows(&LineId::new(line))))
     }
 
     /// Refuses a message that was left on another line.
@@ -99,6 +112,7 @@ pub(super) fn shorten(scope: &LineScope, callback: &mut Callback) {
 }
 
 statements! {
+    LINES_CALLED = "SELECT DISTINCT line FROM call WHERE caller = $1 AND line IS NOT NULL";
     LINE_OF_CALLBACK = "SELECT line FROM callback WHERE id = $1";
     LINE_OF_VOICEMAIL = "SELECT call.line AS line FROM voicemail JOIN call ON call.id = voicemail.call_id WHERE voicemail.id = $1";
 }

@@ -349,6 +349,31 @@ stories! {
         assert!(app.store().undo_last(&me, monday("00:00"), app.now()).await.is_ok());
     }
 
+    /// Threat: whoever types a number has its name and note from another line, and writes over them.
+    async fn number_that_is_typed_opens_no_name_of_another_line(app) {
+        one_on_each_line(app).await;
+        let mut aishat = limited(app).await;
+        let typed = [("line", "parents"), ("channel", "in_person"), ("number", FOREIGN), ("summary", "вопрос")];
+        assert_eq!(aishat.post("/callbacks/new", &typed).await.status, 303);
+        let sql = format!("SELECT MAX(id) FROM callback WHERE callback_number = '{FOREIGN}' AND line = 'parents'");
+        let id = app.number(&sql).await;
+        for address in [format!("/callers/{id}"), "/callbacks".to_owned()] {
+            let page = aishat.get(&address).await;
+            assert!(page.status == 200 && !page.body.contains("Тайна"), "{address}: {}", page.body);
+        }
+        let form = [("name", "переписано"), ("note", "")];
+        let refused = aishat.post(&format!("/callers/{id}"), &form).await;
+        assert!(refused.status == 422 && !refused.body.contains("Тайна"), "{refused:?}");
+        let number = PhoneNumber::parse(FOREIGN).unwrap();
+        assert_eq!(app.store().contacts(&[number.clone()]).await.unwrap()[&number].name, "Чужая Тайна");
+        // A number that has called nobody is whoever's who writes it down.
+        let typed = [("line", "parents"), ("channel", "in_person"), ("number", "+79280000077"), ("summary", "вопрос")];
+        assert_eq!(aishat.post("/callbacks/new", &typed).await.status, 303);
+        let id = app.number("SELECT MAX(id) FROM callback WHERE callback_number = '+79280000077'").await;
+        assert_eq!(aishat.post(&format!("/callers/{id}"), &[("name", "Петрова А."), ("note", "")]).await.status, 303);
+        assert!(aishat.get(&format!("/callers/{id}")).await.body.contains("Петрова А."));
+    }
+
     async fn nobody_is_handed_what_he_may_not_see(app) {
         one_on_each_line(app).await;
         let own = app.view("CA1").await.call.callback_id.unwrap();

@@ -31,6 +31,8 @@ const PAGE: u32 = 20;
 const LONGEST_NAME: usize = 100;
 /// The longest note, in characters.
 const LONGEST_NOTE: usize = 1000;
+/// Told to whoever is limited to lines.
+const OF_ANOTHER_LINE: &str = "Не сохранено: этот человек звонил на другую линию, имя и заметку ведут её сотрудники.";
 /// A script may ask for the part by this header too.
 const FRAGMENT: &str = "x-fragment";
 
@@ -229,6 +231,7 @@ async fn save(
     let contact = Contact { name: clean(&form.name).replace('\n', " "), note: clean(&form.note) };
     let too_long = |what: &str, most: usize| format!("{what} слишком длинное: не больше {most} знаков.");
     let told = match (contact.name.chars().count(), contact.note.chars().count()) {
+        _ if !house.store.knows_caller(&number).await? => Some(OF_ANOTHER_LINE.to_owned()),
         (name, _) if name > LONGEST_NAME => Some(too_long("Имя", LONGEST_NAME)),
         (_, note) if note > LONGEST_NOTE => Some(format!("Заметка слишком длинная: не больше {LONGEST_NOTE} знаков.")),
         _ => None,
